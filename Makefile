@@ -2,7 +2,7 @@
 # Stamps are keyed on pyproject.toml, so a second run installs nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test lint bench docs clean
+.PHONY: help tour test lint format bench docs clean
 
 # The first interpreter that runs and is new enough (a version manager's shim may exist and not run).
 FIND_PYTHON = for p in python3.11 python3.12 python3.13 python3; do \
@@ -30,9 +30,11 @@ test: lint
 
 lint: .venv/.dev
 	$(BIN)/ruff check
-	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --cache-dir .venv/import-linter
+
+format: .venv/.dev
+	$(BIN)/ruff format
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/overhead.py

@@ -1,0 +1,1 @@
+"""How Rushlight meets other libraries and programs written for PyTorch."""

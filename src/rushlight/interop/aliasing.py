@@ -1,0 +1,164 @@
+"""`import torch`, answered by Rushlight: in this process, and in no other.
+
+After `install()`, `sys.modules["torch"]` *is* the `rushlight` module and `torch.x.y` *is* `rushlight.x.y`; nothing
+is copied or wrapped, so `isinstance`, pickling and identity hold whichever name a program uses. Worker processes
+that `multiprocessing` starts afresh ("spawn", "forkserver") get the same answer before they import the program.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+import rushlight
+
+# PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
+# fail as it does in PyTorch.
+PUBLIC = frozenset(
+    "amp autograd backends compiler cuda distributions fft func jit linalg mps nn optim overrides profiler"
+    " quasirandom random return_types serialization special testing types utils version".split()
+)
+
+
+def install() -> None:
+    """Answer `import torch` and its submodules with Rushlight from here on, in this process."""
+    if sys.modules.get("torch") is rushlight:
+        return
+    for name in [name for name in sys.modules if name == "torch" or name.startswith("torch.")]:
+        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if name == "rushlight" or name.startswith("rushlight.") and name.split(".")[1] in PUBLIC:
+            torch_name = "torch" + name.removeprefix("rushlight")
+            sys.modules[torch_name] = module
+            _name_what_is_missing(module, torch_name)
+    sys.meta_path.insert(0, _Finder())
+    if "multiprocessing.spawn" in sys.modules:
+        _tell_workers(sys.modules["multiprocessing.spawn"])
+
+
+class _Finder:
+    """Finds and loads `torch.*`. It also waits for `multiprocessing.spawn`, which is too slow to import in advance."""
+
+    def find_spec(
+        self, name: str, path: Any = None, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name == "multiprocessing.spawn":
+            return self._spawn_spec(name, path)
+        if not name.startswith("torch."):
+            return None
+        if name.split(".")[1] not in PUBLIC:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return importlib.machinery.ModuleSpec(name, self) if _exists(_ours(name)) else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import system hands out what sys.modules holds after this call. Replacing the entry, unlike returning the
+        # module from create_module, leaves its __spec__ and __name__ as they are.
+        name = module.__name__
+        sys.modules[name] = importlib.import_module(_ours(name))
+        _name_what_is_missing(sys.modules[name], name)
+
+    def _spawn_spec(self, name: str, path: Any) -> importlib.machinery.ModuleSpec | None:
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_tell(module: ModuleType) -> None:
+                run(module)
+                _tell_workers(module)
+
+            spec.loader.exec_module = run_and_tell  # type: ignore[method-assign]
+        return spec
+
+
+def _ours(name: str) -> str:
+    return "rushlight" + name.removeprefix("torch")
+
+
+def _exists(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is missing, or is no package
+        return False
+
+
+# ---- missing names ----
+
+
+def _name_what_is_missing(module: ModuleType, torch_name: str) -> None:
+    """Let `module` answer for names it lacks: load a public submodule, or raise an error with PyTorch's name for it."""
+    inherited = module.__dict__.get("__getattr__")
+    if getattr(inherited, "answers_for_torch", False):
+        return
+
+    def __getattr__(name: str) -> Any:
+        if inherited is not None:
+            try:
+                return inherited(name)
+            except AttributeError:
+                pass
+        if (
+            (torch_name != "torch" or name in PUBLIC)
+            and not name.startswith("_")
+            and _exists(f"{module.__name__}.{name}")
+        ):
+            return importlib.import_module(f"{torch_name}.{name}")
+        missing = f"module {torch_name!r} has no attribute {name!r}: Rushlight does not have {torch_name}.{name} yet"
+        raise AttributeError(missing, name=name, obj=module)
+
+    __getattr__.answers_for_torch = True  # type: ignore[attr-defined]
+    module.__dict__["__getattr__"] = __getattr__
+
+
+def tidy_traceback(error: BaseException) -> None:
+    """Let the tracebacks of an error, and of those it was raised from, end at the program's own line.
+
+    The frames of this module and of the import system are taken off the end, so that what is missing is reported where
+    it was asked for; and `from torch import x` fails under PyTorch's name, not under ours.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        _drop_last_frames(error)
+        if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "rushlight":
+            error.msg = f"{str(error.msg).partition(' (')[0]}: Rushlight does not have it yet".replace(
+                "'rushlight", "'torch"
+            )
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+
+
+def _drop_last_frames(error: BaseException) -> None:
+    frames = []
+    step = error.__traceback__
+    while step is not None:
+        frames.append(step)
+        step = step.tb_next
+    ours = len(frames)
+    while ours and frames[ours - 1].tb_frame.f_code.co_filename.startswith(
+        (__file__, "<frozen importlib", importlib.__file__)
+    ):
+        ours -= 1
+    if 0 < ours < len(frames):
+        frames[ours - 1].tb_next = None
+
+
+# ---- worker processes ----
+
+
+class _Greeting:
+    """Unpickling one installs the alias."""
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        return install, ()
+
+
+def _tell_workers(spawn: ModuleType) -> None:
+    """Put a greeting in what a new worker unpickles first, before it imports the program."""
+    plain = spawn.get_preparation_data  # type: ignore[attr-defined]
+    spawn.get_preparation_data = lambda name: {"rushlight": _Greeting(), **plain(name)}  # type: ignore[attr-defined]
