@@ -190,7 +190,7 @@ def _walk_the_notes(console: Console) -> None:
     names: dict[str, Any] = {"__name__": "notes"}
     for title, code in _statements(_notes_path().read_text(encoding="utf-8")):
         if title:
-            console.print(f"\n# {title}", style="green", markup=False)
+            _say(console, f"\n# {title}", style="green")
         _say(console, ">>> " + code.replace("\n", "\n... "), style="bold")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
@@ -223,34 +223,29 @@ def _show_memory(console: Console) -> None:
     import rushlight as torch
 
     _heading(console, "What shares memory")
+    console.print(
+        "A view and a detached tensor are other ways to look at one storage; a clone has its own.\n"
+    )
+    _say(console, ">>> a = torch.tensor([0., 1., 2., 3., 4., 5.])", style="bold")
     a = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    _say(console, f">>> hex(a.data_ptr())\n{hex(a.data_ptr())!r}")
     sources = ("a", "a.view(2, 3)", "a[2:]", "a.view(2, 3).t()", "a.detach()", "a.clone()", "a + 0")
     tensors = [eval(source, {"a": a}) for source in sources]
-    console.print(
-        "A view and a detached tensor are other ways to look at one storage; a clone and a result have their own."
-    )
-    _say(console, "\n>>> a = torch.tensor([0., 1., 2., 3., 4., 5.])", style="bold")
-    before = [(t.data_ptr(), t.reshape(-1)[0].item(), t._version) for t in tensors]
-    table = _table(
-        "expression", "address", "offset", "strides", "shares a's memory", "first element", "version"
-    )
+    before = [(t.reshape(-1)[0].item(), t._version) for t in tensors]
     a.detach().add_(10)
-    for source, t, (address, first, version) in zip(sources, tensors, before, strict=True):
+    table = _table("", "data_ptr()", "stride()", "first element", "_version")
+    for source, t, (first, version) in zip(sources, tensors, before, strict=True):
         shares = t.untyped_storage().data_ptr() == a.untyped_storage().data_ptr()
-        change = f"{first:g} -> {t.reshape(-1)[0].item():g}", f"{version} -> {t._version}"
-        row = (
+        table.add_row(
             source,
-            hex(address),
-            str(t.storage_offset()),
+            f"a's + {t.data_ptr() - a.data_ptr()} bytes" if shares else "its own",
             str(t.stride()),
-            "yes" if shares else "no",
-            *change,
+            f"{first:g} -> {t.reshape(-1)[0].item():g}",
+            f"{version} -> {t._version}",
+            style="yellow" if shares else "cyan",
         )
-        table.add_row(*row, style="yellow" if shares else "cyan")
     console.print(table)
-    console.print(
-        "The arrows show what a.detach().add_(10) changed: every alias sees the write, and counts it in its version."
-    )
+    console.print("The arrows show what a.detach().add_(10) did: every alias sees the write, and counts it.")
 
 
 def _show_axes(console: Console) -> None:
@@ -310,11 +305,10 @@ def _grow(tree: Any, node: Any, seen: dict[int, Any]) -> None:
     """Add `node`, what it keeps for backward and what feeds it to the picture; a node met before is only named."""
     again = id(node) in seen
     seen[id(node)] = node
-    kept = ", ".join(
-        f"{name.removeprefix('_saved_')} = {_value(node, name)}"
-        for name in dir(node)
-        if name.startswith("_saved_")
-    )
+    saved = {
+        name.removeprefix("_saved_"): getattr(node, name) for name in dir(node) if name.startswith("_saved_")
+    }
+    kept = ", ".join(f"{name} = {_plain(value)}" for name, value in saved.items() if value is not None)
     end = ", which adds into a.grad" if node.name().endswith("AccumulateGrad") else ""
     keeps = f"  (keeps {kept})" if kept else ""
     branch = tree.add(f"{node.name()}{end}{keeps}" + ("  (the same node again)" if again else ""))
@@ -324,8 +318,7 @@ def _grow(tree: Any, node: Any, seen: dict[int, Any]) -> None:
                 _grow(branch, child, seen)
 
 
-def _value(node: Any, name: str) -> str:
-    value = getattr(node, name)
+def _plain(value: Any) -> str:
     return f"{value.item():g}" if hasattr(value, "item") else str(value)
 
 
@@ -335,7 +328,7 @@ def _table(*columns: str) -> Any:
 
     table = Table(box=box.SIMPLE)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     return table
 
 

@@ -25,11 +25,14 @@ PUBLIC = frozenset(
 
 
 def install() -> None:
-    """Answer `import torch` and its submodules with Rushlight from here on, in this process."""
-    if sys.modules.get("torch") is rushlight:
+    """Answer `import torch` and its submodules with Rushlight from here on, in this process.
+
+    Raises RuntimeError if PyTorch itself is loaded already: what holds parts of it could not be told.
+    """
+    if (torch := sys.modules.get("torch")) is rushlight:
         return
-    for name in [name for name in sys.modules if name == "torch" or name.startswith("torch.")]:
-        del sys.modules[name]
+    if torch is not None:
+        raise RuntimeError("PyTorch is already imported in this process, so Rushlight cannot answer for it")
     for name, module in list(sys.modules.items()):
         if name == "rushlight" or name.startswith("rushlight.") and name.split(".")[1] in PUBLIC:
             torch_name = "torch" + name.removeprefix("rushlight")

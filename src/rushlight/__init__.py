@@ -1,0 +1,79 @@
+"""Rushlight: PyTorch's tensor, light. `import rushlight as torch`."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+# ---- types and modes ----
+from rushlight.buffer import Tensor
+from rushlight.dtypes import (
+    bfloat16,
+    complex64,
+    complex128,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    set_default_dtype,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from rushlight.dtypes import bool_ as bool
+from rushlight.dtypes import can_cast as can_cast
+from rushlight.size import Size
+from rushlight.tape.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+
+float = float32
+double = float64
+half = float16
+short = int16
+int = int32
+long = int64
+cfloat = complex64
+cdouble = complex128
+
+# ---- elementwise ----
+from rushlight.ops.elementwise import add, div, eq, exp, mul, neg, sub
+
+# ---- end elementwise ----
+# ---- reductions, scans, sorting ----
+from rushlight.ops.reductions import sum
+
+# ---- end reductions ----
+# ---- products, linear algebra ----
+from rushlight.ops.contractions import mm
+
+# ---- end products ----
+# ---- views ----
+from rushlight.ops.views import detach, reshape, t
+
+# ---- end views ----
+# ---- creation, conversion ----
+# ---- end creation ----
+# ---- indexing, joining ----
+# ---- end indexing ----
+# ---- random ----
+# ---- end random ----
+# ---- autograd ----
+# ---- end autograd ----
+# ---- protocols, printing, saving ----
+# ---- end protocols ----
+
+import rushlight.tensor  # noqa: F401  gives Tensor its methods

@@ -1,0 +1,157 @@
+"""Storage, and the bare handle that the user's tensors are.
+
+`Tensor` is declared here, at the bottom of the house, so that every layer can make and
+recognise one; `rushlight.tensor` gives it its methods.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rushlight.dtypes import dtype
+
+
+class Buffer:
+    """One piece of storage: the identity that views share.
+
+    Attributes:
+        version: how many times the memory was written to; what backward checks.
+        writer: where the last write came from (file, line), kept while gradients are recorded.
+        array: the array that first showed this memory; keeps it alive.
+    """
+
+    __slots__ = ("version", "writer", "array", "address", "nbytes", "_bytes", "inference", "__weakref__")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.version = 0
+        self.writer = None
+        self.array = array
+        self.address = -1
+        self.inference = False
+
+    def locate(self) -> None:
+        """Find address and size: once, when someone first asks."""
+        if self.address < 0:
+            low, high = np.lib.array_utils.byte_bounds(self.array)
+            if self.array.size == 0:
+                high = low
+            self.address, self.nbytes, self._bytes = low, high - low, None
+
+    def bytes(self) -> np.ndarray:
+        """The whole memory as a flat uint8 array."""
+        self.locate()
+        if self._bytes is None:
+            self._bytes = np.asarray(_Memory(self))
+        return self._bytes
+
+
+class _Memory:
+    """NumPy's array interface for the memory of a buffer; what shows it keeps the buffer's array alive."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.array = buffer.array
+        self.__array_interface__ = {
+            "shape": (buffer.nbytes,),
+            "typestr": "|u1",
+            "data": (buffer.address, not buffer.array.flags.writeable),
+            "version": 3,
+        }
+
+
+class Tensor:
+    """A handle on elements in memory: see `rushlight.tensor` for what it can do."""
+
+    # _a     the elements: an ndarray whose shape and strides are the tensor's layout
+    # _dtype the element type
+    # _buf   the Buffer, or None until somebody shares or writes the memory
+    # _edge  who receives the gradient: None (nobody), LEAF (this tensor's .grad), a Node,
+    #        (Node, output number), or a ViewMeta, which has to be asked
+    __slots__ = ("_a", "_dtype", "_buf", "_edge", "_grad", "_hooks", "__weakref__", "__dict__")
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+class _Leaf:
+    """The edge of a tensor that collects its gradient itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "LEAF"
+
+
+LEAF = _Leaf()
+
+
+def new_tensor(array: np.ndarray, kind: dtype) -> Tensor:
+    """A tensor that owns `array`, which must be fresh memory of the type `kind`."""
+    t = object.__new__(Tensor)
+    t._a = array
+    t._dtype = kind
+    t._buf = None
+    t._edge = None
+    return t
+
+
+def storage(t: Tensor) -> Buffer:
+    """The tensor's buffer, made on first use."""
+    buffer = t._buf
+    if buffer is None:
+        buffer = t._buf = Buffer(t._a)
+    return buffer
+
+
+def version(t: Tensor) -> int:
+    buffer = t._buf
+    return 0 if buffer is None else buffer.version
+
+
+def address(a: np.ndarray) -> int:
+    return a.__array_interface__["data"][0]
+
+
+def strides(t: Tensor) -> tuple[int, ...]:
+    """Strides in elements. NumPy leaves those of an empty array at zero; PyTorch does not."""
+    a = t._a
+    if a.size == 0 and not any(a.strides):
+        from rushlight.layout import contiguous_strides
+
+        return contiguous_strides(a.shape)
+    item = a.itemsize
+    return tuple([step // item for step in a.strides])
+
+
+def offset(t: Tensor) -> int:
+    """Elements from the start of the storage to the tensor's first."""
+    if t._buf is None:
+        return 0
+    t._buf.locate()
+    return (address(t._a) - t._buf.address) // t._a.itemsize if t._a.size else _empty_offset(t)
+
+
+def _empty_offset(t: Tensor) -> int:
+    assert t._buf is not None
+    inside = address(t._a) - t._buf.address
+    return inside // t._a.itemsize if 0 <= inside <= t._buf.nbytes else 0
+
+
+def shown(buffer: Buffer, kind: np.dtype, shape: tuple, steps: tuple, at: int) -> np.ndarray:
+    """An array of exactly this layout (in elements) on the buffer's memory.
+
+    This is the one place where a layout becomes a pointer, so the bounds are checked here.
+    """
+    item = kind.itemsize
+    memory = buffer.bytes()
+    reach = 1 + sum((n - 1) * s for n, s in zip(shape, steps)) if 0 not in shape else 0
+    if at < 0 or any(s < 0 for s in steps) or (at + reach) * item > memory.size and reach:
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(steps)}, storage offset {at}, and itemsize {item} "
+            f"requiring a storage size of {(at + reach) * item} are out of bounds for storage of size {memory.size}"
+        )
+    if reach == 0:
+        at = min(at, memory.size // item)
+    return np.ndarray(shape, kind, memory, at * item, tuple([s * item for s in steps]))

@@ -1,0 +1,289 @@
+"""Element types, and which type comes out of an operation."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+
+__all__ = ["dtype", "ALL", "BY_NUMPY", "promote_types", "get_default_dtype", "set_default_dtype"]
+
+
+class dtype:
+    """An element type: `float32`, `int64`, `bool`, ... There is one object per type.
+
+    Attributes:
+        name: "float32" and the like.
+        numpy: the NumPy dtype of the memory.
+        itemsize: bytes per element.
+        legacy: the name of PyTorch's typed class ("Float" for float32), used in messages.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.float32.itemsize, torch.int8.is_signed
+        (4, True)
+    """
+
+    __slots__ = (
+        "name",
+        "numpy",
+        "itemsize",
+        "is_floating_point",
+        "is_complex",
+        "is_signed",
+        "index",
+        "legacy",
+        "category",
+    )
+
+    def __init__(self, name: str, numpy: object, legacy: str, category: int, index: int) -> None:
+        self.name = name
+        self.numpy = np.dtype(numpy)
+        self.itemsize = self.numpy.itemsize
+        self.legacy = legacy
+        self.category = category
+        self.index = index
+        self.is_floating_point = category == FLOATING
+        self.is_complex = category == COMPLEX
+        self.is_signed = category >= FLOATING or name.startswith("int")
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> tuple:
+        return by_name, (self.name,)
+
+    def to_complex(self) -> dtype:
+        """The complex type whose parts are of this type; raises for integers, as PyTorch does."""
+        return _TO_COMPLEX.get(self.name) or self._no_counterpart("complex")
+
+    def to_real(self) -> dtype:
+        """The type of the real part; raises for integers, as PyTorch does."""
+        return _TO_REAL.get(self.name) or self._no_counterpart("real")
+
+    def _no_counterpart(self, kind: str) -> dtype:
+        raise RuntimeError(f"to_{kind}: {self!r} has no {kind} counterpart; convert it to a floating type first")
+
+
+BOOL, INTEGER, FLOATING, COMPLEX = range(4)
+
+ALL: list[dtype] = []
+
+
+def _make(name: str, numpy: object, legacy: str, category: int) -> dtype:
+    made = dtype(name, numpy, legacy, category, len(ALL))
+    ALL.append(made)
+    return made
+
+
+bool_ = _make("bool", np.bool_, "Bool", BOOL)
+uint8 = _make("uint8", np.uint8, "Byte", INTEGER)
+int8 = _make("int8", np.int8, "Char", INTEGER)
+int16 = _make("int16", np.int16, "Short", INTEGER)
+int32 = _make("int32", np.int32, "Int", INTEGER)
+int64 = _make("int64", np.int64, "Long", INTEGER)
+uint16 = _make("uint16", np.uint16, "UInt16", INTEGER)
+uint32 = _make("uint32", np.uint32, "UInt32", INTEGER)
+uint64 = _make("uint64", np.uint64, "UInt64", INTEGER)
+float16 = _make("float16", np.float16, "Half", FLOATING)
+bfloat16 = _make("bfloat16", ml_dtypes.bfloat16, "BFloat16", FLOATING)
+float32 = _make("float32", np.float32, "Float", FLOATING)
+float64 = _make("float64", np.float64, "Double", FLOATING)
+complex64 = _make("complex64", np.complex64, "ComplexFloat", COMPLEX)
+complex128 = _make("complex128", np.complex128, "ComplexDouble", COMPLEX)
+
+_TO_COMPLEX = {
+    "float32": complex64,
+    "float64": complex128,
+    "complex64": complex64,
+    "complex128": complex128,
+}
+_TO_REAL = {
+    "float16": float16,
+    "bfloat16": bfloat16,
+    "float32": float32,
+    "float64": float64,
+    "complex64": float32,
+    "complex128": float64,
+}
+
+BY_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL}
+BY_NAME: dict[str, dtype] = {d.name: d for d in ALL}
+#: types whose arithmetic is done in float32 and rounded once
+REDUCED = frozenset({float16, bfloat16})
+#: unsigned types that PyTorch stores but does not promote
+_BARE_UNSIGNED = frozenset({uint16, uint32, uint64})
+
+
+def by_name(name: str) -> dtype:
+    return BY_NAME[name]
+
+
+def from_numpy_dtype(numpy: np.dtype) -> dtype:
+    """The element type of an array; TypeError for what a tensor cannot hold (str, object, ...)."""
+    found = BY_NUMPY.get(numpy)
+    if found is None:
+        raise TypeError(
+            f"can't convert np.ndarray of type {_numpy_name(numpy)}. The only supported types are: "
+            "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
+            "uint64, uint32, uint16, uint8, and bool."
+        )
+    return found
+
+
+def _numpy_name(numpy: np.dtype) -> str:
+    return f"numpy.{numpy.type.__name__}"
+
+
+# ---- promotion ----
+
+
+def _promote(a: dtype, b: dtype) -> dtype | None:
+    """The smallest type that holds both; None where PyTorch refuses (uint16 with int8, say)."""
+    if a is b:
+        return a
+    low, high = sorted((a, b), key=lambda d: d.category)
+    if high.category == COMPLEX:
+        return _promote_complex(low, high)
+    if high.category == FLOATING:
+        return high if low.category < FLOATING else _wider_float(a, b)
+    if a in _BARE_UNSIGNED or b in _BARE_UNSIGNED:
+        return None
+    if low.category == BOOL:
+        return high
+    if a.is_signed == b.is_signed:
+        return max(a, b, key=lambda d: d.itemsize)
+    signed = a if a.is_signed else b
+    return int16 if signed is int8 else signed
+
+
+def _wider_float(a: dtype, b: dtype) -> dtype:
+    return float32 if a.itemsize == b.itemsize else max(a, b, key=lambda d: d.itemsize)
+
+
+def _promote_complex(low: dtype, high: dtype) -> dtype | None:
+    if low in _BARE_UNSIGNED:
+        return None
+    return complex128 if low is float64 or low is complex128 else high
+
+
+_TABLE: list[list[dtype | None]] = [[_promote(a, b) for b in ALL] for a in ALL]
+
+
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """The smallest type to which both can be converted without loss of kind.
+
+    Raises:
+        RuntimeError: uint16, uint32 and uint64 have no common type with other integers.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.promote_types(torch.int32, torch.float16)
+        torch.float16
+    """
+    found = _TABLE[type1.index][type2.index]
+    if found is None:
+        raise RuntimeError(
+            "Promotion for uint16, uint32, uint64 types is not supported, "
+            f"attempted to promote {type1.legacy} and {type2.legacy}"
+        )
+    return found
+
+
+def can_cast(from_: dtype, to: dtype) -> bool:
+    """Whether a result of type `from_` may be written to memory of type `to` in place.
+
+    A kind may only grow: bool to integer to floating to complex.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.can_cast(torch.float64, torch.float32), torch.can_cast(torch.float32, torch.int64)
+        (True, False)
+    """
+    if from_.is_complex and not to.is_complex:
+        return False
+    if from_.is_floating_point and to.category < FLOATING:
+        return False
+    return to.category != BOOL or from_.category == BOOL
+
+
+# ---- the default type ----
+
+_default = float32
+
+
+def get_default_dtype() -> dtype:
+    """The type of `torch.tensor(1.0)`."""
+    return _default
+
+
+def default_complex() -> dtype:
+    return complex128 if _default is float64 else complex64
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Set the type that Python floats and factory functions take.
+
+    Raises:
+        TypeError: `d` is not a floating point type.
+    """
+    global _default
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError("only floating-point types are supported as the default type")
+    _default = d
+
+
+def of_number(value: object) -> dtype:
+    """The type a Python (or NumPy) number has on its own."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool_
+    if isinstance(value, (int, np.integer)):
+        return int64
+    if isinstance(value, (float, np.floating)):
+        return _default
+    return default_complex()
+
+
+def default_float(d: dtype) -> dtype:
+    """`d` itself if it is floating or complex, else the default type."""
+    return d if d.category >= FLOATING else _default
+
+
+# ---- limits ----
+
+
+class finfo:
+    """Limits of a floating point type: bits, eps, max, min, tiny, smallest_normal, resolution."""
+
+    def __init__(self, type: dtype | None = None) -> None:
+        chosen = _default if type is None else type
+        if not isinstance(chosen, dtype):
+            raise TypeError(f"finfo(): expected a torch.dtype, got {chosen!r}")
+        if chosen.category < FLOATING:
+            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo' ({chosen!r})")
+        limits = ml_dtypes.finfo(chosen.to_real().numpy)
+        self.bits = int(limits.bits)
+        self.eps = float(limits.eps)
+        self.max = float(limits.max)
+        self.min = float(limits.min)
+        self.tiny = self.smallest_normal = float(limits.smallest_normal)
+        self.resolution = float(limits.resolution)
+        self.dtype = chosen.to_real().name
+
+    def __repr__(self) -> str:
+        return (
+            f"finfo(resolution={self.resolution:.6g}, min={self.min:.6g}, max={self.max:.6g}, eps={self.eps:.6g}, "
+            f"smallest_normal={self.smallest_normal:.6g}, tiny={self.tiny:.6g}, dtype={self.dtype})"
+        )
+
+
+class iinfo:
+    """Limits of an integer type: bits, max, min."""
+
+    def __init__(self, type: dtype) -> None:
+        if not isinstance(type, dtype) or type.category != INTEGER:
+            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle {type!r}")
+        limits = np.iinfo(type.numpy)
+        self.bits, self.max, self.min, self.dtype = limits.bits, int(limits.max), int(limits.min), type.name
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

@@ -1,0 +1,43 @@
+"""The words of errors that several places raise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def describe(value: Any) -> str:
+    """`float32[2, 3]` for a tensor, the type's name otherwise."""
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        return type(value).__name__
+    return f"{value.dtype.name}[{', '.join(map(str, shape))}]"
+
+
+def dim_out_of_range(dim: int, ndim: int) -> IndexError:
+    low, high = (-1, 0) if ndim == 0 else (-ndim, ndim - 1)
+    return IndexError(f"Dimension out of range (expected to be in range of [{low}, {high}], but got {dim})")
+
+
+def size_mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> RuntimeError:
+    """PyTorch's sentence about the last dimension at which two shapes do not broadcast."""
+    for back in range(1, min(len(a), len(b)) + 1):
+        m, n = a[-back], b[-back]
+        if m != n and m != 1 and n != 1:
+            at = max(len(a), len(b)) - back
+            return RuntimeError(
+                f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {at}"
+            )
+    return RuntimeError(f"shapes {a} and {b} do not broadcast")
+
+
+def wrong_type(operation: str, argument: str, position: int, got: Any, wanted: str = "Tensor") -> TypeError:
+    return TypeError(
+        f"{operation}(): argument '{argument}' (position {position}) must be {wanted}, not {type(got).__name__}"
+    )
+
+
+def no_out_gradient(operation: str) -> RuntimeError:
+    return RuntimeError(
+        f"{operation}(): functions with out=... arguments don't support automatic differentiation, "
+        "but one of the arguments requires grad."
+    )

@@ -1,0 +1,172 @@
+"""Shapes, strides and offsets, in elements: pure arithmetic, no data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rushlight.errors import dim_out_of_range, size_mismatch
+
+Shape = tuple[int, ...]
+
+
+def numel(shape: Iterable[int]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def contiguous_strides(shape: Sequence[int]) -> Shape:
+    """Row-major strides; an empty dimension counts as one, as in PyTorch."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
+
+
+def wrap_dim(dim: int, ndim: int) -> int:
+    """A dimension counted from the end, as one counted from the start; IndexError out of range."""
+    try:
+        if -ndim <= dim < ndim:
+            return dim + ndim if dim < 0 else dim
+        if ndim == 0 and -1 <= dim <= 0:
+            return 0
+    except TypeError:
+        raise TypeError(f"dim must be int, not {type(dim).__name__}") from None
+    raise dim_out_of_range(dim, ndim)
+
+
+def wrap_dims(dims: Iterable[int], ndim: int, operation: str = "") -> Shape:
+    """Several dimensions, each named once, or RuntimeError."""
+    wrapped = tuple(wrap_dim(dim, ndim) for dim in dims)
+    if len(set(wrapped)) != len(wrapped):
+        twice = next(dim for n, dim in enumerate(wrapped) if dim in wrapped[:n])
+        raise RuntimeError(f"{operation}dim {twice} appears multiple times in the list of dims")
+    return wrapped
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The common shape, or RuntimeError with PyTorch's sentence."""
+    result: Shape = ()
+    for shape in shapes:
+        if shape != result:
+            result = _broadcast_pair(result, shape)
+    return result
+
+
+def _broadcast_pair(a: Shape, b: Shape) -> Shape:
+    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
+    lead = len(longer) - len(shorter)
+    joined = list(longer[:lead])
+    for m, n in zip(longer[lead:], shorter):
+        if m != n and m != 1 and n != 1:
+            raise size_mismatch(a, b)
+        joined.append(n if m == 1 else m)
+    return tuple(joined)
+
+
+def infer_size(shape: Sequence[int], count: int) -> Shape:
+    """`shape` with its one -1 replaced so that it holds `count` elements."""
+    known, unknown = 1, None
+    for at, size in enumerate(shape):
+        if size == -1:
+            if unknown is not None:
+                raise RuntimeError("only one dimension can be inferred")
+            unknown = at
+        elif size < 0:
+            raise RuntimeError(f"invalid shape dimension {size}")
+        else:
+            known *= size
+    if unknown is None:
+        if known == count:
+            return tuple(shape)
+    elif known and count % known == 0:
+        return (*shape[:unknown], count // known, *shape[unknown + 1 :])
+    elif known == 0 and count == 0:
+        raise RuntimeError(
+            f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 "
+            "can be any value and is ambiguous"
+        )
+    raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
+
+
+def view_strides(shape: Shape, strides: Shape, new: Shape) -> Shape | None:
+    """Strides that show the same elements in the same order as `new`; None if there are none.
+
+    Runs of dimensions that lie evenly in memory are taken together, last first; each run
+    must hold a whole number of new dimensions.
+    """
+    if numel(shape) == 0:
+        return strides if shape == new else contiguous_strides(new)
+    result = [0] * len(new)
+    at = len(new) - 1
+    base = strides[-1] if shape else 1
+    held = filled = 1
+    for dim in range(len(shape) - 1, -1, -1):
+        held *= shape[dim]
+        if dim == 0 or (shape[dim - 1] != 1 and strides[dim - 1] != held * base):
+            while at >= 0 and (filled < held or new[at] == 1):
+                result[at] = filled * base
+                filled *= new[at]
+                at -= 1
+            if filled != held:
+                return None
+            if dim > 0:
+                base, held, filled = strides[dim - 1], 1, 1
+    while at >= 0:
+        if new[at] != 1:
+            return None
+        result[at] = base
+        at -= 1
+    return tuple(result)
+
+
+def span(shape: Sequence[int], strides: Sequence[int]) -> int:
+    """Elements from the first to the last one touched, both included; 0 if there are none."""
+    if 0 in shape:
+        return 0
+    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides))
+
+
+def overlaps_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether a stride of zero shows one element at several places."""
+    return 0 not in shape and any(stride == 0 and size > 1 for size, stride in zip(shape, strides))
+
+
+def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether the elements fill one block of memory, each place once, in some order."""
+    expected = 1
+    for stride, size in sorted((t, s) for s, t in zip(shape, strides) if s != 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def sizes(args: tuple[Any, ...], operation: str) -> Shape:
+    """The sizes given as separate arguments or as one sequence: f(2, 3), f((2, 3)), f([2, 3])."""
+    if len(args) == 1 and not _is_int(args[0]):
+        args = args[0]
+        if not isinstance(args, (tuple, list)):
+            raise TypeError(
+                f"{operation}(): argument 'size' (position 1) must be tuple of ints, not {type(args).__name__}"
+            )
+    return tuple(as_int(size, operation) for size in args)
+
+
+def _is_int(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, (tuple, list))
+
+
+def as_int(value: Any, operation: str) -> int:
+    if type(value) is int:
+        return value
+    try:
+        return value.__index__()
+    except (AttributeError, TypeError):
+        raise TypeError(
+            f"{operation}(): argument 'size' (position 1) must be tuple of ints, but found element of type "
+            f"{type(value).__name__}"
+        ) from None

@@ -1,0 +1,1 @@
+"""What all operations of one kind share: types, shapes, recording, the fast paths."""

@@ -1,0 +1,294 @@
+"""Elementwise operations: each element of the result depends on one element of each operand.
+
+Note [The short path]: a 3x3 addition costs NumPy 0.2 µs and a Python call 0.05 µs, so the
+functions that serve operators and methods are closures which look nothing up twice. They
+take the case of equal dtypes that NumPy computes directly, and hand everything else over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes, errors
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import ALL, FLOATING, REDUCED, bool_, default_float, dtype, float32
+from rushlight.layout import broadcast
+from rushlight.ops.promotion import NUMBERS, operand, result_type
+from rushlight.ops.spec import Operation, public
+from rushlight.runtime.casting import convert
+from rushlight.runtime.execute import enter, quiet
+from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, record
+
+_make = object.__new__
+_ndarray = np.ndarray
+_asarray = np.asarray
+
+Rule = Callable[[dtype], tuple[dtype, dtype]]
+
+# ---- dtype rules: from the promoted type of the operands to (type computed in, type of the result) ----
+
+
+def same(d: dtype) -> tuple[dtype, dtype]:
+    return d, d
+
+
+def floating(d: dtype) -> tuple[dtype, dtype]:
+    """Integers become the default floating type."""
+    d = default_float(d)
+    return d, d
+
+
+def boolean(d: dtype) -> tuple[dtype, dtype]:
+    return d, bool_
+
+
+class Elementwise:
+    """What the functions made for one operation share.
+
+    Attributes:
+        numpy: the meaning, on arrays of one dtype.
+        rule: dtypes, see above.
+        refuse: dtype -> a message if the operation is not defined there, else None.
+    """
+
+    __slots__ = ("name", "numpy", "rule", "derivative", "refuse", "direct")
+
+    def __init__(self, name: str, numpy: Callable, rule: Rule, derivative: Any, refuse: Any) -> None:
+        self.name = name
+        self.numpy = numpy
+        self.rule = rule
+        self.derivative = derivative
+        self.refuse = refuse
+        #: per dtype: the result's dtype where NumPy computes it directly, else None
+        self.direct = [self._direct(d) for d in ALL]
+
+    def _direct(self, d: dtype) -> dtype | None:
+        if d in REDUCED or (self.refuse is not None and self.refuse(d)):
+            return None
+        if self.rule is floating and d.category < FLOATING:
+            return None
+        computed, result = self.rule(d)
+        return result if computed is d else None
+
+    def types(self, d: dtype) -> tuple[dtype, dtype]:
+        if self.refuse is not None:
+            message = self.refuse(d)
+            if message:
+                raise RuntimeError(message)
+        return self.rule(d)
+
+    def compute(self, operands: tuple, promoted: dtype, **attrs: Any) -> Tensor:
+        """The values, in the right dtype; half types are computed in float32 and rounded once."""
+        computed, result = self.types(promoted)
+        inner = float32 if computed in REDUCED else computed
+        arrays = [operand(value, inner) for value in operands]
+        try:
+            a = quiet(self.numpy, *arrays, **attrs)
+        except ValueError:
+            broadcast(*[a.shape for a in arrays])
+            raise
+        if type(a) is not _ndarray:
+            a = _asarray(a)
+        if a.dtype != result.numpy:
+            a = convert(a, result)
+        return new_tensor(a, result)
+
+
+def not_implemented(name: str, *kinds: int) -> Callable[[dtype], str | None]:
+    """Refuse dtypes of these categories with PyTorch's sentence."""
+
+    def refuse(d: dtype) -> str | None:
+        return f"\"{name}\" not implemented for '{d.legacy}'" if d.category in kinds else None
+
+    return refuse
+
+
+def _derivative(node: str, names: tuple[str, ...], vjp: Any) -> Derivative | None:
+    return None if vjp is NOT_DIFFERENTIABLE else Derivative(node, names, vjp)
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+# ---- unary ----
+
+
+def unary(
+    name: str, *, numpy: Callable, dtype: Rule, vjp: Any, node: str = "", refuse: Any = None, doc: str = ""
+) -> Any:
+    """Declare `name(input)`. `vjp` is one function of (g[, x][, out]) or NOT_DIFFERENTIABLE.
+
+    The returned function has `.method` (for Tensor) and `.inplace`.
+    """
+    vjps = vjp if vjp is NOT_DIFFERENTIABLE else (vjp,)
+    op = Elementwise(name, numpy, dtype, _derivative(node or _camel(name), ("x",), vjps), refuse)
+    direct, derivative = op.direct, op.derivative
+
+    def method(self: Tensor) -> Tensor:
+        kind = direct[self._dtype.index]
+        if kind is not None:
+            try:
+                a = enter(numpy, self._a)
+            except RuntimeError:
+                return slow(self)
+            if type(a) is not _ndarray:
+                a = _asarray(a)
+            out = _make(Tensor)
+            out._a = a
+            out._dtype = kind
+            out._buf = None
+            out._edge = None
+            if self._edge is not None and derivative is not None:
+                record(derivative, (self,), None, out)
+            return out
+        return slow(self)
+
+    def slow(self: Tensor) -> Tensor:
+        out = op.compute((self,), self._dtype)
+        if derivative is not None:
+            record(derivative, (self,), None, out)
+        return out
+
+    def function(input: Tensor) -> Tensor:
+        return method(input)
+
+    def into(self: Tensor) -> bool:
+        if direct[self._dtype.index] is not self._dtype or not isinstance(numpy, np.ufunc):
+            return False
+        quiet(numpy, self._a, self._a)
+        return True
+
+    return _finish(name, function, method, into, doc, op)
+
+
+def _finish(name: str, function: Callable, method: Callable, into: Any, doc: str, op: Elementwise) -> Any:
+    function.__name__ = name
+    function.__doc__ = doc
+    made = public(function, name=name, into=into)
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = doc
+    made.method = method
+    made.elementwise = op
+    return made
+
+
+# ---- binary ----
+
+
+def binary(
+    name: str, *, numpy: Callable, dtype: Rule, vjp: Any, node: str = "", refuse: Any = None, doc: str = ""
+) -> Any:
+    """Declare `name(input, other)`. `vjp` is a pair of functions of (g[, x][, y][, out]).
+
+    The returned function has `.operator` (x op y), `.reflected` (y op x) and `.inplace`.
+    """
+    op = Elementwise(name, numpy, dtype, _derivative(node or _camel(name), ("x", "y"), vjp), refuse)
+    direct, derivative = op.direct, op.derivative
+
+    def operator(x: Tensor, y: Any) -> Any:
+        if isinstance(y, Tensor):
+            kind = x._dtype
+            if kind is y._dtype:
+                kind = direct[kind.index]
+                if kind is not None:
+                    try:
+                        a = enter(numpy, x._a, y._a)
+                    except (RuntimeError, ValueError):
+                        return slow(x, y)
+                    if type(a) is not _ndarray:
+                        a = _asarray(a)
+                    out = _make(Tensor)
+                    out._a = a
+                    out._dtype = kind
+                    out._buf = None
+                    out._edge = None
+                    if x._edge is None and y._edge is None or derivative is None:
+                        return out
+                    record(derivative, (x, y), None, out)
+                    return out
+            return slow(x, y)
+        if isinstance(y, NUMBERS):
+            return slow(x, y)
+        return NotImplemented
+
+    def reflected(x: Tensor, y: Any) -> Any:
+        return slow(y, x) if isinstance(y, NUMBERS) else NotImplemented
+
+    def slow(x: Any, y: Any) -> Tensor:
+        promoted = result_type(x, y)
+        out = op.compute((x, y), promoted)
+        if derivative is not None and (isinstance(x, Tensor) and x._edge or isinstance(y, Tensor) and y._edge):
+            record(derivative, (as_operand(x, promoted), as_operand(y, promoted)), None, out)
+        return out
+
+    def function(input: Any, other: Any) -> Tensor:
+        if isinstance(input, Tensor):
+            out = operator(input, other)
+            if out is not NotImplemented:
+                return out
+        return slow(*check_operands(name, input, other))
+
+    def into(self: Tensor, other: Any) -> bool:
+        if not isinstance(other, Tensor) or other._dtype is not self._dtype or not isinstance(numpy, np.ufunc):
+            return False
+        if direct[self._dtype.index] is not self._dtype:
+            return False
+        a, b = self._a, other._a
+        if a.shape != b.shape and broadcast(a.shape, b.shape) != a.shape:
+            return False
+        quiet(numpy, a, b, a)
+        return True
+
+    operator.__name__ = name
+    made = _finish(name, function, operator, into, doc, op)
+    made.operator = operator
+    made.reflected = reflected
+    return made
+
+
+def as_operand(value: Any, kind: dtype) -> Tensor:
+    """A number as the 0-d tensor that backward may keep."""
+    if isinstance(value, Tensor):
+        return value
+    kind = default_float(kind) if isinstance(value, (float, np.floating)) else kind
+    return new_tensor(np.asarray(value).astype(kind.numpy), kind)
+
+
+def check_operands(name: str, input: Any, other: Any) -> tuple[Any, Any]:
+    """The operands if each is a tensor or a number and one is a tensor; TypeError otherwise."""
+    for position, (argument, value) in enumerate((("input", input), ("other", other)), 1):
+        if not isinstance(value, (Tensor, *NUMBERS)):
+            raise errors.wrong_type(name, argument, position, value)
+    if not isinstance(input, Tensor) and not isinstance(other, Tensor):
+        raise errors.wrong_type(name, "input", 1, input)
+    return input, other
+
+
+def inplace_operator(operation: Any) -> Callable:
+    """`x op= y` for Tensor: NotImplemented for what is neither tensor nor number."""
+    inplace = operation.inplace
+
+    def operate(self: Tensor, other: Any) -> Any:
+        if isinstance(other, (Tensor, *NUMBERS)):
+            return inplace(self, other)
+        return NotImplemented
+
+    return operate
+
+
+__all__ = [
+    "Operation",
+    "binary",
+    "boolean",
+    "dtypes",
+    "floating",
+    "inplace_operator",
+    "not_implemented",
+    "same",
+    "unary",
+]

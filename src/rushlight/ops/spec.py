@@ -1,0 +1,361 @@
+"""The kinds of operation, and the registry.
+
+An operation is a *primitive* (arrays in, fresh arrays out, with a derivative) behind a
+*public* function (PyTorch's signature, checks). The in-place and `out=` forms of every
+public function are made here.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import errors
+from rushlight.buffer import LEAF, Tensor, new_tensor
+from rushlight.dtypes import FLOATING, can_cast, dtype
+from rushlight.runtime import execute
+from rushlight.runtime.casting import convert
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import (
+    NOT_DIFFERENTIABLE,
+    Derivative,
+    ViewMeta,
+    edge_of,
+    parameters,
+    requires_grad,
+)
+from rushlight.tape.writes import check_write, rebase, wrote
+
+_make = object.__new__
+
+#: every public operation, by PyTorch's name
+REGISTRY: dict[str, Operation] = {}
+#: every primitive, by name
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+class Primitive:
+    """A computation on arrays together with its derivative.
+
+    Call it with tensors for `compute`'s positional parameters (None where optional) and
+    attributes by keyword.
+    """
+
+    __slots__ = ("name", "compute", "derivative")
+
+    def __init__(self, name: str, compute: Callable, derivative: Derivative | None) -> None:
+        self.name = name
+        self.compute = compute
+        self.derivative = derivative
+
+    def __call__(self, *inputs: Any, **attrs: Any) -> Any:
+        return execute.apply(self.compute, self.derivative, inputs, attrs)
+
+
+def primitive(
+    name: str, *, vjp: Any, several: bool = False, differentiable: tuple[int, ...] | None = None
+) -> Callable[[Callable], Primitive]:
+    """Declare a primitive; `vjp` is required, NOT_DIFFERENTIABLE where that is the truth.
+
+    Args:
+        name: the node's name without "Backward0" ("Gather"); ending in a digit, the whole name.
+        vjp: see `rushlight.tape.node.Derivative`.
+        several: whether `compute` returns a tuple.
+        differentiable: which of several outputs carry a gradient.
+    """
+
+    def declare(compute: Callable) -> Primitive:
+        code = compute.__code__
+        inputs = code.co_varnames[: code.co_argcount]
+        if code.co_flags & 0x04:  # *xs
+            inputs = ("*" + code.co_varnames[code.co_argcount + code.co_kwonlyargcount],)
+        derivative = None
+        if vjp is not NOT_DIFFERENTIABLE:
+            derivative = Derivative(name, inputs, vjp, several=several, differentiable=differentiable)
+            _check_vjp(name, compute, derivative)
+        made = Primitive(compute.__name__, compute, derivative)
+        if made.name in PRIMITIVES:
+            raise ValueError(f"two primitives are named {made.name}")
+        PRIMITIVES[made.name] = made
+        return made
+
+    return declare
+
+
+def _check_vjp(name: str, compute: Callable, derivative: Derivative) -> None:
+    known = {n.lstrip("*") for n in derivative.inputs} | set(parameters(compute)) | {"out", "needs"}
+    known |= {n.lstrip("*") + "_meta" for n in derivative.inputs}
+    for vjp in derivative.vjps:
+        if vjp is not None:
+            unknown = set(parameters(vjp)[1:]) - known
+            if unknown:
+                raise TypeError(f"the derivative of {name} asks for {sorted(unknown)}, which {name} does not have")
+    if not derivative.joint and len(derivative.vjps) != len(derivative.inputs):
+        raise TypeError(f"{name} has {len(derivative.inputs)} inputs but {len(derivative.vjps)} derivatives")
+
+
+# ---- public functions ----
+
+#: NumPy's names for PyTorch's arguments
+_RENAMED = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
+
+
+class Operation:
+    """The record of a public operation.
+
+    Attributes:
+        function: what `rushlight.<name>` is.
+        inplace: what `Tensor.<name>_` is.
+    """
+
+    __slots__ = ("name", "function", "plain", "inplace", "names")
+
+    def __init__(self, name: str, function: Callable, plain: Callable, inplace: Callable) -> None:
+        self.name = name
+        self.function = function
+        self.plain = plain
+        self.inplace = inplace
+
+
+def public(
+    function: Callable | None = None, *, name: str = "", out: bool = True, into: Callable | None = None
+) -> Any:
+    """Make PyTorch's form of `function`: NumPy's argument names, `out=`, and `.inplace`.
+
+    Args:
+        name: the registered name, if not the function's.
+        out: whether `out=` is taken.
+        into: how to do it in place without a graph, if there is a faster way than copying.
+    """
+    if function is None:
+        return functools.partial(public, name=name, out=out, into=into)
+    called = name or function.__name__
+    names = parameters(function)
+    plain = function
+    first_is_tensor = bool(names) and names[0] == "input"
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            kwargs = _named(names, kwargs)
+            if out and "out" in kwargs:
+                target = kwargs.pop("out")
+                if target is not None:
+                    return _into_out(called, plain, target, args, kwargs)
+        try:
+            return plain(*args, **kwargs)
+        except AttributeError:
+            if first_is_tensor and args and not isinstance(args[0], Tensor):
+                raise errors.wrong_type(called, "input", 1, args[0]) from None
+            raise
+
+    call.inplace = make_inplace(called, call, into)  # type: ignore[attr-defined]
+    call.operation = REGISTRY[called] = Operation(called, call, plain, call.inplace)  # type: ignore[attr-defined]
+    return call
+
+
+def _named(names: tuple[str, ...], kwargs: dict) -> dict:
+    return {
+        (_RENAMED[key] if key in _RENAMED and key not in names and _RENAMED[key] in names else key): value
+        for key, value in kwargs.items()
+    }
+
+
+# ---- out= ----
+
+
+def _into_out(name: str, plain: Callable, out: Any, args: tuple, kwargs: dict) -> Any:
+    outs = out if isinstance(out, (tuple, list)) else (out,)
+    for t in outs:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(t).__name__}")
+    if MODES.grad and any(map(_wants_grad, (*args, *kwargs.values(), *outs))):
+        raise errors.no_out_gradient(name)
+    before = MODES.grad
+    MODES.grad = False
+    try:
+        result = plain(*args, **kwargs)
+    finally:
+        MODES.grad = before
+    results = result if isinstance(result, tuple) else (result,)
+    if len(results) != len(outs):
+        raise TypeError(f"{name}(): argument 'out' must be a tuple of {len(results)} Tensors")
+    for t, r in zip(outs, results):
+        check_out(name, t, r)
+    for t, r in zip(outs, results):
+        store_out(t, r)
+    return out if len(outs) == 1 and isinstance(out, Tensor) else type(result)(outs)
+
+
+def _wants_grad(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return requires_grad(value)
+    return isinstance(value, (tuple, list)) and any(map(_wants_grad, value))
+
+
+def check_out(name: str, out: Tensor, result: Tensor) -> None:
+    if not can_cast(result._dtype, out._dtype):
+        raise RuntimeError(
+            f"result type {result._dtype.legacy} can't be cast to the desired output type {out._dtype.legacy}"
+        )
+    if out._a.shape == result._a.shape:
+        check_write(out, name)
+
+
+def store_out(out: Tensor, result: Tensor) -> None:
+    """Write `result` to `out`, which takes its shape; a wrong shape that held data is warned about."""
+    a, r = out._a, result._a
+    if a.shape != r.shape:
+        if a.size:
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape {list(a.shape)}, which does not "
+                f"match the required output shape {list(r.shape)}. This behavior is deprecated, and in a future "
+                "PyTorch release outputs will not be resized unless they have zero elements. You can explicitly reuse "
+                "an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+                stacklevel=5,
+            )
+        resize(out, r.shape)
+        a = out._a
+    np.copyto(a, convert(r, out._dtype) if r.dtype != a.dtype else r, casting="unsafe")
+    wrote(out)
+
+
+def resize(t: Tensor, shape: tuple[int, ...]) -> None:
+    """Give the handle memory of another shape, keeping what fits (contiguous, from its offset)."""
+    from rushlight.layout import contiguous_strides, numel
+
+    count = numel(shape)
+    buffer = t._buf
+    if buffer is not None or t._a.size >= count:
+        buffer = execute.storage(t)
+        buffer.locate()
+        start = execute.offset(t)
+        if (start + count) * t._a.itemsize <= buffer.nbytes:
+            t._a = execute.restrided(t, shape, contiguous_strides(shape), start)
+            return
+    grown = np.zeros(count, t._dtype.numpy)
+    kept = min(count, t._a.size)
+    if kept:
+        grown[:kept] = t._a.reshape(-1)[:kept]
+    t._a = grown.reshape(shape)
+    if buffer is not None:
+        buffer.array, buffer.address = grown, -1
+
+
+# ---- in place ----
+
+
+def make_inplace(name: str, function: Callable, into: Callable | None) -> Callable:
+    """`x.name_(...)`: the function's result, written to x's memory."""
+    called = name + "_"
+
+    def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_write(self, called)
+        edge = self._edge
+        recorded = MODES.grad and (
+            edge is not None and requires_grad(self) or any(map(_wants_grad, (*args, *kwargs.values())))
+        )
+        if recorded:
+            return _inplace_recorded(called, function, self, args, kwargs)
+        if into is not None and into(self, *args, **kwargs):
+            wrote(self)
+            return self
+        before = MODES.grad
+        MODES.grad = False
+        try:
+            result = function(self, *args, **kwargs)
+        finally:
+            MODES.grad = before
+        check_result(called, self, result)
+        overwrite(self, result)
+        return self
+
+    inplace.__name__ = called
+    inplace.__qualname__ = f"Tensor.{called}"
+    inplace.__doc__ = f"In-place form of :func:`{name}`: writes the result to this tensor's memory and returns it."
+    return inplace
+
+
+def check_result(called: str, t: Tensor, result: Tensor) -> None:
+    """Whether a result may be written to `t`: its shape must be t's, its kind no higher."""
+    if not can_cast(result._dtype, t._dtype):
+        raise RuntimeError(
+            f"result type {result._dtype.legacy} can't be cast to the desired output type {t._dtype.legacy}"
+        )
+    if result._a.shape != t._a.shape:
+        raise RuntimeError(
+            f"output with shape {list(t._a.shape)} doesn't match the broadcast shape {list(result._a.shape)}"
+        )
+
+
+def overwrite(t: Tensor, result: Tensor) -> None:
+    r = result._a
+    np.copyto(t._a, convert(r, t._dtype) if r.dtype != t._a.dtype else r, casting="unsafe")
+    wrote(t)
+
+
+def _inplace_recorded(called: str, function: Callable, t: Tensor, args: tuple, kwargs: dict) -> Tensor:
+    """In place on the tape.
+
+    1. Compute out of place on a snapshot of `t`, so that what backward needs of the old value survives.
+    2. Write the result to t's memory; every alias sees a new version.
+    3. t's history is now the result's (through its base, if t is a view).
+    """
+    before = _make(Tensor)
+    before._a, before._dtype, before._buf = t._a.copy("K"), t._dtype, None
+    source = edge_of(t)
+    before._edge = LEAF if isinstance(source, Tensor) else source
+    args = tuple(before if value is t else value for value in args)
+    result = function(before, *args, **kwargs)
+    check_result(called, t, result)
+    result = result.to(t._dtype) if result._dtype is not t._dtype else result
+    np.copyto(t._a, result._a)
+    wrote(t)
+    adopt(t, result)
+    return t
+
+
+def adopt(t: Tensor, result: Tensor) -> None:
+    """Make the history of `result` that of `t`, whose memory already holds its values."""
+    edge = edge_of(result)
+    out = getattr(edge, "out", None)
+    if out is not None and len(out) == 1 and out[0][0] is result._a:
+        edge.out = ((t._a, t._dtype, t._buf, t._buf.version),)
+    rebase(t, edge)
+
+
+# ---- conversions used by every kind ----
+
+
+def as_dtype(value: Any, operation: str) -> dtype | None:
+    if value is None or isinstance(value, dtype):
+        return value
+    raise TypeError(f"{operation}(): argument 'dtype' must be torch.dtype, not {type(value).__name__}")
+
+
+def as_tensor(value: Any, operation: str, argument: str, position: int) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    raise errors.wrong_type(operation, argument, position, value)
+
+
+def is_float(t: Tensor) -> bool:
+    return t._dtype.category >= FLOATING
+
+
+__all__ = [
+    "NOT_DIFFERENTIABLE",
+    "REGISTRY",
+    "PRIMITIVES",
+    "Derivative",
+    "Operation",
+    "Primitive",
+    "ViewMeta",
+    "new_tensor",
+    "primitive",
+    "public",
+]

@@ -1,0 +1,1 @@
+"""How and where operations are carried out."""

@@ -1,0 +1,113 @@
+"""Where operations are carried out: the one place that decides how, and that makes results.
+
+Today the answer is always "at once, by NumPy". Deferral and compiled kernels enter here.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import LEAF, Tensor, new_tensor, offset, shown, storage, strides
+from rushlight.dtypes import BY_NUMPY, dtype
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import (
+    PLAIN,
+    UNRECORDED,
+    Derivative,
+    ViewMeta,
+    record,
+)
+
+_make = object.__new__
+
+# Note [Quiet NumPy]: overflow, division by zero and invalid operations are values here, not
+# warnings. NumPy keeps its error state in a context variable, so running inside a context of our
+# own silences it without touching the caller's settings, at a tenth of the price of `np.errstate`.
+_CONTEXT = contextvars.Context()
+_CONTEXT.run(np.seterr, all="ignore")
+#: runs a function in the quiet context; RuntimeError if another thread is inside it
+enter = _CONTEXT.run
+
+
+def quiet(function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call `function` with NumPy's floating point warnings off."""
+    try:
+        return enter(function, *args, **kwargs)
+    except RuntimeError as error:
+        if "already entered" not in str(error):
+            raise
+    with np.errstate(all="ignore"):
+        return function(*args, **kwargs)
+
+
+def wrap(a: Any) -> Tensor:
+    """A tensor on a fresh array (or NumPy scalar)."""
+    if type(a) is not np.ndarray:
+        a = np.asarray(a)
+    return new_tensor(a, BY_NUMPY[a.dtype])
+
+
+def apply(compute: Callable, derivative: Derivative | None, inputs: Sequence[Any], attrs: dict) -> Any:
+    """Run `compute` on the inputs' arrays; the result is recorded.
+
+    `compute` gets an ndarray (or None) for each input and the attributes by keyword, and
+    returns fresh arrays: one, or a tuple of them.
+    """
+    arrays = [None if t is None else t._a for t in inputs]
+    made = quiet(compute, *arrays, **attrs)
+    out = tuple([wrap(a) for a in made]) if type(made) is tuple else wrap(made)
+    if derivative is not None:
+        record(derivative, inputs, attrs, out)
+    return out
+
+
+def view(
+    base: Tensor, a: np.ndarray, derivative: Derivative | None, attrs: dict | None, creation: int = PLAIN
+) -> Tensor:
+    """A tensor showing `a`, which is memory of `base`."""
+    buffer = base._buf
+    if buffer is None:
+        buffer = storage(base)
+    t = _make(Tensor)
+    t._a = a
+    t._dtype = base._dtype
+    t._buf = buffer
+    edge = base._edge
+    if edge is None:
+        t._edge = ViewMeta(base, None, buffer.version, creation)
+        return t
+    root = edge.base if type(edge) is ViewMeta else base
+    t._edge = ViewMeta(root, None, buffer.version, creation if MODES.grad else UNRECORDED)
+    if derivative is not None:
+        record(derivative, (base,), attrs, t)
+    return t
+
+
+def alias(t: Tensor) -> Tensor:
+    """Another handle on the same memory and version, outside the graph: what `detach` gives."""
+    out = _make(Tensor)
+    out._a = t._a
+    out._dtype = t._dtype
+    out._buf = t._buf or storage(t)
+    out._edge = None
+    return out
+
+
+def restrided(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...], at: int | None = None) -> np.ndarray:
+    """An array of exactly this layout (in elements) on the tensor's storage; bounds are checked."""
+    start = offset(t) if at is None else at
+    return shown(storage(t), t._dtype.numpy, shape, steps, start)
+
+
+def cast(a: np.ndarray, kind: dtype) -> np.ndarray:
+    """Fresh memory of another type, with PyTorch's conversions; keeps the order of dimensions."""
+    from rushlight.runtime.casting import convert
+
+    return convert(a, kind)
+
+
+__all__ = ["LEAF", "alias", "apply", "cast", "enter", "quiet", "restrided", "strides", "view", "wrap"]

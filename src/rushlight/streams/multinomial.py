@@ -1,0 +1,75 @@
+"""Draws from a list of categories."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rushlight.streams.checks import FLOATS, SCALAR_TYPES, require
+from rushlight.streams.continuous import exponential
+from rushlight.streams.generator import Generator
+
+Array = np.ndarray
+
+
+def multinomial(gen: Generator, weights: Array, samples: int, replacement: bool = False) -> Array:
+    """`samples` category numbers (int64) for each row of `weights` (1-D or 2-D), drawn in proportion to the weights.
+
+    Raises RuntimeError for weights that are negative, not finite or sum to nothing, and for more samples than categories without replacement.
+
+    >>> multinomial(Generator(0), np.array([1.0, 2.0, 3.0, 4.0], np.float32), 2).tolist()
+    [2, 1]
+    """
+    _check_request(weights, samples, replacement)
+    rows = np.atleast_2d(weights)
+    if rows.shape[0] == 0:
+        return np.empty((0, samples), np.int64)
+    _check_weights(rows)
+    # A single sample is drawn by the faster method, whatever was said about replacement.
+    draw = _with_replacement if replacement and samples > 1 else _without_replacement
+    out = draw(gen, rows, samples)
+    return out if weights.ndim == 2 else out[0]
+
+
+def _with_replacement(gen: Generator, rows: Array, samples: int) -> Array:
+    """Look a uniform double up in the cumulative weights, which add up in the precision of the weights (at least single)."""
+    sums = np.cumsum(_at_least_single(rows), axis=1)
+    require(bool((sums[:, -1] > 0).all()), "invalid multinomial distribution (sum of probabilities <= 0)")
+    sums /= sums[:, -1:]
+    sums[:, -1] = 1
+    u = gen.doubles(len(rows) * samples).reshape(len(rows), samples)
+    return np.stack([np.searchsorted(row.astype(np.float64), x) for row, x in zip(sums, u)])
+
+
+def _without_replacement(gen: Generator, rows: Array, samples: int) -> Array:
+    """The largest of weight / exponential: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", IPL 97 (2006)."""
+    dtype = rows.dtype.name
+    waits = exponential(gen, rows.size, dtype).reshape(rows.shape)
+    keys = (_at_least_single(rows) / _at_least_single(waits)).astype(rows.dtype)
+    keys = _at_least_single(keys)
+    if samples == 1:
+        return keys.argmax(axis=1)[:, None]
+    return np.argsort(-keys, axis=1, kind="stable")[:, :samples]
+
+
+def _at_least_single(x: Array) -> Array:
+    return x if x.dtype == np.float64 else x.astype(np.float32)
+
+
+def _check_request(weights: Array, samples: int, replacement: bool) -> None:
+    require(weights.ndim in (1, 2), "prob_dist must be 1 or 2 dim")
+    dtype = weights.dtype.name
+    require(dtype in FLOATS, f"multinomial only supports floating-point dtypes for input, got: {SCALAR_TYPES[dtype][0]}")
+    require(samples > 0, "cannot sample n_sample <= 0 samples")
+    categories = weights.shape[-1]
+    require(
+        replacement or samples <= categories, "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+    )
+    require(categories <= 2**24, "number of categories cannot exceed 2^24")
+
+
+def _check_weights(rows: Array) -> None:
+    require(rows.size > 0, "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    wide = _at_least_single(rows)
+    require(bool((wide >= 0).all() and (wide < np.inf).all()), "probability tensor contains either `inf`, `nan` or element < 0")
+    nothing = (wide == 0).all(axis=1)
+    require(not nothing.any(), "invalid multinomial distribution (sum of probabilities <= 0)")

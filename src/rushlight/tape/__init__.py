@@ -1,0 +1,1 @@
+"""The tape: what an operation leaves behind so that its derivative can be taken later."""

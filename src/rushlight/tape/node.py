@@ -1,0 +1,469 @@
+"""Nodes of the recorded graph, and the derivative that each kind of node runs.
+
+A `Derivative` is made once per operation, from functions whose parameter names say what
+they need: `g` is the incoming gradient, an input's name its value, `out` the result, an
+attribute's name that attribute, `<input>_meta` the input's shape and dtype without its
+value, `needs` which inputs want a gradient. Only what is named is kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rushlight.buffer import LEAF, Buffer, Tensor, storage, version
+from rushlight.dtypes import FLOATING, dtype
+from rushlight.tape.modes import MODES
+
+SEQUENCE = itertools.count()
+_make = object.__new__
+
+
+class Meta(NamedTuple):
+    """What is known of an input without keeping its value."""
+
+    shape: tuple[int, ...]
+    dtype: dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+
+class Node:
+    """One recorded operation.
+
+    Attributes:
+        edges: for each input, who receives its gradient: None, a leaf Tensor, a Node, or
+            (Node, output number).
+        metas: shape and dtype of each output.
+    """
+
+    __slots__ = ("edges", "metas", "seq", "hooks", "prehooks", "retained", "traceback", "_info", "__weakref__")
+
+    #: whether backward gets a tuple of gradients, one for each output
+    several = False
+
+    def name(self) -> str:
+        return type(self).__name__
+
+    def run(self, g: Any) -> Sequence[Any]:
+        """The gradients of the inputs, from that of the output."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Forget what was kept for backward."""
+
+    @property
+    def next_functions(self) -> tuple:
+        return tuple(_public_edge(edge) for edge in self.edges)
+
+    @property
+    def metadata(self) -> dict:
+        """A dictionary for the user's own notes on this node."""
+        try:
+            return self._info
+        except AttributeError:
+            self._info: dict = {}
+            return self._info
+
+    def _sequence_nr(self) -> int:
+        return self.seq
+
+    def register_hook(self, hook: Callable) -> Handle:
+        """Call `hook(grad_inputs, grad_outputs)` after this node ran; it may return other grad_inputs."""
+        return add_hook(self, "hooks", hook)
+
+    def register_prehook(self, hook: Callable) -> Handle:
+        """Call `hook(grad_outputs)` before this node runs; it may return others."""
+        return add_hook(self, "prehooks", lambda grads: hook(grads))
+
+
+def start(node: Any, edges: tuple, metas: tuple[Meta, ...]) -> None:
+    """Fill in what every node has."""
+    node.edges = edges
+    node.metas = metas
+    node.seq = next(SEQUENCE)
+    node.hooks = node.prehooks = node.retained = node.traceback = None
+
+
+class Handle:
+    """What registering a hook returns; `remove()` takes the hook away. Also a context manager."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: dict) -> None:
+        self.hooks = hooks
+        self.id = next(Handle._ids)
+
+    def remove(self) -> None:
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.remove()
+
+
+def add_hook(owner: Any, slot: str, hook: Callable) -> Handle:
+    hooks = getattr(owner, slot, None)
+    if hooks is None:
+        hooks = {}
+        setattr(owner, slot, hooks)
+    handle = Handle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+class AccumulateGrad(Node):
+    """The end of a path: adds the gradient to a leaf's `.grad`. Made only for those who walk the graph."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, leaf: Tensor) -> None:
+        start(self, (), (meta_of(leaf),))
+        self.variable = leaf
+
+
+def accumulator(leaf: Tensor) -> AccumulateGrad:
+    """The one AccumulateGrad of a leaf, for as long as somebody holds it."""
+    held = leaf.__dict__.get("_accumulator")
+    node = held() if held is not None else None
+    if node is None:
+        import weakref
+
+        node = AccumulateGrad(leaf)
+        leaf.__dict__["_accumulator"] = weakref.ref(node)
+    return node
+
+
+def _public_edge(edge: Any) -> tuple:
+    if edge is None:
+        return None, 0
+    if isinstance(edge, Tensor):
+        return accumulator(edge), 0
+    return edge if type(edge) is tuple else (edge, 0)
+
+
+def meta_of(t: Tensor) -> Meta:
+    return Meta(t._a.shape, t._dtype)
+
+
+# ---- views ----
+
+
+class ViewMeta:
+    """The edge of a view: the gradient of its memory belongs to its base.
+
+    Attributes:
+        base: the tensor whose memory is shown; never itself a view.
+        edge: the view's own edge as of `version`; None if it was not recorded.
+        creation: how the view came to be; some kinds may not be written to.
+    """
+
+    __slots__ = ("base", "edge", "version", "creation")
+
+    def __init__(self, base: Tensor, edge: Any, at: int, creation: int) -> None:
+        self.base = base
+        self.edge = edge
+        self.version = at
+        self.creation = creation
+
+
+PLAIN, UNRECORDED, MULTIPLE = range(3)
+
+
+def edge_of(t: Tensor) -> Any:
+    """Who receives the gradient of `t`: None, `t` itself if it is a leaf, a Node, or (Node, number)."""
+    edge = t._edge
+    if type(edge) is ViewMeta:
+        edge = _view_edge(t, edge)
+    return t if edge is LEAF else edge
+
+
+def _view_edge(t: Tensor, view: ViewMeta) -> Any:
+    base_edge = view.base._edge
+    if base_edge is None or view.edge is LEAF:
+        return view.edge
+    buffer = t._buf
+    if buffer is not None and view.version != buffer.version:
+        from rushlight.tape.writes import regenerate
+
+        regenerate(t, view)
+    return LEAF if view.edge is None else view.edge
+
+
+def requires_grad(t: Tensor) -> bool:
+    edge = t._edge
+    return edge is not None and (type(edge) is not ViewMeta or _view_edge(t, edge) is not None)
+
+
+# ---- derivatives ----
+
+
+class _NotDifferentiable:
+    """Says of an operation that its result carries no gradient."""
+
+    def __repr__(self) -> str:
+        return "NOT_DIFFERENTIABLE"
+
+
+NOT_DIFFERENTIABLE: Any = _NotDifferentiable()
+
+
+def parameters(function: Callable) -> tuple[str, ...]:
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+class Plan(NamedTuple):
+    """For one set of inputs that want a gradient: what to keep, and what to call with it."""
+
+    keep: tuple[int, ...]  # inputs whose value is kept
+    metas: tuple[int, ...]  # inputs whose shape and dtype are kept
+    keep_out: bool
+    calls: tuple[tuple[int, Callable, tuple[str, ...]], ...]  # (input, vjp, its parameters after g)
+
+
+class Derivative:
+    """How gradients pass back through one operation.
+
+    Args:
+        name: the node's name without "Backward0".
+        inputs: names of the tensor inputs; one name starting with "*" stands for all.
+        vjp: one function per input (None: no gradient), or one function for all of them
+            returning as many gradients.
+        outputs: which outputs carry a gradient, of how many.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inputs: tuple[str, ...],
+        vjp: Any,
+        *,
+        several: bool = False,
+        differentiable: tuple[int, ...] | None = None,
+    ) -> None:
+        node_name = name if name[-1].isdigit() else name + "Backward0"
+        self.node = type(node_name, (OpNode,), {"__slots__": (), "derivative": self, "several": several})
+        self.inputs = inputs
+        self.variadic = inputs[0][1:] if inputs and inputs[0].startswith("*") else None
+        self.joint = callable(vjp)
+        self.vjps = (vjp,) if self.joint else tuple(vjp)
+        self.several = several
+        self.differentiable = differentiable
+        self.plans: dict[int, Plan] = {}
+        self.wanted = ~0 if self.joint else sum(1 << i for i, f in enumerate(self.vjps) if f is not None)
+
+    def plan(self, mask: int) -> Plan:
+        calls = [(i, f, parameters(f)[1:]) for i, f in enumerate(self.vjps) if self.joint or f and mask >> i & 1]
+        names = {name for _, _, args in calls for name in args}
+        if self.variadic:
+            everything = tuple(range(mask.bit_length()))
+            keep = (-1,) if self.variadic in names else ()
+            metas = (-1,) if self.variadic + "_meta" in names else ()
+            del everything
+        else:
+            keep = tuple(i for i, name in enumerate(self.inputs) if name in names)
+            metas = tuple(i for i, name in enumerate(self.inputs) if name + "_meta" in names)
+        made = self.plans[mask] = Plan(keep, metas, "out" in names, tuple(calls))
+        return made
+
+
+class OpNode(Node):
+    """A node that runs the derivative of a registered operation."""
+
+    __slots__ = ("plan", "saved", "versions", "saved_metas", "attrs", "out", "needs", "packed")
+    derivative: Derivative
+
+    def run(self, g: Any) -> Sequence[Any]:
+        values = self.values()
+        if self.derivative.joint:
+            ((_, vjp, names),) = self.plan.calls
+            return vjp(g, *[values[name] for name in names])
+        grads: list[Any] = [None] * len(self.edges)
+        for at, vjp, names in self.plan.calls:
+            grads[at] = vjp(g, *[values[name] for name in names])
+        return grads
+
+    def values(self) -> dict[str, Any]:
+        """By name: attributes, inputs and output as kept; RuntimeError if freed or overwritten."""
+        values = dict(self.attrs) if self.attrs else {}
+        derivative, plan = self.derivative, self.plan
+        if plan.keep or plan.keep_out:
+            if self.saved is None:
+                raise RuntimeError(_FREED)
+            self._add_saved(values)
+        if plan.metas:
+            if derivative.variadic:
+                values[derivative.variadic + "_meta"] = self.saved_metas
+            else:
+                for at, meta in zip(plan.metas, self.saved_metas):
+                    values[derivative.inputs[at] + "_meta"] = meta
+        values["needs"] = self.needs
+        return values
+
+    def _add_saved(self, values: dict[str, Any]) -> None:
+        derivative, plan = self.derivative, self.plan
+        positions = range(len(self.saved)) if derivative.variadic else plan.keep
+        kept = [self._unpack(at, t, v) for at, t, v in zip(positions, self.saved, self.versions)]
+        if derivative.variadic:
+            values[derivative.variadic] = tuple(kept)
+        else:
+            values.update(zip([derivative.inputs[at] for at in plan.keep], kept))
+        if plan.keep_out:
+            outs = tuple(self._unpack_out(n, *entry) for n, entry in enumerate(self.out))
+            values["out"] = outs if self.several else outs[0]
+
+    def _unpack(self, at: int, t: Any, expected: int) -> Any:
+        if t is None:
+            return None
+        if type(t) is Packed:
+            return t.unpack()
+        if version(t) != expected:
+            raise RuntimeError(_overwritten(t._a, t._dtype, t._buf, expected, edge_of(t)))
+        if MODES.grad and self.edges[at] is not edge_of(t) and self.edges[at] is not None:
+            return _with_edge(t._a, t._dtype, t._buf, self.edges[at])
+        return t
+
+    def _unpack_out(self, number: int, array: Any, kind: Any, buffer: Any, expected: Any) -> Any:
+        if type(array) is Packed:
+            return array.unpack()
+        if buffer.version != expected:
+            raise RuntimeError(_overwritten(array, kind, buffer, expected, self))
+        return _with_edge(array, kind, buffer, (self, number) if self.several else self)
+
+    def release(self) -> None:
+        if self.plan.keep or self.plan.keep_out:
+            self.saved = self.out = None
+
+
+class Packed:
+    """A kept tensor in the form that a pair of saved-tensor hooks gave it."""
+
+    __slots__ = ("form", "unpacker")
+
+    def __init__(self, form: Any, unpacker: Callable) -> None:
+        self.form = form
+        self.unpacker = unpacker
+
+    def unpack(self) -> Any:
+        return self.unpacker(self.form)
+
+
+_FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+    "saved tensors after calling backward."
+)
+
+
+def _with_edge(array: np.ndarray, kind: dtype, buffer: Buffer | None, edge: Any) -> Tensor:
+    t = _make(Tensor)
+    t._a, t._dtype, t._buf = array, kind, buffer
+    t._edge = LEAF if isinstance(edge, Tensor) else edge
+    return edge if isinstance(edge, Tensor) else t
+
+
+def _overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edge: Any) -> str:
+    edge, number = edge if type(edge) is tuple else (edge, 0)
+    source = f", which is output {number} of {edge.name()}," if isinstance(edge, Node) else ""
+    where = ""
+    if buffer.writer is not None:
+        where = f" The last write to it was at {buffer.writer[0]}, line {buffer.writer[1]}."
+    return (
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[torch.{kind.legacy}Tensor {list(array.shape)}]{source} is at version {buffer.version}; "
+        f"expected version {expected} instead.{where} Hint: enable anomaly detection to find the operation that "
+        "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+    )
+
+
+# ---- recording ----
+
+#: a pair (pack, unpack) while saved-tensor hooks are on, and whether nodes note where they were made
+SAVING: list[tuple[Callable, Callable]] = []
+ANOMALY: list[bool] = []
+
+
+def record(derivative: Derivative, inputs: Sequence[Any], attrs: dict | None, out: Any) -> None:
+    """Hang a node on `out` (a tensor, or a tuple of them) if an input wants a gradient."""
+    if not MODES.grad:
+        return
+    edges = [None if t is None or t._edge is None else edge_of(t) for t in inputs]
+    mask, bit, wanted = 0, 1, derivative.wanted
+    for at, edge in enumerate(edges):
+        if edge is not None:
+            if wanted & bit:
+                mask |= bit
+            else:
+                edges[at] = None
+        bit <<= 1
+    if not mask:
+        return
+    _attach(derivative, inputs, attrs, out, edges, mask)
+
+
+def _attach(derivative: Derivative, inputs: Any, attrs: Any, out: Any, edges: list, mask: int) -> None:
+    several = derivative.several
+    outs = out if several else (out,)
+    node = _make(derivative.node)
+    plan = derivative.plans.get(mask) or derivative.plan(mask)
+    node.plan = plan
+    node.attrs = attrs
+    node.edges = tuple(edges)
+    node.metas = tuple([Meta(t._a.shape, t._dtype) for t in outs]) if several else (Meta(out._a.shape, out._dtype),)
+    node.seq = next(SEQUENCE)
+    node.hooks = node.prehooks = node.retained = node.traceback = None
+    node.needs = tuple([edge is not None for edge in edges]) if derivative.joint else None
+    keep = plan.keep
+    if keep:
+        if keep == (-1,):
+            node.saved = tuple(inputs)
+        else:
+            node.saved = tuple([inputs[i] for i in keep])
+        node.versions = [0 if t is None or t._buf is None else t._buf.version for t in node.saved]
+    else:
+        node.saved = ()
+    if plan.metas:
+        chosen = inputs if plan.metas == (-1,) else [inputs[i] for i in plan.metas]
+        node.saved_metas = tuple([None if t is None else Meta(t._a.shape, t._dtype) for t in chosen])
+    if plan.keep_out:
+        node.out = tuple([(t._a, t._dtype, b := storage(t), b.version) for t in outs])
+    if several:
+        chosen = derivative.differentiable
+        for number, t in enumerate(outs):
+            if t._dtype.category >= FLOATING and (chosen is None or number in chosen):
+                _set_edge(t, (node, number))
+    else:
+        _set_edge(out, node)
+    if SAVING or ANOMALY or MODES.inference:
+        _special(node, inputs)
+
+
+def _set_edge(t: Tensor, edge: Any) -> None:
+    if type(t._edge) is ViewMeta:
+        t._edge.edge = edge
+    else:
+        t._edge = edge
+
+
+def _special(node: Any, inputs: Sequence[Any]) -> None:
+    """The rare modes: saved-tensor hooks, anomaly detection."""
+    if SAVING:
+        pack, unpack = SAVING[-1]
+        node.saved = tuple(None if t is None else Packed(pack(t), unpack) for t in node.saved)
+        if node.plan.keep_out:
+            node.out = tuple(
+                (Packed(pack(_with_edge(a, k, b, None)), unpack), k, b, v) for a, k, b, v in node.out
+            )
+    if ANOMALY:
+        import traceback
+
+        node.traceback = traceback.format_stack()[:-3]
