@@ -1,11 +1,12 @@
 """What one small operation costs: Rushlight beside PyTorch, 3x3 float32, one thread.
 
-    python benchmarks/overhead.py [--rounds 15] [--seconds 0.01]
+    python benchmarks/overhead.py [--rounds 25] [--seconds 0.01]
 
-Each library runs in a process of its own, so neither's threads, allocator or imports can touch the other's figures. The two
-processes take turns, one sample of one case each, so that a change in the machine's speed meets both alike. A sample is
-`timeit` over as many calls as fill --seconds; the table gives the median and the least of --rounds samples, in nanoseconds
-a call. The garbage collector stays on: what it costs is part of the price.
+Each library runs in a process of its own, so neither's threads, allocator or imports can touch the other's figures. Both
+processes are held on one CPU (where the system allows it) and take turns there, one sample of one case each, so that
+whatever else the machine does meets both alike. A sample is `timeit` over as many calls as fill --seconds. The table gives
+the median and the least of the samples, in nanoseconds a call, and the median of the ratios of neighbouring samples. The
+garbage collector stays on: what it costs is part of the price.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ ROWS = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What one small operation costs, beside PyTorch.")
-    parser.add_argument("--rounds", type=int, default=15, help="samples of each case")
+    parser.add_argument("--rounds", type=int, default=25, help="samples of each case")
     parser.add_argument("--seconds", type=float, default=0.01, help="length of one sample")
     parser.add_argument("--worker", choices=LIBRARIES, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -59,6 +60,8 @@ def main() -> None:
 
 def answer_questions(library: str, seconds: float) -> None:
     """For each row number read from stdin, write one sample in ns a call to stdout."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch = importlib.import_module(library)
     if library == "torch":
         torch.set_num_threads(1)
@@ -77,8 +80,9 @@ def timer(torch, code: str, requires_grad: bool) -> timeit.Timer:
 
 
 def calls_that_fill(seconds: float, each: timeit.Timer) -> int:
-    """The calls in one sample. What it runs first is also the warm-up."""
-    number = 10
+    """How many calls make one sample, once the first ones have set up what they need."""
+    number = 100
+    each.timeit(number)
     while (taken := each.timeit(number)) < seconds / 4:
         number *= 2
     return max(1, round(number * seconds / taken))
@@ -121,12 +125,14 @@ def ask(worker: subprocess.Popen[str], row: int) -> float:
 
 
 def print_table(samples: list[dict[str, list[float]]]) -> None:
-    print("| 3x3 float32, ns a call: median (least) | Rushlight | PyTorch | ratio of medians |")
+    print("| 3x3 float32, ns a call: median (least) | Rushlight | PyTorch | Rushlight / PyTorch |")
     print("|---|---:|---:|---:|")
     for (code, said, _, _), taken in zip(ROWS, samples, strict=True):
-        middle = {library: statistics.median(taken[library]) for library in LIBRARIES}
-        cells = [f"{middle[library]:.0f} ({min(taken[library]):.0f})" for library in LIBRARIES]
-        print(f"| `{code}`{said} | {' | '.join(cells)} | {middle['rushlight'] / middle['torch']:.2f} |")
+        cells = [
+            f"{statistics.median(taken[library]):.0f} ({min(taken[library]):.0f})" for library in LIBRARIES
+        ]
+        ratio = statistics.median(ours / theirs for ours, theirs in zip(*taken.values(), strict=True))
+        print(f"| `{code}`{said} | {' | '.join(cells)} | {ratio:.2f} |")
 
 
 if __name__ == "__main__":
