@@ -7,7 +7,15 @@ values in its storage order (see `memory_order`).
 """
 
 from rushlight.streams.continuous import cauchy, exponential, log_normal, uniform
-from rushlight.streams.discrete import bernoulli, bernoulli_each, dropout_noise, geometric, randint, random, randperm
+from rushlight.streams.discrete import (
+    bernoulli,
+    bernoulli_each,
+    dropout_noise,
+    geometric,
+    randint,
+    random,
+    randperm,
+)
 from rushlight.streams.generator import DEFAULT_SEED, Generator, memory_order
 from rushlight.streams.multinomial import multinomial
 from rushlight.streams.normals import normal

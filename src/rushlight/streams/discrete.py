@@ -93,7 +93,8 @@ def _range_between(dtype: str, low: int, high: int) -> tuple[int, int]:
     if dtype in DIGITS:
         low, high = _next_representable(dtype, low), _previous_representable(dtype, high)
         require(
-            low < high, f"random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, but got from={low} >= to={high}"
+            low < high,
+            f"random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, but got from={low} >= to={high}",
         )
     return low, high - 1
 
@@ -181,7 +182,7 @@ def randperm(gen: Generator, n: int, dtype: str = "int64") -> Array:
     Raises RuntimeError for n < 0 and for n beyond what the dtype holds.
 
     >>> randperm(Generator(0), 5).tolist()
-    [4, 1, 2, 0, 3]
+    [4, 0, 1, 3, 2]
     """
     require(n >= 0, f"Trying to create tensor with negative dimension {n}: [{n}]")
     _check_permutation(dtype, n)
@@ -256,7 +257,7 @@ def bernoulli(gen: Generator, size: int, p: float, dtype: str = "float32") -> Ar
     These are the numbers PyTorch gives where it uses its own generator; on Intel processors it calls MKL's instead.
 
     >>> bernoulli(Generator(0), 4, 0.5).tolist()
-    [1.0, 0.0, 1.0, 0.0]
+    [0.0, 0.0, 1.0, 0.0]
     """
     require(0 <= p <= 1, f"bernoulli_ expects p to be in [0, 1], but got p={number(p)}")
     require_dtype("bernoulli_scalar_cpu_", dtype, (*INTEGERS, *FLOATS, "bool"))

@@ -21,7 +21,17 @@ WORDS = 624
 # `left + next` is 625 at every moment but one: a freshly seeded engine has left=1 and next=0, which means "twist before the first word".
 STATE = np.dtype(
     {
-        "names": ["seed", "left", "seeded", "next", "words", "normal", "has_normal", "float_normal", "has_float_normal"],
+        "names": [
+            "seed",
+            "left",
+            "seeded",
+            "next",
+            "words",
+            "normal",
+            "has_normal",
+            "float_normal",
+            "has_float_normal",
+        ],
         "formats": ["<u8", "<i4", "<i4", "<u8", ("<u8", WORDS), "<f8", "<i4", "<f4", "?"],
         "offsets": [0, 8, 12, 16, 24, 5024, 5040, 5048, 5052],
         "itemsize": 5056,
@@ -210,7 +220,9 @@ def _decoded(state: np.ndarray) -> np.void:
         )
     saved = np.frombuffer(state.tobytes(), STATE)[0]
     left, following = int(saved["left"]), int(saved["next"])
-    valid = saved["seeded"] and (left + following == WORDS + 1 and 0 < left <= WORDS or (left, following) == (1, 0))
+    valid = saved["seeded"] and (
+        left + following == WORDS + 1 and 0 < left <= WORDS or (left, following) == (1, 0)
+    )
     if not valid:
         raise RuntimeError("Invalid mt19937 state")
     return saved

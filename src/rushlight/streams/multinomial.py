@@ -58,18 +58,28 @@ def _at_least_single(x: Array) -> Array:
 def _check_request(weights: Array, samples: int, replacement: bool) -> None:
     require(weights.ndim in (1, 2), "prob_dist must be 1 or 2 dim")
     dtype = weights.dtype.name
-    require(dtype in FLOATS, f"multinomial only supports floating-point dtypes for input, got: {SCALAR_TYPES[dtype][0]}")
+    require(
+        dtype in FLOATS,
+        f"multinomial only supports floating-point dtypes for input, got: {SCALAR_TYPES[dtype][0]}",
+    )
     require(samples > 0, "cannot sample n_sample <= 0 samples")
     categories = weights.shape[-1]
     require(
-        replacement or samples <= categories, "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        replacement or samples <= categories,
+        "cannot sample n_sample > prob_dist.size(-1) samples without replacement",
     )
     require(categories <= 2**24, "number of categories cannot exceed 2^24")
 
 
 def _check_weights(rows: Array) -> None:
-    require(rows.size > 0, "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    require(
+        rows.size > 0,
+        "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.",
+    )
     wide = _at_least_single(rows)
-    require(bool((wide >= 0).all() and (wide < np.inf).all()), "probability tensor contains either `inf`, `nan` or element < 0")
+    require(
+        bool((wide >= 0).all() and (wide < np.inf).all()),
+        "probability tensor contains either `inf`, `nan` or element < 0",
+    )
     nothing = (wide == 0).all(axis=1)
     require(not nothing.any(), "invalid multinomial distribution (sum of probabilities <= 0)")

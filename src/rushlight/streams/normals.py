@@ -26,7 +26,15 @@ GROUP = 16
 CHUNK = 1024  # groups transformed together: their intermediate arrays stay in the cache
 
 
-def normal(gen: Generator, size: int, dtype: str = "float32", mean: float = 0.0, std: float = 1.0, *, contiguous: bool = True) -> Array:
+def normal(
+    gen: Generator,
+    size: int,
+    dtype: str = "float32",
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    contiguous: bool = True,
+) -> Array:
     """`size` samples of N(mean, std**2); a complex sample has independent parts of variance std**2 / 2.
 
     `contiguous` says whether the output tensor is (PyTorch's numbers depend on it, see Note [Two normal streams]). Raises RuntimeError for std < 0.
@@ -46,7 +54,9 @@ def normal(gen: Generator, size: int, dtype: str = "float32", mean: float = 0.0,
     if dtype == "float64":
         return _in_groups(gen.doubles, size, size, lambda u: _transformed64(u, mean, std))
     drawn_first = size if dtype == "float32" else size - size % GROUP
-    return cast(_in_groups(gen.floats, drawn_first, size, lambda u: _transformed32(u, F(mean), F(std))), dtype)
+    return cast(
+        _in_groups(gen.floats, drawn_first, size, lambda u: _transformed32(u, F(mean), F(std))), dtype
+    )
 
 
 # ---- one after the other ----
@@ -71,7 +81,9 @@ def _pairs(u: Array) -> Array:
 # ---- in groups of sixteen ----
 
 
-def _in_groups(draw: Callable[[int], Array], drawn_first: int, size: int, transformed: Callable[[Array], Array]) -> Array:
+def _in_groups(
+    draw: Callable[[int], Array], drawn_first: int, size: int, transformed: Callable[[Array], Array]
+) -> Array:
     out = draw(drawn_first)
     groups = out[: size - size % GROUP].reshape(-1, GROUP)
     for start in range(0, len(groups), CHUNK):

@@ -20,7 +20,7 @@ def poisson(gen: Generator, rates: Array) -> Array:
     """One Poisson sample for each rate, flat, in the dtype of `rates`. Raises RuntimeError for a rate that is negative or NaN.
 
     >>> poisson(Generator(0), np.array([1.0, 4.0, 20.0])).tolist()
-    [0.0, 5.0, 27.0]
+    [2.0, 5.0, 17.0]
     """
     require_dtype("poisson_cpu", rates.dtype.name, ("float16", "bfloat16", "float32", "float64"))
     flat = np.ravel(rates).astype(np.float64)
@@ -75,7 +75,9 @@ def standard_gamma(gen: Generator, alpha: Array) -> Array:
     """One gamma sample of scale 1 for each shape `alpha`, flat, in the dtype of `alpha` (float32 or float64)."""
     dtype = alpha.dtype.name
     require_dtype("gamma_cpu", dtype, ("float32", "float64"))
-    samples = _one_by_one(gen, np.ravel(alpha), lambda a, uniform: _gamma(a, uniform, alpha.dtype.type), dtype)
+    samples = _one_by_one(
+        gen, np.ravel(alpha), lambda a, uniform: _gamma(a, uniform, alpha.dtype.type), dtype
+    )
     return np.maximum(samples, np.finfo(dtype).tiny)
 
 
@@ -97,14 +99,18 @@ def _gamma(alpha: float, uniform: Doubles, real: Callable[[float], np.floating])
             y = 1.0 + c * x
         v = y * y * y
         u = 1 - uniform()
-        if u < 1.0 - _SQUEEZE * (x * x) * (x * x) or math.log(u) < 0.5 * (x * x) + d * (1.0 - v + math.log(v)):
+        if u < 1.0 - _SQUEEZE * (x * x) * (x * x) or math.log(u) < 0.5 * (x * x) + d * (
+            1.0 - v + math.log(v)
+        ):
             return scale * d * v
 
 
 _SQUEEZE = float(np.float32(0.0331))
 
 
-def _one_by_one(gen: Generator, parameters: Array, sample: Callable[[float, Doubles], float], dtype: str) -> Array:
+def _one_by_one(
+    gen: Generator, parameters: Array, sample: Callable[[float, Doubles], float], dtype: str
+) -> Array:
     with Doubles(gen) as uniform:
         samples = [sample(parameter, uniform) for parameter in parameters.tolist()]
     return cast(np.array(samples, np.float64), dtype)

@@ -114,7 +114,18 @@ def log1p(x: Array) -> Array:
 def exp(x: Array) -> Array:
     """The C library's exp."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.exp(x.astype(np.complex128)).real
+        out = np.exp(x.astype(np.complex128)).real
+    # From here on the complex exponential multiplies in two steps.
+    large = x > 709
+    out[large] = _each(_exp_or_inf, x[large])
+    return out
+
+
+def _exp_or_inf(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
 
 
 def tan(x: Array) -> Array:
