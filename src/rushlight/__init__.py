@@ -4,6 +4,11 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
+# Some modules are named as functions and classes of this namespace are (tensor, layout, device).
+# They are loaded first, so that the names below stand.
+import rushlight.layout
+import rushlight.tensor  # gives Tensor its methods
+
 # ---- types and modes ----
 from rushlight.buffer import Tensor
 from rushlight.dtypes import (
@@ -75,5 +80,3 @@ from rushlight.ops.views import detach, reshape, t
 # ---- end autograd ----
 # ---- protocols, printing, saving ----
 # ---- end protocols ----
-
-import rushlight.tensor  # noqa: F401  gives Tensor its methods

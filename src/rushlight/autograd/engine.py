@@ -17,11 +17,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight.buffer import LEAF, Tensor, storage
-from rushlight.dtypes import FLOATING, REDUCED  # noqa: F401
+from rushlight.buffer import Tensor
+from rushlight.dtypes import FLOATING, dtype
 from rushlight.layout import is_dense
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import ANOMALY, Meta, Node, edge_of, meta_of
+from rushlight.tape.node import ANOMALY, Node
 
 
 def run_backward(
@@ -53,167 +53,183 @@ def _key(edge: Any) -> Any:
 
 
 class _Walk:
+    """One backward pass.
+
+    Attributes:
+        pending: node or leaf -> its gradient so far (a list of them for a node with several outputs).
+        waiting: node or leaf -> how many gradients are still to come.
+        ready: a heap of (-sequence number, node).
+        found: edge -> gradient, for the targets.
+    """
+
+    __slots__ = ("keep", "create", "accumulate", "targets", "goals", "found", "pending", "waiting", "ready")
+
     def __init__(self, keep: bool, create: bool, targets: Sequence[Any] | None, accumulate: bool) -> None:
         self.keep = keep
         self.create = create
         self.accumulate = accumulate
-        self.targets = None if targets is None else set(targets)
+        self.targets = None if targets is None else list(targets)
         self.found: dict[Any, Any] = {}
-        self.pending: dict[Any, Any] = {}  # Node or leaf -> its gradient(s) so far
-        self.waiting: dict[Any, int] = {}  # Node or leaf -> gradients still to come
-        self.ready: list[tuple[int, Node]] = []
+        self.pending: dict[Any, Any] = {}
+        self.waiting: dict[Any, int] = {}
+        self.ready: list[tuple[int, Any]] = []
 
     def go(self, roots: Sequence[tuple[Any, Tensor]]) -> None:
         self._count([_key(edge) for edge, _ in roots])
         useful = None if self.targets is None else self._useful()
+        waiting = self.waiting
+        for edge, _ in roots:
+            waiting[_key(edge)] += 1
         for edge, g in roots:
-            self.waiting[_key(edge)] = self.waiting.get(_key(edge), 0) + 1
-        for edge, g in roots:
-            self._deliver(edge, g)
-        while self.ready:
-            node = heapq.heappop(self.ready)[1]
-            g = self.pending.pop(node)
-            if useful is None or node in useful:
-                self._run(node, g, useful)
-            else:
-                self._skip(node)
+            self._deliver(edge, g, None)
+        ready, pending, deliver, pop = self.ready, self.pending, self._deliver, heapq.heappop
+        while ready:
+            node = pop(ready)[1]
+            g = pending.pop(node)
+            if node.extra is not None or useful is not None:
+                g = self._before(node, g)
+                if g is None or useful is not None and node not in useful:
+                    self._skip(node)
+                    continue
+            grads = self._run(node, g) if node.extra is not None or ANOMALY else node.run(g)
+            edges = node.edges
+            if len(grads) != len(edges):
+                raise RuntimeError(
+                    f"function {node.name()} returned an incorrect number of gradients "
+                    f"(expected {len(edges)}, got {len(grads)})"
+                )
+            if not self.keep:
+                node.release()
+            g = None
+            for edge, grad in zip(edges, grads):
+                if edge is not None:
+                    deliver(edge, grad, node)
+            grads = grad = None
 
     def _count(self, roots: list[Any]) -> None:
         waiting = self.waiting
-        seen = set(roots)
-        stack = list(seen)
+        stack = []
+        for root in roots:
+            if root not in waiting:
+                waiting[root] = 0
+                stack.append(root)
         while stack:
             node = stack.pop()
             if isinstance(node, Tensor):
                 continue
             for edge in node.edges:
-                if edge is None:
-                    continue
-                target = edge[0] if type(edge) is tuple else edge
-                waiting[target] = waiting.get(target, 0) + 1
-                if target not in seen:
-                    seen.add(target)
-                    stack.append(target)
-        self.seen = seen
+                if edge is not None:
+                    target = edge[0] if type(edge) is tuple else edge
+                    if target in waiting:
+                        waiting[target] += 1
+                    else:
+                        waiting[target] = 1
+                        stack.append(target)
 
     def _useful(self) -> set:
         """The nodes from which a target can be reached; the others need not run."""
         assert self.targets is not None
-        goals = {_key(edge) for edge in self.targets}
+        self.goals = {_key(edge) for edge in self.targets}
         users: dict[Any, list[Node]] = {}
-        for node in self.seen:
+        for node in self.waiting:
             if isinstance(node, Node):
                 for edge in node.edges:
                     if edge is not None:
                         users.setdefault(_key(edge), []).append(node)
         useful: set = set()
-        stack = [goal for goal in goals if goal in self.seen]
+        stack = [goal for goal in self.goals if goal in self.waiting]
         while stack:
             for user in users.get(stack.pop(), ()):
                 if user not in useful:
                     useful.add(user)
                     stack.append(user)
-        self.goals = goals
         return useful
 
     # ---- one node ----
 
-    def _run(self, node: Any, g: Any, useful: set | None) -> None:
-        if not node.several:
-            g = g[0] if type(g) is list else g
-        g = self._before(node, g)
-        if g is None:
-            return self._skip(node)
+    def _run(self, node: Any, g: Any) -> Sequence[Any]:
+        """Run a node that has hooks, or under anomaly detection."""
         try:
             grads = node.run(g)
-        except Exception as error:
-            if node.traceback is not None:
-                _note_origin(node, error)
+        except Exception:
+            _note_origin(node)
             raise
-        if not self.keep:
-            node.release()
-        if node.hooks is not None:
-            grads = _run_hooks(node, grads, g)
+        extra = node.extra
+        if extra is not None and extra.hooks:
+            grads = _run_hooks(extra.hooks, grads, g if node.several else (g,))
         if ANOMALY and ANOMALY[-1]:
             _check_nan(node, grads)
-        edges = node.edges
-        if len(grads) != len(edges):
-            raise RuntimeError(
-                f"function {node.name()} returned an incorrect number of gradients "
-                f"(expected {len(edges)}, got {len(grads)})"
-            )
-        for edge, grad in zip(edges, grads):
-            if edge is not None:
-                self._deliver(edge, grad, node)
+        return grads
 
     def _before(self, node: Any, g: Any) -> Any:
         """Hooks on the outputs, retained gradients, and gradients that the caller asked for."""
-        if node.prehooks is not None:
-            g = _run_prehooks(node, g)
-        if node.retained is not None:
-            for number, t in node.retained.items():
-                grad = g[number] if node.several else g
-                t = t()
-                if t is not None and grad is not None:
-                    t._grad = grad if getattr(t, "_grad", None) is None else t._grad + grad
+        grads = list(g) if node.several else [g]
+        if node.extra is not None:
+            _run_output_hooks(node, grads)
         if self.targets is not None and node in self.goals:
             for edge in self.targets:
                 if _key(edge) is node:
-                    self._find(edge, g[edge[1]] if type(edge) is tuple else g)
-        if node.several and all(grad is None for grad in g):
+                    found = grads[edge[1] if type(edge) is tuple else 0]
+                    if found is not None:
+                        self.found[edge] = found
+        if all(grad is None for grad in grads):
             return None
-        return g
-
-    def _find(self, edge: Any, g: Any) -> None:
-        if g is not None:
-            self.found[edge] = g
+        return grads if node.several else grads[0]
 
     def _skip(self, node: Node) -> None:
-        for edge in node.edges:
-            if edge is not None:
-                self._deliver(edge, None)
+        """No gradient comes through `node`: tell those who wait for it. (Not recursive: see `_deliver`.)"""
+        stack = [node]
+        while stack:
+            for edge in stack.pop().edges:
+                if edge is not None and self._arrived(edge[0] if type(edge) is tuple else edge):
+                    stack.append(edge[0] if type(edge) is tuple else edge)
 
-    def _deliver(self, edge: Any, g: Any, source: Any = None) -> None:
+    def _deliver(self, edge: Any, g: Any, source: Any) -> None:
         """One gradient has come for `edge`, or word that none will (None)."""
         target, number = edge if type(edge) is tuple else (edge, 0)
-        leaf = not isinstance(target, Node)
         if g is not None:
-            meta = meta_of(target) if leaf else target.metas[number]
-            if g._a.shape != meta.shape or g._dtype is not meta.dtype:
-                g = fit(g, meta, source)
-            self._add(target, number, g, leaf)
-        left = self.waiting[target] = self.waiting[target] - 1
-        if left:
-            return
-        if leaf:
-            if target in self.pending:
-                self._finish_leaf(target, self.pending.pop(target))
-        elif target in self.pending:
-            heapq.heappush(self.ready, (-target.seq, target))
-        else:
+            shape, kind = (target._a.shape, target._dtype) if isinstance(target, Tensor) else target.metas[number]
+            if g._a.shape != shape or g._dtype is not kind:
+                g = fit(g, shape, kind, source)
+            pending = self.pending
+            if isinstance(target, Tensor) or not target.several:
+                have = pending.get(target)
+                pending[target] = g if have is None else have + g
+                have = None
+            else:
+                grads = pending.get(target)
+                if grads is None:
+                    grads = pending[target] = [None] * len(target.metas)
+                grads[number] = g if grads[number] is None else grads[number] + g
+        g = None
+        if self._arrived(target):
             self._skip(target)
 
-    def _add(self, target: Any, number: int, g: Any, leaf: bool) -> None:
-        pending = self.pending
-        if leaf or not target.several:
-            have = pending.get(target)
-            pending[target] = g if have is None else have + g
-            return
-        grads = pending.get(target)
-        if grads is None:
-            grads = pending[target] = [None] * len(target.metas)
-        grads[number] = g if grads[number] is None else grads[number] + g
+    def _arrived(self, target: Any) -> bool:
+        """Count one arrival; start what has everything. True if `target` is a node that got nothing."""
+        left = self.waiting[target] = self.waiting[target] - 1
+        if left:
+            return False
+        if isinstance(target, Tensor):
+            if target in self.pending:
+                self._finish_leaf(target)
+            return False
+        if target in self.pending:
+            heapq.heappush(self.ready, (-target.seq, target))
+            return False
+        return True
 
     # ---- leaves ----
 
-    def _finish_leaf(self, leaf: Tensor, g: Any) -> None:
+    def _finish_leaf(self, leaf: Tensor) -> None:
+        g = self.pending.pop(leaf)
         hooks = getattr(leaf, "_hooks", None)
         if hooks:
             for hook in list(hooks.values()):
                 changed = hook(g)
                 if changed is not None:
-                    g = _checked(changed, meta_of(leaf), "hook")
-        if self.targets is not None and leaf not in self.targets:
+                    g = _checked(changed, leaf._a.shape, "hook")
+        if self.targets is not None and not any(leaf is target for target in self.targets):
             return
         if not self.accumulate:
             self.found[leaf] = g
@@ -249,11 +265,10 @@ def _own(g: Any, leaf: Tensor, references: int) -> Any:
 # ---- fitting a gradient to its input ----
 
 
-def fit(g: Any, meta: Meta, source: Any) -> Any:
+def fit(g: Any, shape: tuple[int, ...], kind: dtype, source: Any) -> Any:
     """The gradient in the input's shape and dtype: sums what was broadcast, casts what was promoted."""
-    if g._a.shape != meta.shape:
-        g = sum_to(g, meta.shape, source)
-    kind = meta.dtype
+    if g._a.shape != shape:
+        g = sum_to(g, shape, source)
     if g._dtype is not kind:
         if g._dtype.is_complex and not kind.is_complex:
             g = g.real
@@ -266,8 +281,7 @@ def sum_to(g: Any, shape: tuple[int, ...], source: Any) -> Any:
     """The sum of `g` over the dimensions along which `shape` was broadcast."""
     have = g._a.shape
     lead = len(have) - len(shape)
-    fits = lead >= 0 and all(n == m or n == 1 for n, m in zip(shape, have[lead:]))
-    if not fits:
+    if lead < 0 or not all(n == m or n == 1 for n, m in zip(shape, have[lead:])):
         name = source.name() if source is not None else "a function"
         raise RuntimeError(
             f"Function {name} returned an invalid gradient at index 0 - got {list(have)} "
@@ -279,50 +293,40 @@ def sum_to(g: Any, shape: tuple[int, ...], source: Any) -> Any:
     return g.reshape(shape) if g._a.shape != shape else g
 
 
-def _checked(g: Any, meta: Meta, what: str) -> Any:
+def _checked(g: Any, shape: tuple[int, ...], what: str) -> Any:
     if not isinstance(g, Tensor):
         raise TypeError(f"expected the {what} to return a Tensor or None, but got {type(g).__name__}")
-    if g._a.shape != meta.shape:
-        raise RuntimeError(f"{what} has changed the size of value: {list(meta.shape)} became {list(g._a.shape)}")
+    if g._a.shape != shape:
+        raise RuntimeError(f"{what} has changed the size of value")
     return g
 
 
 # ---- hooks ----
 
 
-def _run_prehooks(node: Any, g: Any) -> Any:
-    for hook in list(node.prehooks.values()):
-        if getattr(hook, "output", None) is not None:
-            g = _tensor_hook(node, hook, g)
-            continue
-        changed = hook(tuple(g) if node.several else (g,))
+def _run_output_hooks(node: Any, grads: list) -> None:
+    """Pre-hooks of the node, hooks of its output tensors, then what those tensors retain; in place."""
+    extra = node.extra
+    for number, hooks in (extra.outputs or {}).items():
+        for hook in list(hooks.values()):
+            if grads[number] is not None:
+                changed = hook(grads[number])
+                if changed is not None:
+                    grads[number] = _checked(changed, node.metas[number][0], "hook")
+    for hook in list((extra.prehooks or {}).values()):
+        changed = hook(tuple(grads))
         if changed is not None:
-            changed = changed if isinstance(changed, tuple) else (changed,)
-            g = list(changed) if node.several else changed[0]
-    return g
+            grads[:] = changed if isinstance(changed, tuple) else (changed,)
+    for number, held in (extra.retained or {}).items():
+        t = held()
+        if t is not None and grads[number] is not None:
+            have = getattr(t, "_grad", None)
+            t._grad = grads[number].clone() if have is None else have + grads[number]
 
 
-def _tensor_hook(node: Any, hook: Any, g: Any) -> Any:
-    """A hook registered on one output tensor."""
-    number = hook.output
-    have = g[number] if node.several else g
-    if have is None:
-        return g
-    changed = hook(have)
-    if changed is None:
-        return g
-    changed = _checked(changed, node.metas[number], "hook")
-    if not node.several:
-        return changed
-    g = list(g)
-    g[number] = changed
-    return g
-
-
-def _run_hooks(node: Any, grads: Sequence[Any], g: Any) -> Sequence[Any]:
-    outputs = tuple(g) if node.several else (g,)
-    for hook in list(node.hooks.values()):
-        changed = hook(tuple(grads), outputs)
+def _run_hooks(hooks: dict, grads: Sequence[Any], outputs: Sequence[Any]) -> Sequence[Any]:
+    for hook in list(hooks.values()):
+        changed = hook(tuple(grads), tuple(outputs))
         if changed is not None:
             grads = changed if isinstance(changed, tuple) else (changed,)
     return grads
@@ -331,22 +335,19 @@ def _run_hooks(node: Any, grads: Sequence[Any], g: Any) -> Sequence[Any]:
 # ---- anomaly detection ----
 
 
-def _note_origin(node: Any, error: Exception) -> None:
+def _note_origin(node: Any) -> None:
+    if node.extra is None or node.extra.traceback is None:
+        return
     import warnings
 
-    trace = "".join(node.traceback)
+    trace = "".join(node.extra.traceback)
     warnings.warn(
-        f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{trace}", stacklevel=4
+        f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{trace}", stacklevel=6
     )
 
 
 def _check_nan(node: Any, grads: Sequence[Any]) -> None:
     for number, grad in enumerate(grads):
         if grad is not None and grad._dtype.category >= FLOATING and bool(grad.isnan().any()):
-            error = RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")
-            if node.traceback is not None:
-                _note_origin(node, error)
-            raise error
-
-
-__all__ = ["run_backward", "fit", "sum_to", "edge_of", "LEAF", "storage"]
+            _note_origin(node)
+            raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")

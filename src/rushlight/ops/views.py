@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight import layout
+import rushlight.layout as layout
 from rushlight.buffer import Tensor, strides
 from rushlight.ops.spec import public
 from rushlight.runtime import execute

@@ -39,10 +39,11 @@ class Node:
     Attributes:
         edges: for each input, who receives its gradient: None, a leaf Tensor, a Node, or
             (Node, output number).
-        metas: shape and dtype of each output.
+        metas: (shape, dtype) of each output.
+        extra: what few nodes have: hooks, retained gradients, where they were made.
     """
 
-    __slots__ = ("edges", "metas", "seq", "hooks", "prehooks", "retained", "traceback", "_info", "__weakref__")
+    __slots__ = ("edges", "metas", "seq", "extra", "__weakref__")
 
     #: whether backward gets a tuple of gradients, one for each output
     several = False
@@ -64,30 +65,57 @@ class Node:
     @property
     def metadata(self) -> dict:
         """A dictionary for the user's own notes on this node."""
-        try:
-            return self._info
-        except AttributeError:
-            self._info: dict = {}
-            return self._info
+        extra = extra_of(self)
+        if extra.info is None:
+            extra.info = {}
+        return extra.info
 
     def _sequence_nr(self) -> int:
         return self.seq
 
     def register_hook(self, hook: Callable) -> Handle:
         """Call `hook(grad_inputs, grad_outputs)` after this node ran; it may return other grad_inputs."""
-        return add_hook(self, "hooks", hook)
+        return add_hook(extra_of(self), "hooks", hook)
 
     def register_prehook(self, hook: Callable) -> Handle:
         """Call `hook(grad_outputs)` before this node runs; it may return others."""
-        return add_hook(self, "prehooks", lambda grads: hook(grads))
+        return add_hook(extra_of(self), "prehooks", hook)
 
 
-def start(node: Any, edges: tuple, metas: tuple[Meta, ...]) -> None:
+class Extra:
+    """What few nodes have.
+
+    Attributes:
+        hooks: called after the node ran; prehooks: before.
+        outputs: output number -> hooks of that output tensor.
+        retained: output number -> weak reference to the tensor that keeps its gradient.
+        traceback: where the operation was called, under anomaly detection.
+        info: the user's own notes.
+    """
+
+    __slots__ = ("hooks", "prehooks", "outputs", "retained", "traceback", "info")
+
+    def __init__(self) -> None:
+        self.hooks: dict | None = None
+        self.prehooks: dict | None = None
+        self.outputs: dict | None = None
+        self.retained: dict | None = None
+        self.traceback: list[str] | None = None
+        self.info: dict | None = None
+
+
+def extra_of(node: Node) -> Extra:
+    if node.extra is None:
+        node.extra = Extra()
+    return node.extra
+
+
+def start(node: Any, edges: tuple, metas: tuple) -> None:
     """Fill in what every node has."""
     node.edges = edges
     node.metas = metas
     node.seq = next(SEQUENCE)
-    node.hooks = node.prehooks = node.retained = node.traceback = None
+    node.extra = None
 
 
 class Handle:
@@ -149,8 +177,8 @@ def _public_edge(edge: Any) -> tuple:
     return edge if type(edge) is tuple else (edge, 0)
 
 
-def meta_of(t: Tensor) -> Meta:
-    return Meta(t._a.shape, t._dtype)
+def meta_of(t: Tensor) -> tuple:
+    return t._a.shape, t._dtype
 
 
 # ---- views ----
@@ -220,12 +248,17 @@ def parameters(function: Callable) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
+#: stands for all inputs of an operation that takes any number of them
+EVERY = (-1,)
+
+
 class Plan(NamedTuple):
     """For one set of inputs that want a gradient: what to keep, and what to call with it."""
 
     keep: tuple[int, ...]  # inputs whose value is kept
     metas: tuple[int, ...]  # inputs whose shape and dtype are kept
     keep_out: bool
+    names: frozenset[str]  # everything that the calls ask for
     calls: tuple[tuple[int, Callable, tuple[str, ...]], ...]  # (input, vjp, its parameters after g)
 
 
@@ -260,35 +293,39 @@ class Derivative:
         self.plans: dict[int, Plan] = {}
         self.wanted = ~0 if self.joint else sum(1 << i for i, f in enumerate(self.vjps) if f is not None)
 
+    def needs(self, at: int, name: str) -> bool:
+        """Whether the gradient of input `at` is computed from what is called `name`."""
+        vjp = self.vjps[0 if self.joint else at]
+        return vjp is not None and name in parameters(vjp)
+
     def plan(self, mask: int) -> Plan:
         calls = [(i, f, parameters(f)[1:]) for i, f in enumerate(self.vjps) if self.joint or f and mask >> i & 1]
         names = {name for _, _, args in calls for name in args}
         if self.variadic:
-            everything = tuple(range(mask.bit_length()))
-            keep = (-1,) if self.variadic in names else ()
-            metas = (-1,) if self.variadic + "_meta" in names else ()
-            del everything
+            keep = EVERY if self.variadic in names else ()
+            metas = EVERY if self.variadic + "_meta" in names else ()
         else:
             keep = tuple(i for i, name in enumerate(self.inputs) if name in names)
             metas = tuple(i for i, name in enumerate(self.inputs) if name + "_meta" in names)
-        made = self.plans[mask] = Plan(keep, metas, "out" in names, tuple(calls))
+        made = self.plans[mask] = Plan(keep, metas, "out" in names, frozenset(names), tuple(calls))
         return made
 
 
 class OpNode(Node):
     """A node that runs the derivative of a registered operation."""
 
-    __slots__ = ("plan", "saved", "versions", "saved_metas", "attrs", "out", "needs", "packed")
+    __slots__ = ("plan", "saved", "versions", "saved_metas", "attrs", "out")
     derivative: Derivative
 
     def run(self, g: Any) -> Sequence[Any]:
-        values = self.values()
+        plan = self.plan
+        values = self.values() if plan.names else None
         if self.derivative.joint:
-            ((_, vjp, names),) = self.plan.calls
+            ((_, vjp, names),) = plan.calls
             return vjp(g, *[values[name] for name in names])
         grads: list[Any] = [None] * len(self.edges)
-        for at, vjp, names in self.plan.calls:
-            grads[at] = vjp(g, *[values[name] for name in names])
+        for at, vjp, names in plan.calls:
+            grads[at] = vjp(g, *[values[name] for name in names]) if names else vjp(g)
         return grads
 
     def values(self) -> dict[str, Any]:
@@ -296,26 +333,28 @@ class OpNode(Node):
         values = dict(self.attrs) if self.attrs else {}
         derivative, plan = self.derivative, self.plan
         if plan.keep or plan.keep_out:
-            if self.saved is None:
+            if getattr(self, "out", None) is FREED:
                 raise RuntimeError(_FREED)
             self._add_saved(values)
         if plan.metas:
+            metas = [None if meta is None else Meta(*meta) for meta in self.saved_metas]
             if derivative.variadic:
-                values[derivative.variadic + "_meta"] = self.saved_metas
+                values[derivative.variadic + "_meta"] = metas
             else:
-                for at, meta in zip(plan.metas, self.saved_metas):
+                for at, meta in zip(plan.metas, metas):
                     values[derivative.inputs[at] + "_meta"] = meta
-        values["needs"] = self.needs
+        if "needs" in plan.names:
+            values["needs"] = tuple([edge is not None for edge in self.edges])
         return values
 
     def _add_saved(self, values: dict[str, Any]) -> None:
         derivative, plan = self.derivative, self.plan
-        positions = range(len(self.saved)) if derivative.variadic else plan.keep
-        kept = [self._unpack(at, t, v) for at, t, v in zip(positions, self.saved, self.versions)]
-        if derivative.variadic:
+        if plan.keep == EVERY:
+            kept = [self._unpack(at, t, v) for at, (t, v) in enumerate(zip(self.saved, self.versions))]
             values[derivative.variadic] = tuple(kept)
-        else:
-            values.update(zip([derivative.inputs[at] for at in plan.keep], kept))
+        elif plan.keep:
+            for at, t, v in zip(plan.keep, self.saved, self.versions):
+                values[derivative.inputs[at]] = self._unpack(at, t, v)
         if plan.keep_out:
             outs = tuple(self._unpack_out(n, *entry) for n, entry in enumerate(self.out))
             values["out"] = outs if self.several else outs[0]
@@ -340,7 +379,14 @@ class OpNode(Node):
 
     def release(self) -> None:
         if self.plan.keep or self.plan.keep_out:
-            self.saved = self.out = None
+            self.saved = self.out = FREED
+
+
+class _Freed(tuple):
+    """Stands where kept values were before backward freed them."""
+
+
+FREED: Any = _Freed()
 
 
 class Packed:
@@ -387,7 +433,7 @@ def _overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edg
 
 # ---- recording ----
 
-#: a pair (pack, unpack) while saved-tensor hooks are on, and whether nodes note where they were made
+#: the pairs (pack, unpack) of saved-tensor hooks now on, and whether anomalies are looked for (and NaN checked)
 SAVING: list[tuple[Callable, Callable]] = []
 ANOMALY: list[bool] = []
 
@@ -396,74 +442,82 @@ def record(derivative: Derivative, inputs: Sequence[Any], attrs: dict | None, ou
     """Hang a node on `out` (a tensor, or a tuple of them) if an input wants a gradient."""
     if not MODES.grad:
         return
-    edges = [None if t is None or t._edge is None else edge_of(t) for t in inputs]
+    edges = []
     mask, bit, wanted = 0, 1, derivative.wanted
-    for at, edge in enumerate(edges):
-        if edge is not None:
-            if wanted & bit:
-                mask |= bit
-            else:
-                edges[at] = None
+    for t in inputs:
+        edge = None
+        if t is not None:
+            edge = t._edge
+            if edge is not None:
+                if edge is LEAF:
+                    edge = t
+                elif type(edge) is ViewMeta:
+                    edge = edge_of(t)
+                if wanted & bit:
+                    if edge is not None:
+                        mask |= bit
+                else:
+                    edge = None
+        edges.append(edge)
         bit <<= 1
     if not mask:
         return
-    _attach(derivative, inputs, attrs, out, edges, mask)
-
-
-def _attach(derivative: Derivative, inputs: Any, attrs: Any, out: Any, edges: list, mask: int) -> None:
-    several = derivative.several
-    outs = out if several else (out,)
-    node = _make(derivative.node)
     plan = derivative.plans.get(mask) or derivative.plan(mask)
+    node = _make(derivative.node)
     node.plan = plan
     node.attrs = attrs
     node.edges = tuple(edges)
-    node.metas = tuple([Meta(t._a.shape, t._dtype) for t in outs]) if several else (Meta(out._a.shape, out._dtype),)
     node.seq = next(SEQUENCE)
-    node.hooks = node.prehooks = node.retained = node.traceback = None
-    node.needs = tuple([edge is not None for edge in edges]) if derivative.joint else None
-    keep = plan.keep
-    if keep:
-        if keep == (-1,):
-            node.saved = tuple(inputs)
-        else:
-            node.saved = tuple([inputs[i] for i in keep])
-        node.versions = [0 if t is None or t._buf is None else t._buf.version for t in node.saved]
-    else:
-        node.saved = ()
+    node.extra = None
+    if plan.keep:
+        _keep(node, plan.keep, inputs)
     if plan.metas:
-        chosen = inputs if plan.metas == (-1,) else [inputs[i] for i in plan.metas]
-        node.saved_metas = tuple([None if t is None else Meta(t._a.shape, t._dtype) for t in chosen])
-    if plan.keep_out:
+        chosen = inputs if plan.metas == EVERY else [inputs[i] for i in plan.metas]
+        node.saved_metas = [None if t is None else (t._a.shape, t._dtype) for t in chosen]
+    if derivative.several:
+        node.metas = tuple([(t._a.shape, t._dtype) for t in out])
+        _attach_several(node, derivative, out)
+    else:
+        node.metas = ((out._a.shape, out._dtype),)
+        edge = out._edge
+        if type(edge) is ViewMeta:
+            edge.edge = node
+        else:
+            out._edge = node
+        if plan.keep_out:
+            buffer = storage(out)
+            node.out = ((out._a, out._dtype, buffer, buffer.version),)
+    if SAVING or ANOMALY:
+        _special(node)
+
+
+def _keep(node: Any, keep: tuple[int, ...], inputs: Sequence[Any]) -> None:
+    saved = inputs if keep == EVERY else [inputs[i] for i in keep]
+    node.saved = saved
+    node.versions = [0 if t is None or t._buf is None else t._buf.version for t in saved]
+
+
+def _attach_several(node: Any, derivative: Derivative, outs: Any) -> None:
+    chosen = derivative.differentiable
+    for number, t in enumerate(outs):
+        if t._dtype.category >= FLOATING and (chosen is None or number in chosen):
+            if type(t._edge) is ViewMeta:
+                t._edge.edge = (node, number)
+            else:
+                t._edge = (node, number)
+    if node.plan.keep_out:
         node.out = tuple([(t._a, t._dtype, b := storage(t), b.version) for t in outs])
-    if several:
-        chosen = derivative.differentiable
-        for number, t in enumerate(outs):
-            if t._dtype.category >= FLOATING and (chosen is None or number in chosen):
-                _set_edge(t, (node, number))
-    else:
-        _set_edge(out, node)
-    if SAVING or ANOMALY or MODES.inference:
-        _special(node, inputs)
 
 
-def _set_edge(t: Tensor, edge: Any) -> None:
-    if type(t._edge) is ViewMeta:
-        t._edge.edge = edge
-    else:
-        t._edge = edge
-
-
-def _special(node: Any, inputs: Sequence[Any]) -> None:
+def _special(node: Any) -> None:
     """The rare modes: saved-tensor hooks, anomaly detection."""
     if SAVING:
         pack, unpack = SAVING[-1]
-        node.saved = tuple(None if t is None else Packed(pack(t), unpack) for t in node.saved)
+        if node.plan.keep:
+            node.saved = [None if t is None else Packed(pack(t), unpack) for t in node.saved]
         if node.plan.keep_out:
-            node.out = tuple(
-                (Packed(pack(_with_edge(a, k, b, None)), unpack), k, b, v) for a, k, b, v in node.out
-            )
+            node.out = tuple((Packed(pack(_with_edge(a, k, b, None)), unpack), k, b, v) for a, k, b, v in node.out)
     if ANOMALY:
         import traceback
 
-        node.traceback = traceback.format_stack()[:-3]
+        extra_of(node).traceback = traceback.format_stack()[:-3]

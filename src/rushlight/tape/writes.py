@@ -11,7 +11,7 @@ from typing import Any
 from rushlight.buffer import LEAF, Tensor, offset, storage, strides
 from rushlight.layout import overlaps_itself
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import MULTIPLE, UNRECORDED, Meta, Node, ViewMeta, edge_of, meta_of, requires_grad, start
+from rushlight.tape.node import MULTIPLE, UNRECORDED, Node, ViewMeta, edge_of, meta_of, requires_grad, start
 
 _HOME = __file__.rsplit("tape", 1)[0]
 
@@ -152,6 +152,3 @@ class AsStridedBackward0(Node):
         out = g.new_empty_strided(region.base_shape, region.base_strides).zero_()
         region.of(out).add_(g)
         return (out,)
-
-
-__all__ = ["CopySlices", "Meta", "check_write", "rebase", "regenerate", "wrote"]

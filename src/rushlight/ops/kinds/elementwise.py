@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight import dtypes, errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import ALL, FLOATING, REDUCED, bool_, default_float, dtype, float32
+from rushlight.dtypes import ALL, FLOATING, INTEGER, REDUCED, bool_, default_float, dtype, float32
 from rushlight.layout import broadcast
 from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.spec import Operation, public
@@ -189,6 +189,8 @@ def binary(
     """
     op = Elementwise(name, numpy, dtype, _derivative(node or _camel(name), ("x", "y"), vjp), refuse)
     direct, derivative = op.direct, op.derivative
+    y_unused = derivative is None or not derivative.needs(0, "y")
+    plain_numbers = (float, int)
 
     def operator(x: Tensor, y: Any) -> Any:
         if isinstance(y, Tensor):
@@ -212,9 +214,26 @@ def binary(
                     record(derivative, (x, y), None, out)
                     return out
             return slow(x, y)
-        if isinstance(y, NUMBERS):
+        if type(y) in plain_numbers:
+            kind = x._dtype
+            result = direct[kind.index]
+            if result is not None and (kind.category >= FLOATING or kind.category == INTEGER and type(y) is int):
+                try:
+                    a = enter(numpy, x._a, y)
+                except (RuntimeError, OverflowError):
+                    return slow(x, y)
+                if type(a) is not _ndarray:
+                    a = _asarray(a)
+                out = _make(Tensor)
+                out._a = a
+                out._dtype = result
+                out._buf = None
+                out._edge = None
+                if x._edge is not None and derivative is not None:
+                    record(derivative, (x, None if y_unused else as_operand(y, kind)), None, out)
+                return out
             return slow(x, y)
-        return NotImplemented
+        return slow(x, y) if isinstance(y, NUMBERS) else NotImplemented
 
     def reflected(x: Tensor, y: Any) -> Any:
         return slow(y, x) if isinstance(y, NUMBERS) else NotImplemented
