@@ -75,6 +75,24 @@ from rushlight.ops.views import detach, reshape, t
 # ---- indexing, joining ----
 # ---- end indexing ----
 # ---- random ----
+from rushlight import random
+from rushlight.ops.sampling import (
+    Generator,
+    bernoulli,
+    default_generator,
+    multinomial,
+    normal,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+)
+from rushlight.random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+
 # ---- end random ----
 # ---- autograd ----
 # ---- end autograd ----

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rushlight.autograd import api
 from rushlight.buffer import Tensor
-from rushlight.ops import contractions, elementwise, reductions, views
+from rushlight.ops import contractions, elementwise, reductions, sampling, views
 from rushlight.ops.kinds.elementwise import inplace_operator
 
 
@@ -51,6 +51,16 @@ class _Methods:
     # ---- end indexing ----
 
     # ---- random ----
+    bernoulli = sampling.bernoulli
+    multinomial = sampling.multinomial
+    uniform_ = sampling.uniform_
+    normal_ = sampling.normal_
+    random_ = sampling.random_
+    bernoulli_ = sampling.bernoulli_
+    exponential_ = sampling.exponential_
+    cauchy_ = sampling.cauchy_
+    log_normal_ = sampling.log_normal_
+    geometric_ = sampling.geometric_
     # ---- end random ----
 
     # ---- autograd ----

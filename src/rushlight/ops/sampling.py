@@ -1,0 +1,416 @@
+"""Random tensors: the numbers of `rushlight.streams`, as PyTorch's functions give them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes, errors, streams
+from rushlight.buffer import LEAF, Tensor, new_tensor, strides
+from rushlight.dtypes import FLOATING, dtype, get_default_dtype, int64
+from rushlight.layout import broadcast, numel, sizes
+from rushlight.ops.promotion import is_number
+from rushlight.ops.spec import REGISTRY, Operation, as_dtype, public
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import Derivative, record, requires_grad
+from rushlight.tape.writes import check_write, rebase, wrote
+
+
+class Generator(streams.Generator):
+    """A source of random numbers; the same seed gives PyTorch's numbers.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.rand(2, generator=torch.Generator().manual_seed(0))
+        tensor([0.4963, 0.7682])
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        if str(device) != "cpu":
+            raise RuntimeError(f"Generator(): device type {device} is not supported; only 'cpu' is")
+        super().__init__()
+
+    @property
+    def device(self) -> Any:
+        from rushlight.device import device
+
+        return device("cpu")
+
+    def get_state(self) -> Tensor:  # type: ignore[override]
+        """The state as a uint8 tensor of 5056 elements, in PyTorch's layout."""
+        return new_tensor(super().get_state(), dtypes.uint8)
+
+    def set_state(self, state: Any) -> Generator:  # type: ignore[override]
+        """Go on from a state that `get_state` gave; TypeError if it is no uint8 tensor."""
+        if not isinstance(state, Tensor) or state._dtype is not dtypes.uint8:
+            raise TypeError("RNG state must be a torch.ByteTensor")
+        super().set_state(np.ascontiguousarray(state._a))
+        return self
+
+    def clone_state(self) -> Generator:
+        """A new generator in the same state."""
+        return Generator().set_state(self.get_state())
+
+
+default_generator = Generator()
+
+
+def source(generator: Any, operation: str) -> Generator:
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise TypeError(f"{operation}(): argument 'generator' must be torch.Generator, not {type(generator).__name__}")
+    return generator
+
+
+# ---- results ----
+
+
+def _fresh(flat: np.ndarray, shape: tuple[int, ...], kind: dtype, requires: bool = False) -> Tensor:
+    out = new_tensor(flat.reshape(shape), kind)
+    if requires:
+        out.requires_grad = True
+    return out
+
+
+def _shape(args: tuple, size: Any, operation: str) -> tuple[int, ...]:
+    shape = sizes(args if size is None else (size,), operation)
+    for n in shape:
+        if n < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(shape)}")
+    return shape
+
+
+def _kind(chosen: Any, default: dtype, operation: str) -> dtype:
+    return as_dtype(chosen, operation) or default
+
+
+def _ordered(t: Tensor) -> np.ndarray:
+    """The elements of `t` with dimensions in the order of memory, in which the streams fill."""
+    return t._a.transpose(streams.memory_order(t._a.shape, strides(t)))
+
+
+def _like(x: Tensor, kind: dtype, make: Callable) -> Tensor:
+    """A tensor laid out as `x` is, filled in the order of its memory."""
+    out = x.detach().new_empty(0, dtype=kind) if x._a.size == 0 else None
+    if out is not None:
+        return new_tensor(make(0).reshape(x._a.shape), kind)
+    a = np.empty_like(x._a, dtype=kind.numpy)
+    out = new_tensor(a, kind)
+    place = _ordered(out)
+    place[...] = make(a.size).reshape(place.shape)
+    return out
+
+
+# ---- functions that make tensors ----
+
+
+def _maker(name: str, doc: str, draw: Callable) -> Any:
+    def make(
+        *args: Any,
+        size: Any = None,
+        generator: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
+        shape = _shape(args, size, name)
+        kind = _kind(dtype, get_default_dtype(), name)
+        return _fresh(draw(source(generator, name), numel(shape), kind.name), shape, kind, requires_grad)
+
+    make.__name__ = name
+    make.__doc__ = doc
+    return public(make, name=name)
+
+
+rand = _maker(
+    "rand",
+    """Uniform numbers in [0, 1), of the given sizes: PyTorch's numbers for the same seed.
+
+    Example:
+        >>> import rushlight as torch
+        >>> _ = torch.manual_seed(0)
+        >>> torch.rand(2)
+        tensor([0.4963, 0.7682])
+    """,
+    streams.uniform,
+)
+randn = _maker(
+    "randn",
+    """Numbers of the normal distribution with mean 0 and standard deviation 1.
+
+    Example:
+        >>> import rushlight as torch
+        >>> _ = torch.manual_seed(0)
+        >>> torch.randn(2)
+        tensor([ 1.5410, -0.2934])
+    """,
+    streams.normal,
+)
+
+
+@public
+def randint(*args, low=0, high=None, size=None, generator=None, dtype=None, layout=None, device=None,
+            requires_grad=False, pin_memory=False):  # fmt: skip
+    """Integers from `low` (0) up to but not including `high`, in a tensor of shape `size`.
+
+    Called as `randint(high, size)` or `randint(low, high, size)`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.randint(5, 6, (2,))
+        tensor([5, 5])
+    """
+    given = list(args)
+    if size is None:
+        if not given or not isinstance(given[-1], (tuple, list)):
+            raise TypeError("randint(): argument 'size' must be tuple of ints, as the last positional argument")
+        size = given.pop()
+    if len(given) == 2:
+        low, high = given
+    elif len(given) == 1:
+        high = given[0]
+    if high is None or len(given) > 2 or not _integer(low) or not _integer(high):
+        raise TypeError("randint() takes (int high, tuple of ints size) or (int low, int high, tuple of ints size)")
+    shape, kind = _shape((size,), None, "randint"), _kind(dtype, int64, "randint")
+    flat = streams.randint(source(generator, "randint"), numel(shape), int(low), int(high), kind.name)
+    return _fresh(flat, shape, kind, requires_grad)
+
+
+def _integer(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, (tuple, list))
+
+
+@public
+def randperm(n, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """The integers 0 to n - 1 in random order."""
+    if n < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
+    kind = _kind(dtype, int64, "randperm")
+    return _fresh(streams.randperm(source(generator, "randperm"), n, kind.name), (n,), kind, requires_grad)
+
+
+def rand_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None):
+    """`rand` with the shape, dtype and layout of `input`."""
+    return _filled_like("rand_like", streams.uniform, input, dtype, requires_grad, generator)
+
+
+def randn_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None):
+    """`randn` with the shape, dtype and layout of `input`."""
+    return _filled_like("randn_like", streams.normal, input, dtype, requires_grad, generator)
+
+
+def _filled_like(name: str, draw: Callable, x: Any, kind: Any, requires: bool, generator: Any) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise errors.wrong_type(name, "input", 1, x)
+    kind = _kind(kind, x._dtype, name)
+    out = _like(x, kind, lambda n: draw(source(generator, name), n, kind.name))
+    if requires:
+        out.requires_grad = True
+    return out
+
+
+def randint_like(input, low=0, high=None, *, dtype=None, layout=None, device=None, requires_grad=False,
+                 memory_format=None, generator=None):  # fmt: skip
+    """`randint` with the shape, dtype and layout of `input`: `randint_like(x, high)` or `(x, low, high)`."""
+    low, high = (0, low) if high is None else (low, high)
+    return _filled_like(
+        "randint_like",
+        lambda g, n, name: streams.randint(g, n, int(low), int(high), name),
+        input,
+        dtype,
+        requires_grad,
+        generator,
+    )
+
+
+for _function in (rand_like, randn_like, randint_like):
+    REGISTRY[_function.__name__] = Operation(_function.__name__, _function, _function, None)  # type: ignore[arg-type]
+
+
+@public
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, layout=None, device=None,
+           requires_grad=False, pin_memory=False):  # fmt: skip
+    """Normal numbers with the given means and standard deviations (numbers or tensors, broadcast).
+
+    Raises:
+        RuntimeError: a standard deviation is negative.
+    """
+    stream = source(generator, "normal")
+    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        if size is None:
+            raise TypeError("normal(): with two numbers, argument 'size' must be given")
+        shape, kind = _shape((size,), None, "normal"), _kind(dtype, get_default_dtype(), "normal")
+        return _fresh(streams.normal(stream, numel(shape), kind.name, mean, std), shape, kind, requires_grad)
+    return _normal_of_tensors(stream, mean, std)
+
+
+def _normal_of_tensors(stream: Generator, mean: Any, std: Any) -> Tensor:
+    like = mean if isinstance(mean, Tensor) else std
+    kind = like._dtype
+    shape = broadcast(*[v._a.shape for v in (mean, std) if isinstance(v, Tensor)])
+    if isinstance(std, Tensor) and std._a.size and bool((std._a < 0).any()):
+        raise RuntimeError("normal expects all elements of std >= 0.0")
+    spread = 1.0 if isinstance(std, Tensor) else std
+    out = _fresh(streams.normal(stream, numel(shape), kind.name, 0.0, spread), shape, kind)
+    with_std = out.mul(std.detach()) if isinstance(std, Tensor) else out
+    out = with_std.add(mean.detach() if isinstance(mean, Tensor) else mean)
+    node = _NORMAL[isinstance(mean, Tensor) + 2 * isinstance(std, Tensor)]
+    record(node, tuple(v if isinstance(v, Tensor) else None for v in (mean, std)), None, out)
+    return out
+
+
+def _zeros(g: Any, needs: Any) -> tuple:
+    return tuple(g.new_zeros(g.shape) if need else None for need in needs)
+
+
+_NORMAL = {
+    1: Derivative("NormalBackward1", ("mean", "std"), _zeros),
+    2: Derivative("NormalBackward2", ("mean", "std"), _zeros),
+    3: Derivative("NormalBackward3", ("mean", "std"), _zeros),
+}
+
+
+def _no_gradient(node: str) -> Derivative:
+    """A result that is random: its gradient exists, and is zero."""
+    return Derivative(node, ("x",), (lambda g: g.new_zeros(g.shape),))
+
+
+@public
+def bernoulli(input, p=None, *, generator=None):
+    """Ones with the probabilities in `input`, zeros otherwise (or with probability `p` everywhere).
+
+    Raises:
+        RuntimeError: a probability outside [0, 1].
+    """
+    stream = source(generator, "bernoulli")
+    kind = input._dtype
+    if p is not None:
+        out = _like(input, kind, lambda n: streams.bernoulli(stream, n, p, kind.name))
+    else:
+        if kind.category < FLOATING:
+            raise NotImplementedError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{kind.legacy}'")
+        probabilities = np.ascontiguousarray(_ordered(input))
+        out = _like(input, kind, lambda n: streams.bernoulli_each(stream, probabilities))
+    record(_BERNOULLI, (input,), None, out)
+    return out
+
+
+_BERNOULLI = _no_gradient("Bernoulli")
+_POISSON = _no_gradient("Poisson")
+
+
+@public(out=False)
+def poisson(input, generator=None):
+    """Counts of the Poisson distribution with the rates in `input`."""
+    stream = source(generator, "poisson")
+    rates = np.ascontiguousarray(_ordered(input))
+    out = _like(input, input._dtype, lambda n: streams.poisson(stream, rates))
+    record(_POISSON, (input,), None, out)
+    return out
+
+
+@public
+def multinomial(input, num_samples, replacement=False, *, generator=None):
+    """Indices drawn with the weights in `input` (one row, or a matrix of rows), as int64.
+
+    Raises:
+        RuntimeError: negative, infinite or all-zero weights; more samples than categories without replacement.
+    """
+    drawn = streams.multinomial(source(generator, "multinomial"), input._a, num_samples, replacement)
+    return new_tensor(drawn, int64)
+
+
+# ---- methods that fill a tensor ----
+
+
+def _filler(name: str, doc: str, draw: Callable) -> Any:
+    """`Tensor.<name>(...)`: writes numbers drawn by `draw(stream, size, dtype name, *arguments)`."""
+    derivative = _no_gradient("".join(part.capitalize() for part in name.rstrip("_").split("_")))
+
+    def fill(self: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
+        check_write(self, name)
+        place = _ordered(self)
+        place[...] = draw(self, source(generator, name), *args, **kwargs).reshape(place.shape)
+        wrote(self)
+        if MODES.grad and self._edge is not None and requires_grad(self):
+            out = new_tensor(self._a, self._dtype)
+            record(derivative, (self,), None, out)
+            rebase(self, out._edge)
+        return self
+
+    fill.__name__ = name
+    fill.__qualname__ = f"Tensor.{name}"
+    fill.__doc__ = doc
+    return fill
+
+
+def _draws(function: Callable, **names: str) -> Callable:
+    """A stream's fill function with PyTorch's argument names."""
+
+    @functools.wraps(function)
+    def draw(t: Tensor, stream: Generator, *args: Any, **kwargs: Any) -> np.ndarray:
+        kwargs = {names.get(key, key): value for key, value in kwargs.items()}
+        return function(stream, t._a.size, t._dtype.name, *args, **kwargs)
+
+    return draw
+
+
+def _draw_uniform(t: Tensor, stream: Generator, *args: Any, **kwargs: Any) -> np.ndarray:
+    low, high = (list(args) + [kwargs.pop("from", 0.0), kwargs.pop("to", 1.0)][len(args) :])[:2]
+    if kwargs or len(args) > 2:
+        raise TypeError(f"uniform_() takes (float from = 0, float to = 1), not {sorted(kwargs) or len(args)}")
+    return streams.uniform(stream, t._a.size, t._dtype.name, low, high)
+
+
+def _draw_normal(t: Tensor, stream: Generator, mean: float = 0.0, std: float = 1.0) -> np.ndarray:
+    return streams.normal(stream, t._a.size, t._dtype.name, mean, std, contiguous=t._a.flags.c_contiguous)
+
+
+def _draw_random(t: Tensor, stream: Generator, *args: Any, **kwargs: Any) -> np.ndarray:
+    given = list(args) + [kwargs[key] for key in ("from", "to") if key in kwargs]
+    if len(given) == 2:
+        low, high = given
+        if high is None:
+            return streams.random(stream, t._a.size, t._dtype.name, low, None)
+        return streams.random(stream, t._a.size, t._dtype.name, low, high)
+    if len(given) == 1:
+        return streams.random(stream, t._a.size, t._dtype.name, 0, given[0])
+    return streams.random(stream, t._a.size, t._dtype.name)
+
+
+def _draw_bernoulli(t: Tensor, stream: Generator, p: Any = 0.5) -> np.ndarray:
+    if isinstance(p, Tensor):
+        shown = np.broadcast_to(p._a, t._a.shape)
+        order = streams.memory_order(t._a.shape, strides(t))
+        flat = np.ascontiguousarray(shown.transpose(order))
+        return streams.bernoulli_each(stream, flat, t._dtype.name)
+    if not is_number(p):
+        raise errors.wrong_type("bernoulli_", "p", 1, p, "float")
+    return streams.bernoulli(stream, t._a.size, p, t._dtype.name)
+
+
+uniform_ = _filler("uniform_", "Fill with uniform numbers in [from, to); (0, 1) if not given.", _draw_uniform)
+normal_ = _filler("normal_", "Fill with normal numbers of the given mean (0) and std (1).", _draw_normal)
+random_ = _filler("random_", "Fill with integers in [from, to); all that the dtype holds exactly if not given.", _draw_random)
+bernoulli_ = _filler("bernoulli_", "Fill with ones with probability `p` (a number or a tensor), else zeros.", _draw_bernoulli)
+exponential_ = _filler(
+    "exponential_", "Fill with exponentially distributed numbers of rate `lambd` (1).", _draws(streams.exponential, lambd="rate")
+)
+cauchy_ = _filler("cauchy_", "Fill with Cauchy numbers of the given median (0) and sigma (1).", _draws(streams.cauchy))
+log_normal_ = _filler("log_normal_", "Fill with exp of normal numbers of the given mean (1) and std (2).", _draws(streams.log_normal))
+geometric_ = _filler("geometric_", "Fill with geometric counts: trials up to the first success of probability `p`.", _draws(streams.geometric))
+
+
+def draw_dropout(x: Tensor, p: float) -> Tensor:
+    """The factors by which dropout multiplies `x`: 0 with probability `p`, else 1 / (1 - p)."""
+    kind = x._dtype
+    return _like(x, kind, lambda n: streams.dropout_noise(default_generator, n, p, kind.name))
+
+
+__all__ = ["Generator", "LEAF", "default_generator", "draw_dropout"]
