@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -138,7 +137,7 @@ rand = _maker(
         >>> torch.rand(2)
         tensor([0.4963, 0.7682])
     """,
-    streams.uniform,
+    lambda *args: streams.uniform(*args),
 )
 randn = _maker(
     "randn",
@@ -150,7 +149,7 @@ randn = _maker(
         >>> torch.randn(2)
         tensor([ 1.5410, -0.2934])
     """,
-    streams.normal,
+    lambda *args: streams.normal(*args),
 )
 
 
@@ -350,13 +349,12 @@ def _filler(name: str, doc: str, draw: Callable) -> Any:
     return fill
 
 
-def _draws(function: Callable, **names: str) -> Callable:
+def _draws(name: str, **names: str) -> Callable:
     """A stream's fill function with PyTorch's argument names."""
 
-    @functools.wraps(function)
     def draw(t: Tensor, stream: Generator, *args: Any, **kwargs: Any) -> np.ndarray:
         kwargs = {names.get(key, key): value for key, value in kwargs.items()}
-        return function(stream, t._a.size, t._dtype.name, *args, **kwargs)
+        return getattr(streams, name)(stream, t._a.size, t._dtype.name, *args, **kwargs)
 
     return draw
 
@@ -400,11 +398,11 @@ normal_ = _filler("normal_", "Fill with normal numbers of the given mean (0) and
 random_ = _filler("random_", "Fill with integers in [from, to); all that the dtype holds exactly if not given.", _draw_random)
 bernoulli_ = _filler("bernoulli_", "Fill with ones with probability `p` (a number or a tensor), else zeros.", _draw_bernoulli)
 exponential_ = _filler(
-    "exponential_", "Fill with exponentially distributed numbers of rate `lambd` (1).", _draws(streams.exponential, lambd="rate")
+    "exponential_", "Fill with exponentially distributed numbers of rate `lambd` (1).", _draws("exponential", lambd="rate")
 )
-cauchy_ = _filler("cauchy_", "Fill with Cauchy numbers of the given median (0) and sigma (1).", _draws(streams.cauchy))
-log_normal_ = _filler("log_normal_", "Fill with exp of normal numbers of the given mean (1) and std (2).", _draws(streams.log_normal))
-geometric_ = _filler("geometric_", "Fill with geometric counts: trials up to the first success of probability `p`.", _draws(streams.geometric))
+cauchy_ = _filler("cauchy_", "Fill with Cauchy numbers of the given median (0) and sigma (1).", _draws("cauchy"))
+log_normal_ = _filler("log_normal_", "Fill with exp of normal numbers of the given mean (1) and std (2).", _draws("log_normal"))
+geometric_ = _filler("geometric_", "Fill with geometric counts: trials up to the first success of probability `p`.", _draws("geometric"))
 
 
 def draw_dropout(x: Tensor, p: float) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +49,7 @@ class Generator:
     """
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
-        self._engine = np.random.MT19937()
-        self._draw = np.random.Generator(self._engine)
+        self._engine: Any = None
         self.manual_seed(seed)
 
     # ---- seeds ----
@@ -61,7 +61,7 @@ class Generator:
         if not -(2**63) <= seed < 2**64:
             raise ValueError("Overflow when unpacking long long")
         self._seed = seed % 2**64
-        self._set_engine(_seeded_words(self._seed & 0xFFFFFFFF), WORDS)
+        self._due = True
         self._fresh = True
         self.held_normal: float | None = None
         self._held_float_normal: float | None = None
@@ -82,6 +82,7 @@ class Generator:
         """The next `n` random words, as uint32."""
         if n:
             self._fresh = False
+        self._start()
         return self._draw.integers(0, 2**32, n, dtype=np.uint32)
 
     def words64(self, n: int) -> np.ndarray:
@@ -114,6 +115,7 @@ class Generator:
     def get_state(self) -> np.ndarray:
         """Everything that decides the words to come: 5056 bytes, laid out as PyTorch saves them."""
         state = np.zeros((), STATE)
+        self._start()
         engine = self._engine.state["state"]
         state["seed"], state["seeded"], state["words"] = self._seed, 1, engine["key"]
         state["next"] = 0 if self._fresh else engine["pos"]
@@ -136,7 +138,16 @@ class Generator:
         """A second generator that goes on from here on its own."""
         return Generator().set_state(self.get_state())
 
+    def _start(self) -> None:
+        """Seed the engine, if that is still due: until somebody draws, `numpy.random` need not be loaded."""
+        if self._due:
+            self._set_engine(_seeded_words(self._seed & 0xFFFFFFFF), WORDS)
+
     def _set_engine(self, words: np.ndarray, position: int) -> None:
+        if self._engine is None:
+            self._engine = np.random.MT19937()
+            self._draw = np.random.Generator(self._engine)
+        self._due = False
         self._engine.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": position}}
 
 
