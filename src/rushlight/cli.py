@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import rushlight
 from rushlight.interop import aliasing
 
 if TYPE_CHECKING:  # rich is slow to import: only `tour` and `info` do
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rushlight", description="PyTorch's tensor, light.")
-    parser.add_argument("--version", action="version", version=f"rushlight {_version('rushlight')}")
+    parser.add_argument("--version", action="version", version=f"rushlight {rushlight.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     run = commands.add_parser("run", help="run an unmodified PyTorch program (`rushlight FILE` does too)")
     run.add_argument(
@@ -134,24 +135,17 @@ def _facts() -> Iterator[tuple[str, str]]:
 
     built: dict[str, Any] = np.show_config(mode="dicts")  # type: ignore[assignment]
     blas = built.get("Build Dependencies", {}).get("blas", {})
-    yield "rushlight", _version("rushlight")
+    yield "rushlight", rushlight.__version__
     yield (
         "Python",
         f"{platform.python_version()} ({platform.python_implementation()}, {platform.system()} {platform.machine()})",
     )
     yield "NumPy", np.__version__
-    yield "ml_dtypes", _version("ml_dtypes")
+    yield "ml_dtypes", metadata.version("ml_dtypes")
     yield "CPU", _cpu_name()
     yield "SIMD", " ".join(built.get("SIMD Extensions", {}).get("found", [])) or "baseline"
     yield "threads", f"{_usable_cpus()} of {os.cpu_count()} CPUs usable"
     yield "BLAS", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        return "not installed"
 
 
 def _cpu_name() -> str:

@@ -8,6 +8,7 @@ that `multiprocessing` starts afresh ("spawn", "forkserver") get the same answer
 from __future__ import annotations
 
 import importlib
+import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
@@ -43,7 +44,7 @@ def install() -> None:
         _tell_workers(sys.modules["multiprocessing.spawn"])
 
 
-class _Finder:
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds and loads `torch.*`. It also waits for `multiprocessing.spawn`, which is too slow to import in advance."""
 
     def find_spec(
