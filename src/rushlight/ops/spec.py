@@ -26,6 +26,7 @@ from rushlight.tape.node import (
     ViewMeta,
     edge_of,
     parameters,
+    record,
     requires_grad,
 )
 from rushlight.tape.writes import check_write, rebase, wrote
@@ -53,7 +54,11 @@ class Primitive:
         self.derivative = derivative
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
-        return execute.apply(self.compute, self.derivative, inputs, attrs)
+        made = execute.quiet(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
+        out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
+        if self.derivative is not None:
+            record(self.derivative, inputs, attrs, out)
+        return out
 
 
 def primitive(
@@ -255,11 +260,7 @@ def make_inplace(name: str, function: Callable, into: Callable | None) -> Callab
 
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_write(self, called)
-        edge = self._edge
-        recorded = MODES.grad and (
-            edge is not None and requires_grad(self) or any(map(_wants_grad, (*args, *kwargs.values())))
-        )
-        if recorded:
+        if _recorded(self, args, kwargs):
             return _inplace_recorded(called, function, self, args, kwargs)
         if into is not None and into(self, *args, **kwargs):
             wrote(self)
@@ -278,6 +279,21 @@ def make_inplace(name: str, function: Callable, into: Callable | None) -> Callab
     inplace.__qualname__ = f"Tensor.{called}"
     inplace.__doc__ = f"In-place form of :func:`{name}`: writes the result to this tensor's memory and returns it."
     return inplace
+
+
+def _recorded(t: Tensor, args: tuple, kwargs: dict) -> bool:
+    """Whether a write to `t` with these arguments belongs on the tape."""
+    if not MODES.grad:
+        return False
+    if t._edge is not None and requires_grad(t):
+        return True
+    for value in args:
+        if isinstance(value, Tensor):
+            if value._edge is not None and requires_grad(value):
+                return True
+        elif _wants_grad(value):
+            return True
+    return bool(kwargs) and any(map(_wants_grad, kwargs.values()))
 
 
 def check_result(called: str, t: Tensor, result: Tensor) -> None:

@@ -48,21 +48,12 @@ def wrap(a: Any) -> Tensor:
     """A tensor on a fresh array (or NumPy scalar)."""
     if type(a) is not np.ndarray:
         a = np.asarray(a)
-    return new_tensor(a, BY_NUMPY[a.dtype])
-
-
-def apply(compute: Callable, derivative: Derivative | None, inputs: Sequence[Any], attrs: dict) -> Any:
-    """Run `compute` on the inputs' arrays; the result is recorded.
-
-    `compute` gets an ndarray (or None) for each input and the attributes by keyword, and
-    returns fresh arrays: one, or a tuple of them.
-    """
-    arrays = [None if t is None else t._a for t in inputs]
-    made = quiet(compute, *arrays, **attrs)
-    out = tuple([wrap(a) for a in made]) if type(made) is tuple else wrap(made)
-    if derivative is not None:
-        record(derivative, inputs, attrs, out)
-    return out
+    t = _make(Tensor)
+    t._a = a
+    t._dtype = BY_NUMPY[a.dtype]
+    t._buf = None
+    t._edge = None
+    return t
 
 
 def view(
@@ -77,13 +68,16 @@ def view(
     t._dtype = base._dtype
     t._buf = buffer
     edge = base._edge
-    if edge is None:
-        t._edge = ViewMeta(base, None, buffer.version, creation)
-        return t
-    root = edge.base if type(edge) is ViewMeta else base
-    t._edge = ViewMeta(root, None, buffer.version, creation if MODES.grad else UNRECORDED)
-    if derivative is not None:
-        record(derivative, (base,), attrs, t)
+    t._edge = meta = _make(ViewMeta)
+    meta.base = edge.base if type(edge) is ViewMeta else base
+    meta.edge = None
+    meta.version = buffer.version
+    meta.creation = creation
+    if edge is not None:
+        if not MODES.grad:
+            meta.creation = UNRECORDED
+        elif derivative is not None:
+            record(derivative, (base,), attrs, t)
     return t
 
 
@@ -110,4 +104,3 @@ def cast(a: np.ndarray, kind: dtype) -> np.ndarray:
     return convert(a, kind)
 
 
-__all__ = ["LEAF", "alias", "apply", "cast", "enter", "quiet", "restrided", "strides", "view", "wrap"]

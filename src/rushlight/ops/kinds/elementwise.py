@@ -16,7 +16,7 @@ from rushlight import dtypes, errors
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import ALL, FLOATING, INTEGER, REDUCED, bool_, default_float, dtype, float32
 from rushlight.layout import broadcast
-from rushlight.ops.promotion import NUMBERS, operand, result_type
+from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import enter, quiet
@@ -51,10 +51,11 @@ class Elementwise:
     Attributes:
         numpy: the meaning, on arrays of one dtype.
         rule: dtypes, see above.
-        refuse: dtype -> a message if the operation is not defined there, else None.
+        refuse: dtype -> what to raise if the operation is not defined there, else None.
+        exact_numbers: whether half types take numbers in float32, without rounding them first.
     """
 
-    __slots__ = ("name", "numpy", "rule", "derivative", "refuse", "direct")
+    __slots__ = ("name", "numpy", "rule", "derivative", "refuse", "direct", "exact_numbers")
 
     def __init__(self, name: str, numpy: Callable, rule: Rule, derivative: Any, refuse: Any) -> None:
         self.name = name
@@ -62,6 +63,7 @@ class Elementwise:
         self.rule = rule
         self.derivative = derivative
         self.refuse = refuse
+        self.exact_numbers = False
         #: per dtype: the result's dtype where NumPy computes it directly, else None
         self.direct = [self._direct(d) for d in ALL]
 
@@ -75,16 +77,18 @@ class Elementwise:
 
     def types(self, d: dtype) -> tuple[dtype, dtype]:
         if self.refuse is not None:
-            message = self.refuse(d)
-            if message:
-                raise RuntimeError(message)
+            error = self.refuse(d)
+            if error is not None:
+                raise error
         return self.rule(d)
 
     def compute(self, operands: tuple, promoted: dtype, **attrs: Any) -> Tensor:
         """The values, in the right dtype; half types are computed in float32 and rounded once."""
         computed, result = self.types(promoted)
-        inner = float32 if computed in REDUCED else computed
-        arrays = [operand(value, inner) for value in operands]
+        if computed in REDUCED:
+            arrays = [half_operand(value, computed, self.exact_numbers) for value in operands]
+        else:
+            arrays = [operand(value, computed) for value in operands]
         try:
             a = quiet(self.numpy, *arrays, **attrs)
         except ValueError:
@@ -97,11 +101,13 @@ class Elementwise:
         return new_tensor(a, result)
 
 
-def not_implemented(name: str, *kinds: int) -> Callable[[dtype], str | None]:
-    """Refuse dtypes of these categories with PyTorch's sentence."""
+def not_implemented(name: str, *kinds: Any) -> Callable[[dtype], Exception | None]:
+    """Refuse dtypes, given one by one or by category, with PyTorch's sentence."""
 
-    def refuse(d: dtype) -> str | None:
-        return f"\"{name}\" not implemented for '{d.legacy}'" if d.category in kinds else None
+    def refuse(d: dtype) -> Exception | None:
+        if d.category in kinds or d in kinds:
+            return NotImplementedError(f"\"{name}\" not implemented for '{d.legacy}'")
+        return None
 
     return refuse
 
