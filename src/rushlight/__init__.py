@@ -59,18 +59,80 @@ from rushlight.ops.elementwise import add, div, eq, exp, mul, neg, sub
 
 # ---- end elementwise ----
 # ---- reductions, scans, sorting ----
-from rushlight.ops.reductions import sum
+from rushlight import return_types
+from rushlight.ops.extremes import amax, amin, aminmax, argmax, argmin, cummax, cummin, max, min
+from rushlight.ops.reductions import all, any, count_nonzero, mean, nanmean, nansum, prod, sum
+from rushlight.ops.scans import cumprod, cumsum
+from rushlight.ops.softmaxes import log_softmax, logcumsumexp, logsumexp, softmax
 
 # ---- end reductions ----
 # ---- products, linear algebra ----
-from rushlight.ops.contractions import mm
+from rushlight.ops.affine import addbmm, addmm, addmv, addr, baddbmm
+from rushlight.ops.contractions import bmm, dot, matmul, mm, mv, vdot
+from rushlight.ops.einsum import einsum
+from rushlight.ops.products import (
+    cdist,
+    chain_matmul,
+    cross,
+    ger,
+    inner,
+    kron,
+    matrix_power,
+    outer,
+    tensordot,
+    trace,
+)
 
 # ---- end products ----
 # ---- views ----
-from rushlight.ops.views import detach, reshape, t
+from rushlight.ops.copying import clone, fill
+from rushlight.ops.views import (
+    adjoint,
+    broadcast_tensors,
+    broadcast_to,
+    detach,
+    movedim,
+    moveaxis,
+    permute,
+    reshape,
+    squeeze,
+    swapaxes,
+    swapdims,
+    t,
+    transpose,
+    unsqueeze,
+)
 
 # ---- end views ----
 # ---- creation, conversion ----
+from rushlight.device import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    device,
+    layout,
+    memory_format,
+    preserve_format,
+    sparse_coo,
+    sparse_csr,
+    strided,
+)
+from rushlight.ops.construct import as_tensor, asarray, from_numpy, frombuffer, scalar_tensor, tensor
+from rushlight.ops.creation import (
+    empty,
+    empty_like,
+    empty_permuted,
+    empty_strided,
+    full,
+    full_like,
+    ones,
+    ones_like,
+    zeros,
+    zeros_like,
+)
+from rushlight.ops.promotion import result_type
+from rushlight.ops.properties import is_complex, is_floating_point, is_signed, numel
+
 # ---- end creation ----
 # ---- indexing, joining ----
 # ---- end indexing ----

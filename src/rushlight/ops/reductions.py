@@ -1,64 +1,314 @@
-"""Reductions: sum, mean and the rest."""
+"""Reductions with an identity: sums, means, products, truth."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import ALL, FLOATING, dtype, float32, float64, int64
-from rushlight.ops.kinds.reduction import reduced_dims
-from rushlight.ops.spec import as_dtype, primitive, public
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, bool_, uint8
+from rushlight.dtypes import dtype as DType
+from rushlight.ops.kinds.reduction import (
+    EVERYTHING,
+    accumulated,
+    as_dtype,
+    cast_first,
+    check_keepdim,
+    check_recordable,
+    hot_reduction,
+    mean_over,
+    narrowed,
+    one_dim,
+    reduced_dims,
+    restore,
+    spread,
+    sum_mapped,
+    sum_over,
+    wider,
+)
+from rushlight.ops.scans import exclusive_product
+from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert
-from rushlight.runtime.execute import quiet
 
-_F64, _F32 = np.dtype(np.float64), np.dtype(np.float32)
-#: float sums of at most this many terms are added exactly (math.fsum) and rounded once
-_EXACT = 64
+# ---- sum ----
 
 
-def expand_reduced(g: Any, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Any:
-    """A reduced gradient, shown in the shape of what was reduced."""
-    if not keepdim and shape:
-        dims = reduced_dims(dim, len(shape))
-        g = g.reshape(tuple(1 if d in dims else n for d, n in enumerate(shape)))
-    return g.expand(shape)
+def _sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool, to: DType | None) -> np.ndarray:
+    result = to or accumulated(BY_NUMPY[x.dtype])
+    return _rounded(sum_over(cast_first(x, to), dims, keepdim), result)
 
 
-def _sum_all(a: np.ndarray) -> Any:
-    """The sum of a floating array, accumulated in float64."""
-    if a.size <= _EXACT:
-        try:
-            return math.fsum(a.ravel().tolist())
-        except (OverflowError, ValueError):
-            pass
-    return quiet(np.add.reduce, a, None, _F64)
+def _rounded(a: np.ndarray, to: DType) -> np.ndarray:
+    return convert(a, to) if to is bool_ else narrowed(a, to.numpy)
 
 
 @primitive("Sum", vjp=(lambda g, x_meta: g.expand(x_meta.shape),))
-def sum_all(x):
-    if x.dtype is _F32 or x.dtype is _F64:
-        return np.array(_sum_all(x), x.dtype)
-    return np.asarray(x.sum(dtype=np.int64 if x.dtype.kind in "biu" else None))
+def sum_all(x, *, dtype):
+    return _sum(x, tuple(range(x.ndim)), False, dtype)
 
 
-@primitive("SumBackward1", vjp=(lambda g, x_meta, dim, keepdim: expand_reduced(g, x_meta.shape, dim, keepdim),))
-def sum_dims(x, *, dim, keepdim):
-    if x.dtype is _F32:
-        return np.asarray(np.add.reduce(x, dim, _F64, None, keepdim), _F32)
-    return np.asarray(np.add.reduce(x, dim, np.int64 if x.dtype.kind in "biu" else None, None, keepdim))
+@primitive("SumBackward1", vjp=(lambda g, x_meta, dims, keepdim: spread(g, x_meta.shape, dims, keepdim),))
+def sum_dims(x, *, dims, keepdim, dtype):
+    return _sum(x, dims, keepdim, dtype)
 
 
 @public
-def sum(input, dim=None, keepdim=False, *, dtype=None):
-    """Sum over all elements, or over the dimensions `dim`."""
-    if dtype is not None:
-        input = input.to(as_dtype(dtype, "sum"))
-    if dim is None and not keepdim:
-        return sum_all(input)
-    return sum_dims(input, dim=reduced_dims(dim, input._a.ndim, "sum"), keepdim=keepdim)
+def sum(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum of all elements, or over the dimensions `dim`. Integers are added in int64, float32 in float64.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1., 2.], [3., 4.]]).sum(0)
+        tensor([4., 6.])
+    """
+    to = as_dtype(dtype, "sum")
+    check_recordable(input, to)
+    if dim is EVERYTHING and not keepdim:
+        return sum_all(input, dtype=to)
+    dims = reduced_dims(dim, input._a.ndim, "sum")
+    return sum_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "sum"), dtype=to)
 
 
-__all__ = ["ALL", "FLOATING", "Tensor", "convert", "dtype", "float32", "float64", "int64", "new_tensor", "sum"]
+def _sums(lines: Iterable) -> list[float]:
+    return [*map(math.fsum, lines)]
+
+
+sum.method = hot_reduction(sum, sum_all, sum_dims, math.fsum, _sums)
+
+
+# ---- mean ----
+
+
+def _mean(x: np.ndarray, dims: tuple[int, ...], keepdim: bool, to: DType | None) -> np.ndarray:
+    return narrowed(mean_over(cast_first(x, to), dims, keepdim), (to or BY_NUMPY[x.dtype]).numpy)
+
+
+def _mean_vjp(g: Any, x_meta: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    count = math.prod([x_meta.shape[d] for d in dims])
+    return spread(g, x_meta.shape, dims, keepdim) / count
+
+
+@primitive("Mean", vjp=(lambda g, x_meta: g.expand(x_meta.shape) / math.prod(x_meta.shape),))
+def mean_all(x, *, dtype):
+    return _mean(x, tuple(range(x.ndim)), False, dtype)
+
+
+@primitive("MeanBackward1", vjp=(_mean_vjp,))
+def mean_dims(x, *, dims, keepdim, dtype):
+    return _mean(x, dims, keepdim, dtype)
+
+
+@public
+def mean(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean of all elements, or over the dimensions `dim`.
+
+    Raises:
+        RuntimeError: integers, unless `dtype=` is a floating type.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1., 2.], [3., 4.]]).mean(1, keepdim=True)
+        tensor([[1.5000],
+                [3.5000]])
+    """
+    to = as_dtype(dtype, "mean")
+    kind = to or input._dtype
+    if kind.category < FLOATING:
+        raise RuntimeError(
+            f"mean(): could not infer output dtype. {'Input' if to is None else 'Optional'} dtype must be either a "
+            f"floating point or complex dtype. Got: {kind.legacy}"
+        )
+    if dim is EVERYTHING and not keepdim:
+        return mean_all(input, dtype=to)
+    dims = reduced_dims(dim, input._a.ndim, "mean")
+    return mean_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "mean"), dtype=to)
+
+
+def _mean_of(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _means(lines: Iterable) -> list[float]:
+    return [math.fsum(line) / len(line) for line in lines]
+
+
+mean.method = hot_reduction(mean, mean_all, mean_dims, _mean_of, _means)
+
+
+# ---- prod ----
+
+
+def _product(x: np.ndarray, dim: int | None, keepdim: bool, to: DType | None) -> np.ndarray:
+    result = to or accumulated(BY_NUMPY[x.dtype])
+    wide = np.int64 if result.category < FLOATING else wider(result.numpy)
+    x = cast_first(x, to)
+    axis = dim if x.ndim else None
+    return _rounded(np.asarray(np.multiply.reduce(x, axis, wide, None, keepdim)), result)
+
+
+def _prod_all_vjp(g: Any, x: Any, out: Any) -> Any:
+    x = x.to(out.dtype)
+    if x._a.all():
+        return g * (out / x).conj()
+    flat = x.reshape(-1)
+    return g * exclusive_product(flat, 0).reshape(x.shape).conj()
+
+
+def _prod_dim_vjp(g: Any, x: Any, out: Any, dim: int, keepdim: bool) -> Any:
+    x = x.to(out.dtype)
+    g = restore(g, x.shape, (dim,), keepdim)
+    if x._a.all():
+        return g * (restore(out, x.shape, (dim,), keepdim) / x).conj()
+    return g * exclusive_product(x, dim).conj()
+
+
+@primitive("Prod", vjp=(_prod_all_vjp,))
+def prod_all(x, *, dtype):
+    return _product(x, None, False, dtype)
+
+
+@primitive("ProdBackward1", vjp=(_prod_dim_vjp,))
+def prod_dim(x, *, dim, keepdim, dtype):
+    return _product(x, dim, keepdim, dtype)
+
+
+@public
+def prod(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product of all elements, or over the dimension `dim`. Integers are multiplied in int64.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 2, 3]).prod()
+        tensor(6)
+    """
+    to = as_dtype(dtype, "prod")
+    check_recordable(input, to)
+    if dim is EVERYTHING and not keepdim:
+        return prod_all(input, dtype=to)
+    dim = one_dim(dim, input._a.ndim, "prod")
+    return prod_dim(input, dim=dim, keepdim=check_keepdim(keepdim, "prod"), dtype=to)
+
+
+# ---- without nan ----
+
+
+def _without_nan(a: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(a), a.dtype.type(0), a)
+
+
+def _nansum_vjp(g: Any, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    return spread(g, x.shape, dims, keepdim) * x.isnan().logical_not()
+
+
+@primitive("Nansum", vjp=(_nansum_vjp,))
+def nansum_dims(x, *, dims, keepdim, dtype):
+    total = sum_mapped(_without_nan, dims, cast_first(x, dtype))
+    shape = total.shape if keepdim else [n for d, n in enumerate(x.shape) if d not in dims]
+    return narrowed(total, (dtype or BY_NUMPY[x.dtype]).numpy).reshape(shape)
+
+
+@public
+def nansum(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum, taking nan for zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1., float("nan"), 2.]).nansum()
+        tensor(3.)
+    """
+    to = as_dtype(dtype, "nansum")
+    check_recordable(input, to)
+    if COMPLEX in (input._dtype.category, (to or input._dtype).category):
+        raise RuntimeError("nansum on CPU does not support complex inputs")
+    if input._dtype.category < FLOATING:
+        return sum(input, dim, keepdim, dtype=to)
+    dims = reduced_dims(dim, input._a.ndim, "nansum")
+    return nansum_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "nansum"), dtype=to)
+
+
+@public
+def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean of the elements that are not nan.
+
+    Raises:
+        RuntimeError: integers.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1., float("nan"), 2.]).nanmean()
+        tensor(1.5000)
+    """
+    if input._dtype.category < FLOATING:
+        raise RuntimeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {input._dtype.legacy}"
+        )
+    count = input.detach().isnan().logical_not().sum(dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / count
+
+
+# ---- truth ----
+
+
+def _truth(a: np.ndarray) -> np.ndarray:
+    return a if a.dtype.kind in "biufc" else a != a.dtype.type(0)
+
+
+@primitive("Any", vjp=NOT_DIFFERENTIABLE)
+def any_dims(x, *, dims, keepdim):
+    return _as_truth(np.logical_or.reduce(_truth(x), dims, None, None, keepdim), x)
+
+
+@primitive("All", vjp=NOT_DIFFERENTIABLE)
+def all_dims(x, *, dims, keepdim):
+    return _as_truth(np.logical_and.reduce(_truth(x), dims, None, None, keepdim), x)
+
+
+def _as_truth(found: Any, x: np.ndarray) -> np.ndarray:
+    """bool, but uint8 for uint8, as PyTorch had it before it had bool."""
+    return np.asarray(found, np.uint8 if x.dtype == uint8.numpy else np.bool_)
+
+
+@public
+def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether any element is not zero, of all or over the dimensions `dim`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[0, 1], [0, 0]]).any(1)
+        tensor([ True, False])
+    """
+    dims = reduced_dims(dim, input._a.ndim, "any") if dim != () and dim != [] else ()
+    return any_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "any"))
+
+
+@public
+def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether no element is zero, of all or over the dimensions `dim`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[0, 1], [1, 1]]).all()
+        tensor(False)
+    """
+    dims = reduced_dims(dim, input._a.ndim, "all") if dim != () and dim != [] else ()
+    return all_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "all"))
+
+
+@primitive("CountNonzero", vjp=NOT_DIFFERENTIABLE)
+def count_dims(x, *, dims):
+    return np.asarray(np.count_nonzero(_truth(x), dims), np.int64)
+
+
+@public
+def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
+    """How many elements are not zero, of all or over the dimensions `dim`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[0, 1], [2, 3]]).count_nonzero(0)
+        tensor([1, 2])
+    """
+    return count_dims(input, dims=reduced_dims(dim, input._a.ndim, "count_nonzero"))

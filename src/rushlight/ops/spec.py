@@ -92,7 +92,7 @@ def primitive(
 
 
 def _check_vjp(name: str, compute: Callable, derivative: Derivative) -> None:
-    known = {n.lstrip("*") for n in derivative.inputs} | set(parameters(compute)) | {"out", "needs"}
+    known = {n.lstrip("*") for n in derivative.inputs} | set(parameters(compute)) | {"out", "out1", "needs"}
     known |= {n.lstrip("*") + "_meta" for n in derivative.inputs}
     for vjp in derivative.vjps:
         if vjp is not None:

@@ -1,14 +1,16 @@
 """Nodes of the recorded graph, and the derivative that each kind of node runs.
 
 A `Derivative` is made once per operation, from functions whose parameter names say what
-they need: `g` is the incoming gradient, an input's name its value, `out` the result, an
-attribute's name that attribute, `<input>_meta` the input's shape and dtype without its
-value, `needs` which inputs want a gradient. Only what is named is kept.
+they need: `g` is the incoming gradient, an input's name its value, `out` the result (`out1`
+the second of two results, where the first is not needed), an attribute's name that attribute,
+`<input>_meta` the input's shape and dtype without its value, `needs` which inputs want a
+gradient. Only what is named is kept.
 """
 
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -73,11 +75,20 @@ class Node:
     def _sequence_nr(self) -> int:
         return self.seq
 
-    def register_hook(self, hook: Callable) -> Handle:
+    @property
+    def _input_metadata(self) -> list[Meta]:
+        return [Meta(*meta) for meta in self.metas]
+
+    def __call__(self, *grads: Any) -> Any:
+        """Run this node's derivative on the gradients of its outputs."""
+        found = self.run(grads if self.several else grads[0])
+        return tuple(found) if len(found) > 1 else found[0]
+
+    def register_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_inputs, grad_outputs)` after this node ran; it may return other grad_inputs."""
         return add_hook(extra_of(self), "hooks", hook)
 
-    def register_prehook(self, hook: Callable) -> Handle:
+    def register_prehook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(grad_outputs)` before this node runs; it may return others."""
         return add_hook(extra_of(self), "prehooks", hook)
 
@@ -118,33 +129,57 @@ def start(node: Any, edges: tuple, metas: tuple) -> None:
     node.extra = None
 
 
-class Handle:
+class RemovableHandle:
     """What registering a hook returns; `remove()` takes the hook away. Also a context manager."""
 
     _ids = itertools.count()
 
     def __init__(self, hooks: dict) -> None:
         self.hooks = hooks
-        self.id = next(Handle._ids)
+        self.id = next(RemovableHandle._ids)
 
     def remove(self) -> None:
         self.hooks.pop(self.id, None)
 
-    def __enter__(self) -> Handle:
+    def __enter__(self) -> RemovableHandle:
         return self
 
     def __exit__(self, *error: Any) -> None:
         self.remove()
 
 
-def add_hook(owner: Any, slot: str, hook: Callable) -> Handle:
+def add_hook(owner: Any, slot: str, hook: Callable) -> RemovableHandle:
     hooks = getattr(owner, slot, None)
     if hooks is None:
         hooks = {}
         setattr(owner, slot, hooks)
-    handle = Handle(hooks)
+    handle = RemovableHandle(hooks)
     hooks[handle.id] = hook
     return handle
+
+
+class LeafExtra:
+    """What few leaves have, in their slot `_hooks`.
+
+    Attributes:
+        hooks: called with the gradient before it is added to `.grad`; after: with the leaf, after it was.
+        node: weak reference to the leaf's AccumulateGrad; held: that node itself, once it has hooks.
+    """
+
+    __slots__ = ("hooks", "after", "node", "held")
+
+    def __init__(self) -> None:
+        self.hooks: dict | None = None
+        self.after: dict | None = None
+        self.node: Callable = lambda: None
+        self.held: AccumulateGrad | None = None
+
+
+def leaf_extra(leaf: Tensor) -> LeafExtra:
+    extra = getattr(leaf, "_hooks", None)
+    if extra is None:
+        extra = leaf._hooks = LeafExtra()
+    return extra
 
 
 class AccumulateGrad(Node):
@@ -156,16 +191,25 @@ class AccumulateGrad(Node):
         start(self, (), (meta_of(leaf),))
         self.variable = leaf
 
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+    def register_hook(self, hook: Callable) -> RemovableHandle:
+        leaf_extra(self.variable).held = self
+        return super().register_hook(hook)
+
+    def register_prehook(self, hook: Callable) -> RemovableHandle:
+        leaf_extra(self.variable).held = self
+        return super().register_prehook(hook)
+
 
 def accumulator(leaf: Tensor) -> AccumulateGrad:
     """The one AccumulateGrad of a leaf, for as long as somebody holds it."""
-    held = leaf.__dict__.get("_accumulator")
-    node = held() if held is not None else None
+    extra = leaf_extra(leaf)
+    node = extra.node()
     if node is None:
-        import weakref
-
         node = AccumulateGrad(leaf)
-        leaf.__dict__["_accumulator"] = weakref.ref(node)
+        extra.node = weakref.ref(node)
     return node
 
 
@@ -202,7 +246,8 @@ class ViewMeta:
         self.creation = creation
 
 
-PLAIN, UNRECORDED, MULTIPLE = range(3)
+#: how a view came to be: recorded or of a plain tensor; without recording; as one of several; in a custom Function
+PLAIN, UNRECORDED, MULTIPLE, CUSTOM, INFERENCE = range(5)
 
 
 def edge_of(t: Tensor) -> Any:
@@ -214,20 +259,21 @@ def edge_of(t: Tensor) -> Any:
 
 
 def _view_edge(t: Tensor, view: ViewMeta) -> Any:
-    base_edge = view.base._edge
-    if base_edge is None or view.edge is LEAF:
-        return view.edge
     buffer = t._buf
-    if buffer is not None and view.version != buffer.version:
-        from rushlight.tape.writes import regenerate
+    if view.base._edge is not None and buffer is not None and view.version != buffer.version:
+        from rushlight.tape.writes import check_creation, regenerate
 
+        check_creation(view, "its base or another view of its base has been")
         regenerate(t, view)
-    return LEAF if view.edge is None else view.edge
+    return view.edge
 
 
 def requires_grad(t: Tensor) -> bool:
+    """Whether a gradient is recorded for `t`. A view whose base was written to is what the base is."""
     edge = t._edge
-    return edge is not None and (type(edge) is not ViewMeta or _view_edge(t, edge) is not None)
+    if edge is None or type(edge) is not ViewMeta:
+        return edge is not None
+    return edge.edge is not None or edge.base._edge is not None and t._buf.version != edge.version
 
 
 # ---- derivatives ----
@@ -307,7 +353,7 @@ class Derivative:
         else:
             keep = tuple(i for i, name in enumerate(self.inputs) if name in names)
             metas = tuple(i for i, name in enumerate(self.inputs) if name + "_meta" in names)
-        made = self.plans[mask] = Plan(keep, metas, "out" in names, frozenset(names), tuple(calls))
+        made = self.plans[mask] = Plan(keep, metas, "out" in names or "out1" in names, frozenset(names), tuple(calls))
         return made
 
 
@@ -356,8 +402,9 @@ class OpNode(Node):
             for at, t, v in zip(plan.keep, self.saved, self.versions):
                 values[derivative.inputs[at]] = self._unpack(at, t, v)
         if plan.keep_out:
-            outs = tuple(self._unpack_out(n, *entry) for n, entry in enumerate(self.out))
+            outs = tuple(entry and self._unpack_out(n, *entry) for n, entry in enumerate(self.out))
             values["out"] = outs if self.several else outs[0]
+            values["out1"] = outs[-1]
 
     def _unpack(self, at: int, t: Any, expected: int) -> Any:
         if t is None:
@@ -417,9 +464,14 @@ def _with_edge(array: np.ndarray, kind: dtype, buffer: Buffer | None, edge: Any)
     return edge if isinstance(edge, Tensor) else t
 
 
+def short_name(node: Node) -> str:
+    """The operation's name, as messages have it: "Mul" for MulBackward0."""
+    return node.name().removesuffix("0").removesuffix("Backward")
+
+
 def _overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edge: Any) -> str:
     edge, number = edge if type(edge) is tuple else (edge, 0)
-    source = f", which is output {number} of {edge.name()}," if isinstance(edge, Node) else ""
+    source = f", which is output {number} of {short_name(edge)}," if isinstance(edge, Node) else ""
     where = ""
     if buffer.writer is not None:
         where = f" The last write to it was at {buffer.writer[0]}, line {buffer.writer[1]}."
@@ -427,7 +479,7 @@ def _overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edg
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[torch.{kind.legacy}Tensor {list(array.shape)}]{source} is at version {buffer.version}; "
         f"expected version {expected} instead.{where} Hint: enable anomaly detection to find the operation that "
-        "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+        "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
 
 
@@ -506,7 +558,9 @@ def _attach_several(node: Any, derivative: Derivative, outs: Any) -> None:
             else:
                 t._edge = (node, number)
     if node.plan.keep_out:
-        node.out = tuple([(t._a, t._dtype, b := storage(t), b.version) for t in outs])
+        first = "out" not in node.plan.names  # only out1 is asked for
+        kept = [(t._a, t._dtype, b := storage(t), b.version) for t in outs[first:]]
+        node.out = (None, *kept) if first else tuple(kept)
 
 
 def _special(node: Any) -> None:
@@ -516,7 +570,8 @@ def _special(node: Any) -> None:
         if node.plan.keep:
             node.saved = [None if t is None else Packed(pack(t), unpack) for t in node.saved]
         if node.plan.keep_out:
-            node.out = tuple((Packed(pack(_with_edge(a, k, b, None)), unpack), k, b, v) for a, k, b, v in node.out)
+            kept = [e and (Packed(pack(_with_edge(*e[:3], None)), unpack), *e[1:]) for e in node.out]
+            node.out = tuple(kept)
     if ANOMALY:
         import traceback
 

@@ -1,10 +1,46 @@
-"""Reductions and scans over dimensions: one associative combine with an identity."""
+"""Reductions and scans over dimensions: one associative combine with an identity.
+
+What their operations share: reading `dim` and `keepdim`, accumulating without losing small
+terms, the derivative's way back to the full shape, and the short paths of the methods.
+
+Note [Accumulating]: NumPy adds float32 along an outer axis, or in a scan, in float32, and loses
+everything past 2**24. So float32 and narrower are always accumulated in float64 and rounded once;
+float64 along an outer axis is added in blocks, whose sums are added in turn.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, complex64, complex128, dtype, float32, float64, int64
 from rushlight.layout import wrap_dim
+from rushlight.runtime.casting import convert
+from rushlight.runtime.execute import quiet
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import record, requires_grad
+
+_F32, _F64, _C64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex64)
+_PYTHON_TYPES = {bool: bool_, int: int64, float: float64, complex: complex128}
+#: terms of a float64 sum that are added one after another
+_BLOCK = 256
+#: elements computed at a time where a wider copy of the input is needed
+CHUNK = 1 << 20
+
+# ---- dim and keepdim ----
+
+
+class _Everything:
+    """The default of `dim` where leaving it out is not the same as passing None."""
+
+    def __repr__(self) -> str:
+        return "None"
+
+
+EVERYTHING: Any = _Everything()
 
 
 def reduced_dims(dim: Any, ndim: int, operation: str = "") -> tuple[int, ...]:
@@ -15,17 +51,35 @@ def reduced_dims(dim: Any, ndim: int, operation: str = "") -> tuple[int, ...]:
         RuntimeError: one named twice.
         TypeError: not an integer.
     """
-    if dim is None:
+    if dim is None or dim is EVERYTHING:
         return tuple(range(ndim))
-    if isinstance(dim, int):
+    if type(dim) is int:
         return (wrap_dim(dim, ndim),) if ndim else _of_scalar(dim)
     if isinstance(dim, (tuple, list)):
-        dims = tuple(wrap_dim(_index(d, operation), ndim) for d in dim)
+        dims = tuple([wrap_dim(_index(d, operation), ndim) for d in dim])
         for n, d in enumerate(dims):
             if d in dims[:n]:
                 raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
         return (dims if ndim else ()) or tuple(range(ndim))
-    return (wrap_dim(_index(dim, operation), ndim),) if ndim else _of_scalar(_index(dim, operation))
+    dim = _index(dim, operation)
+    return (wrap_dim(dim, ndim),) if ndim else _of_scalar(dim)
+
+
+def one_dim(dim: Any, ndim: int, operation: str, position: int = 1) -> int:
+    """The one dimension that an int `dim` names, counted from the start."""
+    if type(dim) is not int:
+        if isinstance(dim, bool) or not hasattr(dim, "__index__"):
+            raise TypeError(
+                f"{operation}(): argument 'dim' (position {position}) must be int, not {type(dim).__name__}"
+            )
+        dim = dim.__index__()
+    return wrap_dim(dim, ndim)
+
+
+def check_keepdim(keepdim: Any, operation: str) -> bool:
+    if keepdim is True or keepdim is False:
+        return keepdim
+    raise TypeError(f"{operation}(): argument 'keepdim' (position 2) must be bool, not {type(keepdim).__name__}")
 
 
 def _of_scalar(dim: int) -> tuple[int, ...]:
@@ -39,3 +93,255 @@ def _index(dim: Any, operation: str) -> int:
             f"{operation}(): argument 'dim' must be tuple of ints, but found element of type {type(dim).__name__}"
         )
     return dim.__index__()
+
+
+def count_of(shape: tuple[int, ...], dims: tuple[int, ...]) -> int:
+    """How many elements go into one element of the result."""
+    count = 1
+    for d in dims:
+        count *= shape[d]
+    return count
+
+
+def kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with the reduced dimensions at size one."""
+    return tuple([1 if d in dims else n for d, n in enumerate(shape)])
+
+
+def restore(t: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Any:
+    """A reduced tensor with its reduced dimensions back, at size one."""
+    return t if keepdim or not shape else t.reshape(kept(shape, dims))
+
+
+def spread(g: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Any:
+    """A reduced gradient, shown in the shape of what was reduced."""
+    return restore(g, shape, dims, keepdim).expand(shape)
+
+
+def check_nonempty(shape: tuple[int, ...], dim: Any, dims: tuple[int, ...], operation: str) -> None:
+    """Raise if a reduction that has no identity finds no elements."""
+    if 0 not in shape:
+        return
+    if len(dims) == len(shape) and (dim is None or dim is EVERYTHING or dim == () or dim == []):
+        raise RuntimeError(
+            f"{operation}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
+    for d in dims:
+        if shape[d] == 0:
+            raise IndexError(f"{operation}(): Expected reduction dim {d} to have non-zero size.")
+
+
+# ---- accumulating ----
+
+
+def sum_over(a: np.ndarray, dims: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
+    """The sum over `dims` in the accumulating type: int64, float64 or complex128."""
+    kind = a.dtype
+    if kind == _F64 or kind.kind == "c" and kind != _C64:
+        return _blocked_sum(a, dims, keepdim)
+    wide = np.int64 if kind.kind in "biu" else np.complex128 if kind == _C64 else _F64
+    return np.asarray(np.add.reduce(a, dims, wide, None, keepdim))
+
+
+def _blocked_sum(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    """float64 sums whose error grows with the number of blocks, not of terms."""
+    if count_of(a.shape, dims) <= _BLOCK:
+        return np.asarray(np.add.reduce(a, dims, None, None, keepdim))
+    if len(dims) == a.ndim and a.flags.forc:
+        return np.asarray(np.add.reduce(a.ravel("K"))).reshape(kept(a.shape, dims) if keepdim else ())
+    for d in sorted(dims, key=lambda d: a.strides[d]):
+        a = _sum_axis(a, d)
+    return a if keepdim else a.reshape([n for d, n in enumerate(a.shape) if d not in dims])
+
+
+def _sum_axis(a: np.ndarray, d: int) -> np.ndarray:
+    """Sum over one axis, kept at size one: blocks first, then the sums of the blocks."""
+    n = a.shape[d]
+    if n <= _BLOCK:
+        return np.add.reduce(a, d, None, None, True)
+    whole = n - n % _BLOCK
+    before, after = a.shape[:d], a.shape[d + 1 :]
+    head = a[(slice(None),) * d + (slice(0, whole),)]
+    sums = np.add.reduce(head.reshape(*before, whole // _BLOCK, _BLOCK, *after), d + 1)
+    total = _sum_axis(sums, d)
+    if whole != n:
+        total = total + np.add.reduce(a[(slice(None),) * d + (slice(whole, n),)], d, None, None, True)
+    return total
+
+
+def mean_over(a: np.ndarray, dims: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
+    """The mean over `dims` in the accumulating type."""
+    return np.asarray(np.true_divide(sum_over(a, dims, keepdim), count_of(a.shape, dims)))
+
+
+def sum_mapped(function: Callable, dims: tuple[int, ...], a: np.ndarray, *like: np.ndarray) -> np.ndarray:
+    """The sum over `dims` (kept at size one) of `function(a, *like)`, which may widen: a chunk at a time."""
+    if a.size <= CHUNK:
+        return sum_over(function(a, *like), dims, True)
+    across = max(range(a.ndim), key=lambda d: a.shape[d])
+    step = max(1, CHUNK * a.shape[across] // a.size)
+    parts = []
+    for start in range(0, a.shape[across], step):
+        part = (slice(None),) * across + (slice(start, start + step),)
+        parts.append(sum_over(function(a[part], *[x[part] if x.shape[across] > 1 else x for x in like]), dims, True))
+    joined = np.concatenate(parts, across)
+    return _sum_axis(joined, across) if across in dims else joined
+
+
+def wider(kind: np.dtype) -> Any:
+    """The type in which products and sums of this floating type are accumulated."""
+    return np.complex128 if kind.kind == "c" else np.float64
+
+
+def cast_first(a: np.ndarray, to: dtype | None) -> np.ndarray:
+    """The elements in the type `dtype=` asks for, unless accumulating will widen them anyway."""
+    if to is None or a.dtype == to.numpy:
+        return a
+    if to is float64 and a.dtype == _F32 or to is complex128 and a.dtype == _C64:
+        return a
+    return convert(a, to)
+
+
+def narrowed(a: Any, kind: np.dtype) -> np.ndarray:
+    """The accumulated values in the result's type."""
+    return a if a.dtype == kind else a.astype(kind)
+
+
+# ---- scans ----
+
+
+def scan_along(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -> np.ndarray:
+    """`ufunc.accumulate` along `dim`, accumulated in a wide type, rounded once to `kind`.
+
+    1. A narrow type is accumulated a chunk at a time, so that no wide copy of the whole exists.
+    2. Chunks are cut along the largest dimension; if that is `dim` itself, the carry is passed on.
+    """
+    wide = np.dtype(wider(kind)) if kind.kind not in "biu" else kind
+    if wide == kind:
+        return ufunc.accumulate(a, dim, kind)
+    out = np.empty_like(a, kind)
+    if a.size <= CHUNK:
+        out[...] = ufunc.accumulate(a, dim, wide)
+        return out
+    across = max(range(a.ndim), key=lambda d: a.shape[d])
+    step = max(1, CHUNK * a.shape[across] // a.size)
+    carry = None
+    for start in range(0, a.shape[across], step):
+        part = (slice(None),) * across + (slice(start, start + step),)
+        sums = a[part].astype(wide)
+        if across == dim and carry is not None:
+            first = (slice(None),) * dim + (slice(0, 1),)
+            sums[first] = ufunc(carry, sums[first])
+        ufunc.accumulate(sums, dim, None, sums)
+        carry = sums.take([-1], dim)
+        out[part] = sums
+    return out
+
+
+# ---- short paths ----
+
+
+def _given(dim: Any, keepdim: Any) -> dict:
+    """The arguments that were passed, by name: NumPy's names for them may be among the others."""
+    given = {} if dim is EVERYTHING else {"dim": dim}
+    return given if keepdim is False else given | {"keepdim": keepdim}
+
+
+def hot_reduction(call: Callable, all_form: Any, dim_form: Any, small_all: Callable, small_dim: Any) -> Callable:
+    """The method of a reduction: no argument or one int, on few elements, without any generic layer.
+
+    Args:
+        call: the public function; takes whatever the short paths decline.
+        all_form, dim_form: the primitives, whose derivatives are recorded.
+        small_all: list of floats -> float; may raise or give nan, then `call` takes over.
+        small_dim: (rows, or columns, of floats) -> list of floats; or None.
+    """
+    of_all = all_form.derivative
+    of_dim = dim_form.derivative
+    array = np.array
+
+    def method(self: Tensor, dim: Any = EVERYTHING, keepdim: Any = False, **more: Any) -> Any:
+        a = self._a
+        kind = self._dtype
+        if a.size > 64 or (kind is not float32 and kind is not float64) or more or keepdim:
+            return call(self, **_given(dim, keepdim), **more)
+        try:
+            if dim is EVERYTHING:
+                total = small_all(a.ravel().tolist())
+                if not -3e38 < total < 3e38:
+                    return call(self)
+                out = new_tensor(array(total, kind.numpy), kind)
+                if self._edge is not None:
+                    record(of_all, (self,), {"dtype": None}, out)
+                return out
+            if type(dim) is int and a.ndim == 2 and a.size <= 16:
+                if dim == 0:
+                    values = small_dim(zip(*a.tolist()))
+                elif dim == 1 or dim == -1:
+                    values = small_dim(a.tolist())
+                    dim = 1
+                else:
+                    return call(self, dim)
+                if values and -3e38 < min(values) and max(values) < 3e38:
+                    out = new_tensor(array(values, kind.numpy), kind)
+                    if self._edge is not None:
+                        record(of_dim, (self,), {"dims": (dim,), "keepdim": False, "dtype": None}, out)
+                    return out
+        except (OverflowError, ValueError, ZeroDivisionError):
+            pass
+        return call(self, dim)
+
+    return method
+
+
+# ---- dtypes ----
+
+
+def as_dtype(value: Any, operation: str) -> dtype | None:
+    """A `dtype=` argument; Python's bool, int and float stand for bool, int64 and float64."""
+    if value is None or isinstance(value, dtype):
+        return value
+    if value in _PYTHON_TYPES:
+        return _PYTHON_TYPES[value]
+    raise TypeError(f"{operation}(): argument 'dtype' must be torch.dtype, not {type(value).__name__}")
+
+
+def check_recordable(input: Tensor, to: dtype | None) -> None:
+    """RuntimeError if a gradient is wanted through a result that cannot carry one."""
+    if to is not None and to.category < FLOATING and input._edge is not None and MODES.grad:
+        if requires_grad(input):
+            raise RuntimeError(f"Autograd not support dtype: {to.legacy}")
+
+
+def lifted(function: Callable, a: np.ndarray) -> np.ndarray:
+    """`function` on an array of at least one dimension: a 0-d one counts as a line of one element."""
+    return function(a) if a.ndim else function(a.reshape(1)).reshape(())
+
+
+def accumulated(d: dtype) -> dtype:
+    """The type of a sum or product: integers and bool become int64."""
+    return int64 if d.category <= INTEGER else d
+
+
+def refuse_kinds(name: str, t: Tensor, *kinds: int, unsigned: bool = True) -> None:
+    """NotImplementedError with PyTorch's sentence if the kernel `name` has no such dtype."""
+    d = t._dtype
+    if d.category in kinds or unsigned and d.category == INTEGER and not d.is_signed and d.itemsize > 1:
+        raise NotImplementedError(f"\"{name}\" not implemented for '{d.legacy}'")
+
+
+__all__ = [
+    "BOOL",
+    "COMPLEX",
+    "EVERYTHING",
+    "FLOATING",
+    "accumulated",
+    "complex64",
+    "hot_reduction",
+    "mean_over",
+    "quiet",
+    "reduced_dims",
+    "scan_along",
+    "sum_over",
+]

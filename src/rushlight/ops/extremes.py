@@ -1,0 +1,375 @@
+"""Largest and smallest: of all elements, along dimensions, of two tensors, and running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import return_types
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, float32, float64
+from rushlight.ops.kinds.reduction import (
+    EVERYTHING,
+    check_keepdim,
+    check_nonempty,
+    lifted,
+    one_dim,
+    reduced_dims,
+    refuse_kinds,
+    restore,
+)
+from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.tape.node import record
+
+# Note [Ties]: where several elements are the largest, amax, aminmax and max() share the gradient
+# evenly among them; max(dim) gives it to the one whose index it returns, the first.
+
+# ---- values ----
+
+
+def _shared(g: Any, x: Any, out: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    mask = x == restore(out, x.shape, dims, keepdim)
+    return restore(g, x.shape, dims, keepdim) * mask / mask.sum(dims, True)
+
+
+def _shared_by_all(g: Any, x: Any, out: Any) -> Any:
+    mask = x == out
+    if out.isnan().item():
+        mask = x.isnan()
+    return mask * (g / mask.sum())
+
+
+@primitive("Amax", vjp=(_shared,))
+def amax_dims(x, *, dims, keepdim):
+    return np.asarray(np.maximum.reduce(x, dims, None, None, keepdim))
+
+
+@primitive("Amin", vjp=(_shared,))
+def amin_dims(x, *, dims, keepdim):
+    return np.asarray(np.minimum.reduce(x, dims, None, None, keepdim))
+
+
+@primitive("MaxBackward1", vjp=(_shared_by_all,))
+def max_all(x):
+    return np.asarray(np.maximum.reduce(x, None))
+
+
+@primitive("MinBackward1", vjp=(_shared_by_all,))
+def min_all(x):
+    return np.asarray(np.minimum.reduce(x, None))
+
+
+@public
+def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+    """The largest element of all, or over the dimensions `dim`; nan if there is one.
+
+    Raises:
+        IndexError: a reduced dimension is empty.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1., 5.], [3., 2.]]).amax(1)
+        tensor([5., 3.])
+    """
+    return _over(input, dim, keepdim, amax_dims, "amax", "max_values_cpu")
+
+
+@public
+def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+    """The smallest element of all, or over the dimensions `dim`; nan if there is one.
+
+    Raises:
+        IndexError: a reduced dimension is empty.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1., 5.], [3., 2.]]).amin(1)
+        tensor([1., 2.])
+    """
+    return _over(input, dim, keepdim, amin_dims, "amin", "min_values_cpu")
+
+
+def _over(input: Tensor, dim: Any, keepdim: Any, found: Any, operation: str, kernel: str) -> Tensor:
+    dims = reduced_dims(dim, input._a.ndim, operation)
+    check_nonempty(input._a.shape, dim, dims, operation)
+    refuse_kinds(kernel, input, COMPLEX)
+    return found(input, dims=dims, keepdim=check_keepdim(keepdim, operation))
+
+
+# ---- values and where they are ----
+
+
+def _selected(g: Any, x_meta: Any, out1: Any, dim: int, keepdim: bool) -> Any:
+    """The gradient of a result that picks elements along `dim`: each goes back to its place."""
+    g = g[0]
+    if not keepdim and x_meta.shape:
+        g, out1 = g.unsqueeze(dim), out1.unsqueeze(dim)
+    return g.new_zeros(x_meta.shape).scatter(dim, out1, g)
+
+
+def _pick(a: np.ndarray, dim: int, keepdim: bool, where: Callable) -> tuple:
+    if not a.ndim:
+        return a.copy(), np.zeros((), np.int64)
+    if not a.size:
+        shape = [1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim]
+        return np.empty(shape, a.dtype), np.empty(shape, np.int64)
+    at = np.expand_dims(where(a, dim), dim)
+    values = np.take_along_axis(a, at, dim)
+    return (values, at) if keepdim else (values.squeeze(dim).copy(), at.squeeze(dim).copy())
+
+
+@primitive("MaxBackward0", several=True, differentiable=(0,), vjp=(_selected,))
+def max_dim(x, *, dim, keepdim):
+    return _pick(x, dim, keepdim, np.argmax)
+
+
+@primitive("MinBackward0", several=True, differentiable=(0,), vjp=(_selected,))
+def min_dim(x, *, dim, keepdim):
+    return _pick(x, dim, keepdim, np.argmin)
+
+
+@public
+def max(input: Tensor, dim: Any = EVERYTHING, keepdim: Any = EVERYTHING, *, other: Any = None) -> Any:
+    """The largest element; with `dim` the largest along it and their indices; of two tensors elementwise.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([[1., 5.], [3., 2.]])
+        >>> x.max()
+        tensor(5.)
+        >>> x.max(1).indices
+        tensor([1, 0])
+    """
+    return _extreme(input, dim, keepdim, other, "max")
+
+
+@public
+def min(input: Tensor, dim: Any = EVERYTHING, keepdim: Any = EVERYTHING, *, other: Any = None) -> Any:
+    """The smallest element; with `dim` the smallest along it and their indices; of two tensors elementwise.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([[1., 5.], [3., 2.]])
+        >>> x.min()
+        tensor(1.)
+        >>> x.min(1).indices
+        tensor([0, 1])
+    """
+    return _extreme(input, dim, keepdim, other, "min")
+
+
+_ALL = {"max": max_all, "min": min_all}
+_DIM = {"max": max_dim, "min": min_dim}
+_RESULT = {"max": return_types.max, "min": return_types.min}
+
+
+def _extreme(input: Tensor, dim: Any, keepdim: Any, other: Any, operation: str) -> Any:
+    """The three forms of max and min, told apart by the type of the second argument."""
+    if other is None and isinstance(dim, Tensor) and keepdim is EVERYTHING:
+        other, dim = dim, EVERYTHING
+    if other is not None:
+        if dim is not EVERYTHING or keepdim is not EVERYTHING or not isinstance(other, Tensor):
+            raise _no_such_form(operation, other)
+        return input.maximum(other) if operation == "max" else input.minimum(other)
+    if dim is EVERYTHING:
+        if keepdim is not EVERYTHING:
+            raise _no_such_form(operation, keepdim)
+        check_nonempty(input._a.shape, None, tuple(range(input._a.ndim)), operation)
+        refuse_kinds(f"{operation}_all", input, COMPLEX)
+        return _ALL[operation](input)
+    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
+        raise _no_such_form(operation, dim)
+    dim = one_dim(dim, input._a.ndim, operation)
+    keepdim = check_keepdim(False if keepdim is EVERYTHING else keepdim, operation)
+    check_nonempty(input._a.shape, dim, (dim,) if input._a.ndim else (), operation)
+    refuse_kinds(f"{operation}_cpu", input, COMPLEX)
+    return _RESULT[operation](_DIM[operation](input, dim=dim, keepdim=keepdim))
+
+
+def _no_such_form(operation: str, got: Any) -> TypeError:
+    return TypeError(
+        f"{operation}() received an invalid combination of arguments - got ({type(got).__name__}), but expected one "
+        "of: (Tensor input), (Tensor input, Tensor other), (Tensor input, int dim, bool keepdim)"
+    )
+
+
+def _hot(call: Callable, argument: Callable, found: Any) -> Callable:
+    """The method without arguments on a small float tensor: NumPy's argmax costs a third of its maximum.reduce."""
+    derivative = found.derivative
+    array = np.array
+
+    def method(self: Tensor, *args: Any, **more: Any) -> Any:
+        a = self._a
+        kind = self._dtype
+        if args or more or a.size > 4096 or not a.size or kind is not float32 and kind is not float64:
+            return call(self, *args, **more)
+        out = new_tensor(array(a.item(argument(a)), kind.numpy), kind)
+        if self._edge is not None:
+            record(derivative, (self,), None, out)
+        return out
+
+    return method
+
+
+max.method = _hot(max, np.ndarray.argmax, max_all)
+min.method = _hot(min, np.ndarray.argmin, min_all)
+
+# ---- both at once ----
+
+
+def _aminmax_vjp(g: Any, x: Any, out: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    parts = [_shared(part, x, found, dims, keepdim) for part, found in zip(g, out) if part is not None]
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+@primitive("Aminmax", several=True, vjp=(_aminmax_vjp,))
+def aminmax_dims(x, *, dims, keepdim):
+    low, high = (f.reduce(x, dims, None, None, keepdim) for f in (np.minimum, np.maximum))
+    return np.asarray(low), np.asarray(high)
+
+
+@public
+def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest and the largest element, of all or along `dim`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([3., 1., 2.]).aminmax().min
+        tensor(1.)
+    """
+    a = input._a
+    if dim is None:
+        if not a.size:
+            raise RuntimeError(
+                "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+            )
+        dims = tuple(range(a.ndim))
+        refuse_kinds("aminmax_cpu", input, COMPLEX)
+    else:
+        dims = (one_dim(dim, a.ndim, "aminmax"),) if a.ndim else reduced_dims(dim, 0, "aminmax")
+        if dims and not a.shape[dims[0]]:
+            raise IndexError(f"aminmax: Expected reduction dim {dims[0]} to have non-zero size.")
+        refuse_kinds("aminmax_cpu", input, COMPLEX)
+    return return_types.aminmax(aminmax_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "aminmax")))
+
+
+# ---- where ----
+
+
+def _where(a: np.ndarray, dim: int | None, keepdim: bool, find: Callable) -> np.ndarray:
+    if dim is None:
+        return np.full((1,) * a.ndim if keepdim else (), find(a), np.int64)
+    if not a.ndim:
+        return np.zeros((), np.int64)
+    if not a.size:
+        return np.empty([1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim], np.int64)
+    return np.asarray(find(a, dim, keepdims=keepdim))
+
+
+@primitive("Argmax", vjp=NOT_DIFFERENTIABLE)
+def argmax_dim(x, *, dim, keepdim):
+    return _where(x, dim, keepdim, np.argmax)
+
+
+@primitive("Argmin", vjp=NOT_DIFFERENTIABLE)
+def argmin_dim(x, *, dim, keepdim):
+    return _where(x, dim, keepdim, np.argmin)
+
+
+@public
+def argmax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The index of the largest element, the first if there are several: of all, flattened, or along `dim`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1., 5.], [3., 2.]]).argmax(0)
+        tensor([1, 0])
+    """
+    return _argument(input, dim, keepdim, argmax_dim, "argmax")
+
+
+@public
+def argmin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The index of the smallest element, the first if there are several: of all, flattened, or along `dim`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1., 5.], [3., 2.]]).argmin(0)
+        tensor([0, 1])
+    """
+    return _argument(input, dim, keepdim, argmin_dim, "argmin")
+
+
+def _argument(input: Tensor, dim: Any, keepdim: Any, find: Any, operation: str) -> Tensor:
+    kind = input._dtype
+    for category, word in ((COMPLEX, "complex"), (BOOL, "bool")):
+        if kind.category == category:
+            raise RuntimeError(f"{operation}(): does not support {word} input")
+    keepdim = check_keepdim(keepdim, operation)
+    if dim is not None:
+        dim = one_dim(dim, input._a.ndim, operation)
+        check_nonempty(input._a.shape, dim, (dim,) if input._a.ndim else (), operation)
+    elif not input._a.size:
+        raise IndexError(f"{operation}(): Expected reduction dim to be specified for input.numel() == 0.")
+    refuse_kinds(f"{operation}_cpu", input)
+    return find(input, dim=dim, keepdim=keepdim)
+
+
+# ---- running ----
+
+
+def _running(a: np.ndarray, dim: int, reach: np.ufunc) -> tuple:
+    """The extreme so far and where it was: of equals the last, and the last nan once there is one."""
+    if not a.ndim:
+        return a.copy(), np.zeros((), np.int64)
+    values = reach.accumulate(a, dim)
+    places = np.arange(a.shape[dim]).reshape([-1 if d == dim else 1 for d in range(a.ndim)])
+    hits = a == values
+    if a.dtype.kind not in "biu":
+        hits |= np.isnan(a)
+    return values, np.maximum.accumulate(np.where(hits, places, 0), dim)
+
+
+def _gathered(g: Any, x_meta: Any, out1: Any, dim: int) -> Any:
+    g = g[0]
+    return g.new_zeros(x_meta.shape).scatter_add(dim, out1, g) if x_meta.shape else g
+
+
+@primitive("Cummax", several=True, differentiable=(0,), vjp=(_gathered,))
+def cummax_dim(x, *, dim):
+    return _running(x, dim, np.maximum)
+
+
+@primitive("Cummin", several=True, differentiable=(0,), vjp=(_gathered,))
+def cummin_dim(x, *, dim):
+    return _running(x, dim, np.minimum)
+
+
+@public
+def cummax(input: Tensor, dim: int) -> Any:
+    """The largest element so far along `dim`, and its index (of equals, the last).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1., 3., 2., 3.]).cummax(0).indices
+        tensor([0, 1, 1, 3])
+    """
+    dim = one_dim(dim, input._a.ndim, "cummax")
+    refuse_kinds("cummax_cpu", input, COMPLEX)
+    return return_types.cummax(cummax_dim(input, dim=dim))
+
+
+@public
+def cummin(input: Tensor, dim: int) -> Any:
+    """The smallest element so far along `dim`, and its index (of equals, the last).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([3., 1., 2., 1.]).cummin(0).indices
+        tensor([0, 1, 1, 3])
+    """
+    dim = one_dim(dim, input._a.ndim, "cummin")
+    refuse_kinds("cummin_cpu", input, COMPLEX)
+    return return_types.cummin(cummin_dim(input, dim=dim))

@@ -1,0 +1,131 @@
+"""Scans: running sums, products and extremes; and what is built on neighbours along a dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import return_types
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, INTEGER, REDUCED
+from rushlight.ops.kinds.reduction import (
+    accumulated,
+    as_dtype,
+    cast_first,
+    check_recordable,
+    lifted,
+    one_dim,
+    refuse_kinds,
+    scan_along,
+)
+from rushlight.ops.promotion import NUMBERS
+from rushlight.ops.spec import primitive, public
+
+# ---- linear ----
+
+
+def _reversed_cumsum(g: Any, dim: int) -> Any:
+    return g.flip(dim).cumsum(dim).flip(dim) if g._a.ndim and g._a.size else g
+
+
+@primitive("Cumsum", vjp=(lambda g, x_meta, dim: _reversed_cumsum(g, dim),))
+def cumsum_dim(x, *, dim, dtype):
+    result = dtype or accumulated(BY_NUMPY[x.dtype])
+    return lifted(lambda a: scan_along(np.add, cast_first(a, dtype), dim, result.numpy), x)
+
+
+def _checked_scan(input: Tensor, dim: Any, operation: str) -> int:
+    return one_dim(dim, input._a.ndim, operation)
+
+
+@public
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The running sum along `dim`. Integers are added in int64, float32 in float64.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 2, 3], dtype=torch.int32).cumsum(0)
+        tensor([1, 3, 6])
+    """
+    to = as_dtype(dtype, "cumsum")
+    check_recordable(input, to)
+    return cumsum_dim(input, dim=_checked_scan(input, dim, "cumsum"), dtype=to)
+
+
+@primitive("Shift", vjp=(lambda g, dim, by, fill: shift(g, dim=dim, by=-by, fill=0),))
+def shift(x, *, dim, by, fill):
+    """The elements one place on (by=1) or back (by=-1) along `dim`, `fill` in the place left free."""
+    out = np.full_like(x, fill)
+    if by > 0:
+        out[_part(dim, 1, None)] = x[_part(dim, 0, -1)]
+    else:
+        out[_part(dim, 0, -1)] = x[_part(dim, 1, None)]
+    return out
+
+
+def _part(dim: int, start: int, stop: int | None) -> tuple:
+    return (slice(None),) * dim + (slice(start, stop),)
+
+
+# ---- products ----
+
+
+def _linear_scan_vjp(g: Any, a: Any, out: Any, dim: int) -> tuple:
+    """s[k] = a[k] s[k-1] + b[k] transposed: the same recurrence, backwards."""
+    back = shift(a, dim=dim, by=-1, fill=0).flip(dim).conj()
+    at_b = linear_scan(back, g.flip(dim), dim=dim).flip(dim)
+    return at_b * shift(out, dim=dim, by=1, fill=0).conj(), at_b
+
+
+@primitive("LinearScan", vjp=_linear_scan_vjp)
+def linear_scan(a, b, *, dim):
+    """s[k] = a[k] s[k-1] + b[k] along `dim`: the derivative of a running product, zeros or not."""
+    out = np.empty(a.shape, b.dtype)
+    coefficients, terms, sums = (np.moveaxis(t, dim, 0) for t in (a, b, out))
+    running: Any = 0
+    for k in range(len(terms)):
+        running = coefficients[k] * running + terms[k]
+        sums[k] = running
+    return out
+
+
+def exclusive_product(x: Any, dim: int) -> Any:
+    """For every element the product of all others along `dim`."""
+    before = cumprod_dim(shift(x, dim=dim, by=1, fill=1), dim=dim, dtype=None)
+    after = cumprod_dim(shift(x, dim=dim, by=-1, fill=1).flip(dim), dim=dim, dtype=None).flip(dim)
+    return before * after
+
+
+def _cumprod_vjp(g: Any, x: Any, out: Any, dim: int) -> Any:
+    """out[j] depends on x[k] for k <= j, with derivative out[j] / x[k]: where x has zeros,
+    (product before k) times s[k] = g[k] + x[k+1] s[k+1].
+    """
+    x = x.to(out.dtype)
+    if not x._a.ndim or not x._a.size:
+        return g
+    if x._a.all():
+        return _reversed_cumsum(g * out.conj(), dim) / x.conj()
+    follower = shift(x, dim=dim, by=-1, fill=0).conj()
+    rest = linear_scan(follower.flip(dim), g.flip(dim), dim=dim).flip(dim)
+    return rest * cumprod_dim(shift(x, dim=dim, by=1, fill=1), dim=dim, dtype=None).conj()
+
+
+@primitive("Cumprod", vjp=(_cumprod_vjp,))
+def cumprod_dim(x, *, dim, dtype):
+    result = dtype or accumulated(BY_NUMPY[x.dtype])
+    return lifted(lambda a: scan_along(np.multiply, cast_first(a, dtype), dim, result.numpy), x)
+
+
+@public
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The running product along `dim`. Integers are multiplied in int64.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1., 2., 3.]).cumprod(0)
+        tensor([1., 2., 6.])
+    """
+    to = as_dtype(dtype, "cumprod")
+    check_recordable(input, to)
+    return cumprod_dim(input, dim=_checked_scan(input, dim, "cumprod"), dtype=to)

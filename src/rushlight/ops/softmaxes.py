@@ -1,0 +1,194 @@
+"""Exponentials that are reduced: softmax, log_softmax, logsumexp and the running logcumsumexp.
+
+All subtract the largest element first, so that nothing overflows; sums are accumulated in float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float
+from rushlight.ops.kinds.reduction import (
+    as_dtype,
+    check_keepdim,
+    lifted,
+    narrowed,
+    one_dim,
+    reduced_dims,
+    refuse_kinds,
+    restore,
+    sum_mapped,
+    sum_over,
+)
+from rushlight.ops.spec import primitive, public
+
+_F32 = np.dtype(np.float32)
+
+
+def _single(a: np.ndarray) -> np.ndarray:
+    """Half types are computed in float32."""
+    return a.astype(_F32) if a.dtype.kind not in "fc" or a.itemsize == 2 else a
+
+
+def _below_largest(a: np.ndarray, dim: int) -> np.ndarray:
+    return a - np.maximum.reduce(a, dim, None, None, True)
+
+
+def _softmax(a: np.ndarray, dim: int) -> np.ndarray:
+    if not a.size:
+        return a.copy()
+    out = _below_largest(_single(a), dim)
+    np.exp(out, out)
+    np.divide(out, sum_over(out, (dim,), True), out, casting="unsafe")
+    return narrowed(out, a.dtype)
+
+
+def _log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
+    if not a.size:
+        return a.copy()
+    out = _below_largest(_single(a), dim)
+    np.subtract(out, np.log(sum_mapped(np.exp, (dim,), out)), out, casting="unsafe")
+    return narrowed(out, a.dtype)
+
+
+@primitive("Softmax", vjp=(lambda g, out, dim: (g - (g * out).sum(dim, True)) * out,))
+def softmax_dim(x, *, dim):
+    return lifted(lambda a: _softmax(a, dim), x)
+
+
+@primitive("LogSoftmax", vjp=(lambda g, out, dim: g - out.exp() * g.sum(dim, True),))
+def log_softmax_dim(x, *, dim):
+    return lifted(lambda a: _log_softmax(a, dim), x)
+
+
+def _prepared(input: Tensor, dim: Any, dtype: Any, operation: str, kernel: str) -> tuple[Tensor, int]:
+    to = as_dtype(dtype, operation)
+    if to is not None and to is not input._dtype:
+        input = input.to(to)
+    dim = one_dim(dim, input._a.ndim, operation)
+    refuse_kinds(kernel, input, BOOL, INTEGER, COMPLEX)
+    return input, dim
+
+
+@public
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """exp(x) divided by its sum along `dim`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([0., 0.]).softmax(0)
+        tensor([0.5000, 0.5000])
+    """
+    input, dim = _prepared(input, dim, dtype, "softmax", "softmax_kernel_impl")
+    return softmax_dim(input, dim=dim)
+
+
+@public
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """The logarithm of softmax, without its loss of small terms.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([0., 0.]).log_softmax(0)
+        tensor([-0.6931, -0.6931])
+    """
+    input, dim = _prepared(input, dim, dtype, "log_softmax", "log_softmax_kernel_impl")
+    return log_softmax_dim(input, dim=dim)
+
+
+# ---- logsumexp ----
+
+
+def _largest_finite(a: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """The largest (real part), kept at size one, and zero where that is infinite."""
+    top = np.maximum.reduce(a.real, dims, None, None, True, initial=-np.inf)
+    return np.where(np.isinf(top), np.zeros_like(top), top)
+
+
+def _logsumexp_vjp(g: Any, x: Any, out: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    out = restore(out, x.shape, dims, keepdim)
+    return restore(g, x.shape, dims, keepdim) * (x - out).exp().conj()
+
+
+@primitive("Logsumexp", vjp=(_logsumexp_vjp,))
+def logsumexp_dims(x, *, dims, keepdim):
+    a = _single(x)
+    top = _largest_finite(a, dims)
+    out = np.log(sum_mapped(lambda part, high: np.exp(part - high), dims, a, top)) + top
+    out = out if keepdim else out.reshape([n for d, n in enumerate(x.shape) if d not in dims])
+    return narrowed(np.asarray(out), x.dtype)
+
+
+@public
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """log(sum(exp(x))) over the dimensions `dim`, without overflow. Integers are taken as floats.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1000., 1000.]).logsumexp(0)
+        tensor(1000.6931)
+    """
+    if input._dtype.category < FLOATING:
+        input = input.to(default_float(input._dtype))
+    dims = reduced_dims(dim, input._a.ndim, "logsumexp")
+    return logsumexp_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "logsumexp"))
+
+
+# ---- logcumsumexp ----
+
+
+def _log_add(x: Any, y: Any) -> Any:
+    """log(exp(x) + exp(y)) for complex x and y, from the one with the larger real part."""
+    swap = x.real < y.real
+    low, high = np.where(swap, x, y), np.where(swap, y, x)
+    both_infinite = (low == high) & np.isinf(high.real)
+    return np.where(both_infinite, high, high + np.log1p(np.exp(low - high)))
+
+
+def _logcumsumexp(a: np.ndarray, dim: int) -> np.ndarray:
+    if a.dtype.kind != "c":
+        return np.logaddexp.accumulate(a, dim, np.float64)
+    out = a.astype(np.complex128)
+    lines = np.moveaxis(out, dim, 0)
+    for k in range(1, len(lines)):
+        lines[k] = _log_add(lines[k - 1], lines[k])
+    return out
+
+
+def _logcumsumexp_vjp(g: Any, x: Any, out: Any, dim: int) -> Any:
+    """sum over j >= k of g[j] exp(x[k] - out[j]): the two signs of g apart, each as logarithms."""
+    if not x._a.ndim or not x._a.size:
+        return g
+    if x._dtype.category == COMPLEX:
+        log_g = g.conj().log()
+        return (_reversed(log_g - out, dim) + x).exp().conj()
+    nothing = g.new_full((), float("-inf"))
+    positive = g.abs().log().where(g > 0, nothing)
+    negative = g.abs().log().where(g < 0, nothing)
+    return (_reversed(positive - out, dim) + x).exp() - (_reversed(negative - out, dim) + x).exp()
+
+
+def _reversed(x: Any, dim: int) -> Any:
+    return x.flip(dim).logcumsumexp(dim).flip(dim)
+
+
+@primitive("Logcumsumexp", vjp=(_logcumsumexp_vjp,))
+def logcumsumexp_dim(x, *, dim):
+    return lifted(lambda a: narrowed(_logcumsumexp(a, dim), a.dtype), x)
+
+
+@public
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """log(cumsum(exp(x))) along `dim`, without overflow.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(2).logcumsumexp(0)
+        tensor([0.0000, 0.6931])
+    """
+    dim = one_dim(dim, input._a.ndim, "logcumsumexp")
+    refuse_kinds("logcumsumexp_out_cpu", input, BOOL, INTEGER)
+    return logcumsumexp_dim(input, dim=dim)
