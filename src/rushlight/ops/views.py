@@ -1,57 +1,469 @@
-"""Views: other shapes and strides on the same memory."""
+"""Views that reorder or reshape the dimensions: other shapes and strides on the same memory."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import rushlight.layout as layout
+from rushlight import layout
 from rushlight.buffer import Tensor, strides
+from rushlight.device import contiguous_format
+from rushlight.dtypes import dtype
+from rushlight.layout import wrap_dim, wrap_dims
 from rushlight.ops.spec import public
 from rushlight.runtime import execute
+from rushlight.runtime.execute import restrided
 from rushlight.tape.node import Derivative
 
-_VIEW = Derivative("View", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
+_view = execute.view
+_dtype = dtype
+
+VIEW = Derivative("View", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
+UNSAFE_VIEW = Derivative("UnsafeView", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
 _EXPAND = Derivative("Expand", ("x",), (lambda g: g,))
 _T = Derivative("T", ("x",), (lambda g: g.t(),))
-_SELECT = Derivative("Select", ("x",), (lambda g, x_meta, dim, index: g.new_zeros(x_meta.shape).select_write(g, dim, index),))
+_TRANSPOSE = Derivative("Transpose", ("x",), (lambda g, dim0, dim1: g.transpose(dim0, dim1),))
+_PERMUTE = Derivative("Permute", ("x",), (lambda g, dims: g.permute(_inverse(dims)),))
+_UNSQUEEZE = Derivative("Unsqueeze", ("x",), (lambda g, dim: g.squeeze(dim),))
+_reshaped = (lambda g, x_meta: g.reshape(x_meta.shape),)
+_SQUEEZE = [Derivative(f"SqueezeBackward{n}", ("x",), _reshaped) for n in range(3)]
 
 
-@public(out=False)
-def view(input, *shape):
-    shape = layout.infer_size(layout.sizes(shape, "view"), input._a.size)
-    a = input._a
-    if a.flags.c_contiguous and a.size:
-        return execute.view(input, a.reshape(shape), _VIEW, None)
-    steps = layout.view_strides(a.shape, strides(input), shape)
+def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
+    back = [0] * len(dims)
+    for at, dim in enumerate(dims):
+        back[dim] = at
+    return tuple(back)
+
+
+# ---- shape ----
+
+
+def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
+    """The same elements in another shape, on the same memory; or, given a dtype, the same bits read as that type.
+
+    Raises:
+        RuntimeError: the sizes do not fit, or the strides do not allow it without a copy.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.arange(6).view(2, -1)
+        tensor([[0, 1, 2],
+                [3, 4, 5]])
+    """
+    a = self._a
+    if len(shape) == 1 and type(shape[0]) is not int:
+        shape = shape[0]
+        if isinstance(shape, _dtype):
+            return view_dtype(self, shape)
+    if type(shape) is tuple and a.flags.c_contiguous and size is None and dtype is None:
+        for n in shape:
+            if type(n) is not int or n < -1:
+                break
+        else:
+            try:
+                return _view(self, a.reshape(shape), VIEW, None)
+            except ValueError:
+                pass
+    if dtype is not None:
+        return view_dtype(self, dtype)
+    return _viewed(self, shape if size is None else size)
+
+
+def _viewed(self: Tensor, shape: Any) -> Tensor:
+    shape = layout.infer_size(layout.sizes((shape,), "view"), self._a.size)
+    steps = layout.view_strides(self._a.shape, strides(self), shape)
     if steps is None:
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
             "contiguous subspaces). Use .reshape(...) instead."
         )
-    return execute.view(input, execute.restrided(input, shape, steps), _VIEW, None)
+    return _view(self, restrided(self, shape, steps), VIEW, None)
+
+
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """This tensor viewed in the shape of `other`."""
+    return view(self, other._a.shape)
+
+
+def view_dtype(self: Tensor, kind: Any) -> Tensor:
+    """The same memory read as another dtype; the last dimension grows or shrinks with the element size."""
+    if not isinstance(kind, _dtype):
+        raise TypeError(f"view(): argument 'dtype' must be torch.dtype, not {type(kind).__name__}")
+    have, want = self._dtype.itemsize, kind.itemsize
+    shape, steps = self._a.shape, strides(self)
+    at = execute.offset(self)
+    if have != want:
+        shape, steps, at = _resized_elements(self, shape, steps, at, have, want)
+    array = execute.shown(execute.storage(self), kind.numpy, shape, steps, at)
+    out = _view(self, array, None, None)
+    out._dtype = kind
+    return out
+
+
+def _resized_elements(t: Tensor, shape: tuple, steps: tuple, at: int, have: int, want: int) -> tuple:
+    if not shape:
+        raise RuntimeError(
+            f"self.dim() cannot be 0 to view {t._dtype.legacy} as a type of another element size (different element sizes)"
+        )
+    if have > want:
+        ratio = have // want
+        if steps[-1] != 1 and t._a.size:
+            raise RuntimeError(
+                "self.stride(-1) must be 1 to view the tensor as a type of a smaller element size, but got "
+                f"{steps[-1]}"
+            )
+        return (*shape[:-1], shape[-1] * ratio), (*[s * ratio for s in steps[:-1]], 1), at * ratio
+    ratio = want // have
+    if shape[-1] % ratio:
+        raise RuntimeError(
+            f"self.size(-1) must be divisible by {ratio} to view the tensor as a type of a larger element size, but got "
+            f"{shape[-1]}"
+        )
+    if at % ratio:
+        raise RuntimeError(
+            f"self.storage_offset() must be divisible by {ratio} to view the tensor as a type of a larger element size, "
+            f"but got {at}"
+        )
+    for dim, step in enumerate(steps[:-1]):
+        if step % ratio:
+            raise RuntimeError(
+                f"self.stride({dim}) must be divisible by {ratio} to view the tensor as a type of a larger element size, "
+                f"but got {step}"
+            )
+    if steps[-1] != 1:
+        raise RuntimeError(
+            f"self.stride(-1) must be 1 to view the tensor as a type of a larger element size, but got {steps[-1]}"
+        )
+    return (*shape[:-1], shape[-1] // ratio), (*[s // ratio for s in steps[:-1]], 1), at // ratio
 
 
 @public(out=False)
 def reshape(input, *shape):
-    return view(input, *shape)
+    """The same elements in another shape: a view where the strides allow it, else a copy.
 
-
-@public(out=False)
-def expand(input, *sizes):
-    shape = layout.sizes(sizes, "expand")
+    Example:
+        >>> import rushlight as torch
+        >>> torch.arange(4).reshape(2, 2)
+        tensor([[0, 1],
+                [2, 3]])
+    """
     a = input._a
-    steps = (0,) * (len(shape) - a.ndim) + tuple(0 if n == 1 and m != 1 else s for n, m, s in zip(a.shape, shape[len(shape)-a.ndim:], strides(input)))
-    return execute.view(input, execute.restrided(input, shape, steps), _EXPAND, None)
+    if len(shape) == 1 and type(shape[0]) is not int:
+        shape = shape[0]
+    if type(shape) is tuple and a.flags.c_contiguous:
+        for n in shape:
+            if type(n) is not int or n < -1:
+                break
+        else:
+            try:
+                return _view(input, a.reshape(shape), VIEW, None)
+            except ValueError:
+                pass
+    wanted = layout.infer_size(layout.sizes((shape,), "reshape"), a.size)
+    steps = layout.view_strides(a.shape, strides(input), wanted)
+    if steps is not None:
+        return _view(input, restrided(input, wanted, steps), VIEW, None)
+    return unsafe_view(input.clone(memory_format=contiguous_format), wanted)
+
+
+def unsafe_view(t: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A fresh contiguous tensor in another shape, as a tensor of its own."""
+    out = execute.new_tensor(t._a.reshape(shape), t._dtype)
+    execute.record(UNSAFE_VIEW, (t,), None, out)
+    return out
+
+
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """This tensor in the shape of `other`."""
+    return reshape(self, other._a.shape)
+
+
+# ---- order of dimensions ----
 
 
 @public(out=False)
 def t(input):
-    return execute.view(input, input._a.T, _T, None)
+    """A matrix with its two dimensions swapped; vectors and scalars as they are."""
+    a = input._a
+    if a.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {a.ndim}D")
+    return _view(input, a.T, _T, None)
+
+
+@public(out=False)
+def transpose(input, dim0, dim1):
+    """Dimensions `dim0` and `dim1` swapped, on the same memory.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(2, 3, 4).transpose(0, 2).shape
+        torch.Size([4, 3, 2])
+    """
+    a = input._a
+    ndim = a.ndim
+    dim0, dim1 = wrap_dim(dim0, ndim), wrap_dim(dim1, ndim)
+    moved = a.swapaxes(dim0, dim1) if ndim else a[...]
+    return _view(input, moved, _TRANSPOSE, {"dim0": dim0, "dim1": dim1})
+
+
+@public(out=False)
+def swapaxes(input, axis0, axis1):
+    """:func:`transpose` by NumPy's name."""
+    return transpose(input, axis0, axis1)
+
+
+@public(out=False)
+def swapdims(input, dim0, dim1):
+    """:func:`transpose` by another name."""
+    return transpose(input, dim0, dim1)
+
+
+@public(out=False)
+def permute(input, *dims):
+    """The dimensions in another order, on the same memory: `permute(2, 0, 1)`.
+
+    Raises:
+        RuntimeError: `dims` does not name every dimension once.
+    """
+    if len(dims) == 1 and not isinstance(dims[0], int):
+        dims = dims[0]
+    a = input._a
+    dims = layout.sizes((dims,), "permute")
+    if len(dims) != a.ndim:
+        raise RuntimeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+            f"ordering of dimensions i.e. input.dim() = {a.ndim} is not equal to len(dims) = {len(dims)}"
+        )
+    wrapped = tuple([wrap_dim(dim, a.ndim) for dim in dims])
+    if len(set(wrapped)) != len(wrapped):
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    return _view(input, a.transpose(wrapped), _PERMUTE, {"dims": wrapped})
+
+
+@public(out=False)
+def movedim(input, source, destination):
+    """Dimensions `source` moved to the places `destination`; the others keep their order."""
+    froms = (source,) if isinstance(source, int) else tuple(source)
+    to = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(froms) != len(to):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(froms)} dims) should contain the same number of "
+            f"dims as destination ({list(to)} dims)"
+        )
+    ndim = input._a.ndim
+    froms, to = (tuple(wrap_dim(d, ndim) for d in dims) for dims in (froms, to))
+    for what, dims in (("source", froms), ("destination", to)):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{what}` ({list(dims)})")
+    if ndim == 0:
+        return alias(input)
+    order = [-1] * ndim
+    for a, b in zip(froms, to):
+        order[b] = a
+    rest = (dim for dim in range(ndim) if dim not in froms)
+    return permute(input, [next(rest) if dim < 0 else dim for dim in order])
+
+
+@public(out=False)
+def moveaxis(input, source, destination):
+    """:func:`movedim` by NumPy's name."""
+    return movedim(input, source, destination)
+
+
+_ALIAS = Derivative("Alias", ("x",), (lambda g: g,))
+
+
+def alias(t: Tensor) -> Tensor:
+    """The whole tensor as a view."""
+    return _view(t, t._a[...], _ALIAS, None)
+
+
+# ---- T, mT, H, mH ----
+
+
+def _get_T(self: Tensor) -> Tensor:
+    a = self._a
+    if a.ndim == 2:
+        return _view(self, a.T, _PERMUTE, {"dims": (1, 0)})
+    return _view(self, a.T, _PERMUTE, {"dims": tuple(range(a.ndim - 1, -1, -1))})
+
+
+def _get_mT(self: Tensor) -> Tensor:
+    ndim = self._a.ndim
+    if ndim < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
+    return transpose(self, -2, -1)
+
+
+def _get_H(self: Tensor) -> Tensor:
+    ndim = self._a.ndim
+    if ndim not in (0, 2):
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.")
+    return adjoint(self) if ndim else self.conj() if self._dtype.is_complex else alias(self)
+
+
+def _get_mH(self: Tensor) -> Tensor:
+    ndim = self._a.ndim
+    if ndim < 2:
+        raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
+    return adjoint(self)
+
+
+@public(out=False)
+def adjoint(input):
+    """The last two dimensions swapped, and conjugated if complex."""
+    if input._a.ndim < 2:
+        raise RuntimeError(
+            f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input._a.ndim}-D tensor."
+        )
+    turned = transpose(input, -2, -1)
+    return turned.conj() if input._dtype.is_complex else turned
+
+
+T_property = property(_get_T, doc="The dimensions in reverse order.")
+mT_property = property(_get_mT, doc="The last two dimensions swapped.")
+H_property = property(_get_H, doc="A matrix transposed and conjugated.")
+mH_property = property(_get_mH, doc="The last two dimensions swapped, and conjugated.")
+
+
+# ---- dimensions of size one ----
+
+
+@public(out=False)
+def unsqueeze(input, dim):
+    """A dimension of size 1 put in at `dim`, on the same memory.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ones(3).unsqueeze(0).shape
+        torch.Size([1, 3])
+    """
+    a = input._a
+    dim = wrap_dim(dim, a.ndim + 1)
+    shape = a.shape
+    if a.flags.c_contiguous and a.size:
+        array = a.reshape((*shape[:dim], 1, *shape[dim:]))
+    else:
+        steps = strides(input)
+        step = shape[dim] * steps[dim] if dim < len(shape) else 1
+        array = restrided(input, (*shape[:dim], 1, *shape[dim:]), (*steps[:dim], step, *steps[dim:]))
+    return _view(input, array, _UNSQUEEZE, {"dim": dim})
+
+
+@public(out=False)
+def squeeze(input, dim=None):
+    """Without its dimensions of size 1: all of them, or those in `dim` that are of size 1."""
+    shape = input._a.shape
+    if dim is None:
+        gone, form = [i for i, n in enumerate(shape) if n == 1], 0
+    elif isinstance(dim, (tuple, list)):
+        gone, form = [i for i in wrap_dims(dim, len(shape)) if shape[i : i + 1] == (1,)], 2
+    else:
+        gone, form = [i for i in (wrap_dim(dim, len(shape)),) if shape[i : i + 1] == (1,)], 1
+    steps = strides(input)
+    kept = [i for i in range(len(shape)) if i not in gone]
+    array = restrided(input, tuple([shape[i] for i in kept]), tuple([steps[i] for i in kept]))
+    return _view(input, array, _SQUEEZE[form], None)
+
+
+# ---- broadcasting ----
+
+
+def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
+    """Dimensions of size 1 repeated, and new ones put in front, without a copy: strides of zero.
+
+    -1 keeps a size.
+
+    Raises:
+        RuntimeError: a size that is not 1 would have to change.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1], [2]]).expand(2, 3).stride()
+        (1, 0)
+    """
+    shape = layout.sizes(sizes if size is None else (size,), "expand")
+    steps = expanded_strides(self, shape)
+    shape = tuple([n if n != -1 else m for n, m in zip(shape, _padded(self._a.shape, len(shape)))])
+    return _view(self, restrided(self, shape, steps), _EXPAND, None)
+
+
+def _padded(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    return (1,) * (ndim - len(shape)) + shape
+
+
+def expanded_strides(t: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides with which `t` shows itself in a larger shape."""
+    have, steps = t._a.shape, strides(t)
+    lead = len(shape) - len(have)
+    if lead < 0:
+        raise RuntimeError(
+            f"expand({_named(t)}, size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater or "
+            f"equal to the number of dimensions in the tensor ({len(have)})"
+        )
+    result = []
+    for at in range(len(shape) - 1, -1, -1):
+        n = shape[at]
+        m, step = (have[at - lead], steps[at - lead]) if at >= lead else (1, result_step(shape, result, at))
+        if n == -1:
+            if at < lead:
+                raise RuntimeError(
+                    f"expand({_named(t)}, size={list(shape)}): The expanded size of the tensor ({n}) isn't allowed in a "
+                    f"leading, non-existing dimension {at}"
+                )
+            n = m
+        elif n < 0:
+            raise RuntimeError(f"expand: size {n} at dimension {at} is negative: {list(shape)}")
+        if m != n:
+            if m != 1:
+                raise RuntimeError(
+                    f"The expanded size of the tensor ({n}) must match the existing size ({m}) at non-singleton "
+                    f"dimension {at}.  Target sizes: {list(shape)}.  Tensor sizes: {list(have)}"
+                )
+            step = 0
+        result.append(step)
+    return tuple(reversed(result))
+
+
+def result_step(shape: tuple[int, ...], done: list[int], at: int) -> int:
+    """The stride PyTorch gives a new leading dimension of size 1: what comes after it, times its stride."""
+    return shape[at + 1] * done[-1] if done else 1
+
+
+def _named(t: Tensor) -> str:
+    return f"torch.{t._dtype.legacy}Tensor{{{list(t._a.shape)}}}"
+
+
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """This tensor expanded to the shape of `other`."""
+    return expand(self, other._a.shape)
+
+
+@public(out=False)
+def broadcast_to(input, size):
+    """:func:`Tensor.expand` as a function."""
+    return expand(input, size)
+
+
+@public(out=False)
+def broadcast_tensors(*tensors):
+    """The tensors, each expanded to their common shape."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        tensors = tuple(tensors[0])
+    shape = layout.broadcast(*[t._a.shape for t in tensors])
+    return tuple([expand(t, shape) for t in tensors])
+
+
+# ---- detach ----
 
 
 def detach(input: Tensor) -> Tensor:
-    """A tensor on the same memory that is not part of the graph."""
+    """The same memory outside the graph: writes on either side show on the other, gradients stop here.
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.ones(2, requires_grad=True)
+        >>> w.detach().requires_grad
+        False
+    """
     return execute.alias(input)
-
-
-__all__ = ["Any", "view"]

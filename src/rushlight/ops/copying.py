@@ -1,0 +1,229 @@
+"""Copying values and writing them: `clone`, `contiguous`, `copy_`, `fill_`, `zero_`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import layout
+from rushlight.buffer import Tensor, new_tensor, strides
+from rushlight.device import contiguous_format, memory_format, preserve_format
+from rushlight.dtypes import FLOATING
+from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
+from rushlight.ops.spec import public
+from rushlight.runtime.casting import convert
+from rushlight.runtime.execute import quiet
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import Derivative, Node, edge_of, meta_of, record, requires_grad, start
+from rushlight.tape.writes import check_write, rebase, wrote
+
+_CLONE = Derivative("Clone", ("x",), (lambda g: g,))
+
+
+# ---- clone ----
+
+
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy with memory of its own that stays in the graph; dense strides are kept.
+
+    Args:
+        memory_format: `contiguous_format` or a channels-last format for other strides.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.arange(6).reshape(2, 3).t().clone().stride()
+        (1, 3)
+    """
+    a = input._a
+    if memory_format is None and a.flags.c_contiguous:
+        copied = a.copy()
+    else:
+        copied = _copied(input, memory_format)
+    out = new_tensor(copied, input._dtype)
+    if input._edge is not None:
+        record(_CLONE, (input,), None, out)
+    return out
+
+
+def _copied(t: Tensor, wanted: Any) -> np.ndarray:
+    a = t._a
+    if wanted is contiguous_format or (a.flags.c_contiguous and wanted is preserve_format):
+        return np.array(a, order="C")
+    made = strided(a.shape, like_strides(t, wanted), t._dtype)
+    made[...] = a
+    return made
+
+
+def contiguous(self: Tensor, memory_format: Any = contiguous_format) -> Tensor:
+    """This tensor itself if its elements lie in row-major order (or the given format), else such a copy."""
+    if memory_format is contiguous_format and self._a.flags.c_contiguous or is_contiguous(self, memory_format):
+        return self
+    if memory_format is preserve_format:
+        raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+    return clone(self, memory_format=memory_format)
+
+
+_FORMAT = memory_format
+
+
+def is_contiguous(self: Tensor, memory_format: Any = contiguous_format) -> bool:
+    """Whether the elements lie in row-major order without gaps, or in the given memory format."""
+    if memory_format is contiguous_format:
+        return self._a.flags.c_contiguous
+    if not isinstance(memory_format, _FORMAT):
+        raise TypeError(
+            f"is_contiguous(): argument 'memory_format' must be torch.memory_format, not {type(memory_format).__name__}"
+        )
+    if memory_format is preserve_format:
+        raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+    shape = self._a.shape
+    try:
+        wanted = format_strides(shape, memory_format)
+    except RuntimeError:
+        return False
+    return all(n == 1 or have == want for n, have, want in zip(shape, strides(self), wanted))
+
+
+# ---- copy_ ----
+
+
+class CopyBackwards(Node):
+    """What was written comes from the source; the old value gets no gradient."""
+
+    __slots__ = ()
+
+    def __init__(self, target: Tensor, before: Any, source: Any) -> None:
+        start(self, (before, source), (meta_of(target),))
+
+    def run(self, g: Any) -> tuple:
+        return (g.new_zeros(g._a.shape) if self.edges[0] is not None else None), g
+
+
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Write the values of `src`, broadcast and converted, to this tensor's memory.
+
+    Raises:
+        RuntimeError: `src` does not broadcast to this shape, or this tensor may not be written to.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(2, 2).copy_(torch.tensor([1, 2]))
+        tensor([[1., 2.],
+                [1., 2.]])
+    """
+    if not isinstance(src, Tensor):
+        raise TypeError(f"copy_(): argument 'src' (position 1) must be Tensor, not {type(src).__name__}")
+    check_write(self, "copy_")
+    if src is self:
+        return self
+    a, b = self._a, src._a
+    if a.shape != b.shape:
+        _check_broadcast(a.shape, b.shape)
+    if src._dtype is self._dtype:
+        np.copyto(a, b)
+    else:
+        np.copyto(a, quiet(convert, b, self._dtype))
+    wrote(self)
+    if MODES.grad and (self._edge is not None or src._edge is not None):
+        _record_copy(self, src)
+    return self
+
+
+def _check_broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> None:
+    if layout.broadcast(shape, other) != shape:
+        raise RuntimeError(
+            f"output with shape {list(shape)} doesn't match the broadcast shape {list(layout.broadcast(shape, other))}"
+        )
+
+
+def _record_copy(t: Tensor, src: Tensor) -> None:
+    source = edge_of(src) if src._edge is not None else None
+    before = edge_of(t) if t._edge is not None else None
+    if source is None and before is None or t._dtype.category < FLOATING:
+        return
+    rebase(t, CopyBackwards(t, before, source))
+
+
+# ---- fill ----
+
+
+_FILL = [
+    Derivative("FillBackward0", ("x",), (lambda g, x_meta: g.new_zeros(x_meta.shape),)),
+    Derivative("FillBackward1", ("x", "value"), (lambda g, x_meta: g.new_zeros(x_meta.shape), lambda g: g.sum())),
+]
+
+
+@public(out=False)
+def fill(input, value):
+    """A tensor like `input` with every element `value`: a number or a 0-d tensor."""
+    out = new_tensor(strided(input._a.shape, like_strides(input), input._dtype), input._dtype)
+    _fill_memory(out, value)
+    if isinstance(value, Tensor):
+        record(_FILL[1], (input, value), None, out)
+    elif input._edge is not None:
+        record(_FILL[0], (input,), None, out)
+    return out
+
+
+def _fill_memory(t: Tensor, value: Any) -> None:
+    if isinstance(value, Tensor):
+        if value._a.ndim:
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {value._a.ndim} dimensions."
+            )
+        t._a[...] = value._a if value._dtype is t._dtype else quiet(convert, value._a, t._dtype)
+    else:
+        t._a[...] = scalar(number_of(value, "fill_", "value", 1), t._dtype)
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Write `value`, a number or a 0-d tensor, to every element."""
+    check_write(self, "fill_")
+    edge = edge_of(self) if self._edge is not None else None
+    _fill_memory(self, value)
+    wrote(self)
+    if MODES.grad and self._dtype.category >= FLOATING:
+        theirs = edge_of(value) if isinstance(value, Tensor) and requires_grad(value) else None
+        if edge is not None or theirs is not None:
+            rebase(self, FillBackward3(self, edge, theirs) if isinstance(value, Tensor) else FillBackward2(self, edge, None))
+    return self
+
+
+class FillBackward2(Node):
+    """After `fill_` with a number the old value gets no gradient."""
+
+    __slots__ = ()
+
+    def __init__(self, t: Tensor, before: Any, value: Any) -> None:
+        start(self, (before, value) if value is not None or type(self) is FillBackward3 else (before,), (meta_of(t),))
+
+    def run(self, g: Any) -> tuple:
+        zero = g.new_zeros(g._a.shape) if self.edges[0] is not None else None
+        return (zero,) if len(self.edges) == 1 else (zero, g.sum())
+
+
+class FillBackward3(FillBackward2):
+    """After `fill_` with a tensor, that gets the whole gradient."""
+
+    __slots__ = ()
+
+
+class ZeroBackward0(FillBackward2):
+    """After `zero_` the old value gets no gradient."""
+
+    __slots__ = ()
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Write zero to every element."""
+    check_write(self, "zero_")
+    edge = edge_of(self) if self._edge is not None else None
+    self._a.fill(0)
+    wrote(self)
+    if edge is not None and MODES.grad:
+        rebase(self, ZeroBackward0(self, edge, None))
+    return self
+
+
+__all__ = ["clone", "copy_", "fill_", "zero_"]

@@ -1,0 +1,533 @@
+"""Tensors from sizes: `zeros`, `ones`, `full`, `empty`, their `_like` and `new_` forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes, layout
+from rushlight.buffer import Tensor, strides
+from rushlight.buffer import new_tensor as bare
+from rushlight.device import (
+    channels_last,
+    channels_last_3d,
+    check_device,
+    check_layout,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+)
+from rushlight.dtypes import dtype, get_default_dtype
+from rushlight.ops.construct import as_kind, copied, nested, warn_copy_construct, with_grad
+from rushlight.ops.promotion import NUMBERS
+from rushlight.ops.spec import resize
+from rushlight.tape.writes import check_write, wrote
+
+_LIMIT = (1 << 63) - 1
+
+
+# ---- memory ----
+
+
+def allocate(shape: tuple[int, ...], kind: dtype, make: Any = np.empty) -> np.ndarray:
+    """A fresh array, or what PyTorch raises for a shape that no memory can have."""
+    try:
+        return make(shape, kind.numpy)
+    except (ValueError, MemoryError, OverflowError):
+        check_shape(shape, kind)
+        raise no_memory(layout.numel(shape) * kind.itemsize) from None
+
+
+def check_shape(shape: tuple[int, ...], kind: dtype) -> None:
+    for size in shape:
+        if size < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {size}: {list(shape)}")
+        if size > _LIMIT:
+            raise RuntimeError("Overflow when unpacking long long")
+    if layout.numel(shape) * kind.itemsize > _LIMIT:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
+    if len(shape) > 64:
+        raise RuntimeError(f"a tensor has at most 64 dimensions here (NumPy's limit), but {len(shape)} were asked for")
+
+
+def no_memory(nbytes: int) -> RuntimeError:
+    return RuntimeError(
+        f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes. Error code 12 (Cannot "
+        "allocate memory)"
+    )
+
+
+def strided(shape: tuple[int, ...], steps: tuple[int, ...], kind: dtype) -> np.ndarray:
+    """A fresh, uninitialised array with exactly these strides (in elements)."""
+    if any(step < 0 for step in steps):
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(steps)}")
+    check_shape(shape, kind)
+    reach = layout.span(shape, steps)
+    if reach * kind.itemsize > _LIMIT:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(steps)}")
+    memory = allocate((reach,), kind)
+    item = kind.itemsize
+    return np.ndarray(shape, kind.numpy, memory, 0, tuple([step * item for step in steps]))
+
+
+# ---- what all factories share ----
+
+
+def _made(
+    a: np.ndarray, kind: dtype, requires_grad: Any
+) -> Tensor:
+    made = bare(a, kind)
+    return with_grad(made, requires_grad) if requires_grad else made
+
+
+def _shape(args: tuple, size: Any, operation: str) -> tuple[int, ...]:
+    if size is not None:
+        if args:
+            raise TypeError(f"{operation}() received sizes both by position and by keyword")
+        args = (size,)
+    if not args:
+        raise TypeError(
+            f"{operation}() received an invalid combination of arguments - expected (tuple of ints size, *, ...)"
+        )
+    return layout.sizes(args, operation)
+
+
+def place(dtype: Any, layout: Any, device: Any, pin_memory: Any, operation: str) -> dtype | None:
+    """Check the arguments every factory has; the dtype, if one was given."""
+    if device is not None:
+        check_device(device, operation)
+    if layout is not None:
+        check_layout(layout, operation)
+    if pin_memory:
+        raise RuntimeError(
+            "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory allocator is available on "
+            "this system."
+        )
+    return as_kind(dtype, operation) if dtype is not None else None
+
+
+def into_out(out: Any, made: Tensor, asked: dtype | None, operation: str) -> Tensor:
+    """Give a factory's result to `out=`, resized; its dtype must be the one asked for, if any was."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{operation}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if asked is not None and asked is not out._dtype:
+        raise RuntimeError(f"dtype {asked.legacy} does not match dtype of out parameter ({out._dtype.legacy})")
+    if out._a.shape != made._a.shape:
+        resize(out, made._a.shape)
+    check_write(out, operation)
+    np.copyto(out._a, made._a, casting="unsafe")
+    wrote(out)
+    return out
+
+
+def _factory(name: str, make: Any, doc: str) -> Any:
+    """`name(*size, ...)`: memory that `make(shape, numpy_dtype)` fills."""
+
+    def create(
+        *args: Any,
+        size: Any = None,
+        out: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: Any = False,
+        requires_grad: Any = False,
+        names: Any = None,
+        memory_format: Any = None,
+    ) -> Tensor:
+        asked = place(dtype, layout, device, pin_memory, name)
+        shape = _shape(args, size, name)
+        kind = asked or (out._dtype if isinstance(out, Tensor) else get_default_dtype())
+        a = allocate(shape, kind, make)
+        if memory_format is not None and memory_format is not contiguous_format:
+            a = _ordered(a, kind, memory_format)
+        if out is not None:
+            return into_out(out, bare(a, kind), asked, name)
+        return _made(a, kind, requires_grad)
+
+    create.__name__ = create.__qualname__ = name
+    create.__doc__ = doc
+    return create
+
+
+zeros = _factory(
+    "zeros",
+    np.zeros,
+    """A tensor of zeros of the given sizes: `zeros(2, 3)`, `zeros((2, 3))`, `zeros(size=(2, 3))`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(2, dtype=torch.int64)
+        tensor([0, 0])
+    """,
+)
+ones = _factory(
+    "ones",
+    np.ones,
+    """A tensor of ones of the given sizes; see :func:`zeros`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ones(3)
+        tensor([1., 1., 1.])
+    """,
+)
+empty = _factory(
+    "empty",
+    np.empty,
+    """A tensor of the given sizes whose elements are whatever the memory holds.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.empty(2, 0).shape
+        torch.Size([2, 0])
+    """,
+)
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: Any = False,
+    requires_grad: Any = False,
+    names: Any = None,
+) -> Tensor:
+    """A tensor of the given sizes, every element `fill_value`, whose kind of number gives the dtype.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.full((2,), 7)
+        tensor([7, 7])
+    """
+    asked = place(dtype, layout, device, pin_memory, "full")
+    shape = _shape((), size, "full")
+    value = number_of(fill_value, "full", "fill_value")
+    kind = asked or (out._dtype if isinstance(out, Tensor) else dtypes.of_number(value))
+    made = bare(filled(shape, value, kind), kind)
+    return into_out(out, made, asked, "full") if out is not None else with_grad(made, requires_grad)
+
+
+def number_of(value: Any, operation: str, argument: str, position: int = 2) -> Any:
+    """A Python number from a number or a tensor of one element."""
+    if isinstance(value, Tensor):
+        if value._a.ndim:
+            raise TypeError(f"{operation}(): argument '{argument}' (position {position}) must be Number, not Tensor")
+        return value.item()
+    if not isinstance(value, NUMBERS):
+        raise TypeError(
+            f"{operation}(): argument '{argument}' (position {position}) must be Number, not {type(value).__name__}"
+        )
+    return value
+
+
+def filled(shape: tuple[int, ...], value: Any, kind: dtype) -> np.ndarray:
+    a = allocate(shape, kind)
+    a[...] = scalar(value, kind)
+    return a
+
+
+def scalar(value: Any, kind: dtype) -> Any:
+    """A number as one element of `kind`; RuntimeError if it does not fit, as `fill_` raises."""
+    if isinstance(value, (complex, np.complexfloating)) and kind.category not in (dtypes.BOOL, dtypes.COMPLEX):
+        if value.imag != 0:
+            raise RuntimeError(f"value cannot be converted to type {_c_name(kind)} without overflow")
+        value = value.real
+    if kind.category == dtypes.INTEGER:
+        return _integer(value, kind)
+    if kind.category == dtypes.FLOATING:
+        return _floating(value, kind)
+    return nested(value, kind)._a
+
+
+def _integer(value: Any, kind: dtype) -> np.ndarray:
+    low, high = (int(n) for n in (np.iinfo(kind.numpy).min, np.iinfo(kind.numpy).max))
+    if isinstance(value, (int, np.integer)) and not -(1 << 63) <= value < 1 << 64:
+        raise RuntimeError("Overflow when unpacking long long")
+    whole = int(value) if value - value == 0 else None
+    if whole is None or not (low <= whole <= high or (low == 0 and -high <= whole < 0)):
+        raise RuntimeError(f"value cannot be converted to type {_c_name(kind)} without overflow")
+    return np.array(whole & high if low == 0 else whole, kind.numpy)
+
+
+def _floating(value: Any, kind: dtype) -> np.ndarray:
+    value = float(value)
+    if kind is not dtypes.float64 and value - value == 0:
+        limit = dtypes.finfo(kind).max
+        if abs(value) > limit:
+            raise RuntimeError(f"value cannot be converted to type {_c_name(kind)} without overflow")
+    return nested(value, kind)._a
+
+
+_C_NAMES = {
+    "float16": "at::Half", "bfloat16": "at::BFloat16", "float32": "float", "float64": "double", "bool": "bool",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>", "int32": "int", "int64": "int64_t",
+}  # fmt: skip
+
+
+def _c_name(kind: dtype) -> str:
+    return _C_NAMES.get(kind.name, f"{kind.name}_t")
+
+
+# ---- strides of one's choice ----
+
+
+def empty_strided(
+    size: Any,
+    stride: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: Any = False,
+    requires_grad: Any = False,
+) -> Tensor:
+    """An uninitialised tensor with exactly these sizes and strides.
+
+    Raises:
+        RuntimeError: `size` and `stride` differ in length, or are negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.empty_strided((2, 3), (1, 2)).stride()
+        (1, 2)
+    """
+    kind = place(dtype, layout, device, pin_memory, "empty_strided") or get_default_dtype()
+    return _made(strided(*_size_and_stride(size, stride, "empty_strided"), kind), kind, requires_grad)
+
+
+def _size_and_stride(size: Any, stride: Any, operation: str) -> tuple:
+    shape, steps = layout.sizes((size,), operation), layout.sizes((stride,), operation)
+    if len(shape) != len(steps):
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})"
+        )
+    return shape, steps
+
+
+def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
+    """An uninitialised dense tensor whose dimensions lie in memory in the order `physical_layout`, outermost first."""
+    shape = layout.sizes((size,), "empty_permuted")
+    order = layout.sizes((physical_layout,), "empty_permuted")
+    if len(shape) != len(order):
+        raise RuntimeError(
+            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {len(shape)} "
+            f"is not equal to len(physical_layout) = {len(order)}"
+        )
+    if sorted(order) != list(range(len(shape))):
+        raise RuntimeError(f"Dimensions of physical_layout must be a permutation of 0 to {len(shape) - 1}")
+    steps = [0] * len(shape)
+    for dim, step in zip(order, layout.contiguous_strides([shape[dim] for dim in order])):
+        steps[dim] = step
+    return empty_strided(shape, tuple(steps), **options)
+
+
+# ---- memory formats ----
+
+
+def format_strides(shape: tuple[int, ...], wanted: Any) -> tuple[int, ...]:
+    """The strides of a dense tensor of this shape in a memory format."""
+    if wanted is contiguous_format:
+        return layout.contiguous_strides(shape)
+    ranks = {channels_last: 4, channels_last_3d: 5}
+    if wanted not in ranks:
+        raise RuntimeError(f"unsupported memory format {wanted!r}")
+    if len(shape) != ranks[wanted]:
+        raise RuntimeError(f"required rank {ranks[wanted]} tensor to use {wanted.name} format")
+    order = (0, *range(2, len(shape)), 1)
+    steps = [0] * len(shape)
+    for dim, step in zip(order, layout.contiguous_strides([shape[dim] for dim in order])):
+        steps[dim] = step
+    return tuple(steps)
+
+
+def like_strides(t: Tensor, wanted: Any = None) -> tuple[int, ...]:
+    """The strides of a new tensor shaped like `t`: by default t's own if dense, else its order of dimensions."""
+    shape = t._a.shape
+    if wanted is None or wanted is preserve_format:
+        steps = strides(t)
+        if layout.is_dense(shape, steps):
+            return steps
+        return ordered_strides(shape, steps)
+    if not isinstance(wanted, memory_format):
+        raise TypeError(f"argument 'memory_format' must be torch.memory_format, not {type(wanted).__name__}")
+    return format_strides(shape, wanted)
+
+
+def ordered_strides(shape: tuple[int, ...], steps: tuple[int, ...]) -> tuple[int, ...]:
+    """Dense strides that keep the order in which the dimensions lie in memory.
+
+    PyTorch's `infer_dense_strides`: an insertion sort of the dimensions by stride, innermost first, in which
+    dimensions of stride 0 and ties keep their places.
+    """
+    order = list(range(len(shape) - 1, -1, -1))
+
+    def before(a: int, b: int) -> int:
+        if steps[a] == 0 or steps[b] == 0:
+            return 0
+        if steps[a] != steps[b]:
+            return -1 if steps[a] < steps[b] else 1
+        return 1 if shape[a] > shape[b] else 0
+
+    for i in range(1, len(order)):
+        at = i
+        for j in range(i - 1, -1, -1):
+            compared = before(order[j], order[at])
+            if compared > 0:
+                order[j], order[at] = order[at], order[j]
+                at = j
+            elif compared < 0:
+                break
+    result, step = [0] * len(shape), 1
+    for dim in order:
+        result[dim] = step
+        step *= max(shape[dim], 1)
+    return tuple(result)
+
+
+def _ordered(a: np.ndarray, kind: dtype, wanted: Any) -> np.ndarray:
+    """A contiguous fresh array, its memory arranged anew in a format."""
+    if wanted is preserve_format:
+        return a
+    made = strided(a.shape, format_strides(a.shape, wanted), kind)
+    made[...] = a
+    return made
+
+
+# ---- like another tensor ----
+
+
+def _like(name: str, fill: Any, doc: str) -> Any:
+    def create(
+        input: Any,
+        *,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: Any = False,
+        requires_grad: Any = False,
+        memory_format: Any = None,
+    ) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        kind = place(dtype, layout, device, pin_memory, name) or input._dtype
+        a = empty_as(input, kind, memory_format)
+        if fill is not None:
+            a.fill(fill)
+        return _made(a, kind, requires_grad)
+
+    create.__name__ = create.__qualname__ = name
+    create.__doc__ = doc
+    return create
+
+
+def empty_as(t: Tensor, kind: dtype, wanted: Any = None) -> np.ndarray:
+    """Fresh memory shaped like `t`, with its strides where they are dense."""
+    a = t._a
+    if (wanted is None or wanted is contiguous_format) and a.flags.c_contiguous:
+        return np.empty(a.shape, kind.numpy)
+    return strided(a.shape, like_strides(t, wanted), kind)
+
+
+empty_like = _like("empty_like", None, "An uninitialised tensor of the shape, strides and dtype of `input`.")
+zeros_like = _like("zeros_like", 0, "Zeros of the shape, strides and dtype of `input`, unless others are given.")
+ones_like = _like("ones_like", 1, "Ones of the shape, strides and dtype of `input`, unless others are given.")
+
+
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: Any = False,
+    requires_grad: Any = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """`fill_value` everywhere, in the shape, strides and dtype of `input`."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"full_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    kind = place(dtype, layout, device, pin_memory, "full_like") or input._dtype
+    a = empty_as(input, kind, memory_format)
+    a[...] = scalar(number_of(fill_value, "full_like", "fill_value"), kind)
+    return _made(a, kind, requires_grad)
+
+
+# ---- tensor.new_* ----
+
+
+def _new(name: str, make: Any, doc: str) -> Any:
+    def create(
+        self: Tensor,
+        *args: Any,
+        size: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: Any = False,
+        requires_grad: Any = False,
+    ) -> Tensor:
+        kind = place(dtype, layout, device, pin_memory, name) or self._dtype
+        return _made(allocate(_shape(args, size, name), kind, make), kind, requires_grad)
+
+    create.__name__ = name
+    create.__qualname__ = f"Tensor.{name}"
+    create.__doc__ = doc
+    return create
+
+
+new_empty = _new("new_empty", np.empty, "An uninitialised tensor of the given sizes and this tensor's dtype.")
+new_zeros = _new("new_zeros", np.zeros, "Zeros of the given sizes and this tensor's dtype.")
+new_ones = _new("new_ones", np.ones, "Ones of the given sizes and this tensor's dtype.")
+
+
+def new_full(
+    self: Tensor,
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: Any = False,
+    requires_grad: Any = False,
+    names: Any = None,
+) -> Tensor:
+    """`fill_value` in the given sizes and this tensor's dtype."""
+    kind = place(dtype, layout, device, pin_memory, "new_full") or self._dtype
+    value = number_of(fill_value, "new_full", "fill_value")
+    return _made(filled(_shape((), size, "new_full"), value, kind), kind, requires_grad)
+
+
+def new_empty_strided(
+    self: Tensor,
+    size: Any,
+    stride: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: Any = False,
+    requires_grad: Any = False,
+) -> Tensor:
+    """An uninitialised tensor with exactly these sizes and strides, and this tensor's dtype."""
+    kind = place(dtype, layout, device, pin_memory, "new_empty_strided") or self._dtype
+    return _made(strided(*_size_and_stride(size, stride, "new_empty_strided"), kind), kind, requires_grad)
+
+
+def new_tensor(
+    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
+    """A new tensor with a copy of `data`, in this tensor's dtype unless another is given."""
+    check_device(device, "new_tensor")
+    if isinstance(data, Tensor):
+        warn_copy_construct("tensor.new_tensor(sourceTensor)")
+    return with_grad(copied(data, as_kind(dtype, "new_tensor") or self._dtype), requires_grad)
+
+
+__all__ = ["empty", "full", "ones", "zeros"]

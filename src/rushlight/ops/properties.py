@@ -1,0 +1,163 @@
+"""What is known of a tensor without looking at its elements: shape, strides, memory, place in the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight.buffer import Tensor, address, strides, version
+from rushlight.buffer import offset as offset_of
+from rushlight.device import CPU
+from rushlight.device import strided as strided_layout
+from rushlight.dtypes import COMPLEX, FLOATING
+from rushlight.layout import wrap_dim
+from rushlight.size import Size
+from rushlight.tape.node import ViewMeta, edge_of, requires_grad
+
+_tuple = tuple.__new__
+
+
+# ---- sizes ----
+
+
+def get_shape(self: Tensor) -> Size:
+    return _tuple(Size, self._a.shape)
+
+
+def size(self: Tensor, dim: Any = None) -> Any:
+    """The shape, or the size of one dimension."""
+    if dim is None:
+        return _tuple(Size, self._a.shape)
+    shape = self._a.shape
+    if not shape:
+        wrap_dim(dim, 0)
+        raise IndexError("Dimension specified as {dim} but tensor has no dimensions".format(dim=dim))
+    return shape[wrap_dim(dim, len(shape))]
+
+
+def dim(self: Tensor) -> int:
+    """The number of dimensions."""
+    return self._a.ndim
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"numel(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    return input._a.size
+
+
+def stride(self: Tensor, dim: Any = None) -> Any:
+    """Elements to step in memory from one index to the next: for each dimension, or for one."""
+    if dim is None:
+        return strides(self)
+    return strides(self)[wrap_dim(dim, self._a.ndim)]
+
+
+# ---- memory ----
+
+
+def storage_offset(self: Tensor) -> int:
+    """Elements from the start of the storage to the first one."""
+    return offset_of(self)
+
+
+def data_ptr(self: Tensor) -> int:
+    """The address of the first element; 0 for a tensor without elements or memory."""
+    if self._a.size == 0:
+        return 0
+    return address(self._a)
+
+
+def element_size(self: Tensor) -> int:
+    """Bytes per element."""
+    return self._dtype.itemsize
+
+
+def get_nbytes(self: Tensor) -> int:
+    return self._a.size * self._dtype.itemsize
+
+
+def get_itemsize(self: Tensor) -> int:
+    return self._dtype.itemsize
+
+
+# ---- type and place ----
+
+
+def get_dtype(self: Tensor) -> Any:
+    return self._dtype
+
+
+def get_device_attribute(self: Tensor) -> Any:
+    return CPU
+
+
+def get_layout(self: Tensor) -> Any:
+    return strided_layout
+
+
+def get_ndim(self: Tensor) -> int:
+    return self._a.ndim
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the elements are floating point numbers."""
+    return input._dtype.category == FLOATING
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether the elements are complex."""
+    return input._dtype.category == COMPLEX
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the element type has negative values."""
+    return input._dtype.is_signed
+
+
+def get_device(self: Tensor) -> int:
+    """The number of the tensor's device: -1, the CPU."""
+    return -1
+
+
+def _no(self: Tensor) -> bool:
+    return False
+
+
+def _yes(self: Tensor) -> bool:
+    return True
+
+
+# ---- the graph ----
+
+
+def get_version(self: Tensor) -> int:
+    return version(self)
+
+
+def get_base(self: Tensor) -> Tensor | None:
+    edge = self._edge
+    return edge.base if type(edge) is ViewMeta else None
+
+
+def is_view(self: Tensor) -> bool:
+    return type(self._edge) is ViewMeta
+
+
+def get_is_leaf(self: Tensor) -> bool:
+    return not requires_grad(self) or edge_of(self) is self
+
+
+shape = property(get_shape, doc="The sizes of the dimensions.")
+dtype = property(get_dtype, doc="The element type.")
+device = property(get_device_attribute, doc="Where the memory is: the CPU.")
+layout = property(get_layout, doc="How elements are stored: strided.")
+ndim = property(get_ndim, doc="The number of dimensions.")
+nbytes = property(get_nbytes, doc="Bytes that the elements take.")
+itemsize = property(get_itemsize, doc="Bytes per element.")
+version_property = property(get_version, doc="How often the memory was written to.")
+base = property(get_base, doc="The tensor whose memory this view shows, or None.")
+is_leaf = property(get_is_leaf, doc="Whether no recorded operation made this tensor.")
+never = property(_no, doc="False: Rushlight's tensors are dense, strided and on the CPU.")
+always = property(_yes, doc="True: Rushlight's tensors are on the CPU.")
+

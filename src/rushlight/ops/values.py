@@ -1,0 +1,124 @@
+"""From tensors to Python's and NumPy's own values: `item`, `tolist`, `numpy`, `int(t)`, `len(t)`, iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor, storage
+from rushlight.dtypes import INTEGER, bfloat16
+from rushlight.ops.promotion import NUMBERS
+from rushlight.tape.node import requires_grad
+
+
+def item(self: Tensor) -> Any:
+    """The one element as a Python number.
+
+    Raises:
+        RuntimeError: the tensor has more or fewer elements than one.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([2.5]).item()
+        2.5
+    """
+    a = self._a
+    if a.size != 1:
+        raise RuntimeError(f"a Tensor with {a.size} elements cannot be converted to Scalar")
+    return a.item() if self._dtype is not bfloat16 else float(a.item())
+
+
+def tolist(self: Tensor) -> Any:
+    """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
+    a = self._a
+    return (a.astype(np.float32) if self._dtype is bfloat16 else a).tolist()
+
+
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
+    """The elements as a NumPy array on the same memory.
+
+    Args:
+        force: detach first (and resolve conjugates), instead of raising.
+
+    Raises:
+        RuntimeError: the tensor requires grad.
+        TypeError: bfloat16, which NumPy does not have.
+    """
+    if not force and requires_grad(self):
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
+    if self._dtype is bfloat16:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    storage(self)
+    return self._a[...]
+
+
+# ---- numbers ----
+
+
+def to_int(self: Tensor) -> int:
+    return int(_single(self))
+
+
+def to_float(self: Tensor) -> float:
+    return float(_real(self, "float"))
+
+
+def to_complex(self: Tensor) -> complex:
+    return complex(_single(self))
+
+
+def _single(t: Tensor) -> Any:
+    return item(t)
+
+
+def _real(t: Tensor, kind: str) -> Any:
+    value = item(t)
+    if isinstance(value, complex) and value.imag != 0:
+        raise RuntimeError("value cannot be converted to type double without overflow")
+    return value.real if isinstance(value, complex) else value
+
+
+def to_bool(self: Tensor) -> bool:
+    a = self._a
+    if a.size != 1:
+        if a.size == 0:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+        raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+    return bool(a.item())
+
+
+def to_index(self: Tensor) -> int:
+    if self._dtype.category > INTEGER or self._a.size != 1:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(self._a.item())
+
+
+# ---- sequences ----
+
+
+def length(self: Tensor) -> int:
+    if self._a.ndim == 0:
+        raise TypeError("len() of a 0-d tensor")
+    return len(self._a)
+
+
+def iterate(self: Tensor) -> Iterator[Tensor]:
+    if self._a.ndim == 0:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(self.unbind(0))
+
+
+def contains(self: Tensor, element: Any) -> bool:
+    """Whether an element equals the number (or any element the tensor, broadcast)."""
+    if isinstance(element, (Tensor, *NUMBERS)):
+        return bool((self == element).any())
+    raise RuntimeError(
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+    )
+
+
+__all__ = ["item", "numpy", "tolist"]
