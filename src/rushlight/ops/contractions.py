@@ -1,24 +1,562 @@
-"""Products of matrices and vectors."""
+"""Products of matrices and vectors: `mm`, `bmm`, `mv`, `dot`, `vdot` and `matmul`.
+
+The first four are strict: exact ranks, equal dtypes, no broadcasting. Their functions take the
+case that BLAS does at once, since that case decides what a small product costs; everything
+else goes to a checked form, which also makes the errors.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from rushlight.ops.spec import primitive, public
+from rushlight.buffer import Tensor, new_tensor, storage, strides
+from rushlight.dtypes import COMPLEX, dtype
+from rushlight.errors import describe
+from rushlight.layout import broadcast, numel
+from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, multiply, refuse
+from rushlight.ops.spec import as_tensor, public
+from rushlight.runtime.execute import quiet
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import Derivative, record, requires_grad
+
+_make = object.__new__
 
 
-@primitive(
-    "Mm",
-    vjp=(lambda g, y: mm_(g, y.t().conj()), lambda g, x: mm_(x.t().conj(), g)),
-)
-def mm_(x, y):
-    return np.dot(x, y)
+def completes(general: Any) -> Callable:
+    """Declare a function with a short path as the public form of `general`, which does the rest."""
+
+    def declare(function: Any) -> Any:
+        function.operation = general.operation
+        function.inplace = general.inplace
+        function.operation.function = function
+        return function
+
+    return declare
 
 
-@public
-def mm(input, mat2):
-    """Matrix product of (n, m) and (m, p)."""
+def explained(sentence: str, reason: str) -> RuntimeError:
+    """PyTorch's sentence on the first line, what it means here on the second."""
+    return RuntimeError(f"{sentence}\n{reason}")
+
+
+def same_out(out: Any, kind: dtype) -> None:
+    """`out=` of a product must have the product's own dtype."""
+    if isinstance(out, Tensor) and out._dtype is not kind:
+        raise RuntimeError(
+            f"Expected out tensor to have dtype {CPP_NAMES[kind.name]}, but got {CPP_NAMES[out._dtype.name]} instead"
+        )
+
+
+def exact_out(check: Callable) -> Callable:
+    """Declare that `out=` of an operation must pass `check(out, dtype of the first tensor)`."""
+
+    def declare(operation: Any) -> Any:
+        @functools.wraps(operation)
+        def function(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+            if out is None:
+                return operation(*args, **kwargs)
+            if args and isinstance(args[0], Tensor):
+                check(out, args[0]._dtype)
+            return operation(*args, out=out, **kwargs)
+
+        return completes(operation)(function)
+
+    return declare
+
+
+def adjoint(t: Any) -> Any:
+    """The conjugate transpose of a matrix, or of each matrix of a batch."""
+    turned = t.mT
+    return turned.conj() if t._dtype.category == COMPLEX else turned
+
+
+def _recorded(derivative: Derivative, x: Tensor, y: Tensor, a: np.ndarray, kind: dtype) -> Tensor:
+    out = new_tensor(a, kind)
+    if x._edge is not None or y._edge is not None:
+        record(derivative, (x, y), None, out)
+    return out
+
+
+# ---- mm ----
+
+
+def times_adjoint(g: Any, y: Any) -> Any:
+    """g y^H: the gradient of the left factor."""
+    if not MODES.grad and g._dtype in BLAS and g._dtype is y._dtype and g._dtype.category != COMPLEX:
+        return new_tensor(g._a.dot(y._a.T), g._dtype)
+    return mm(g, adjoint(y))
+
+
+def adjoint_times(x: Any, g: Any) -> Any:
+    """x^H g: the gradient of the right factor."""
+    if not MODES.grad and g._dtype in BLAS and g._dtype is x._dtype and g._dtype.category != COMPLEX:
+        return new_tensor(x._a.T.dot(g._a), g._dtype)
+    return mm(adjoint(x), g)
+
+
+_MM = Derivative("Mm", ("x", "y"), (lambda g, y: times_adjoint(g, y), lambda g, x: adjoint_times(x, g)))
+
+
+@public(name="mm")
+def checked_mm(input, mat2):
+    as_tensor(input, "mm", "input", 1)
+    as_tensor(mat2, "mm", "mat2", 2)
+    a, b, kind = input._a, mat2._a, input._dtype
+    if a.ndim != 2:
+        raise _rank("mm", "self must be a matrix", input, mat2)
+    if b.ndim != 2:
+        raise _rank("mm", "mat2 must be a matrix", input, mat2)
+    check_inner("mm", input, mat2)
+    if kind is not mat2._dtype:
+        raise explained(
+            "expected m1 and m2 to have the same dtype, but got: "
+            f"{CPP_NAMES[kind.name]} != {CPP_NAMES[mat2._dtype.name]}",
+            f"mm: A is {describe(input)} and B is {describe(mat2)}; convert one of them, as in A.to(B.dtype).",
+        )
+    made = np.zeros((a.shape[0], b.shape[1]), kind.numpy) if not a.size or not b.size else None
+    if made is None:
+        refuse("addmm_impl_cpu_", kind)
+        made = quiet(multiply, a, b)
+    return _recorded(_MM, input, mat2, made, kind)
+
+
+def _rank(name: str, sentence: str, x: Tensor, y: Tensor) -> RuntimeError:
+    return explained(
+        sentence,
+        f"{name}: A is {describe(x)} and B is {describe(y)}, but {name} takes exactly two matrices and does not "
+        "broadcast; matmul (A @ B) takes vectors and batches too.",
+    )
+
+
+def check_inner(name: str, x: Tensor, y: Tensor) -> None:
+    (m, n), (p, q) = x._a.shape, y._a.shape
+    if n == p:
+        return
+    fix = ""
+    if m == p:
+        fix = f" Did you mean A.T @ B or {name}(A.T, B)?"
+    elif n == q:
+        fix = f" Did you mean A @ B.T or {name}(A, B.T)?"
+    raise explained(
+        f"mat1 and mat2 shapes cannot be multiplied ({m}x{n} and {p}x{q})",
+        f"{name}: A is {m}x{n} and B is {p}x{q}, but A's {n} columns must equal B's {p} rows.{fix}",
+    )
+
+
+@completes(checked_mm)
+def mm(input, mat2, *, out=None):
+    """The product of two matrices, (n, m) and (m, p), of one dtype; nothing is broadcast.
+
+    Raises:
+        RuntimeError: not two matrices, sizes that do not fit, different dtypes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.mm(torch.tensor([[1., 2.]]), torch.tensor([[3.], [4.]]))
+        tensor([[11.]])
+    """
+    try:
+        kind = input._dtype
+        a = input._a
+        b = mat2._a
+        if kind in BLAS and kind is mat2._dtype and a.ndim == 2 and b.ndim == 2 and out is None:
+            a = a.dot(b)
+        else:
+            a = None
+    except (AttributeError, ValueError):
+        a = None
+    if a is not None:
+        made = _make(Tensor)
+        made._a = a
+        made._dtype = kind
+        made._buf = None
+        made._edge = None
+        if input._edge is not None or mat2._edge is not None:
+            record(_MM, (input, mat2), None, made)
+        return made
+    if out is None:
+        return checked_mm(input, mat2)
+    same_out(out, input._dtype)
+    return checked_mm(input, mat2, out=out)
+
+
+# ---- bmm ----
+
+
+_BMM = Derivative("Bmm", ("x", "y"), (lambda g, y: bmm(g, adjoint(y)), lambda g, x: bmm(adjoint(x), g)))
+
+
+def check_batches(x: Tensor, y: Tensor) -> None:
+    """Whether two batches of matrices can be multiplied; PyTorch's sentences if not."""
+    a, b = x._a, y._a
+    if a.ndim != 3:
+        raise _batch_rank("batch1 must be a 3D tensor", x, y)
+    if b.ndim != 3:
+        raise _batch_rank("batch2 must be a 3D tensor", x, y)
+    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+        raise explained(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
+            f"[{b.shape[0]}, {b.shape[1]}].",
+            f"bmm: A is {describe(x)} and B is {describe(y)}; both need as many matrices, and A's columns must equal "
+            "B's rows.",
+        )
+
+
+def _batch_rank(sentence: str, x: Tensor, y: Tensor) -> RuntimeError:
+    return explained(
+        sentence,
+        f"bmm: A is {describe(x)} and B is {describe(y)}, but bmm takes exactly two batches of matrices and does not "
+        "broadcast; matmul (A @ B) does.",
+    )
+
+
+@public(name="bmm")
+def checked_bmm(input, mat2):
+    as_tensor(input, "bmm", "input", 1)
+    as_tensor(mat2, "bmm", "mat2", 2)
+    check_batches(input, mat2)
+    kind = input._dtype
+    if kind is not mat2._dtype:
+        raise RuntimeError(f"expected scalar type {kind.legacy} but found {mat2._dtype.legacy}")
     a, b = input._a, mat2._a
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or input._dtype is not mat2._dtype:
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a.shape} and {b.shape})")
-    return mm_(input, mat2)
+    if a.size and b.size:
+        refuse("bmm", kind)
+        made = quiet(multiply, a, b)
+    else:
+        made = np.zeros((a.shape[0], a.shape[1], b.shape[2]), kind.numpy)
+    return _recorded(_BMM, input, mat2, made, kind)
+
+
+@completes(checked_bmm)
+def bmm(input, mat2, *, out=None):
+    """The products of two batches of matrices, (b, n, m) and (b, m, p); nothing is broadcast.
+
+    Raises:
+        RuntimeError: not two batches, sizes that do not fit, different dtypes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.bmm(torch.ones(2, 1, 3), torch.ones(2, 3, 1)).flatten()
+        tensor([3., 3.])
+    """
+    if out is None:
+        return checked_bmm(input, mat2)
+    same_out(out, input._dtype)
+    return checked_bmm(input, mat2, out=out)
+
+
+# ---- mv ----
+
+
+_MV = Derivative("Mv", ("x", "y"), (lambda g, y: g.outer(y.conj()), lambda g, x: mv(adjoint(x), g)))
+
+
+def check_matrix_vector(t: Any, x: Tensor, y: Tensor) -> None:
+    """Whether t + x y makes sense for a vector t, a matrix x and a vector y; `t` may be None."""
+    a, b = x._a, y._a
+    if a.ndim != 2 or b.ndim != 1 or t is not None and t._a.ndim > 1:
+        of_t = 1 if t is None else t._a.ndim
+        raise explained(
+            f"vector + matrix @ vector expected, got {of_t}, {a.ndim}, {b.ndim}",
+            f"mv: A is {describe(x)} and v is {describe(y)}, but a matrix and a vector are needed; matmul (A @ B) "
+            "takes other ranks.",
+        )
+    size = a.shape[0] if t is None or not t._a.ndim else t._a.shape[0]
+    if a.shape[1] != b.shape[0] or size not in (1, a.shape[0]):
+        raise explained(
+            f"size mismatch, got input ({size}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})",
+            f"mv: A is {a.shape[0]}x{a.shape[1]} and v has {b.shape[0]} elements, but A's {a.shape[1]} columns must "
+            "equal them.",
+        )
+
+
+def one_vector_dtype(t: dtype, x: dtype, y: dtype) -> None:
+    if t is not x or x is not y:
+        raise RuntimeError(
+            f"addmv input tensors must have the same dtype, but got {t.legacy}, {x.legacy}, and {y.legacy}"
+        )
+
+
+@public(name="mv")
+def checked_mv(input, vec):
+    as_tensor(input, "mv", "input", 1)
+    as_tensor(vec, "mv", "vec", 2)
+    check_matrix_vector(None, input, vec)
+    a, b, kind = input._a, vec._a, input._dtype
+    one_vector_dtype(vec._dtype, kind, vec._dtype)
+    if a.size:
+        refuse("addmv_impl_cpu", kind)
+        made = quiet(multiply, a, b)
+    else:
+        made = np.zeros(a.shape[0], kind.numpy)
+    return _recorded(_MV, input, vec, made, kind)
+
+
+@completes(checked_mv)
+def mv(input, vec, *, out=None):
+    """The product of a matrix (n, m) and a vector (m); nothing is broadcast.
+
+    Raises:
+        RuntimeError: not a matrix and a vector, sizes that do not fit, different dtypes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.mv(torch.tensor([[1., 2.], [3., 4.]]), torch.tensor([1., 10.]))
+        tensor([21., 43.])
+    """
+    try:
+        kind = input._dtype
+        a = input._a
+        b = vec._a
+        if kind in BLAS and kind is vec._dtype and a.ndim == 2 and b.ndim == 1 and out is None:
+            return _recorded(_MV, input, vec, a.dot(b), kind)
+    except (AttributeError, ValueError):
+        pass
+    if out is None:
+        return checked_mv(input, vec)
+    if isinstance(out, Tensor):
+        one_vector_dtype(out._dtype, input._dtype, vec._dtype)
+    return checked_mv(input, vec, out=out)
+
+
+# ---- dot ----
+
+
+_DOT = Derivative("Dot", ("x", "y"), (lambda g, y: g * y.conj(), lambda g, x: g * x.conj()))
+_VDOT = Derivative("Vdot", ("x", "y"), (lambda g, y: g.conj() * y, lambda g, x: g * x))
+
+
+def _check_vectors(name: str, x: Any, y: Any, second: str) -> None:
+    as_tensor(x, name, "input", 1)
+    as_tensor(y, name, second, 2)
+    a, b = x._a, y._a
+    if a.ndim != 1 or b.ndim != 1:
+        raise explained(
+            f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors",
+            f"{name}: x is {describe(x)} and y is {describe(y)}; for batches of vectors use linalg.vecdot.",
+        )
+    if x._dtype is not y._dtype:
+        raise explained(
+            f"dot : expected both vectors to have same dtype, but found {x._dtype.legacy} and {y._dtype.legacy}",
+            f"{name}: x is {describe(x)} and y is {describe(y)}; convert one of them, as in x.to(y.dtype).",
+        )
+    if a.shape != b.shape:
+        raise explained(
+            f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number "
+            f"of elements, but got {a.shape[0]} and {b.shape[0]} elements respectively",
+            f"{name}: both vectors must be equally long; nothing is broadcast.",
+        )
+    refuse("dot", x._dtype)
+
+
+@public(name="dot")
+def checked_dot(input, tensor):
+    _check_vectors("dot", input, tensor, "tensor")
+    return _recorded(_DOT, input, tensor, quiet(multiply, input._a, tensor._a), input._dtype)
+
+
+@completes(checked_dot)
+def dot(input, tensor, *, out=None):
+    """The sum of the products of two vectors' elements, without conjugation; nothing is broadcast.
+
+    Raises:
+        RuntimeError: not two vectors, different lengths, different dtypes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.dot(torch.tensor([1, 2]), torch.tensor([3, 4]))
+        tensor(11)
+    """
+    try:
+        kind = input._dtype
+        a = input._a
+        b = tensor._a
+        if kind in BLAS and kind is tensor._dtype and a.ndim == 1 and b.ndim == 1 and out is None:
+            return _recorded(_DOT, input, tensor, np.asarray(a.dot(b)), kind)
+    except (AttributeError, ValueError):
+        pass
+    if out is None:
+        return checked_dot(input, tensor)
+    _same_dot_out(out, input._dtype)
+    return checked_dot(input, tensor, out=out)
+
+
+def _same_dot_out(out: Any, kind: dtype) -> None:
+    if isinstance(out, Tensor) and out._dtype is not kind:
+        raise RuntimeError(f"result dtype {out._dtype.legacy} does not match input dtype {kind.legacy}")
+
+
+@public(name="vdot")
+def checked_vdot(input, other):
+    _check_vectors("vdot", input, other, "other")
+    if input._dtype.category != COMPLEX:
+        return _recorded(_DOT, input, other, quiet(multiply, input._a, other._a), input._dtype)
+    return _recorded(_VDOT, input, other, np.asarray(np.vdot(input._a, other._a)), input._dtype)
+
+
+@completes(checked_vdot)
+def vdot(input, other, *, out=None):
+    """The sum of the products of two vectors' elements, those of the first conjugated.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.vdot(torch.tensor([1j, 2]), torch.tensor([1j, 2]))
+        tensor(5.+0.j)
+    """
+    if out is None:
+        return checked_vdot(input, other)
+    _same_dot_out(out, input._dtype)
+    return checked_vdot(input, other, out=out)
+
+
+# ---- matmul ----
+
+
+_UNSAFE_VIEW = Derivative("UnsafeView", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
+_SQUEEZED = Derivative("SqueezeBackward4", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
+
+
+def unsafe_view(t: Any, shape: tuple[int, ...], derivative: Derivative = _UNSAFE_VIEW) -> Any:
+    """A contiguous result in another shape; not a view as far as autograd is concerned, since `t` is given up."""
+    a = t._a
+    out = new_tensor(a.reshape(shape) if a.flags.c_contiguous else a.copy("C").reshape(shape), t._dtype)
+    if t._buf is not None and np.may_share_memory(out._a, a):
+        out._buf = storage(t)
+    if t._edge is not None:
+        record(derivative, (t,), None, out)
+    return out
+
+
+@public(name="matmul")
+def checked_matmul(input, other):
+    """By rank, as PyTorch does it; see Note [Folding]."""
+    as_tensor(input, "matmul", "input", 1)
+    as_tensor(other, "matmul", "other", 2)
+    m, n = input._a.ndim, other._a.ndim
+    if m == 0 or n == 0:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D")
+    if m == 1 and n == 1:
+        return dot(input, other)
+    if n == 1 and m == 2:
+        return mv(input, other)
+    if m == 1 and n == 2:
+        made = mm(input.unsqueeze(0), other)
+        return unsafe_view(made, made._a.shape[1:], _SQUEEZED)
+    if m == 2 and n == 2:
+        return mm(input, other)
+    return _fold(input, other) if _folds(input, other) else _by_batches(input, other)
+
+
+# Note [Folding]: a batch times one matrix is one large product of the batch's rows, which costs no
+# copy if the batch lies evenly in memory. If the matrix wants a gradient it is always worth it,
+# since the matrix would otherwise be expanded, and its gradient made for each of the copies.
+
+
+def _folds(x: Any, y: Any) -> bool:
+    larger, smaller = (x, y) if x._a.ndim >= y._a.ndim else (y, x)
+    if larger._a.ndim < 3 or smaller._a.ndim > 2:
+        return False
+    if MODES.grad and requires_grad(smaller):
+        return True
+    if x._a.ndim == 2:
+        return False
+    if not larger._a.size:
+        return True
+    sizes, steps = larger._a.shape, strides(larger)
+    if larger is y:
+        sizes, steps = _turned(sizes), _turned(steps)
+    return all(steps[i] == steps[i + 1] * sizes[i + 1] for i in range(len(sizes) - 2))
+
+
+def _turned(values: tuple[int, ...]) -> tuple[int, ...]:
+    return (*values[:-2], values[-1], values[-2])
+
+
+def _fold(x: Any, y: Any) -> Any:
+    turned = y._a.ndim > x._a.ndim
+    big = y.mT if turned else x
+    small = y if not turned else x.t() if x._a.ndim == 2 else x
+    lead, inner = big._a.shape[:-1], big._a.shape[-1]
+    rows = big.reshape(numel(lead), inner)
+    if small._a.ndim == 1:
+        return unsafe_view(mv(rows, small), lead)
+    made = unsafe_view(mm(rows, small), (*lead, small._a.shape[1]))
+    return made.mT.contiguous() if turned else made
+
+
+def _by_batches(x: Any, y: Any) -> Any:
+    a, b = x._a, y._a
+    if a.ndim == 3 and b.ndim == 3 and a.shape[0] != b.shape[0]:
+        if a.shape[0] == 1 and requires_grad(x):
+            return checked_matmul(x.squeeze(0), y)
+        if b.shape[0] == 1 and requires_grad(y):
+            return checked_matmul(x, y.squeeze(0))
+    lead = broadcast(a.shape[:-2], b.shape[:-2])
+    left, right = a.shape[-2:], b.shape[-2:]
+    shape = lead + left[:-1] + right[1:]
+    columns = right if b.ndim > 1 else (right[0], 1)
+    if x._edge is None and y._edge is None and left[-1] == columns[0] and x._dtype in BLAS and x._dtype is y._dtype:
+        made = quiet(multiply, a, b)
+        return new_tensor(made, x._dtype)
+    count = numel(lead)
+    rows = x.expand(*lead, *left).reshape(count, *((1, *left) if a.ndim == 1 else left))
+    if b.ndim == 1:
+        vectors = y.expand(*lead, *right).reshape(count, *right).unsqueeze(2)
+        made = bmm(rows, vectors).squeeze(-1)
+    else:
+        made = bmm(rows, y.expand(*lead, *right).reshape(count, *right))
+    return unsafe_view(made, shape)
+
+
+@completes(checked_matmul)
+def matmul(input, other, *, out=None):
+    """The matrix product: vectors, matrices and batches of matrices; batch dimensions are broadcast.
+
+    Raises:
+        RuntimeError: a 0-d operand, sizes that do not fit, different dtypes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.matmul(torch.ones(4, 1, 2, 3), torch.ones(5, 3, 2)).shape
+        torch.Size([4, 5, 2, 2])
+    """
+    if out is not None:
+        return _matmul_out(input, other, out)
+    try:
+        if input._a.ndim == 2 and other._a.ndim == 2:
+            return mm(input, other)
+    except AttributeError:
+        pass
+    return checked_matmul(input, other)
+
+
+def _matmul_out(x: Any, y: Any, out: Any) -> Any:
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        same_out(out, x._dtype)
+        if x._a.ndim == 1 and y._a.ndim == 2 and isinstance(out, Tensor):
+            # As in PyTorch, `out` becomes a matrix of one row, and then that row.
+            mm(x.unsqueeze(0), y, out=out)
+            out._a = out._a[0]
+            return out
+    return checked_matmul(x, y, out=out)
+
+
+def operator(self: Tensor, other: Any) -> Any:
+    """`self @ other`."""
+    if not isinstance(other, Tensor):
+        return NotImplemented
+    if self._a.ndim == 2 and other._a.ndim == 2:
+        return mm(self, other)
+    return checked_matmul(self, other)
+
+
+def reflected(self: Tensor, other: Any) -> Any:
+    """`other @ self`, for an operand that does not know tensors."""
+    return checked_matmul(other, self) if isinstance(other, Tensor) else NotImplemented
+
+
+__all__ = ["adjoint", "bmm", "dot", "matmul", "mm", "mv", "unsafe_view", "vdot"]

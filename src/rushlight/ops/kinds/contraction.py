@@ -1,0 +1,117 @@
+"""Sums of products over shared dimensions, on arrays of one dtype.
+
+Floating and complex arrays go to BLAS through NumPy. Half types are multiplied in float32 and
+rounded once. Integer products wrap around, as PyTorch's do, and are exact: large ones are done
+by BLAS in float64 on pieces so short that nothing is rounded.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rushlight.dtypes import BOOL, complex64, complex128, dtype, float32, float64, uint16, uint32, uint64
+
+#: types that NumPy gives to BLAS
+BLAS = frozenset({float32, float64, complex64, complex128})
+_REFUSED = frozenset({uint16, uint32, uint64})
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
+#: multiplications from which exact integer products are worth splitting for BLAS
+_SPLIT_FROM = 1 << 15
+
+#: the names PyTorch's messages give to C++ types
+CPP_NAMES = {
+    "bool": "bool",
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short int",
+    "int32": "int",
+    "int64": "long int",
+    "uint16": "short unsigned int",
+    "uint32": "unsigned int",
+    "uint64": "long unsigned int",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
+
+
+def refuse(kernel: str, kind: dtype) -> None:
+    """Raise for the types that PyTorch has no product of."""
+    if kind.category == BOOL or kind in _REFUSED:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind.legacy}'")
+
+
+def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The matrix product, as `np.matmul` defines it, of arrays of one dtype; always fresh memory."""
+    kind = a.dtype
+    if kind.kind in "iu":
+        return _integer_product(a, b)
+    if kind.itemsize == 2:  # float16, bfloat16
+        return _float_product(a.astype(_F32), b.astype(_F32)).astype(kind)
+    if kind.kind == "b":
+        return np.zeros(np.matmul(a, b).shape, bool)
+    return _float_product(a, b)
+
+
+def _float_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.ndim <= 2 and b.ndim <= 2:
+        return np.asarray(a.dot(b))
+    return np.matmul(_for_blas(a), _for_blas(b))
+
+
+def _for_blas(a: np.ndarray) -> np.ndarray:
+    """`a`, copied if BLAS cannot read its matrices; NumPy would fall back to a slow loop."""
+    if a.ndim < 2:
+        return a
+    item, (m, n) = a.itemsize, a.shape[-2:]
+    step, inner = a.strides[-2:]
+    readable = inner == item and step >= n * item or step == item and inner >= m * item
+    return a if readable or m <= 1 or n <= 1 else np.ascontiguousarray(a)
+
+
+# ---- integers ----
+
+
+def _integer_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    m = a.shape[-2] if a.ndim > 1 else 1
+    n = b.shape[-1] if b.ndim > 1 else 1
+    if m * n * a.shape[-1] < _SPLIT_FROM:
+        return np.asarray(np.matmul(a, b))
+    if a.itemsize <= 2:
+        return _split_product(a, b, 16, 1)
+    return _split_product(a, b, 16, 2) if a.itemsize == 4 else _split_product(a, b, 22, 3)
+
+
+def _split_product(a: np.ndarray, b: np.ndarray, bits: int, pieces: int) -> np.ndarray:
+    """The product modulo 2**64, cut to a's type.
+
+    1. Write each factor as a sum of pieces of `bits` bits, the top one signed.
+    2. A product of two pieces is below 2**(2 * bits); float64 adds 2**(53 - 2 * bits) of them exactly.
+    3. Add the products of pieces in int64, shifted to their place; what is shifted out at the top
+       would have wrapped around anyway.
+    """
+    kind, inner = a.dtype, a.shape[-1]
+    chunk = 1 << (52 - 2 * bits)
+    total = None
+    for start in range(0, inner, chunk):
+        part = slice(start, start + chunk)
+        xs = _pieces(a[..., part], bits, pieces)
+        ys = _pieces(b[part] if b.ndim == 1 else b[..., part, :], bits, pieces)
+        for i in range(pieces):
+            for j in range(pieces - i):
+                made = np.matmul(xs[i], ys[j]).astype(np.int64) << bits * (i + j)
+                total = made if total is None else total + made
+    return np.asarray(total).astype(kind)
+
+
+def _pieces(a: np.ndarray, bits: int, pieces: int) -> list[np.ndarray]:
+    whole = a.astype(np.int64)
+    mask = (1 << bits) - 1
+    low = [((whole >> bits * i) & mask).astype(_F64) for i in range(pieces - 1)]
+    return [*low, (whole >> bits * (pieces - 1)).astype(_F64)]
+
+
+__all__ = ["BLAS", "CPP_NAMES", "multiply", "refuse"]
