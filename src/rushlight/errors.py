@@ -36,6 +36,12 @@ def wrong_type(operation: str, argument: str, position: int, got: Any, wanted: s
     )
 
 
+def invalid_combination(operation: str, *got: Any) -> TypeError:
+    """PyTorch's sentence about arguments that fit none of an operation's signatures."""
+    kinds = ", ".join(type(value).__name__ for value in got)
+    return TypeError(f"{operation}() received an invalid combination of arguments - got ({kinds})")
+
+
 def no_out_gradient(operation: str) -> RuntimeError:
     return RuntimeError(
         f"{operation}(): functions with out=... arguments don't support automatic differentiation, "

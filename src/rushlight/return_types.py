@@ -47,6 +47,7 @@ def _named(name: str, *fields: str) -> type[Result]:
 aminmax = _named("aminmax", "min", "max")
 cummax = _named("cummax", "values", "indices")
 cummin = _named("cummin", "values", "indices")
+frexp = _named("frexp", "mantissa", "exponent")
 histogram = _named("histogram", "hist", "bin_edges")
 kthvalue = _named("kthvalue", "values", "indices")
 max = _named("max", "values", "indices")

@@ -13,7 +13,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.buffer import Tensor
-from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, of_number, promote_types
+from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, float32, of_number, promote_types
+from rushlight.runtime.casting import convert
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 
@@ -64,32 +65,80 @@ def operand(value: Any, kind: dtype) -> Any:
     """An operand as NumPy should see it when computing in `kind`."""
     if isinstance(value, Tensor):
         a = value._a
-        return a if value._dtype is kind else execute_cast(a, kind)
+        return a if value._dtype is kind else convert(a, kind)
     return number(value, kind)
 
 
-def execute_cast(a: np.ndarray, kind: dtype) -> np.ndarray:
-    from rushlight.runtime.casting import convert
+def half_operand(value: Any, kind: dtype, exact_numbers: bool) -> Any:
+    """An operand of an operation on float16 or bfloat16, as float32.
 
-    return convert(a, kind)
+    Numbers and 0-d tensors of another type are rounded to `kind` first, like any operand,
+    unless the operation reads them in full (`exact_numbers`): PyTorch's mul and div do.
+    """
+    if isinstance(value, Tensor):
+        own = value._dtype
+        if own is kind or exact_numbers and not value._a.ndim:
+            return convert(value._a, float32)
+        return convert(convert(value._a, kind), float32)
+    exact = number(value, float32)
+    return exact if exact_numbers else convert(np.asarray(exact), kind).astype(float32.numpy)
 
 
 def number(value: Any, kind: dtype) -> Any:
-    """A Python number as a NumPy scalar of `kind`; RuntimeError if an integer does not fit."""
-    if kind.category == INTEGER and isinstance(value, (int, np.integer)):
+    """A Python number as a NumPy scalar of `kind`; integers wrap around.
+
+    Raises:
+        OverflowError: an integer that 64 bits do not hold.
+    """
+    if isinstance(value, (int, np.integer)):
+        if not -(2**63) <= value < 2**64:
+            raise OverflowError("int too big to convert")
+        if kind.category == INTEGER:
+            return np.asarray(value & MASK).astype(np.uint64).astype(kind.numpy)[()]
+    return convert(np.asarray(value), kind)[()]
+
+
+MASK = 2**64 - 1
+
+
+def checked_number(value: Any, kind: dtype) -> Any:
+    """A number as `number` gives it, for operations that refuse what `kind` cannot hold.
+
+    Raises:
+        RuntimeError: the value is out of range for `kind`, or complex where `kind` is not.
+    """
+    if kind.category == COMPLEX:
+        return number(value, kind)
+    if isinstance(value, (complex, np.complexfloating)):
+        if value.imag != 0:
+            raise _overflow(kind)
+        value = value.real
+    if kind.category == INTEGER:
         limits = np.iinfo(kind.numpy)
-        if not limits.min <= value <= limits.max and not (value < 0 and kind is not dtypes.int64):
-            if kind is dtypes.int64:
-                raise RuntimeError("Overflow when unpacking long long")
-            raise RuntimeError(f"value cannot be converted to type {kind.name}_t without overflow")
-    if kind.category in (INTEGER, FLOATING) and isinstance(value, (complex, np.complexfloating)):
-        raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
-    if kind is dtypes.bfloat16:
-        return kind.numpy.type(float(value))
-    try:
-        return kind.numpy.type(value)
-    except OverflowError:
-        return np.asarray(value).astype(kind.numpy)[()]
+        # an unsigned type takes negative numbers, as C does
+        low = limits.min if kind.is_signed else -limits.max
+        if not low <= value <= limits.max:
+            raise _overflow(kind)
+        value = int(value)
+    elif kind.category == FLOATING and abs(value) > dtypes.finfo(kind).max and np.isfinite(value):
+        raise _overflow(kind)
+    return number(value, kind)
+
+
+def _overflow(kind: dtype) -> RuntimeError:
+    return RuntimeError(f"value cannot be converted to type {C_NAMES[kind.name]} without overflow")
+
+
+#: what PyTorch's messages call the types
+C_NAMES = {d.name: f"{d.name}_t" for d in dtypes.ALL} | {
+    "bool": "bool",
+    "float16": "at::Half",
+    "bfloat16": "at::BFloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
 
 
 def all_tensors(values: Iterable[Any]) -> bool:

@@ -1,27 +1,50 @@
-"""Conversion between element types, with PyTorch's results on this processor."""
+"""Conversion between element types, with PyTorch's results on an x86 processor.
+
+A float outside the range of an integer type is undefined in C. PyTorch's kernels and NumPy
+compile to the same instructions here (the "integer indefinite" value, its low bits for the
+narrow types), except where this module goes a step at a time:
+
+* half and bfloat16 pass through float32, in both directions;
+* uint32 takes the low bits of int64, as PyTorch does for one element and for strided memory
+  (its vectorised kernel for contiguous memory differs from these two).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, dtype, from_numpy_dtype
+from rushlight.dtypes import ALL, BOOL, COMPLEX, FLOATING, REDUCED, dtype, float32, from_numpy_dtype, int64, uint32
 
-_INT64 = np.dtype(np.int64)
+
+def _step(source: dtype, target: dtype) -> np.dtype | None:
+    """The type to pass through on the way from `source` to `target`; None to go straight."""
+    if target in REDUCED and source is not target and source not in (float32,):
+        return float32.numpy
+    if source in REDUCED and source is not target:
+        return float32.numpy
+    if target is uint32 and source.category == FLOATING:
+        return int64.numpy
+    return None
+
+
+_STEPS = {(s.numpy, t.numpy): _step(s, t) for s in ALL for t in ALL}
 
 
 def convert(a: np.ndarray, kind: dtype) -> np.ndarray:
     """A fresh array of type `kind`, dimensions in the order of `a`'s memory.
 
-    A float outside the range of an integer type is undefined in C; PyTorch's kernels go
-    through int64 (x86's conversion) and keep the low bits, so this does too.
+    Complex numbers lose their imaginary part on the way to a real type, and are true unless
+    both parts are zero.
     """
-    source = from_numpy_dtype(a.dtype)
-    if source.category == COMPLEX and kind.category < COMPLEX and kind.category != BOOL:
+    target = kind.numpy
+    if a.dtype.kind == "c" and kind.category < COMPLEX and kind.category != BOOL:
         a = a.real
-    if kind.category == INTEGER and source.category >= FLOATING and kind.itemsize < 8:
-        a = _clean(a).astype(_INT64)
-    return a.astype(kind.numpy)
-
-
-def _clean(a: np.ndarray) -> np.ndarray:
-    return a
+    try:
+        step = _STEPS[a.dtype, target]
+    except KeyError:
+        step = _STEPS[from_numpy_dtype(a.dtype.newbyteorder("=")).numpy, target]
+    if step is not None and step != a.dtype:
+        a = a.astype(step)
+        if target == uint32.numpy and a.dtype == float32.numpy:
+            a = a.astype(int64.numpy)
+    return a.astype(target)

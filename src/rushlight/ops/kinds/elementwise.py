@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight import dtypes, errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import ALL, FLOATING, INTEGER, REDUCED, bool_, default_float, dtype, float32
+from rushlight.dtypes import ALL, FLOATING, INTEGER, REDUCED, bool_, default_float, dtype, float32, of_number
 from rushlight.layout import broadcast
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
@@ -186,17 +186,42 @@ def _finish(name: str, function: Callable, method: Callable, into: Any, doc: str
 # ---- binary ----
 
 
+#: which operands may be numbers: any, the second, none
+ANY, OTHER, NONE = "any", "other", "none"
+
+
 def binary(
-    name: str, *, numpy: Callable, dtype: Rule, vjp: Any, node: str = "", refuse: Any = None, doc: str = ""
+    name: str,
+    *,
+    numpy: Callable,
+    dtype: Rule,
+    vjp: Any,
+    node: str = "",
+    refuse: Any = None,
+    check: Callable | None = None,
+    numbers: str = ANY,
+    exact_numbers: bool = False,
+    scaled: Callable | None = None,
+    doc: str = "",
 ) -> Any:
     """Declare `name(input, other)`. `vjp` is a pair of functions of (g[, x][, y][, out]).
 
     The returned function has `.operator` (x op y), `.reflected` (y op x) and `.inplace`.
+
+    Args:
+        check: raises for operands that do not go together, where their promoted type does not tell.
+        numbers: which operands may be numbers.
+        exact_numbers: see `Elementwise`.
+        scaled: what `name(input, other, alpha=alpha)` does.
     """
-    op = Elementwise(name, numpy, dtype, _derivative(node or _camel(name), ("x", "y"), vjp), refuse)
+    derived = vjp if isinstance(vjp, Derivative) else _derivative(node or _camel(name), ("x", "y"), vjp)
+    op = Elementwise(name, numpy, dtype, derived, refuse)
+    op.exact_numbers = exact_numbers
+    # NumPy compares an integer that does not fit its type by value; PyTorch lets it wrap around
+    wraps = dtype is not boolean
     direct, derivative = op.direct, op.derivative
     y_unused = derivative is None or not derivative.needs(0, "y")
-    plain_numbers = (float, int)
+    plain_numbers = (float, int) if isinstance(numpy, np.ufunc) else ()
 
     def operator(x: Tensor, y: Any) -> Any:
         if isinstance(y, Tensor):
@@ -223,7 +248,7 @@ def binary(
         if type(y) in plain_numbers:
             kind = x._dtype
             result = direct[kind.index]
-            if result is not None and (kind.category >= FLOATING or kind.category == INTEGER and type(y) is int):
+            if result is not None and (kind.category >= FLOATING or kind.category == INTEGER and wraps and type(y) is int):
                 try:
                     a = enter(numpy, x._a, y)
                 except (RuntimeError, OverflowError):
@@ -245,6 +270,8 @@ def binary(
         return slow(y, x) if isinstance(y, NUMBERS) else NotImplemented
 
     def slow(x: Any, y: Any) -> Tensor:
+        if check is not None:
+            check(x, y)
         promoted = result_type(x, y)
         out = op.compute((x, y), promoted)
         if derivative is not None and (isinstance(x, Tensor) and x._edge or isinstance(y, Tensor) and y._edge):
@@ -252,14 +279,22 @@ def binary(
         return out
 
     def function(input: Any, other: Any) -> Tensor:
-        if isinstance(input, Tensor):
+        if isinstance(input, Tensor) and (numbers is not NONE or isinstance(other, Tensor)):
             out = operator(input, other)
             if out is not NotImplemented:
                 return out
-        return slow(*check_operands(name, input, other))
+        return slow(*check_operands(name, input, other, numbers))
 
-    def into(self: Tensor, other: Any) -> bool:
-        if not isinstance(other, Tensor) or other._dtype is not self._dtype or not isinstance(numpy, np.ufunc):
+    if scaled is not None:
+        unscaled = function
+
+        def function(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+            if type(alpha) is int and alpha == 1:
+                return unscaled(input, other)
+            return scaled(*check_operands(name, input, other, numbers), alpha)
+
+    def into(self: Tensor, other: Any, **attrs: Any) -> bool:
+        if attrs or not isinstance(other, Tensor) or other._dtype is not self._dtype or not isinstance(numpy, np.ufunc):
             return False
         if direct[self._dtype.index] is not self._dtype:
             return False
@@ -284,14 +319,36 @@ def as_operand(value: Any, kind: dtype) -> Tensor:
     return new_tensor(np.asarray(value).astype(kind.numpy), kind)
 
 
-def check_operands(name: str, input: Any, other: Any) -> tuple[Any, Any]:
-    """The operands if each is a tensor or a number and one is a tensor; TypeError otherwise."""
-    for position, (argument, value) in enumerate((("input", input), ("other", other)), 1):
-        if not isinstance(value, (Tensor, *NUMBERS)):
-            raise errors.wrong_type(name, argument, position, value)
-    if not isinstance(input, Tensor) and not isinstance(other, Tensor):
+def check_operands(name: str, input: Any, other: Any, numbers: str = ANY) -> tuple[Any, Any]:
+    """The operands if they are tensors, or numbers where these are allowed; TypeError otherwise."""
+    first, second = isinstance(input, Tensor), isinstance(other, Tensor)
+    if numbers is OTHER and not (first and (second or isinstance(other, NUMBERS))):
+        raise errors.invalid_combination(name, input, other)
+    if not first and not (numbers is ANY and isinstance(input, NUMBERS)):
         raise errors.wrong_type(name, "input", 1, input)
+    if not second and not (numbers is ANY and isinstance(other, NUMBERS)):
+        raise errors.wrong_type(name, "other", 2, other)
+    if not first and not second:
+        input = as_operand(input, of_number(input))
     return input, other
+
+
+def operator(operation: Any) -> Callable:
+    """`x op y` for Tensor: NotImplemented for what is neither tensor nor number."""
+
+    def operate(self: Tensor, other: Any) -> Any:
+        return operation(self, other) if isinstance(other, (Tensor, *NUMBERS)) else NotImplemented
+
+    return operate
+
+
+def reflected(operation: Any) -> Callable:
+    """`y op x` for Tensor: NotImplemented for what is neither tensor nor number."""
+
+    def operate(self: Tensor, other: Any) -> Any:
+        return operation(other, self) if isinstance(other, (Tensor, *NUMBERS)) else NotImplemented
+
+    return operate
 
 
 def inplace_operator(operation: Any) -> Callable:
@@ -307,6 +364,9 @@ def inplace_operator(operation: Any) -> Callable:
 
 
 __all__ = [
+    "ANY",
+    "NONE",
+    "OTHER",
     "Operation",
     "binary",
     "boolean",
@@ -314,6 +374,8 @@ __all__ = [
     "floating",
     "inplace_operator",
     "not_implemented",
+    "operator",
+    "reflected",
     "same",
     "unary",
 ]

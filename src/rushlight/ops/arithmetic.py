@@ -1,0 +1,604 @@
+"""Sums, products, quotients and what is left over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, default_float, dtype, uint16, uint32, uint64
+from rushlight.ops.kinds.elementwise import (
+    ANY,
+    OTHER,
+    binary,
+    check_operands,
+    floating,
+    not_implemented,
+    same,
+    unary,
+)
+from rushlight.ops.kinds.pointwise import Pointwise, in_double, pointwise, undefined_derivative
+from rushlight.ops.promotion import NUMBERS, checked_number, result_type
+from rushlight.ops.spec import public
+from rushlight.tape.node import NOT_DIFFERENTIABLE
+
+WIDE_UNSIGNED = (uint16, uint32, uint64)
+
+# ---- linear ----
+
+
+def _conjugate(value: Any) -> Any:
+    return value.conjugate() if isinstance(value, complex) else value
+
+
+@pointwise(
+    "Add",
+    rule=same,
+    refuse=not_implemented("add_stub", *WIDE_UNSIGNED),
+    vjp=(lambda g: g, lambda g, alpha: g * _conjugate(alpha)),
+)
+def add_scaled(x, y, *, alpha):
+    return _multiply_add(x, y, alpha)
+
+
+@pointwise(
+    "Sub",
+    rule=same,
+    refuse=not_implemented("add_stub", *WIDE_UNSIGNED),
+    vjp=(lambda g: g, lambda g, alpha: -g * _conjugate(alpha)),
+)
+def sub_scaled(x, y, *, alpha):
+    return _multiply_add(x, y, -alpha)
+
+
+@pointwise(
+    "Rsub",
+    rule=same,
+    refuse=not_implemented("add_stub", *WIDE_UNSIGNED),
+    vjp=(lambda g, alpha: -g * _conjugate(alpha), lambda g: g),
+)
+def rsub_tensors(x, y, *, alpha):
+    return _multiply_add(y, x, -alpha)
+
+
+@pointwise(
+    "RsubBackward1",
+    rule=same,
+    refuse=not_implemented("add_stub", *WIDE_UNSIGNED),
+    vjp=(lambda g, alpha: -g * _conjugate(alpha), None),
+)
+def rsub_number(x, y, *, alpha):
+    return _multiply_add(y, x, -alpha)
+
+
+def _multiply_add(x: np.ndarray, y: np.ndarray, alpha: Any) -> np.ndarray:
+    """x + alpha y, rounded once where double precision allows it (PyTorch uses fused multiply-add)."""
+    if x.dtype.char == "f":
+        return (x.astype("d") + float(np.float32(alpha)) * y.astype("d")).astype("f")
+    if x.dtype.kind == "b":
+        return x | y if alpha else x | np.zeros_like(y)
+    return x + y * x.dtype.type(alpha)
+
+
+def _alpha(promoted: dtype, alpha: Any) -> Any:
+    """`alpha` as a number that may scale tensors of this type; RuntimeError if it may not."""
+    if not isinstance(alpha, (*NUMBERS, Tensor)):
+        raise TypeError(f"add(): argument 'alpha' must be Number, not {type(alpha).__name__}")
+    alpha = alpha.item() if isinstance(alpha, (Tensor, np.generic)) else alpha
+    if isinstance(alpha, bool) and promoted is not bool_:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, complex) and promoted.category != COMPLEX:
+        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+    if isinstance(alpha, (float, complex)) and promoted.category < FLOATING:
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if promoted.category == INTEGER:
+        checked_number(alpha, promoted)
+    return alpha
+
+
+def _scaled(operation: Pointwise) -> Any:
+    def scaled(input: Any, other: Any, alpha: Any) -> Tensor:
+        promoted = result_type(input, other)
+        return operation.at(promoted, input, other, alpha=_alpha(promoted, alpha))
+
+    return scaled
+
+
+def _no_bools(x: Any, y: Any) -> None:
+    """Subtraction refuses bool operands, whatever the other one is."""
+    found = [value._dtype is bool_ if isinstance(value, Tensor) else isinstance(value, bool) for value in (x, y)]
+    if all(found):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+            "operator instead."
+        )
+    if any(found):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+            "use the `~` or `logical_not()` operator instead."
+        )
+
+
+def _scaled_difference(input: Any, other: Any, alpha: Any) -> Tensor:
+    _no_bools(input, other)
+    return _scaled(sub_scaled)(input, other, alpha)
+
+
+add = binary(
+    "add",
+    numpy=np.add,
+    dtype=same,
+    refuse=not_implemented("add_stub", *WIDE_UNSIGNED),
+    vjp=(lambda g: g, lambda g: g),
+    scaled=_scaled(add_scaled),
+    doc="""The sum `input + alpha * other`, elementwise with broadcasting.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.add(torch.tensor([1.0, 2.0]), 10, alpha=2)
+        tensor([21., 22.])
+    """,
+)
+
+sub = binary(
+    "sub",
+    numpy=np.subtract,
+    dtype=same,
+    refuse=not_implemented("add_stub", *WIDE_UNSIGNED),
+    check=_no_bools,
+    vjp=(lambda g: g, lambda g: -g),
+    scaled=_scaled_difference,
+    doc="""The difference `input - alpha * other`; RuntimeError for bool tensors.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.sub(torch.tensor([3, 4]), torch.tensor([1]))
+        tensor([2, 3])
+    """,
+)
+subtract = sub
+
+
+@public
+def rsub(input, other, *, alpha=1):
+    """The difference `other - alpha * input`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.rsub(torch.tensor([1.0, 2.0]), 10)
+        tensor([9., 8.])
+    """
+    check_operands("rsub", input, other, OTHER)
+    return _difference_from(input, other, alpha)
+
+
+def _difference_from(x: Tensor, y: Any, alpha: Any = 1) -> Tensor:
+    _no_bools(x, y)
+    promoted = result_type(x, y)
+    operation = rsub_tensors if isinstance(y, Tensor) else rsub_number
+    return operation.at(promoted, x, y, alpha=_alpha(promoted, alpha))
+
+
+def reflected_sub(self: Tensor, other: Any) -> Any:
+    """`other - self`."""
+    return _difference_from(self, other) if isinstance(other, (Tensor, *NUMBERS)) else NotImplemented
+
+
+def _no_negative(d: dtype) -> Exception | None:
+    if d is bool_:
+        return RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "
+            "the `~` or `logical_not()` operator instead."
+        )
+    return not_implemented("neg_cpu", *WIDE_UNSIGNED)(d)
+
+
+neg = unary(
+    "neg",
+    numpy=np.negative,
+    dtype=same,
+    refuse=_no_negative,
+    vjp=lambda g: -g,
+    doc="""The negative of each element; RuntimeError for bool tensors.""",
+)
+negative = neg
+
+
+def positive(input: Tensor) -> Tensor:
+    """`input` itself; RuntimeError for bool tensors, as with PyTorch."""
+    if input._dtype is bool_:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+# ---- products and quotients ----
+
+mul = binary(
+    "mul",
+    numpy=np.multiply,
+    dtype=same,
+    vjp=(lambda g, y: g * y.conj(), lambda g, x: g * x.conj()),
+    exact_numbers=True,
+    doc="""The product, elementwise with broadcasting.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.mul(torch.tensor([[1.0], [2.0]]), torch.tensor([3.0, 4.0]))
+        tensor([[3., 4.],
+                [6., 8.]])
+    """,
+)
+multiply = mul
+
+true_quotient = binary(
+    "true_divide",
+    node="Div",
+    numpy=np.divide,
+    dtype=floating,
+    exact_numbers=True,
+    vjp=(lambda g, y: g / y.conj(), lambda g, x, y: -g * ((x / y) / y).conj()),
+    doc="""The quotient, a floating type for integers; division by zero gives inf or nan.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.true_divide(torch.tensor([1, 0]), 2)
+        tensor([0.5000, 0.0000])
+    """,
+)
+true_divide = true_quotient
+
+
+def _nonzero(y: Any) -> None:
+    if y.dtype.kind in "iu" and not np.all(y):
+        raise RuntimeError("ZeroDivisionError")
+
+
+def floor_quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Rounded towards minus infinity; of floats, exactly as Python's `//`, except that x // 0 is x / 0."""
+    _nonzero(y)
+    return np.floor_divide(x, y)
+
+
+def trunc_quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Rounded towards zero."""
+    _nonzero(y)
+    if x.dtype.kind not in "iu":
+        return np.trunc(x / y)
+    quotient = np.floor_divide(x, y)
+    return quotient + ((quotient * y != x) & ((x < 0) != (y < 0)))
+
+
+_ROUNDED = {"floor": floor_quotient, "trunc": trunc_quotient}
+
+
+@pointwise(
+    "DivBackward2",
+    rule=same,
+    vjp=(lambda g: g.new_zeros(g.shape), lambda g: g.new_zeros(g.shape)),
+    exact_numbers=True,
+)
+def rounded_quotient(x, y, *, rounding_mode):
+    return _ROUNDED[rounding_mode](x, y)
+
+
+def _refuse_rounded(mode: str, promoted: dtype) -> None:
+    refuse = not_implemented(f"div_{mode}_cpu", BOOL, COMPLEX, *WIDE_UNSIGNED)
+    error = refuse(promoted)
+    if error is not None:
+        raise error
+
+
+@public
+def div(input, other, *, rounding_mode=None):
+    """The quotient; `rounding_mode` "floor" or "trunc" rounds it and keeps integers integers.
+
+    Raises:
+        RuntimeError: division of integers by zero with a rounding mode.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.div(torch.tensor([-7, 7]), 2, rounding_mode="trunc")
+        tensor([-3,  3])
+    """
+    if rounding_mode is None:
+        return true_quotient(input, other)
+    if rounding_mode not in _ROUNDED:
+        if not isinstance(rounding_mode, str):
+            raise TypeError(f"div(): argument 'rounding_mode' must be str, not {type(rounding_mode).__name__}")
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+        )
+    input, other = check_operands("div", input, other)
+    _refuse_rounded(rounding_mode, result_type(input, other))
+    return rounded_quotient(input, other, rounding_mode=rounding_mode)
+
+
+divide = div
+
+floor_divide = binary(
+    "floor_divide",
+    numpy=floor_quotient,
+    dtype=same,
+    refuse=not_implemented("div_floor_cpu", BOOL, COMPLEX, *WIDE_UNSIGNED),
+    vjp=undefined_derivative("aten::floor_divide", 2),
+    exact_numbers=True,
+    doc="""The quotient rounded towards minus infinity, as Python's `//`.
+
+    Raises:
+        RuntimeError: division of integers by zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.floor_divide(torch.tensor([-7, 7]), 2)
+        tensor([-4,  3])
+    """,
+)
+
+
+def reflected_div(self: Tensor, other: Any) -> Any:
+    """`other / self`, by way of the reciprocal, as PyTorch computes it."""
+    if isinstance(other, (Tensor, *NUMBERS)):
+        return mul.operator(reciprocal.method(self), other)
+    return NotImplemented
+
+
+def floor_remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What is left after `floor`: of y's sign, but a zero keeps x's."""
+    _nonzero(y)
+    if x.dtype.kind in "iu":
+        return np.remainder(x, y)
+    rest = np.asarray(np.fmod(x, y))
+    np.add(rest, y, out=rest, where=(rest != 0) & ((y < 0) != (rest < 0)))
+    return rest
+
+
+def trunc_remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What is left after `trunc`: of x's sign."""
+    _nonzero(y)
+    return np.fmod(x, y)
+
+
+_refuse_remainder = not_implemented("remainder_cpu", BOOL, COMPLEX, *WIDE_UNSIGNED)
+_refuse_fmod = not_implemented("fmod_cpu", BOOL, COMPLEX, *WIDE_UNSIGNED)
+
+
+@pointwise("RemainderBackward0", rule=same, refuse=_refuse_remainder, vjp=(lambda g: g, None))
+def remainder_number(x, y):
+    return floor_remainder(x, y)
+
+
+@pointwise(
+    "RemainderBackward1",
+    rule=same,
+    refuse=_refuse_remainder,
+    vjp=(lambda g: g, lambda g, x, y: -g * x.div(y, rounding_mode="floor")),
+)
+def remainder_tensors(x, y):
+    return floor_remainder(x, y)
+
+
+@pointwise("NotImplemented", rule=same, refuse=_refuse_remainder, vjp=NOT_DIFFERENTIABLE)
+def remainder_of_number(x, y):
+    return floor_remainder(x, y)
+
+
+remainder_of_number.derivative = undefined_derivative("aten::remainder", 2)
+
+
+@pointwise("FmodBackward0", rule=same, refuse=_refuse_fmod, vjp=(lambda g: g, None))
+def fmod_number(x, y):
+    return trunc_remainder(x, y)
+
+
+@pointwise(
+    "FmodBackward1",
+    rule=same,
+    refuse=_refuse_fmod,
+    vjp=(lambda g: g, lambda g, x, y: -g * x.div(y, rounding_mode="trunc")),
+)
+def fmod_tensors(x, y):
+    return trunc_remainder(x, y)
+
+
+@public
+def remainder(input, other):
+    """What Python's `%` leaves: `input - floor(input / other) * other`, of the sign of `other`.
+
+    Raises:
+        RuntimeError: division of integers by zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.remainder(torch.tensor([-3.0, 3.0]), 2)
+        tensor([1., 1.])
+    """
+    input, other = check_operands("remainder", input, other, ANY)
+    if not isinstance(input, Tensor):
+        return remainder_of_number(input, other)
+    return remainder_tensors(input, other) if isinstance(other, Tensor) else remainder_number(input, other)
+
+
+@public
+def fmod(input, other):
+    """What C's `fmod` leaves: `input - trunc(input / other) * other`, of the sign of `input`.
+
+    Raises:
+        RuntimeError: division of integers by zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fmod(torch.tensor([-3.0, 3.0]), 2)
+        tensor([-1.,  1.])
+    """
+    check_operands("fmod", input, other, OTHER)
+    return fmod_tensors(input, other) if isinstance(other, Tensor) else fmod_number(input, other)
+
+
+reciprocal = unary(
+    "reciprocal",
+    numpy=lambda x: 1 / x,
+    dtype=floating,
+    vjp=lambda g, out: -g * (out * out).conj(),
+    doc="""`1 / input`, a floating type for integers.""",
+)
+
+# ---- size and sign ----
+
+
+def magnitude(d: dtype) -> tuple[dtype, dtype]:
+    """A complex type computes its real counterpart."""
+    return d, d.to_real() if d.category == COMPLEX else d
+
+
+def _magnitude(x: np.ndarray) -> np.ndarray:
+    return np.hypot(x.real.astype("d"), x.imag.astype("d")).astype("f") if x.dtype.char == "F" else np.abs(x)
+
+
+abs = unary(
+    "abs",
+    numpy=_magnitude,
+    dtype=magnitude,
+    refuse=not_implemented("abs_cpu", BOOL, *WIDE_UNSIGNED),
+    vjp=lambda g, x: g * x.sgn(),
+    doc="""The absolute value; of a complex number, a real one.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.abs(torch.tensor([-1.0, 2.0]))
+        tensor([1., 2.])
+    """,
+)
+absolute = abs
+
+
+def _no_complex_sign(d: dtype) -> Exception | None:
+    if d.category == COMPLEX:
+        return NotImplementedError(
+            "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead."
+        )
+    return not_implemented("sign_cpu", *WIDE_UNSIGNED)(d)
+
+
+def signs(x: np.ndarray) -> np.ndarray:
+    """-1, 0 or 1; a nan counts as 0, as it does with PyTorch."""
+    if x.dtype.kind == "b":
+        return x.copy()
+    if x.dtype.kind == "c":
+        size = np.abs(x)
+        return np.divide(x, size, out=np.zeros_like(x), where=size != 0)
+    return np.subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
+
+
+def _sgn_gradient(g: Any, x: Any, out: Any) -> Any:
+    if not x.is_complex():
+        return g.new_zeros(g.shape)
+    size = x.abs()
+    return ((g / size) - (g * out.conj()).real * out / size).masked_fill(size == 0, 0)
+
+
+sign = unary(
+    "sign",
+    numpy=signs,
+    dtype=same,
+    refuse=_no_complex_sign,
+    vjp=lambda g: g.new_zeros(g.shape),
+    doc="""-1, 0 or 1 for each element.""",
+)
+
+sgn = unary(
+    "sgn",
+    numpy=signs,
+    dtype=same,
+    refuse=not_implemented("sign_cpu", *WIDE_UNSIGNED),
+    vjp=_sgn_gradient,
+    doc="""The sign; of a complex number, the number of size 1 in its direction.""",
+)
+
+
+def _copysign_gradient(g: Any, x: Any, out: Any) -> Any:
+    return g * (out / x).masked_fill(x == 0, 0)
+
+
+_refuse_copysign = not_implemented("copysign_cpu", COMPLEX)
+
+
+@pointwise(
+    "CopysignBackward0",
+    rule=floating,
+    refuse=_refuse_copysign,
+    vjp=(_copysign_gradient, lambda g: g.new_zeros(g.shape)),
+)
+def copysign_tensors(x, y):
+    return np.copysign(x, y)
+
+
+@pointwise("CopysignBackward1", rule=floating, refuse=_refuse_copysign, vjp=(_copysign_gradient, None))
+def copysign_number(x, y):
+    return np.copysign(x, y)
+
+
+@public
+def copysign(input, other):
+    """The size of `input` with the sign of `other`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.copysign(torch.tensor([1.0, -2.0]), -1)
+        tensor([-1., -2.])
+    """
+    check_operands("copysign", input, other, OTHER)
+    return copysign_tensors(input, other) if isinstance(other, Tensor) else copysign_number(input, other)
+
+
+# ---- whole numbers ----
+
+gcd = binary(
+    "gcd",
+    numpy=np.gcd,
+    dtype=same,
+    refuse=not_implemented("gcd_cpu", BOOL, FLOATING, COMPLEX, *WIDE_UNSIGNED),
+    vjp=NOT_DIFFERENTIABLE,
+    numbers="none",
+    doc="""The greatest common divisor of integers; of 0 and 0, 0.""",
+)
+
+lcm = binary(
+    "lcm",
+    numpy=np.lcm,
+    dtype=same,
+    refuse=not_implemented("lcm_cpu", BOOL, FLOATING, COMPLEX, *WIDE_UNSIGNED),
+    vjp=NOT_DIFFERENTIABLE,
+    numbers="none",
+    doc="""The least common multiple of integers.""",
+)
+
+__all__ = [
+    "abs",
+    "absolute",
+    "add",
+    "copysign",
+    "default_float",
+    "div",
+    "divide",
+    "floor_divide",
+    "fmod",
+    "gcd",
+    "in_double",
+    "lcm",
+    "mul",
+    "multiply",
+    "neg",
+    "negative",
+    "positive",
+    "reciprocal",
+    "reflected_div",
+    "reflected_sub",
+    "remainder",
+    "rsub",
+    "sgn",
+    "sign",
+    "sub",
+    "subtract",
+    "true_divide",
+]

@@ -1,0 +1,299 @@
+"""Comparisons, tests of values, the larger and the smaller, closeness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import COMPLEX, FLOATING, REDUCED, bool_, dtype, float32
+from rushlight.ops.arithmetic import WIDE_UNSIGNED
+from rushlight.ops.kinds.elementwise import NONE, OTHER, binary, boolean, not_implemented, same, unary
+from rushlight.ops.promotion import result_type
+from rushlight.ops.spec import primitive, public
+from rushlight.runtime.casting import convert
+from rushlight.runtime.execute import quiet
+from rushlight.tape.node import NOT_DIFFERENTIABLE
+
+# ---- comparisons ----
+
+
+def _comparison(name: str, numpy: Any, ordered: bool, says: str) -> Any:
+    refuse = not_implemented(f"{name}_cpu", COMPLEX, *WIDE_UNSIGNED) if ordered else None
+    return binary(
+        name,
+        numpy=numpy,
+        dtype=boolean,
+        refuse=refuse,
+        vjp=NOT_DIFFERENTIABLE,
+        numbers=OTHER,
+        doc=f"Whether `input {says} other`, elementwise: a bool tensor.",
+    )
+
+
+eq = _comparison("eq", np.equal, False, "==")
+ne = _comparison("ne", np.not_equal, False, "!=")
+lt = _comparison("lt", np.less, True, "<")
+le = _comparison("le", np.less_equal, True, "<=")
+gt = _comparison("gt", np.greater, True, ">")
+ge = _comparison("ge", np.greater_equal, True, ">=")
+not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+
+# ---- tests of values ----
+
+
+def _no_complex(name: str) -> Any:
+    def refuse(d: dtype) -> Exception | None:
+        return RuntimeError(f"{name} does not support complex inputs.") if d.category == COMPLEX else None
+
+    return refuse
+
+
+def _no_complex_signbit(d: dtype) -> Exception | None:
+    return NotImplementedError("signbit is not implemented for complex tensors.") if d.category == COMPLEX else None
+
+
+isnan = unary(
+    "isnan", numpy=np.isnan, dtype=boolean, vjp=NOT_DIFFERENTIABLE, doc="Whether each element is not a number."
+)
+isinf = unary("isinf", numpy=np.isinf, dtype=boolean, vjp=NOT_DIFFERENTIABLE, doc="Whether each element is infinite.")
+isfinite = unary(
+    "isfinite",
+    numpy=np.isfinite,
+    dtype=boolean,
+    vjp=NOT_DIFFERENTIABLE,
+    doc="Whether each element is neither infinite nor not a number.",
+)
+isposinf = unary(
+    "isposinf",
+    numpy=lambda x: x == np.inf,
+    dtype=boolean,
+    refuse=_no_complex("isposinf"),
+    vjp=NOT_DIFFERENTIABLE,
+    doc="Whether each element is +inf.",
+)
+isneginf = unary(
+    "isneginf",
+    numpy=lambda x: x == -np.inf,
+    dtype=boolean,
+    refuse=_no_complex("isneginf"),
+    vjp=NOT_DIFFERENTIABLE,
+    doc="Whether each element is -inf.",
+)
+signbit = unary(
+    "signbit",
+    numpy=lambda x: np.signbit(x) if x.dtype.kind == "f" else x < np.zeros((), x.dtype),
+    dtype=boolean,
+    refuse=_no_complex_signbit,
+    vjp=NOT_DIFFERENTIABLE,
+    doc="Whether the sign bit is set: of negative numbers and of -0.0.",
+)
+
+isreal = unary(
+    "isreal",
+    numpy=lambda x: x.imag == 0 if x.dtype.kind == "c" else np.ones(x.shape, bool),
+    dtype=boolean,
+    vjp=NOT_DIFFERENTIABLE,
+    doc="Whether each element has no imaginary part.",
+)
+
+# ---- the larger and the smaller ----
+
+
+def _refuse_extremum(name: str, kernel: str) -> Any:
+    """Complex numbers have no order."""
+    unsupported = not_implemented(f"{kernel}_cpu", *WIDE_UNSIGNED)
+
+    def refuse(d: dtype) -> Exception | None:
+        if d.category == COMPLEX:
+            return RuntimeError(f"{name} not implemented for complex tensors.")
+        return unsupported(d)
+
+    return refuse
+
+
+def _shared(chosen: str) -> Any:
+    """The gradient of an extremum: whole to the operand chosen, half to each where they are equal."""
+
+    def gradient(g: Any, x: Any, y: Any) -> Any:
+        lost = x < y if chosen == "x larger" or chosen == "y smaller" else x > y
+        return g.where(x != y, g / 2).masked_fill(lost, 0)
+
+    return gradient
+
+
+maximum = binary(
+    "maximum",
+    numpy=np.maximum,
+    dtype=same,
+    refuse=_refuse_extremum("maximum", "maximum"),
+    vjp=(_shared("x larger"), _shared("y larger")),
+    numbers=NONE,
+    doc="""The larger of two, elementwise; nan where either is nan.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.maximum(torch.tensor([1, 5]), torch.tensor([3, 4]))
+        tensor([3, 5])
+    """,
+)
+minimum = binary(
+    "minimum",
+    numpy=np.minimum,
+    dtype=same,
+    refuse=_refuse_extremum("minimum", "minimum"),
+    vjp=(_shared("x smaller"), _shared("y smaller")),
+    numbers=NONE,
+    doc="The smaller of two, elementwise; nan where either is nan.",
+)
+fmax = binary(
+    "fmax",
+    numpy=np.fmax,
+    dtype=same,
+    refuse=_refuse_extremum("fmax", "maximum"),
+    vjp=(
+        lambda g, x, y: g.masked_fill(((x >= y) | y.isnan()).logical_not(), 0),
+        lambda g, x, y: g.masked_fill((x >= y) | y.isnan(), 0),
+    ),
+    numbers=NONE,
+    doc="The larger of two, elementwise; where one is nan, the other.",
+)
+fmin = binary(
+    "fmin",
+    numpy=np.fmin,
+    dtype=same,
+    refuse=_refuse_extremum("fmin", "minimum"),
+    vjp=(
+        lambda g, x, y: g.masked_fill(((x <= y) | y.isnan()).logical_not(), 0),
+        lambda g, x, y: g.masked_fill((x <= y) | y.isnan(), 0),
+    ),
+    numbers=NONE,
+    doc="The smaller of two, elementwise; where one is nan, the other.",
+)
+
+# ---- closeness ----
+
+
+def _close(x: np.ndarray, y: np.ndarray, rtol: float, atol: float, equal_nan: bool) -> np.ndarray:
+    """|x - y| <= atol + |rtol y|, or equal; infinities are close only to themselves.
+
+    Integers are subtracted in their own type, where they may wrap around, as PyTorch's are;
+    halves are rounded after every step, as PyTorch's are.
+    """
+    close = x == y
+    if equal_nan:
+        close |= (x != x) & (y != y)
+    if rtol == 0 and atol == 0:
+        return close
+    if x.dtype.kind in "biu":
+        near = np.asarray(y, np.float64) if x.dtype.itemsize > 8 else y.astype(np.float32)
+        allowed = np.float32(atol) + np.abs(np.float32(rtol) * near)
+        actual = np.abs(x.astype(np.int64) - y if x.dtype.kind == "b" else x - y)
+        return close | (actual.astype(np.float32) <= allowed)
+    actual = np.abs(x - y)
+    real = actual.dtype.type
+    allowed = real(atol) + np.abs(y * x.dtype.type(rtol))
+    return close | (np.isfinite(actual) & (actual <= allowed))
+
+
+def _check_close(name: str, input: Any, other: Any, rtol: float, atol: float) -> None:
+    for position, (argument, value) in enumerate((("input", input), ("other", other)), 1):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
+    if input._dtype is not other._dtype:
+        raise RuntimeError(f"{input._dtype.legacy} did not match {other._dtype.legacy}")
+    if rtol < 0:
+        raise RuntimeError(f"rtol must be greater than or equal to zero, but got {rtol:g}")
+    if atol < 0:
+        raise RuntimeError(f"atol must be greater than or equal to zero, but got {atol:g}")
+
+
+@primitive("IsClose", vjp=NOT_DIFFERENTIABLE)
+def close_values(x, y, *, rtol, atol, equal_nan):
+    return np.asarray(_close(x, y, rtol, atol, equal_nan))
+
+
+@public(out=False)
+def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Whether `|input - other| <= atol + rtol * |other|`, elementwise.
+
+    Raises:
+        RuntimeError: different dtypes, or a negative tolerance.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]))
+        tensor([ True, False])
+    """
+    _check_close("isclose", input, other, rtol, atol)
+    # the shapes are checked first, with PyTorch's sentence
+    eq(input, other)
+    return close_values(_widened(input), _widened(other), rtol=rtol, atol=atol, equal_nan=equal_nan)
+
+
+def _widened(t: Tensor) -> Tensor:
+    return new_tensor(convert(t._a, float32), float32) if t._dtype in REDUCED else t
+
+
+@public(out=False)
+def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Whether all elements are close: a Python bool. See `isclose`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.allclose(torch.tensor([1.0]), torch.tensor([1.0 + 1e-9]))
+        True
+    """
+    return bool(isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)._a.all())
+
+
+@public(out=False)
+def equal(input, other):
+    """Whether two tensors have the same shape and the same elements: a Python bool.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.equal(torch.tensor([1, 2]), torch.tensor([1, 2]))
+        True
+    """
+    for position, (argument, value) in enumerate((("input", input), ("other", other)), 1):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"equal(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
+    if input._a.shape != other._a.shape:
+        return False
+    if input._dtype is not other._dtype:
+        kind = result_type(input, other)
+        return bool(quiet(np.array_equal, convert(input._a, kind), convert(other._a, kind)))
+    return bool(quiet(np.array_equal, input._a, other._a))
+
+
+__all__ = [
+    "FLOATING",
+    "allclose",
+    "bool_",
+    "eq",
+    "equal",
+    "fmax",
+    "fmin",
+    "ge",
+    "greater",
+    "greater_equal",
+    "gt",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "le",
+    "less",
+    "less_equal",
+    "lt",
+    "maximum",
+    "minimum",
+    "ne",
+    "not_equal",
+    "signbit",
+]

@@ -1,0 +1,226 @@
+"""Complex numbers: their parts, conjugates, directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import ALL, COMPLEX, dtype, float32, float64
+from rushlight.layout import broadcast
+from rushlight.ops.kinds.elementwise import floating, unary
+from rushlight.ops.spec import primitive, public
+from rushlight.runtime import execute
+from rushlight.tape.node import Derivative
+
+
+def _nothing(d: dtype) -> tuple[dtype, dtype]:
+    return d, d
+
+
+conj_physical = unary(
+    "conj_physical",
+    numpy=lambda x: np.conjugate(x) if x.dtype.kind == "c" else x.copy("K"),
+    dtype=_nothing,
+    vjp=lambda g: g.conj(),
+    doc="""The complex conjugate, computed; a copy for real types.""",
+)
+
+_conjugate = unary("conj", numpy=np.conjugate, dtype=_nothing, vjp=lambda g: g.conj())
+_COMPLEX = [d.category == COMPLEX for d in ALL]
+
+
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate; `input` itself if it is real.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.conj(torch.tensor([1 + 2j]))
+        tensor([1.-2.j])
+    """
+    return _conjugate.method(input) if _COMPLEX[input._dtype.index] else input
+
+
+# ---- parts, as views ----
+
+
+def _part(name: str) -> Any:
+    """`real` or `imag`: PyTorch records them as a selection from `view_as_real`."""
+
+    def gradient(g: Any) -> Any:
+        zeros = g.new_zeros(g.shape)
+        return complex(g, zeros) if name == "real" else complex(zeros, g)
+
+    derivative = Derivative("Select", ("x",), (gradient,))
+
+    def part(input: Tensor) -> Tensor:
+        a = input._a.real if name == "real" else input._a.imag
+        out = execute.view(input, a, None, None)
+        out._dtype = input._dtype.to_real()
+        if input._edge is not None:
+            execute.record(derivative, (input,), None, out)
+        return out
+
+    return part
+
+
+_real, _imag = _part("real"), _part("imag")
+
+
+def real(input: Tensor) -> Tensor:
+    """The real parts, showing the same memory; `input` itself if it is real.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.real(torch.tensor([1 + 2j]))
+        tensor([1.])
+    """
+    return _real(input) if _COMPLEX[input._dtype.index] else input
+
+
+def imag(input: Tensor) -> Tensor:
+    """The imaginary parts, showing the same memory; RuntimeError for real tensors.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.imag(torch.tensor([1 + 2j]))
+        tensor([2.])
+    """
+    if not _COMPLEX[input._dtype.index]:
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return _imag(input)
+
+
+def _get_real(self: Tensor) -> Tensor:
+    return real(self)
+
+
+def _get_imag(self: Tensor) -> Tensor:
+    return imag(self)
+
+
+def _set_real(self: Tensor, value: Any) -> None:
+    real(self).copy_(value)
+
+
+def _set_imag(self: Tensor, value: Any) -> None:
+    imag(self).copy_(value)
+
+
+real_property = property(_get_real, _set_real, doc="The real parts, as a view.")
+imag_property = property(_get_imag, _set_imag, doc="The imaginary parts, as a view.")
+
+
+# ---- direction ----
+
+
+def _real_result(d: dtype) -> tuple[dtype, dtype]:
+    d = floating(d)[0]
+    return d, d.to_real() if d.category == COMPLEX else d
+
+
+def _angles(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind == "c":
+        return np.arctan2(x.imag.astype("d"), x.real.astype("d")).astype(x.real.dtype)
+    return np.where(np.isnan(x), x, np.where(x < 0, x.dtype.type(np.pi), x.dtype.type(0)))
+
+
+def _angle_gradient(g: Any, x: Any) -> Any:
+    if not x.is_complex():
+        return g.new_zeros(g.shape)
+    return (g * x / x.abs().square() * 1j).masked_fill(x == 0, 0)
+
+
+angle = unary(
+    "angle",
+    numpy=_angles,
+    dtype=_real_result,
+    vjp=_angle_gradient,
+    doc="""The angle of complex numbers in radians; pi for negative real ones, else 0.""",
+)
+
+
+# ---- making complex numbers ----
+
+
+def _check_parts(name: str, x: Any, y: Any, first: str, second: str) -> None:
+    for position, (argument, value) in enumerate(((first, x), (second, y)), 1):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
+    if x._dtype not in (float32, float64) or y._dtype not in (float32, float64):
+        raise RuntimeError(
+            f"Expected both inputs to be Half, Float or Double tensors but got {x._dtype.legacy} and {y._dtype.legacy}"
+        )
+    if x._dtype is not y._dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {x._dtype.legacy} but got scalar type {y._dtype.legacy} for second argument"
+        )
+    broadcast(x._a.shape, y._a.shape)
+
+
+@primitive("Complex", vjp=(lambda g: g.real, lambda g: g.imag))
+def complex_parts(x, y):
+    out = np.empty(np.broadcast_shapes(x.shape, y.shape), np.complex64 if x.dtype.char == "f" else np.complex128)
+    out.real, out.imag = x, y
+    return out
+
+
+@primitive("Polar", vjp=lambda g, y, out: _polar_gradient(g, out, y))
+def polar_parts(x, y):
+    wide = x.astype("d"), y.astype("d")
+    out = np.empty(np.broadcast_shapes(x.shape, y.shape), np.complex64 if x.dtype.char == "f" else np.complex128)
+    out.real, out.imag = wide[0] * np.cos(wide[1]), wide[0] * np.sin(wide[1])
+    return out
+
+
+def _polar_gradient(g: Any, out: Any, y: Any) -> tuple:
+    """With out = r e^(iy): dr = Re(conj(g) e^(iy)), dy = Re(conj(g) i out)."""
+    direction = complex(y.cos(), y.sin())
+    return (g.conj() * direction).real, (g.conj() * out * 1j).real
+
+
+@public
+def complex(real, imag):
+    """Complex numbers from their parts, which must be of one type, float32 or float64.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.complex(torch.tensor([1.0]), torch.tensor([2.0]))
+        tensor([1.+2.j])
+    """
+    _check_parts("complex", real, imag, "real", "imag")
+    return complex_parts(real, imag)
+
+
+@public
+def polar(abs, angle):
+    """Complex numbers from their sizes and angles (radians).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.polar(torch.tensor([2.0]), torch.tensor([0.0]))
+        tensor([2.+0.j])
+    """
+    _check_parts("polar", abs, angle, "abs", "angle")
+    return polar_parts(abs, angle)
+
+
+def resolve_conj(input: Tensor) -> Tensor:
+    """`input` itself: conjugates are computed when they are made."""
+    return input
+
+
+def resolve_neg(input: Tensor) -> Tensor:
+    """`input` itself: negatives are computed when they are made."""
+    return input
+
+
+def is_conj(input: Tensor) -> bool:
+    """False: conjugates are computed when they are made, so no tensor waits to be conjugated."""
+    return False
+
+
+def is_neg(input: Tensor) -> bool:
+    """False: negatives are computed when they are made."""
+    return False

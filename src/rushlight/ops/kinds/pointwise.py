@@ -1,0 +1,119 @@
+"""Elementwise operations of any number of operands, with attributes.
+
+`unary` and `binary` (in `elementwise`) give the short paths of common operations. Here is the
+general form, for operations of three operands, with attributes, or with several derivatives:
+
+    @pointwise("Lerp", rule=same, vjp=(...))
+    def lerp_values(x, end, weight): return x + weight * (end - x)
+
+declares arrays in, array out, as `primitive` does; but the operands may also be numbers, are
+promoted and broadcast, and half types are computed in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import dtype
+from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand
+from rushlight.ops.promotion import result_type
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, parameters, record
+
+
+class Pointwise(Elementwise):
+    """Call it with operands by position and attributes by keyword."""
+
+    __slots__ = ()
+
+    def __call__(self, *operands: Any, **attrs: Any) -> Tensor:
+        return self.at(operands[0]._dtype if len(operands) == 1 else result_type(*operands), *operands, **attrs)
+
+    def at(self, promoted: dtype, *operands: Any, **attrs: Any) -> Tensor:
+        """The same, where the caller knows the promoted type."""
+        out = self.compute(operands, promoted, **attrs)
+        if self.derivative is not None and MODES.grad:
+            for value in operands:
+                if isinstance(value, Tensor) and value._edge is not None:
+                    kept = [as_operand(value, promoted) for value in operands]
+                    record(self.derivative, kept, attrs or None, out)
+                    break
+        return out
+
+
+def pointwise(
+    node: str, *, rule: Rule, vjp: Any, refuse: Any = None, exact_numbers: bool = False
+) -> Callable[[Callable], Pointwise]:
+    """Declare an operation on arrays; the positional parameters of `compute` are its operands."""
+
+    def declare(compute: Callable) -> Pointwise:
+        code = compute.__code__
+        operands = code.co_varnames[: code.co_argcount]
+        derivative = None
+        if vjp is not NOT_DIFFERENTIABLE:
+            derivative = Derivative(node, operands, vjp)
+            _check(node, derivative, compute)
+        made = Pointwise(compute.__name__, compute, rule, derivative, refuse)
+        made.exact_numbers = exact_numbers
+        return made
+
+    return declare
+
+
+def _check(node: str, derivative: Derivative, compute: Callable) -> None:
+    known = {*parameters(compute), "out", "needs", *(name + "_meta" for name in derivative.inputs)}
+    for vjp in derivative.vjps:
+        unknown = set(parameters(vjp)[1:]) - known if vjp is not None else set()
+        if unknown:
+            raise TypeError(f"the derivative of {node} asks for {sorted(unknown)}, which it does not have")
+
+
+def undefined_derivative(name: str, operands: int, node: str = "NotImplemented") -> Derivative:
+    """The derivative of what PyTorch records without being able to differentiate it."""
+
+    def backward(g: Any) -> Any:
+        raise NotImplementedError(f"derivative for {name} is not implemented")
+
+    made = Derivative(node, ("x", "y")[:operands], (backward,) * operands)
+    if node == "NotImplemented":
+        made.node.__name__ = made.node.__qualname__ = node
+    return made
+
+
+# ---- computing in double precision ----
+
+
+def in_double(f: Callable) -> Callable:
+    """`f` of float32 and complex64 arrays, computed in double precision and rounded once.
+
+    NumPy's single precision functions are off by up to 3 ULP; this is within half of one,
+    which is also what PyTorch's vector library gives nearly always.
+    """
+
+    def compute(x: np.ndarray) -> np.ndarray:
+        char = x.dtype.char
+        if char == "f":
+            return f(x.astype("d")).astype("f")
+        if char == "F":
+            return f(x.astype("D")).astype("F")
+        return f(x)
+
+    return compute
+
+
+def in_double_2(f: Callable) -> Callable:
+    """The same for functions of two arrays of one type."""
+
+    def compute(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        char = x.dtype.char
+        if char == "f":
+            return f(x.astype("d"), y.astype("d")).astype("f")
+        if char == "F":
+            return f(x.astype("D"), y.astype("D")).astype("F")
+        return f(x, y)
+
+    return compute

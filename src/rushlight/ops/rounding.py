@@ -1,0 +1,249 @@
+"""Whole parts and fractions, and the make of floating point numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import return_types
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, REDUCED, dtype, float32
+from rushlight.ops.arithmetic import WIDE_UNSIGNED
+from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemented, same, unary
+from rushlight.ops.kinds.pointwise import pointwise, undefined_derivative
+from rushlight.ops.promotion import result_type
+from rushlight.ops.spec import primitive, public
+from rushlight.runtime.casting import convert
+
+# ---- to a whole number ----
+
+
+def _whole(numpy: Any) -> Any:
+    """Integers are whole already."""
+    return lambda x: numpy(x) if x.dtype.kind == "f" else x.copy("K")
+
+
+def _refuse(name: str) -> Any:
+    def refuse(d: dtype) -> Exception | None:
+        if d.category == COMPLEX:
+            return NotImplementedError(f"{name} is not supported for complex inputs")
+        return not_implemented(f"{name}_vml_cpu", BOOL)(d)
+
+    return refuse
+
+
+def _flat(g: Any) -> Any:
+    """The gradient of a step function."""
+    return g.new_zeros(g.shape)
+
+
+ceil = unary(
+    "ceil",
+    numpy=_whole(np.ceil),
+    dtype=same,
+    refuse=_refuse("ceil"),
+    vjp=_flat,
+    doc="The smallest whole number that is not below.",
+)
+floor = unary(
+    "floor",
+    numpy=_whole(np.floor),
+    dtype=same,
+    refuse=_refuse("floor"),
+    vjp=_flat,
+    doc="The largest whole number that is not above.",
+)
+trunc = unary(
+    "trunc",
+    numpy=_whole(np.trunc),
+    dtype=same,
+    refuse=_refuse("trunc"),
+    vjp=_flat,
+    doc="Without the fraction.",
+)
+fix = trunc
+
+_round = unary(
+    "round",
+    numpy=_whole(np.rint),
+    dtype=same,
+    refuse=not_implemented("round_vml_cpu", BOOL, COMPLEX),
+    vjp=_flat,
+)
+
+
+@pointwise(
+    "RoundBackward1",
+    rule=same,
+    refuse=not_implemented("round_cpu", BOOL, INTEGER, COMPLEX),
+    vjp=(_flat,),
+)
+def round_decimals(x, *, decimals):
+    """rint(x 10^d) / 10^d in the type's own precision, as PyTorch computes it."""
+    kind = x.dtype.type
+    ten = kind(10.0 ** abs(decimals))
+    return np.rint(x / ten) * ten if decimals < 0 else np.rint(x * ten) / ten
+
+
+@public
+def round(input, *, decimals=0):
+    """The nearest whole number, or number of `decimals` decimals; halves go to the even one.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.round(torch.tensor([0.5, 1.5, 2.567]))
+        tensor([0., 2., 3.])
+    """
+    if not isinstance(decimals, int):
+        raise TypeError(f"round(): argument 'decimals' must be int, not {type(decimals).__name__}")
+    return round_decimals(input, decimals=decimals) if decimals else _round.method(input)
+
+
+def round_operator(self: Tensor, ndigits: Any = None) -> Any:
+    """Python's `round(tensor, ndigits)`."""
+    return _round.method(self) if ndigits is None else round(self, decimals=ndigits)
+
+
+frac = unary(
+    "frac",
+    numpy=lambda x: x - np.trunc(x),
+    dtype=same,
+    refuse=not_implemented("frac_cpu", BOOL, INTEGER, COMPLEX),
+    vjp=lambda g: g,
+    doc="The fraction: `input - trunc(input)`.",
+)
+
+# ---- steps ----
+
+
+def _check_heaviside(input: Any, values: Any) -> None:
+    if input._dtype.category == COMPLEX or values._dtype.category == COMPLEX:
+        raise RuntimeError("heaviside is not yet implemented for complex tensors.")
+    if input._dtype is not values._dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+
+
+_heaviside = binary(
+    "heaviside",
+    numpy=lambda x, values: np.where(x == 0, values, (x > 0).astype(x.dtype)),
+    dtype=same,
+    refuse=not_implemented("heaviside_cpu", *WIDE_UNSIGNED),
+    check=_check_heaviside,
+    vjp=undefined_derivative("aten::heaviside", 2),
+    numbers=NONE,
+)
+
+
+@public
+def heaviside(input, values):
+    """0 where `input` is negative, 1 where it is positive, `values` where it is 0.
+
+    Raises:
+        RuntimeError: different dtypes, or complex ones.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.heaviside(torch.tensor([-1.0, 0.0, 2.0]), torch.tensor(0.5))
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    if isinstance(values, Tensor):
+        _check_heaviside(input, values)
+        return _heaviside.operator(input, values)
+    raise TypeError(f"heaviside(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}")
+
+
+# ---- mantissa and exponent ----
+
+
+@primitive("Frexp", several=True, differentiable=(0,), vjp=(lambda g, out: _frexp_gradient(g, out),))
+def frexp_values(x):
+    wide = x.astype("f") if x.dtype.itemsize == 2 else x
+    mantissa, exponent = np.frexp(wide)
+    return np.asarray(mantissa).astype(x.dtype), np.asarray(exponent).astype(np.int32)
+
+
+def _frexp_gradient(g: Any, out: Any) -> Any:
+    return None if g[0] is None else g[0] / out[1].to(g[0].dtype).exp2()
+
+
+@public
+def frexp(input):
+    """Mantissas in [0.5, 1) and exponents with `input == mantissa * 2**exponent`, as a named tuple.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.frexp(torch.tensor([3.0])).exponent
+        tensor([2], dtype=torch.int32)
+    """
+    if input._dtype.category != FLOATING:
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
+    return return_types.frexp(*frexp_values(input))
+
+
+@pointwise(
+    "Ldexp",
+    rule=floating,
+    vjp=(lambda g, y: g * (2.0**y).conj(), lambda g, out: g * out.conj() * 0.6931471805599453),
+)
+def ldexp_values(x, y):
+    return x * np.power(x.dtype.type(2), y)
+
+
+@public
+def ldexp(input, other):
+    """`input * 2**other`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ldexp(torch.tensor([1.0]), torch.tensor([3]))
+        tensor([8.])
+    """
+    if not isinstance(other, Tensor):
+        raise TypeError(f"ldexp(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+    return ldexp_values(input, other)
+
+
+def _not_differentiable(g: Any) -> Any:
+    raise NotImplementedError("the derivative for 'nextafter' is not implemented.")
+
+
+@primitive("Nextafter", vjp=(_not_differentiable, _not_differentiable))
+def nextafter_values(x, y):
+    return np.nextafter(x, y)
+
+
+@public
+def nextafter(input, other):
+    """The next number of the type after `input`, towards `other`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nextafter(torch.tensor([1.0]), torch.tensor([2.0])) > 1
+        tensor([True])
+    """
+    for position, (argument, value) in enumerate((("input", input), ("other", other)), 1):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"nextafter(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
+    kind = result_type(input, other)
+    error = not_implemented("nextafter_cpu", BOOL, INTEGER, COMPLEX)(kind)
+    if error is not None:
+        raise error
+    return nextafter_values(input.to(kind), other.to(kind))
+
+
+__all__ = [
+    "REDUCED",
+    "ceil",
+    "convert",
+    "fix",
+    "float32",
+    "floor",
+    "frac",
+    "frexp",
+    "heaviside",
+    "ldexp",
+    "nextafter",
+    "round",
+    "trunc",
+]
