@@ -17,11 +17,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, strides
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.layout import is_dense
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import ANOMALY, Node
+from rushlight.tape.node import ANOMALY, Extra, Node
 
 
 def run_backward(
@@ -52,6 +52,12 @@ def _key(edge: Any) -> Any:
     return edge[0] if type(edge) is tuple else edge
 
 
+def _meta(edge: Any) -> tuple:
+    """Shape and dtype that a gradient for `edge` must have."""
+    target, number = edge if type(edge) is tuple else (edge, 0)
+    return (target._a.shape, target._dtype) if isinstance(target, Tensor) else target.metas[number]
+
+
 class _Walk:
     """One backward pass.
 
@@ -62,7 +68,7 @@ class _Walk:
         found: edge -> gradient, for the targets.
     """
 
-    __slots__ = ("keep", "create", "accumulate", "targets", "goals", "found", "pending", "waiting", "ready")
+    __slots__ = ("keep", "create", "accumulate", "targets", "goals", "useful", "found", "pending", "waiting", "ready")
 
     def __init__(self, keep: bool, create: bool, targets: Sequence[Any] | None, accumulate: bool) -> None:
         self.keep = keep
@@ -76,7 +82,7 @@ class _Walk:
 
     def go(self, roots: Sequence[tuple[Any, Tensor]]) -> None:
         self._count([_key(edge) for edge, _ in roots])
-        useful = None if self.targets is None else self._useful()
+        useful = self.useful = None if self.targets is None else self._useful()
         waiting = self.waiting
         for edge, _ in roots:
             waiting[_key(edge)] += 1
@@ -88,7 +94,7 @@ class _Walk:
             g = pending.pop(node)
             if node.extra is not None or useful is not None:
                 g = self._before(node, g)
-                if g is None or useful is not None and node not in useful:
+                if g is None:
                     self._skip(node)
                     continue
             grads = self._run(node, g) if node.extra is not None or ANOMALY else node.run(g)
@@ -136,7 +142,7 @@ class _Walk:
                 for edge in node.edges:
                     if edge is not None:
                         users.setdefault(_key(edge), []).append(node)
-        useful: set = set()
+        useful: set = {goal for goal in self.goals if self.accumulate and isinstance(goal, Node)}
         stack = [goal for goal in self.goals if goal in self.waiting]
         while stack:
             for user in users.get(stack.pop(), ()):
@@ -156,25 +162,44 @@ class _Walk:
             raise
         extra = node.extra
         if extra is not None and extra.hooks:
-            grads = _run_hooks(extra.hooks, grads, g if node.several else (g,))
+            fitted = [
+                None if grad is None or edge is None else fit(grad, *_meta(edge), node)
+                for edge, grad in zip(node.edges, grads)
+            ]
+            grads = run_hooks(extra.hooks, fitted, g if node.several else (g,))
         if ANOMALY and ANOMALY[-1]:
             _check_nan(node, grads)
         return grads
 
     def _before(self, node: Any, g: Any) -> Any:
-        """Hooks on the outputs, retained gradients, and gradients that the caller asked for."""
+        """Hooks on the outputs, retained gradients, and gradients that the caller asked for.
+
+        As in PyTorch, a caller gets the gradient from before the hooks if the walk goes on behind the node.
+        """
         grads = list(g) if node.several else [g]
+        runs = self.useful is None or node in self.useful
+        if not runs and node not in self.goals:
+            return None
+        if runs:
+            self._hand_over(node, grads)
         if node.extra is not None:
             _run_output_hooks(node, grads)
+        if not runs:
+            self._hand_over(node, grads)
+            return None
+        if node.extra is not None and node.extra.prehooks:
+            grads[:] = run_prehooks(node.extra.prehooks, grads)
+        if all(grad is None for grad in grads):
+            return None
+        return grads if node.several else grads[0]
+
+    def _hand_over(self, node: Any, grads: list) -> None:
         if self.targets is not None and node in self.goals:
             for edge in self.targets:
                 if _key(edge) is node:
                     found = grads[edge[1] if type(edge) is tuple else 0]
                     if found is not None:
                         self.found[edge] = found
-        if all(grad is None for grad in grads):
-            return None
-        return grads if node.several else grads[0]
 
     def _skip(self, node: Node) -> None:
         """No gradient comes through `node`: tell those who wait for it. (Not recursive: see `_deliver`.)"""
@@ -223,28 +248,29 @@ class _Walk:
 
     def _finish_leaf(self, leaf: Tensor) -> None:
         g = self.pending.pop(leaf)
-        hooks = getattr(leaf, "_hooks", None)
-        if hooks:
-            for hook in list(hooks.values()):
-                changed = hook(g)
-                if changed is not None:
-                    g = _checked(changed, leaf._a.shape, "hook")
-        if self.targets is not None and not any(leaf is target for target in self.targets):
+        if self.targets is not None and leaf not in self.goals:
             return
+        extra = getattr(leaf, "_hooks", None)
+        if extra is not None and extra.hooks:
+            for hook in list(extra.hooks.values()):
+                g = hooked(hook, g)
         if not self.accumulate:
             self.found[leaf] = g
             return
+        if extra is not None and extra.held is not None:
+            (g,) = run_prehooks((extra.held.extra or Extra()).prehooks, (g,))
         have = getattr(leaf, "_grad", None)
         if have is None:
-            leaf._grad = g if self.create else _own(g, leaf, sys.getrefcount(g))
+            leaf._grad = _copy(g, leaf) if self.create else _own(g, leaf, sys.getrefcount(g))
         elif self.create:
             leaf._grad = have + g
         else:
             have.add_(g)
-        after = leaf.__dict__.get("_post_hooks")
-        if after:
-            for hook in list(after.values()):
-                hook(leaf)
+        if extra is not None:
+            for after in list((extra.after or {}).values()):
+                after(leaf)
+            if extra.held is not None:
+                run_hooks((extra.held.extra or Extra()).hooks, (), (g,))
 
 
 def _own(g: Any, leaf: Tensor, references: int) -> Any:
@@ -256,10 +282,13 @@ def _own(g: Any, leaf: Tensor, references: int) -> Any:
     a, like = g._a, leaf._a
     if references <= 4 and g._buf is None and a.base is None and g._edge is None and a.strides == like.strides:
         return g
-    if is_dense(like.shape, like.strides):
-        out = leaf.detach().new_empty_strided(like.shape, tuple(s // like.itemsize for s in like.strides))
-        return out.copy_(g.detach())
-    return g.detach().clone()
+    return _copy(g.detach(), leaf)
+
+
+def _copy(g: Any, leaf: Tensor) -> Any:
+    if is_dense(leaf._a.shape, strides(leaf)):
+        return leaf.detach().new_empty_strided(leaf._a.shape, strides(leaf)).copy_(g)
+    return g.clone()
 
 
 # ---- fitting a gradient to its input ----
@@ -293,30 +322,16 @@ def sum_to(g: Any, shape: tuple[int, ...], source: Any) -> Any:
     return g.reshape(shape) if g._a.shape != shape else g
 
 
-def _checked(g: Any, shape: tuple[int, ...], what: str) -> Any:
-    if not isinstance(g, Tensor):
-        raise TypeError(f"expected the {what} to return a Tensor or None, but got {type(g).__name__}")
-    if g._a.shape != shape:
-        raise RuntimeError(f"{what} has changed the size of value")
-    return g
-
-
 # ---- hooks ----
 
 
 def _run_output_hooks(node: Any, grads: list) -> None:
-    """Pre-hooks of the node, hooks of its output tensors, then what those tensors retain; in place."""
+    """Hooks of the node's output tensors, then what those tensors retain; in place."""
     extra = node.extra
     for number, hooks in (extra.outputs or {}).items():
         for hook in list(hooks.values()):
             if grads[number] is not None:
-                changed = hook(grads[number])
-                if changed is not None:
-                    grads[number] = _checked(changed, node.metas[number][0], "hook")
-    for hook in list((extra.prehooks or {}).values()):
-        changed = hook(tuple(grads))
-        if changed is not None:
-            grads[:] = changed if isinstance(changed, tuple) else (changed,)
+                grads[number] = hooked(hook, grads[number])
     for number, held in (extra.retained or {}).items():
         t = held()
         if t is not None and grads[number] is not None:
@@ -324,12 +339,57 @@ def _run_output_hooks(node: Any, grads: list) -> None:
             t._grad = grads[number].clone() if have is None else have + grads[number]
 
 
-def _run_hooks(hooks: dict, grads: Sequence[Any], outputs: Sequence[Any]) -> Sequence[Any]:
-    for hook in list(hooks.values()):
+def hooked(hook: Any, g: Any) -> Any:
+    """The gradient after a tensor's hook saw it."""
+    changed = hook(g)
+    return g if changed is None else _checked(hook, changed, g)
+
+
+def run_prehooks(hooks: dict | None, grads: Sequence[Any]) -> Sequence[Any]:
+    """The gradients of a node's outputs after its pre-hooks saw them."""
+    for hook in list((hooks or {}).values()):
+        changed = hook(tuple(grads))
+        if changed is not None:
+            grads = _checked_all(hook, changed, grads)
+    return grads
+
+
+def run_hooks(hooks: dict | None, grads: Sequence[Any], outputs: Sequence[Any]) -> Sequence[Any]:
+    """The gradients of a node's inputs after its hooks saw them."""
+    for hook in list((hooks or {}).values()):
         changed = hook(tuple(grads), tuple(outputs))
         if changed is not None:
-            grads = changed if isinstance(changed, tuple) else (changed,)
+            grads = _checked_all(hook, changed, grads)
     return grads
+
+
+def _checked_all(hook: Any, changed: Any, grads: Sequence[Any]) -> Sequence[Any]:
+    if not isinstance(changed, tuple):
+        raise TypeError(f"expected tuple, but hook returned '{type(changed).__name__}'")
+    if len(changed) != len(grads):
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(changed)}, but expected {len(grads)})"
+        )
+    return [None if new is None else _checked(hook, new, g) for new, g in zip(changed, grads)]
+
+
+def _checked(hook: Any, new: Any, g: Any) -> Any:
+    if g is None:
+        raise RuntimeError("can't replace a None gradient with a non-None value")
+    if not isinstance(new, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
+    if new._dtype is not g._dtype:
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has changed the type of value (was torch.{g._dtype.legacy}Tensor got "
+            f"torch.{new._dtype.legacy}Tensor)"
+        )
+    if new._a.shape != g._a.shape:
+        raise RuntimeError(f"hook '{_name(hook)}' has changed the size of value")
+    return new
+
+
+def _name(hook: Any) -> str:
+    return getattr(hook, "__name__", "<unknown>")
 
 
 # ---- anomaly detection ----

@@ -15,11 +15,13 @@ from rushlight.buffer import LEAF, Tensor, new_tensor, offset, shown, storage, s
 from rushlight.dtypes import BY_NUMPY, dtype
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import (
+    INFERENCE,
     PLAIN,
     UNRECORDED,
     Derivative,
     ViewMeta,
     record,
+    requires_grad,
 )
 
 _make = object.__new__
@@ -69,13 +71,19 @@ def view(
     t._buf = buffer
     edge = base._edge
     t._edge = meta = _make(ViewMeta)
-    meta.base = edge.base if type(edge) is ViewMeta else base
+    meta.base = base
     meta.edge = None
     meta.version = buffer.version
     meta.creation = creation
     if edge is not None:
+        if type(edge) is ViewMeta:
+            meta.base = edge.base
+            if creation == PLAIN:
+                meta.creation = edge.creation
         if not MODES.grad:
-            meta.creation = UNRECORDED
+            meta.creation = INFERENCE if MODES.inference else UNRECORDED
+            if derivative is not None and requires_grad(base):
+                meta.edge = LEAF
         elif derivative is not None:
             record(derivative, (base,), attrs, t)
     return t

@@ -546,7 +546,22 @@ def record(derivative: Derivative, inputs: Sequence[Any], attrs: dict | None, ou
 def _keep(node: Any, keep: tuple[int, ...], inputs: Sequence[Any]) -> None:
     saved = inputs if keep == EVERY else [inputs[i] for i in keep]
     node.saved = saved
-    node.versions = [0 if t is None or t._buf is None else t._buf.version for t in saved]
+    node.versions = versions = []
+    for t in saved:
+        buffer = None if t is None else t._buf
+        if buffer is None:
+            versions.append(0)
+        else:
+            if buffer.inference:
+                raise RuntimeError(_NOT_SAVED)
+            versions.append(buffer.version)
+
+
+_NOT_SAVED = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+    "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in "
+    "autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
+)
 
 
 def _attach_several(node: Any, derivative: Derivative, outs: Any) -> None:

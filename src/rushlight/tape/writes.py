@@ -6,20 +6,35 @@ Every in-place operation, `copy_`, `__setitem__`, `out=` and optimiser step pass
 from __future__ import annotations
 
 import sys
+import weakref
 from typing import Any
 
 from rushlight.buffer import LEAF, Tensor, offset, storage, strides
 from rushlight.layout import overlaps_itself
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import MULTIPLE, UNRECORDED, Node, ViewMeta, edge_of, meta_of, requires_grad, start
+from rushlight.tape.node import (
+    CUSTOM,
+    INFERENCE,
+    MULTIPLE,
+    PLAIN,
+    UNRECORDED,
+    Node,
+    ViewMeta,
+    edge_of,
+    extra_of,
+    meta_of,
+    requires_grad,
+    short_name,
+    start,
+)
 
 _HOME = __file__.rsplit("tape", 1)[0]
 
 
 def check_write(t: Tensor, operation: str = "") -> None:
     """Raise what PyTorch raises if `t` may not be written to; nothing has been touched then."""
-    if t._edge is not None and MODES.grad:
-        _check_recorded(t)
+    if t._edge is not None and MODES.grad and requires_grad(t):
+        check_recorded(t)
     a = t._a
     if 0 in a.strides and overlaps_itself(a.shape, a.strides):
         raise RuntimeError(
@@ -38,28 +53,49 @@ def check_write(t: Tensor, operation: str = "") -> None:
         )
 
 
-def _check_recorded(t: Tensor) -> None:
+def check_recorded(t: Tensor) -> None:
+    """Raise what PyTorch raises if a recorded write to `t` would make its graph wrong."""
     edge = t._edge
-    if edge is LEAF or type(edge) is ViewMeta and edge.edge is LEAF:
+    if type(edge) is ViewMeta:
+        check_creation(edge, "is being")
+        if edge.base._edge is LEAF and edge.edge is not None:
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+        edge = edge.edge
+    if edge is LEAF:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-    if type(edge) is not ViewMeta:
+
+
+def check_creation(view: ViewMeta, modified: str) -> None:
+    """Some views may be neither written to nor found again after a write to their base."""
+    creation = view.creation
+    if creation == PLAIN:
         return
-    if edge.creation == MULTIPLE and requires_grad(t):
-        node, number = edge.edge if type(edge.edge) is tuple else (edge.edge, 0)
-        raise RuntimeError(
-            f"Output {number} of {node.name() if node is not None else 'a function'} is a view and is being modified "
-            "inplace. This view is the output of a function that returns multiple views. Such functions do not allow "
-            "the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
-        )
-    if edge.base._edge is LEAF:
-        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    if edge.creation == UNRECORDED and edge.base._edge is not None:
-        raise RuntimeError(
-            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this "
-            "use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view "
-            "and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both "
-            "outside (if you want the inplace to be tracked)."
-        )
+    edge, number = view.edge if type(view.edge) is tuple else (view.edge, 0)
+    source = f"Output {number} of {short_name(edge)} is a view" if isinstance(edge, Node) else "A view"
+    if creation == INFERENCE:
+        how = "inference mode", "normal mode", "inference_mode"
+    elif creation == UNRECORDED or edge is None:
+        how = "no_grad mode", "grad mode enabled", "no_grad"
+    else:
+        raise RuntimeError(f"{source} and {modified} modified inplace. {_REASONS[creation]}")
+    made, now, block = how
+    of = " of a view which" if isinstance(edge, Node) else ""
+    said = f"{source}{of} was created in {made} and {modified} modified inplace {'in' if creation == INFERENCE else 'with'} {now}."
+    raise RuntimeError(f"{said} {_REASONS.get(creation) or _AMBIGUOUS.format(block)}")
+
+
+_AMBIGUOUS = (
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both "
+    "the view and the inplace either both inside the {} block (if you don't want the inplace to be tracked) or both "
+    "outside (if you want the inplace to be tracked)."
+)
+_REASONS = {
+    MULTIPLE: "This view is the output of a function that returns multiple views. Such functions do not allow the "
+    "output views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
+    CUSTOM: "This view was created inside a custom Function (or because an input was returned as-is) and the autograd "
+    "logic to handle view+inplace would override the custom backward associated with the custom Function, leading to "
+    "incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function.",
+}
 
 
 def wrote(t: Tensor) -> None:
@@ -80,14 +116,28 @@ def rebase(t: Tensor, edge: Any) -> None:
     view = t._edge
     if type(view) is not ViewMeta:
         t._edge = edge
+        if isinstance(view, Node) and view.extra is not None:
+            _keep_retaining(t, view, edge)
         return
     base = view.base
     before = edge_of(base)
     if edge is None and before is None:
         view.version = t._buf.version
         return
-    base._edge = CopySlices(base, t, before, edge)
+    made = CopySlices(base, t, before, edge)
+    base._edge = made
+    if isinstance(before, Node) and before.extra is not None:
+        _keep_retaining(base, before, made)
     regenerate(t, view)
+
+
+def _keep_retaining(t: Tensor, before: Node, edge: Any) -> None:
+    """A tensor that keeps its gradient keeps that of its newest values."""
+    assert before.extra is not None
+    held = before.extra.retained
+    if held and isinstance(edge, Node) and any(kept() is t for kept in held.values()):
+        before.extra.retained = None
+        extra_of(edge).retained = {0: weakref.ref(t)}
 
 
 def regenerate(t: Tensor, view: ViewMeta) -> None:
@@ -126,6 +176,9 @@ class CopySlices(Node):
     def __init__(self, base: Tensor, t: Tensor, before: Any, written: Any) -> None:
         start(self, (before, written), (meta_of(base),))
         self.region = _Region(base, t)
+
+    def name(self) -> str:
+        return "torch::autograd::CopySlices"
 
     def run(self, g: Any) -> tuple:
         rest = part = None
