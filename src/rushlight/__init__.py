@@ -176,10 +176,17 @@ from rushlight.ops.rounding import ceil, fix, floor, frac, frexp, heaviside, lde
 # ---- end elementwise ----
 # ---- reductions, scans, sorting ----
 from rushlight import return_types
+from rushlight.ops.differences import cumulative_trapezoid, diff, trapezoid
+from rushlight.ops.differences import trapezoid as trapz
 from rushlight.ops.extremes import amax, amin, aminmax, argmax, argmin, cummax, cummin, max, min
+from rushlight.ops.norms import dist, norm
+from rushlight.ops.quantiles import nanquantile, quantile
 from rushlight.ops.reductions import all, any, count_nonzero, mean, nanmean, nansum, prod, sum
 from rushlight.ops.scans import cumprod, cumsum
+from rushlight.ops.searching import bincount, bucketize, histc, searchsorted, unique, unique_consecutive
 from rushlight.ops.softmaxes import log_softmax, logcumsumexp, logsumexp, softmax
+from rushlight.ops.sorting import argsort, kthvalue, median, mode, msort, nanmedian, sort, topk
+from rushlight.ops.statistics import corrcoef, cov, std, std_mean, var, var_mean
 
 # ---- end reductions ----
 # ---- products, linear algebra ----
@@ -247,6 +254,7 @@ from rushlight.ops.creation import (
     zeros_like,
 )
 from rushlight.ops.promotion import result_type
+from rushlight.ops.sequences import arange, eye, linspace, logspace, range, tril_indices, triu_indices
 from rushlight.ops.properties import is_complex, is_floating_point, is_signed, numel
 
 # ---- end creation ----

@@ -11,7 +11,8 @@ from rushlight.autograd import api
 from rushlight.buffer import Tensor
 from rushlight.ops import arithmetic, bits, comparison, complexes, functions, powers, rounding
 from rushlight.ops import affine, contractions, products, sampling, views
-from rushlight.ops import extremes, reductions, scans, softmaxes
+from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
+from rushlight.ops import statistics
 from rushlight.ops import conversion, copying, creation, properties, values
 from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
 
@@ -305,6 +306,27 @@ class _Methods:
     cumsum_ = scans.cumsum.inplace
     cumprod = scans.cumprod
     cumprod_ = scans.cumprod.inplace
+    std = statistics.std
+    var = statistics.var
+    cov = statistics.cov
+    corrcoef = statistics.corrcoef
+    norm = norms.norm
+    dist = norms.dist
+    sort = sorting.sort
+    argsort = sorting.argsort
+    msort = sorting.msort
+    topk = sorting.topk
+    kthvalue = sorting.kthvalue
+    median = sorting.median
+    nanmedian = sorting.nanmedian
+    mode = sorting.mode
+    quantile = quantiles.quantile
+    nanquantile = quantiles.nanquantile
+    diff = differences.diff
+    unique = searching.unique
+    unique_consecutive = searching.unique_consecutive
+    bincount = searching.bincount
+    histc = searching.histc
     # ---- end reductions ----
 
     # ---- products, linear algebra ----

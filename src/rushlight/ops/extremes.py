@@ -34,7 +34,7 @@ def _shared(g: Any, x: Any, out: Any, dims: tuple[int, ...], keepdim: bool) -> A
     return restore(g, x.shape, dims, keepdim) * mask / mask.sum(dims, True)
 
 
-def _shared_by_all(g: Any, x: Any, out: Any) -> Any:
+def shared_by_all(g: Any, x: Any, out: Any) -> Any:
     mask = x == out
     if out.isnan().item():
         mask = x.isnan()
@@ -51,12 +51,12 @@ def amin_dims(x, *, dims, keepdim):
     return np.asarray(np.minimum.reduce(x, dims, None, None, keepdim))
 
 
-@primitive("MaxBackward1", vjp=(_shared_by_all,))
+@primitive("MaxBackward1", vjp=(shared_by_all,))
 def max_all(x):
     return np.asarray(np.maximum.reduce(x, None))
 
 
-@primitive("MinBackward1", vjp=(_shared_by_all,))
+@primitive("MinBackward1", vjp=(shared_by_all,))
 def min_all(x):
     return np.asarray(np.minimum.reduce(x, None))
 
@@ -101,7 +101,7 @@ def _over(input: Tensor, dim: Any, keepdim: Any, found: Any, operation: str, ker
 # ---- values and where they are ----
 
 
-def _selected(g: Any, x_meta: Any, out1: Any, dim: int, keepdim: bool) -> Any:
+def selected(g: Any, x_meta: Any, out1: Any, dim: int, keepdim: bool) -> Any:
     """The gradient of a result that picks elements along `dim`: each goes back to its place."""
     g = g[0]
     if not keepdim and x_meta.shape:
@@ -120,12 +120,12 @@ def _pick(a: np.ndarray, dim: int, keepdim: bool, where: Callable) -> tuple:
     return (values, at) if keepdim else (values.squeeze(dim).copy(), at.squeeze(dim).copy())
 
 
-@primitive("MaxBackward0", several=True, differentiable=(0,), vjp=(_selected,))
+@primitive("MaxBackward0", several=True, differentiable=(0,), vjp=(selected,))
 def max_dim(x, *, dim, keepdim):
     return _pick(x, dim, keepdim, np.argmax)
 
 
-@primitive("MinBackward0", several=True, differentiable=(0,), vjp=(_selected,))
+@primitive("MinBackward0", several=True, differentiable=(0,), vjp=(selected,))
 def min_dim(x, *, dim, keepdim):
     return _pick(x, dim, keepdim, np.argmin)
 

@@ -1,0 +1,297 @@
+"""Distinct values, places in sorted sequences, and counts: unique, searchsorted, bincount, histc."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, float32, float64, int64
+from rushlight.ops.kinds.reduction import one_dim, refuse_kinds
+from rushlight.ops.promotion import NUMBERS
+from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.runtime.execute import wrap
+
+# ---- unique ----
+
+
+def _no_derivative(name: str) -> Any:
+    def vjp(g: Any) -> Any:
+        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
+
+    return vjp
+
+
+def _rows(a: np.ndarray, dim: int | None) -> np.ndarray:
+    """What is compared, one row each: elements, or the slices along `dim`."""
+    if dim is None:
+        return a.reshape(-1, 1)
+    lines = np.moveaxis(a, dim, 0)
+    return lines.reshape(len(lines), math.prod(lines.shape[1:]))
+
+
+def _keys(rows: np.ndarray) -> np.ndarray:
+    return rows if rows.dtype.kind in "biufc" else rows.astype(np.float32)
+
+
+def _distinct(a: np.ndarray, dim: int | None, in_order: bool) -> tuple:
+    """Values, the place of each row among them, and how often they occur.
+
+    1. Put equal rows beside each other (sorted, unless only neighbours count).
+    2. A group begins where a row differs from the one before it.
+    """
+    rows = _rows(a, dim)
+    keys = _keys(rows)
+    at = np.arange(len(rows)) if in_order or not keys.shape[1] else np.lexsort(keys.T[::-1])
+    ordered = keys[at]
+    begins = np.ones(len(rows), bool)
+    begins[1:] = (ordered[1:] != ordered[:-1]).any(1)
+    first = np.flatnonzero(begins)
+    inverse = np.empty(len(rows), np.int64)
+    inverse[at] = np.cumsum(begins) - 1
+    counts = np.diff(first, append=len(rows))
+    if dim is None:
+        return rows[at[first], 0], inverse.reshape(a.shape), counts
+    return np.ascontiguousarray(np.take(a, at[first], dim)), inverse, counts
+
+
+_UNIQUE = {"several": True, "differentiable": (0,)}
+
+
+@primitive("Unique2", **_UNIQUE, vjp=(_no_derivative("_unique2"),))
+def unique_all(x):
+    return _distinct(x, None, False)
+
+
+@primitive("UniqueDim", **_UNIQUE, vjp=(_no_derivative("unique_dim"),))
+def unique_dim(x, *, dim):
+    return _distinct(x, dim, False)
+
+
+@primitive("UniqueConsecutive", **_UNIQUE, vjp=(_no_derivative("unique_consecutive"),))
+def unique_neighbours(x, *, dim):
+    return _distinct(x, dim, True)
+
+
+def _check_slices(input: Tensor, dim: int, operation: str) -> None:
+    shape = input._a.shape
+    if shape and 0 in shape and not (shape[dim] == 0 and all(n for d, n in enumerate(shape) if d != dim)):
+        raise RuntimeError(
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
+        )
+
+
+def _chosen(found: tuple, return_inverse: bool, return_counts: bool) -> Any:
+    values, inverse, counts = found
+    if not return_inverse and not return_counts:
+        return values
+    return (values, *[inverse] * bool(return_inverse), *[counts] * bool(return_counts))
+
+
+@public(out=False)
+def unique(
+    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
+) -> Any:
+    """The distinct elements in order, or the distinct slices along `dim`.
+
+    Also, if asked for: for every element its place among them, and how often each occurs.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([3, 1, 3]).unique(return_counts=True)
+        (tensor([1, 3]), tensor([1, 2]))
+    """
+    if dim is None:
+        refuse_kinds("unique", input, COMPLEX, unsigned=False)
+        return _chosen(unique_all(input), return_inverse, return_counts)
+    dim = one_dim(dim, input._a.ndim, "unique")
+    _check_slices(input, dim, "unique")
+    refuse_kinds("unique_dim", input, COMPLEX, unsigned=False)
+    if not input._a.ndim:
+        input = input.view(1)
+    return _chosen(unique_dim(input, dim=dim), return_inverse, return_counts)
+
+
+@public(out=False)
+def unique_consecutive(
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
+) -> Any:
+    """The elements (or slices along `dim`) without those equal to the one before.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 1, 2, 1]).unique_consecutive()
+        tensor([1, 2, 1])
+    """
+    if dim is not None:
+        dim = one_dim(dim, input._a.ndim, "unique_consecutive")
+        _check_slices(input, dim, "unique_consecutive")
+        if not input._a.ndim:
+            input = input.view(1)
+    refuse_kinds("unique", input, COMPLEX, unsigned=False)
+    return _chosen(unique_neighbours(input, dim=dim), return_inverse, return_counts)
+
+
+# ---- places ----
+
+
+def _place(boundaries: np.ndarray, values: np.ndarray, side: str, sorter: Any, small: bool) -> np.ndarray:
+    boundaries, values = (a if a.dtype.kind in "biuf" else a.astype(np.float32) for a in (boundaries, values))
+    kind = np.int32 if small else np.int64
+    if boundaries.ndim == 1:
+        return np.asarray(np.searchsorted(boundaries, values, side, sorter), kind)
+    out = np.empty(values.shape, kind)
+    lines = boundaries.reshape(-1, boundaries.shape[-1]) if boundaries.size else np.zeros((len(out), 0))
+    sorters = [None] * len(lines) if sorter is None else sorter.reshape(lines.shape)
+    width = values.shape[-1]
+    for line, order, found, wanted in zip(lines, sorters, out.reshape(-1, width), values.reshape(-1, width)):
+        found[:] = np.searchsorted(line, wanted, side, order)
+    return out
+
+
+@public
+def searchsorted(
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: Any = None,
+    sorter: Any = None,
+) -> Tensor:
+    """Where each value would be inserted in a sequence sorted along its last dimension.
+
+    `right=True` (or `side="right"`) puts it after its equals. A 1-d sequence serves all values; one of
+    more dimensions serves the values with the same leading dimensions.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.searchsorted(torch.tensor([1, 3, 5]), torch.tensor([3, 6]))
+        tensor([1, 3])
+    """
+    name = "torch.searchsorted()"
+    if not isinstance(input, (Tensor, *NUMBERS)):
+        raise TypeError(f"searchsorted(): argument 'input' (position 2) must be Tensor, not {type(input).__name__}")
+    if side is not None and side not in ("left", "right"):
+        raise RuntimeError(f"{name}: side can only be 'left' or 'right' but got {side}")
+    if right and side == "left":
+        raise RuntimeError(
+            f"{name}: side and right can't be set to opposites, got side of left while right was True"
+        )
+    edges = sorted_sequence._a
+    values = input._a if isinstance(input, Tensor) else np.asarray(input)
+    if not edges.ndim:
+        raise RuntimeError(f"{name}: boundaries tensor should have positive dimension, but got 0 dimension")
+    if edges.ndim != 1 and edges.shape[:-1] != values.shape[:-1]:
+        raise RuntimeError(
+            f"{name}: boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and "
+            f"input value tensor must match, but we got boundaries tensor {list(edges.shape)} and input value tensor "
+            f"{list(values.shape)}"
+        )
+    if sorter is not None:
+        _check_sorter(sorter, edges, name)
+    if out_int32 and edges.shape[-1] >= 2**31 - 1:
+        raise RuntimeError(
+            f"{name}: the size of boundaries' last dimension should be less than 2147483647, but we got "
+            f"{edges.shape[-1]}"
+        )
+    chosen = "right" if right or side == "right" else "left"
+    return wrap(_place(edges, values, chosen, None if sorter is None else sorter._a, out_int32))
+
+
+def _check_sorter(sorter: Tensor, edges: np.ndarray, name: str) -> None:
+    if sorter._a.shape != edges.shape:
+        raise RuntimeError(
+            f"{name}: boundary and sorter must have the same size, but got boundary tensor {list(edges.shape)}and "
+            f"got sorter tensor {list(sorter._a.shape)}"
+        )
+    if sorter._dtype is not int64:
+        raise RuntimeError(f"{name}: sorter must be a tensor of long dtype but got dtype {sorter._dtype.legacy}")
+    if sorter._a.size and (sorter._a.min() < 0 or sorter._a.max() >= edges.shape[-1]):
+        raise RuntimeError(f"{name}: sorter index out of range")
+
+
+@public
+def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """The bucket of each value, between sorted 1-d boundaries; `right` as in `searchsorted`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.bucketize(torch.tensor([2, 3]), torch.tensor([1, 3, 5]))
+        tensor([1, 1])
+    """
+    if boundaries._a.ndim != 1:
+        raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries._a.ndim})")
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+
+
+# ---- counts ----
+
+
+@primitive("Bincount", vjp=_no_derivative("bincount"))
+def bincount_weighted(weights, *, places, count):
+    wide = weights if weights.dtype in (np.float32, np.float64) else weights.astype(np.float64)
+    return np.bincount(places, wide, count).astype(wide.dtype)
+
+
+@public(out=False)
+def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Tensor:
+    """How often each of 0, 1, 2, ... occurs among 1-d integers, or the sum of the weights of each.
+
+    Raises:
+        RuntimeError: negative integers, other shapes or dtypes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([0, 2, 2]).bincount()
+        tensor([1, 0, 2])
+    """
+    a = input._a
+    if input._dtype.category != INTEGER:
+        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{input._dtype.legacy}'")
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    if a.ndim == 1 and not a.size:
+        return new_tensor(np.zeros(minlength, np.int64), int64)
+    if a.ndim != 1 or a.min() < 0:
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if weights is None:
+        return wrap(np.bincount(a, None, minlength).astype(np.int64, copy=False))
+    if weights._a.shape != a.shape:
+        raise RuntimeError("weights should be 1-d and have the same length as input")
+    return bincount_weighted(weights, places=a, count=minlength)
+
+
+@primitive("Histc", vjp=(_no_derivative("histc"),))
+def histc_counts(x, *, bins, low, high):
+    """Counts in equal bins between two bounds, both inside; what lies outside is left out."""
+    a = x.reshape(-1)
+    a = a[(a >= low) & (a <= high)].astype(np.float64)
+    place = ((a - low) / (high - low) * bins).astype(np.int64)
+    return np.bincount(np.minimum(place, bins - 1), None, bins).astype(x.dtype)
+
+
+@public
+def histc(input: Tensor, bins: int = 100, min: Any = 0, max: Any = 0) -> Tensor:
+    """A histogram of `bins` equal bins between min and max (the data's own, if both are 0).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1., 2., 1.]).histc(bins=4, min=0, max=3)
+        tensor([0., 2., 1., 0.])
+    """
+    refuse_kinds("histogram_cpu", input, BOOL, INTEGER, COMPLEX)
+    if bins <= 0:
+        raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
+    low, high = float(min), float(max)
+    if low == high and input._a.size:
+        low, high = float(input._a.min()), float(input._a.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RuntimeError(f"torch.histc: range of [{low:g}, {high:g}] is not finite")
+    if low > high:
+        raise RuntimeError("torch.histc: max must be larger than min")
+    return histc_counts(input, bins=bins, low=low, high=high)

@@ -1,0 +1,328 @@
+"""Order: sort, topk, and the values that are found by their rank.
+
+NaN is larger than everything, as in PyTorch; equal elements keep their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import return_types
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BOOL, COMPLEX
+from rushlight.ops.extremes import selected, shared_by_all
+from rushlight.ops.kinds.reduction import (
+    EVERYTHING,
+    check_keepdim,
+    check_nonempty,
+    one_dim,
+    refuse_kinds,
+)
+from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+
+#: `topk` of at least this many elements partitions before it sorts
+_PARTITION = 1024
+
+
+def _keys(a: np.ndarray) -> np.ndarray:
+    """What NumPy can sort: bfloat16 as float32."""
+    return a if a.dtype.kind in "biufc" else a.astype(np.float32)
+
+
+def order(a: np.ndarray, dim: int, descending: bool = False) -> np.ndarray:
+    """The indices that sort `a` along `dim`, stably."""
+    keys = _keys(a)
+    if not descending:
+        return np.argsort(keys, dim, "stable")
+    # backwards, so that of equals the first comes out last, and then backwards again
+    back = np.argsort(np.flip(keys, dim), dim, "stable")
+    return np.flip(a.shape[dim] - 1 - back, dim)
+
+
+def _with_values(a: np.ndarray, at: np.ndarray, dim: int) -> tuple:
+    return np.take_along_axis(a, at, dim), np.ascontiguousarray(at)
+
+
+def _scattered(g: Any, x_meta: Any, out1: Any, dim: int) -> Any:
+    return selected(g, x_meta, out1, dim, True)
+
+
+# ---- sort ----
+
+
+@primitive("Sort", several=True, differentiable=(0,), vjp=(_scattered,))
+def sort_dim(x, *, dim, descending):
+    if not x.ndim:
+        return x.copy(), np.zeros((), np.int64)
+    return _with_values(x, order(x, dim, descending), dim)
+
+
+@primitive("Argsort", vjp=NOT_DIFFERENTIABLE)
+def argsort_dim(x, *, dim, descending):
+    return np.ascontiguousarray(order(x, dim, descending)) if x.ndim else np.zeros((), np.int64)
+
+
+def _sortable(input: Tensor, dim: Any, descending: Any, operation: str) -> dict:
+    if input._dtype.category == COMPLEX:
+        raise RuntimeError(" Sort does not support complex dtypes on CPU")
+    if not isinstance(descending, bool):
+        raise TypeError(f"{operation}(): argument 'descending' must be bool, not {type(descending).__name__}")
+    return {"dim": one_dim(dim, input._a.ndim, operation), "descending": descending}
+
+
+@public
+def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any = None) -> Any:
+    """The elements in order along `dim`, and the indices they had. Always stable.
+
+    Example:
+        >>> import rushlight as torch
+        >>> values, indices = torch.tensor([3., 1., 2.]).sort()
+        >>> values, indices
+        (tensor([1., 2., 3.]), tensor([1, 2, 0]))
+    """
+    return return_types.sort(sort_dim(input, **_sortable(input, dim, descending, "sort")))
+
+
+@public
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any = False) -> Tensor:
+    """The indices that sort the elements along `dim`. Always stable.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([3., 1., 2.]).argsort(descending=True)
+        tensor([0, 2, 1])
+    """
+    return argsort_dim(input, **_sortable(input, dim, descending, "argsort"))
+
+
+@public
+def msort(input: Tensor) -> Tensor:
+    """The elements in order along the first dimension.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.msort(torch.tensor([3., 1., 2.]))
+        tensor([1., 2., 3.])
+    """
+    return sort_dim(input, **_sortable(input, 0, False, "msort"))[0]
+
+
+# ---- topk ----
+
+
+def _top(a: np.ndarray, k: int, dim: int, largest: bool) -> np.ndarray:
+    """Indices of the k extreme elements, in order."""
+    n = a.shape[dim]
+    front = (slice(None),) * dim + (slice(0, k),)
+    if n < _PARTITION or k * 8 > n or not k:
+        return order(a, dim, largest)[front]
+    keys = _keys(a)
+    part = np.argpartition(keys, n - k if largest else k - 1, dim)
+    part = np.sort(part[(slice(None),) * dim + (slice(n - k, n) if largest else slice(0, k),)], dim)
+    return np.take_along_axis(part, order(np.take_along_axis(keys, part, dim), dim, largest), dim)
+
+
+@primitive("Topk", several=True, differentiable=(0,), vjp=(_scattered,))
+def topk_dim(x, *, k, dim, largest):
+    if not x.ndim:
+        return x.copy(), np.zeros((), np.int64)
+    return _with_values(x, _top(x, k, dim, largest), dim)
+
+
+@public
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """The k largest (or smallest) elements along `dim`, in order, and their indices.
+
+    Raises:
+        RuntimeError: k is negative or more than there are.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([3., 1., 2.]).topk(2).values
+        tensor([3., 2.])
+    """
+    if isinstance(k, bool) or not hasattr(k, "__index__"):
+        raise TypeError(f"topk(): argument 'k' (position 1) must be int, not {type(k).__name__}")
+    k, dim = k.__index__(), one_dim(dim, input._a.ndim, "topk", 2)
+    for name, flag in (("largest", largest), ("sorted", sorted)):
+        if not isinstance(flag, bool):
+            raise TypeError(f"topk(): argument '{name}' must be bool, not {type(flag).__name__}")
+    if not 0 <= k <= (input._a.shape[dim] if input._a.ndim else 1):
+        raise RuntimeError("selected index k out of range")
+    if input._dtype.category in (BOOL, COMPLEX):
+        kind = "bool" if input._dtype.category == BOOL else "complex"
+        raise RuntimeError(f"topk does not support {kind} dtypes on CPU")
+    return return_types.topk(topk_dim(input, k=k, dim=dim, largest=largest))
+
+
+# ---- by rank ----
+
+
+def _at_rank(a: np.ndarray, dim: int, keepdim: bool, find: Callable) -> tuple:
+    """Values and indices of one element per line; `find(line last)` gives its index with that axis kept."""
+    if not a.ndim:
+        return a.copy(), np.zeros((), np.int64)
+    if not a.size:
+        shape = [1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim]
+        return np.empty(shape, a.dtype), np.empty(shape, np.int64)
+    at = np.moveaxis(find(np.moveaxis(_keys(a), dim, -1)), -1, dim)
+    values = np.take_along_axis(a, at, dim)
+    if not keepdim:
+        values, at = values.squeeze(dim), at.squeeze(dim)
+    return np.ascontiguousarray(values), np.ascontiguousarray(at)
+
+
+def _rank(lines: np.ndarray, k: Any) -> np.ndarray:
+    """The index of the element of rank k (a number, or one per line) in each line."""
+    ranked = np.argsort(lines, -1, "stable")
+    if np.ndim(k):
+        return np.take_along_axis(ranked, k, -1)
+    return ranked[..., k : k + 1]
+
+
+def _median_index(lines: np.ndarray) -> np.ndarray:
+    """The lower median; the first nan if there is one."""
+    at = _rank(lines, (lines.shape[-1] - 1) // 2)
+    if lines.dtype.kind != "f":
+        return at
+    bad = np.isnan(lines)
+    return np.where(bad.any(-1, keepdims=True), bad.argmax(-1)[..., None], at)
+
+
+def _nanmedian_index(lines: np.ndarray) -> np.ndarray:
+    if lines.dtype.kind != "f":
+        return _median_index(lines)
+    good = (~np.isnan(lines)).sum(-1, keepdims=True)
+    return _rank(lines, np.maximum(good - 1, 0) // 2)
+
+
+def _mode_index(lines: np.ndarray) -> np.ndarray:
+    """The most frequent element, the smallest of several; the last of its places."""
+    ranked = np.argsort(lines, -1, "stable")
+    values = np.take_along_axis(lines, ranked, -1)
+    place = np.arange(lines.shape[-1])
+    begins = np.ones(lines.shape, bool)
+    begins[..., 1:] = values[..., 1:] != values[..., :-1]
+    ends = np.ones(lines.shape, bool)
+    ends[..., :-1] = begins[..., 1:]
+    start = np.maximum.accumulate(np.where(begins, place, 0), -1)
+    best = np.where(ends, place - start + 1, 0).argmax(-1)[..., None]
+    return np.take_along_axis(ranked, best, -1)
+
+
+def _median_of(x: np.ndarray, find: Callable) -> np.ndarray:
+    if not x.size:
+        if x.dtype.kind in "iu":
+            return np.array(np.iinfo(x.dtype).min if x.dtype.kind == "i" else 0, x.dtype)
+        return np.array(np.nan).astype(x.dtype)
+    flat = x.reshape(-1)
+    return np.array(flat[find(_keys(flat))[0]])
+
+
+@primitive("Median", vjp=(shared_by_all,))
+def median_all(x):
+    return _median_of(x, _median_index)
+
+
+@primitive("Nanmedian", vjp=(shared_by_all,))
+def nanmedian_all(x):
+    return _median_of(x, _nanmedian_index)
+
+
+@primitive("MedianBackward1", several=True, differentiable=(0,), vjp=(selected,))
+def median_dim(x, *, dim, keepdim):
+    return _at_rank(x, dim, keepdim, _median_index)
+
+
+@primitive("NanmedianBackward1", several=True, differentiable=(0,), vjp=(selected,))
+def nanmedian_dim(x, *, dim, keepdim):
+    return _at_rank(x, dim, keepdim, _nanmedian_index)
+
+
+@primitive("Mode", several=True, differentiable=(0,), vjp=(selected,))
+def mode_dim(x, *, dim, keepdim):
+    return _at_rank(x, dim, keepdim, _mode_index)
+
+
+@primitive("Kthvalue", several=True, differentiable=(0,), vjp=(selected,))
+def kthvalue_dim(x, *, k, dim, keepdim):
+    return _at_rank(x, dim, keepdim, lambda lines: _rank(lines, k - 1))
+
+
+def _line(input: Tensor, dim: Any, keepdim: Any, operation: str, position: int = 1) -> dict:
+    dim = one_dim(dim, input._a.ndim, operation, position)
+    check_nonempty(input._a.shape, dim, (dim,) if input._a.ndim else (), operation)
+    return {"dim": dim, "keepdim": check_keepdim(keepdim, operation)}
+
+
+@public
+def median(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False) -> Any:
+    """The lower median of all elements; with `dim` the medians along it and their indices.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([4., 1., 3., 2.]).median()
+        tensor(2.)
+    """
+    if dim is EVERYTHING:
+        refuse_kinds("median_cpu", input, BOOL, COMPLEX)
+        return median_all(input)
+    attrs = _line(input, dim, keepdim, "median")
+    refuse_kinds("median_out", input, BOOL, COMPLEX)
+    return return_types.median(median_dim(input, **attrs))
+
+
+@public
+def nanmedian(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False) -> Any:
+    """The lower median of the elements that are not nan; with `dim` along it, and the indices.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([4., float("nan"), 3., 2.]).nanmedian()
+        tensor(3.)
+    """
+    if dim is EVERYTHING:
+        refuse_kinds("median_cpu", input, BOOL, COMPLEX)
+        return nanmedian_all(input)
+    attrs = _line(input, dim, keepdim, "nanmedian")
+    refuse_kinds("median_out", input, BOOL, COMPLEX)
+    return return_types.nanmedian(nanmedian_dim(input, **attrs))
+
+
+@public
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
+    """The most frequent element along `dim`, the smallest if there are several, and its index.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 2, 2, 3]).mode().values
+        tensor(2)
+    """
+    attrs = _line(input, dim, keepdim, "mode")
+    refuse_kinds("mode_cpu", input, COMPLEX)
+    return return_types.mode(mode_dim(input, **attrs))
+
+
+@public
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """The k-th smallest element along `dim`, counted from 1, and its index.
+
+    Raises:
+        RuntimeError: k is less than 1 or more than there are.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([3., 1., 2.]).kthvalue(2).values
+        tensor(2.)
+    """
+    if isinstance(k, bool) or not hasattr(k, "__index__"):
+        raise TypeError(f"kthvalue(): argument 'k' (position 1) must be int, not {type(k).__name__}")
+    attrs = _line(input, dim, keepdim, "kthvalue", 2)
+    n = input._a.shape[attrs["dim"]] if input._a.ndim else 1
+    if not 1 <= k <= n:
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {attrs['dim']}")
+    refuse_kinds("kthvalue_cpu", input, BOOL, COMPLEX)
+    return return_types.kthvalue(kthvalue_dim(input, k=k, **attrs))

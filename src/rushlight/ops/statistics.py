@@ -1,0 +1,265 @@
+"""Spread: standard deviation, variance, covariance, correlation."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BOOL, BY_NUMPY, FLOATING, INTEGER
+from rushlight.ops.kinds.reduction import (
+    EVERYTHING,
+    count_of,
+    mean_over,
+    narrowed,
+    reduced_dims,
+    restore,
+    spread,
+    sum_mapped,
+)
+from rushlight.ops.spec import primitive, public
+
+# ---- values: the mean first, then the squared distances to it, both in float64 ----
+
+
+def _squared_distance(a: np.ndarray, center: np.ndarray) -> np.ndarray:
+    away = a - center
+    return away.real**2 + away.imag**2 if away.dtype.kind == "c" else away * away
+
+
+def _variance(x: np.ndarray, dims: tuple[int, ...], correction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Variance and mean over `dims`, kept at size one, in the accumulating type."""
+    center = mean_over(x, dims, True)
+    total = sum_mapped(_squared_distance, dims, x, center)
+    return np.true_divide(total, max(count_of(x.shape, dims) - correction, 0)), center
+
+
+def _finished(a: np.ndarray, x: np.ndarray, dims: tuple[int, ...], keepdim: bool, real: bool) -> np.ndarray:
+    kind = BY_NUMPY[x.dtype]
+    a = narrowed(a, (kind.to_real() if real else kind).numpy)
+    return a if keepdim else a.reshape([n for d, n in enumerate(x.shape) if d not in dims])
+
+
+# ---- derivatives ----
+
+
+def _var_vjp(g: Any, x: Any, dims: tuple, correction: float, keepdim: bool, whole: bool) -> Any:
+    freedom = count_of(x.shape, dims) - correction
+    away = x - x.mean(dims, True)
+    if whole and freedom <= 0:
+        return g * (x * 0).masked_fill(away == 0, math.nan).masked_fill(away != 0, math.inf)
+    scale = 2 / freedom if freedom else math.inf
+    return restore(g, x.shape, dims, keepdim) * scale * away
+
+
+def _std_vjp(g: Any, x: Any, out: Any, dims: tuple, correction: float, keepdim: bool, whole: bool) -> Any:
+    g = (g / (out * 2)).masked_fill(out == 0, 0)
+    return _var_vjp(g, x, dims, correction, keepdim, whole)
+
+
+def _with_mean(g: Any, x: Any, part: Any, dims: tuple, keepdim: bool) -> Any:
+    if g[1] is None:
+        return part
+    of_mean = spread(g[1], x.shape, dims, keepdim) / count_of(x.shape, dims)
+    return of_mean if part is None else part + of_mean
+
+
+def _var_mean_vjp(g: Any, x: Any, dims: tuple, correction: float, keepdim: bool, whole: bool) -> Any:
+    part = None if g[0] is None else _var_vjp(g[0], x, dims, correction, keepdim, whole)
+    return _with_mean(g, x, part, dims, keepdim)
+
+
+def _std_mean_vjp(g: Any, x: Any, out: Any, dims: tuple, correction: float, keepdim: bool, whole: bool) -> Any:
+    part = None if g[0] is None else _std_vjp(g[0], x, out[0], dims, correction, keepdim, whole)
+    return _with_mean(g, x, part, dims, keepdim)
+
+
+# ---- operations ----
+
+
+@primitive("Var", vjp=(_var_vjp,))
+def var_dims(x, *, dims, correction, keepdim, whole):
+    return _finished(_variance(x, dims, correction)[0], x, dims, keepdim, True)
+
+
+@primitive("Std", vjp=(_std_vjp,))
+def std_dims(x, *, dims, correction, keepdim, whole):
+    return _finished(np.sqrt(_variance(x, dims, correction)[0]), x, dims, keepdim, True)
+
+
+@primitive("VarMean", several=True, vjp=(_var_mean_vjp,))
+def var_mean_dims(x, *, dims, correction, keepdim, whole):
+    var, center = _variance(x, dims, correction)
+    return _finished(var, x, dims, keepdim, True), _finished(center, x, dims, keepdim, False)
+
+
+@primitive("StdMean", several=True, vjp=(_std_mean_vjp,))
+def std_mean_dims(x, *, dims, correction, keepdim, whole):
+    var, center = _variance(x, dims, correction)
+    return _finished(np.sqrt(var), x, dims, keepdim, True), _finished(center, x, dims, keepdim, False)
+
+
+def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction: Any, operation: str) -> dict:
+    """The three forms: (unbiased), (dim, unbiased, keepdim) and (dim, *, correction, keepdim)."""
+    if isinstance(dim, bool):
+        if unbiased is not None or correction is not None:
+            raise _no_such_form(operation, input)
+        dim, unbiased = EVERYTHING, dim
+    if unbiased is not None and (correction is not None or not isinstance(unbiased, bool)):
+        raise _no_such_form(operation, input)
+    if not isinstance(keepdim, bool):
+        raise TypeError(f"{operation}(): argument 'keepdim' must be bool, not {type(keepdim).__name__}")
+    if correction is None:
+        correction = 1 if unbiased is None else int(unbiased)
+    if isinstance(correction, bool) or not isinstance(correction, (int, float, np.number)):
+        raise TypeError(f"{operation}(): argument 'correction' must be Number, not {type(correction).__name__}")
+    if input._dtype.category < FLOATING:
+        raise RuntimeError("std and var only support floating point and complex dtypes")
+    dims = reduced_dims(dim, input._a.ndim, operation)
+    if input._a.size and count_of(input._a.shape, dims) - correction <= 0 or 0 in [input._a.shape[d] for d in dims]:
+        warnings.warn(
+            f"{operation}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
+            "(input numel divided by output numel).",
+            stacklevel=4,
+        )
+    whole = dim is EVERYTHING or dim is None or not input._a.ndim
+    return {"dims": dims, "correction": correction, "keepdim": keepdim, "whole": whole}
+
+
+def _no_such_form(operation: str, input: Any) -> TypeError:
+    return TypeError(
+        f"{operation}() received an invalid combination of arguments; expected one of: (Tensor input, bool unbiased), "
+        "(Tensor input, tuple of ints dim, bool unbiased, bool keepdim), "
+        "(Tensor input, tuple of ints dim, *, Number correction, bool keepdim)"
+    )
+
+
+@public
+def var(
+    input: Tensor, dim: Any = EVERYTHING, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> Tensor:
+    """The variance of all elements, or over the dimensions `dim`: squared distances over n - correction (1).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1., 2., 3.]).var()
+        tensor(1.)
+    """
+    return var_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "var"))
+
+
+@public
+def std(
+    input: Tensor, dim: Any = EVERYTHING, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> Tensor:
+    """The standard deviation of all elements, or over the dimensions `dim`; `correction` is 1 unless given.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1., 2., 3.]).std(0, correction=0)
+        tensor(0.8165)
+    """
+    return std_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "std"))
+
+
+@public
+def var_mean(
+    input: Tensor, dim: Any = EVERYTHING, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple[Tensor, Tensor]:
+    """Variance and mean in one pass; see `var`."""
+    return var_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "var_mean"))
+
+
+@public
+def std_mean(
+    input: Tensor, dim: Any = EVERYTHING, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple[Tensor, Tensor]:
+    """Standard deviation and mean in one pass; see `std`."""
+    return std_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "std_mean"))
+
+
+# ---- several variables ----
+
+
+def _weights(given: Any, observations: int, name: str) -> Tensor:
+    if given._a.ndim > 1:
+        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {given._a.ndim} dimensions")
+    if (given._dtype.category == INTEGER) != (name == "fweights") or given._dtype.category > FLOATING:
+        wanted = "an integral" if name == "fweights" else "a floating point"
+        raise RuntimeError(f"cov(): expected {name} to have {wanted} dtype but got {name} with {given._dtype.legacy} dtype")
+    if given._a.size != observations:
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are observations in the input but got "
+            f"{given._a.size} != {observations}"
+        )
+    if observations and (given._a < 0).any():
+        raise RuntimeError(f"cov(): {name} cannot be negative")
+    return given
+
+
+@public(out=False)
+def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
+    """The covariances of the rows of a matrix, whose columns are observations.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cov(torch.tensor([[0., 1., 2.], [2., 1., 0.]]))
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
+    """
+    if input._a.ndim > 2:
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {input._a.ndim} dimensions"
+        )
+    if input._dtype.category == BOOL:
+        raise RuntimeError("cov(): bool dtype is not supported for input")
+    x = input if input._a.ndim == 2 else input.view(1, -1)
+    observations = x._a.shape[1]
+    w = None if fweights is None else _weights(fweights, observations, "fweights")
+    if aweights is not None:
+        a = _weights(aweights, observations, "aweights")
+        w = a if w is None else w * a
+    total = observations if w is None else w.sum()
+    if w is not None and not total._a.any():
+        raise RuntimeError("cov(): weights sum to zero, can't be normalized")
+    mean = (x if w is None else x * w).sum(1) / total
+    if w is not None and aweights is not None and correction != 0:
+        norm = total - correction * (w * aweights).sum() / total
+    else:
+        norm = total - correction
+    if norm <= 0:
+        warnings.warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
+            stacklevel=3,
+        )
+        norm = norm * 0
+    x = x - mean.unsqueeze(1)
+    return (x.mm((x if w is None else x * w).t().conj()) / norm).squeeze()
+
+
+@public(out=False)
+def corrcoef(input: Tensor) -> Tensor:
+    """Pearson's correlation coefficients of the rows of a matrix, whose columns are observations.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.corrcoef(torch.tensor([[0., 1., 2.], [2., 1., 0.]]))
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
+    """
+    if input._a.ndim > 2:
+        raise RuntimeError(
+            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input._a.ndim} dimensions"
+        )
+    c = cov(input)
+    if not c._a.ndim:
+        return c / c
+    d = c.diag()
+    deviation = (d.real if d._dtype.is_complex else d).sqrt()
+    c = c / deviation.view(-1, 1) / deviation.view(1, -1)
+    if not c._dtype.is_complex:
+        return c.clip(-1, 1)
+    return c.real.clip(-1, 1) + 1j * c.imag.clip(-1, 1)
