@@ -259,6 +259,47 @@ from rushlight.ops.properties import is_complex, is_floating_point, is_signed, n
 
 # ---- end creation ----
 # ---- indexing, joining ----
+from rushlight.ops.gathering import (
+    argwhere,
+    gather,
+    index_select,
+    masked_select,
+    nonzero,
+    take,
+    take_along_dim,
+    unravel_index,
+)
+from rushlight.ops.joining import (
+    cat,
+    column_stack,
+    concat,
+    concatenate,
+    dstack,
+    flip,
+    fliplr,
+    flipud,
+    hstack,
+    repeat_interleave,
+    roll,
+    rot90,
+    row_stack,
+    stack,
+    tile,
+    vstack,
+)
+from rushlight.ops.scattering import (
+    index_add,
+    index_copy,
+    index_fill,
+    index_put,
+    masked_fill,
+    masked_scatter,
+    put,
+    scatter,
+    scatter_add,
+    where,
+)
+
 # ---- end indexing ----
 # ---- random ----
 from rushlight import random
@@ -281,6 +322,10 @@ from rushlight.random import get_rng_state, initial_seed, manual_seed, seed, set
 
 # ---- end random ----
 # ---- autograd ----
+from rushlight import autograd
+from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
+from rushlight.autograd.api import is_inference
+
 # ---- end autograd ----
 # ---- protocols, printing, saving ----
 # ---- end protocols ----

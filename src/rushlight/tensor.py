@@ -7,13 +7,14 @@ agree; `.method`, `.operator`, `.reflected` and `.inplace` are its other forms.
 
 from __future__ import annotations
 
-from rushlight.autograd import api
+from rushlight.autograd import api, hooks
 from rushlight.buffer import Tensor
 from rushlight.ops import arithmetic, bits, comparison, complexes, functions, powers, rounding
 from rushlight.ops import affine, contractions, products, sampling, views
 from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
 from rushlight.ops import statistics
 from rushlight.ops import conversion, copying, creation, properties, values
+from rushlight.ops import gathering, indexing, joining, scattering
 from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
 
 
@@ -461,6 +462,43 @@ class _Methods:
     # ---- end creation ----
 
     # ---- indexing, joining ----
+    __getitem__ = indexing.getitem
+    __setitem__ = indexing.setitem
+    __delitem__ = indexing.delitem
+    gather = gathering.gather
+    index_select = gathering.index_select
+    take = gathering.take
+    take_along_dim = gathering.take_along_dim
+    masked_select = gathering.masked_select
+    nonzero = gathering.nonzero
+    argwhere = gathering.argwhere
+    index_put = scattering.index_put
+    index_put_ = scattering.index_put.inplace
+    scatter = scattering.scatter
+    scatter_ = scattering.scatter.inplace
+    scatter_add = scattering.scatter_add
+    scatter_add_ = scattering.scatter_add.inplace
+    index_add = scattering.index_add
+    index_add_ = scattering.index_add.inplace
+    index_copy = scattering.index_copy
+    index_copy_ = scattering.index_copy.inplace
+    index_fill = scattering.index_fill
+    index_fill_ = scattering.index_fill.inplace
+    put = scattering.put
+    put_ = scattering.put.inplace
+    masked_fill = scattering.masked_fill
+    masked_fill_ = scattering.masked_fill.inplace
+    masked_scatter = scattering.masked_scatter
+    masked_scatter_ = scattering.masked_scatter.inplace
+    where = scattering.where_method
+    flip = joining.flip
+    fliplr = joining.fliplr
+    flipud = joining.flipud
+    rot90 = joining.rot90
+    roll = joining.roll
+    repeat = joining.repeat
+    tile = joining.tile
+    repeat_interleave = joining.repeat_interleave
     # ---- end indexing ----
 
     # ---- random ----
@@ -478,9 +516,18 @@ class _Methods:
 
     # ---- autograd ----
     requires_grad = api.requires_grad_property
+    requires_grad_ = api.requires_grad_
+    is_leaf = api.is_leaf_property
     grad = api.grad_property
     grad_fn = api.grad_fn_property
-    backward = api.backward
+    output_nr = api.output_nr_property
+    retains_grad = api.retains_grad_property
+    retain_grad = api.retain_grad
+    is_inference = api.is_inference
+    detach_ = api.detach_
+    backward = api.tensor_backward
+    register_hook = hooks.register_hook
+    register_post_accumulate_grad_hook = hooks.register_post_accumulate_grad_hook
     # ---- end autograd ----
 
     # ---- Python and NumPy protocols, printing ----

@@ -1,0 +1,513 @@
+"""Reading elements by integer tensors and masks: `x[idx]`, gather, index_select, take, nonzero, ..."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes, layout
+from rushlight.buffer import Tensor, new_tensor, version
+from rushlight.dtypes import int32, int64
+from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime import execute
+from rushlight.tape.node import NOT_DIFFERENTIABLE
+
+MASKS = frozenset({dtypes.bool_, dtypes.uint8})
+_INDICES = frozenset({int64, int32}) | MASKS
+_ALL = slice(None)
+
+
+# ---- index tensors ----
+
+
+def iteration_strides(shape: tuple[int, ...], operands: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The strides of a fresh result whose dimensions are ordered as the operands' are.
+
+    This is TensorIterator's rule: dimensions are sorted by stride, the first operand that
+    has an opinion decides, and a broadcast dimension (stride 0) has none.
+    """
+    order = list(range(len(shape)))[::-1]
+
+    def swap(a: int, b: int) -> int:
+        for steps in operands:
+            if steps[a] == 0 or steps[b] == 0:
+                continue
+            if steps[a] != steps[b]:
+                return -1 if steps[a] < steps[b] else 1
+            if shape[a] > shape[b]:
+                return 1
+        return 0
+
+    for n in range(1, len(order)):
+        at = n
+        for before in range(n - 1, -1, -1):
+            verdict = swap(order[before], order[at])
+            if verdict > 0:
+                order[before], order[at] = order[at], order[before]
+                at = before
+            elif verdict < 0:
+                break
+    steps, step = [0] * len(shape), 1
+    for dim in order:
+        steps[dim] = step
+        step *= max(shape[dim], 1)
+    return tuple(steps)
+
+
+class Places:
+    """Where index tensors point in a tensor: one array of positions for each indexed dimension.
+
+    Attributes:
+        of: the shape of the tensor indexed.
+        shape: the shape of the result.
+        key: the index as NumPy takes it.
+    """
+
+    __slots__ = ("of", "shape", "key", "tensors", "versions", "mask", "_found", "result_at", "chosen")
+
+    def __init__(self, x: Tensor, indices: Sequence[Tensor | None]) -> None:
+        self.of = x._a.shape
+        self.tensors = tuple(t for t in indices if t is not None)
+        self.versions = [version(t) for t in self.tensors]
+        found = self._positions(indices)
+        arrays = [p for p in found if p is not None]
+        try:
+            self.chosen = layout.broadcast(*[p.shape for p in arrays])
+        except RuntimeError:
+            shapes = ", ".join(str(list(p.shape)) for p in arrays)
+            raise IndexError(
+                f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+            ) from None
+        found += [None] * (len(self.of) - len(found))
+        dims = [d for d, p in enumerate(found) if p is not None]
+        adjacent = dims[-1] - dims[0] == len(dims) - 1
+        self.result_at = dims[0] if adjacent else 0
+        kept = [n for n, p in zip(self.of, found) if p is None]
+        self.shape = (*kept[: self.result_at], *self.chosen, *kept[self.result_at :])
+        self._found = found
+        self.key = tuple(_ALL if p is None else p for p in found)
+        if 0 not in self.chosen and any(self.of[d] == 0 for d in dims):
+            raise IndexError("index is out of bounds for dimension with size 0")
+        whole = self.tensors[0]._a if len(self.tensors) == 1 else None
+        if whole is not None and whole.dtype == np.bool_ and whole.shape == self.of:
+            self.mask = whole
+        else:
+            self.mask = None
+
+    def _positions(self, indices: Sequence[Tensor | None]) -> list[np.ndarray | None]:
+        """int64 positions by dimension; a mask stands for as many dimensions as it has."""
+        for t in self.tensors:
+            if t._dtype not in _INDICES:
+                raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        found: list[np.ndarray | None] = []
+        for t in indices:
+            if t is None:
+                found.append(None)
+            elif t._dtype in MASKS:
+                found += self._mask_positions(t, len(found))
+            else:
+                found.append(t._a if t._dtype is int64 else t._a.astype(np.int64))
+        if len(found) > len(self.of):
+            raise IndexError(f"too many indices for tensor of dimension {len(self.of)} (got {len(found)})")
+        return found
+
+    def _mask_positions(self, t: Tensor, first: int) -> tuple[np.ndarray, ...]:
+        if t._dtype is dtypes.uint8:
+            warnings.warn(
+                "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+                UserWarning,
+                stacklevel=6,
+            )
+        for j, size in enumerate(t._a.shape):
+            if first + j >= len(self.of):
+                raise IndexError(f"too many indices for tensor of dimension {len(self.of)}")
+            if size != self.of[first + j]:
+                raise IndexError(
+                    f"The shape of the mask {list(t._a.shape)} at index {j} does not match the shape of the indexed "
+                    f"tensor {list(self.of)} at index {first + j}"
+                )
+        if t._a.ndim == 0:
+            raise IndexError("a mask without dimensions cannot be used as an index here; use unsqueeze(0)")
+        return t._a.nonzero()
+
+    def check(self) -> None:
+        """IndexError for the first position that is out of range."""
+        for dim, p in enumerate(self._found):
+            if p is not None and p.size:
+                size = self.of[dim]
+                bad = (p < -size) | (p >= size)
+                if bad.any():
+                    raise IndexError(f"index {p[bad].flat[0]} is out of bounds for dimension {dim} with size {size}")
+
+    def fresh(self) -> None:
+        """RuntimeError if an index tensor was written to since."""
+        for t, expected in zip(self.tensors, self.versions):
+            if version(t) != expected:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                    f"[torch.{t._dtype.legacy}Tensor {list(t._a.shape)}] is at version {version(t)}; expected version "
+                    f"{expected} instead."
+                )
+
+    def strides(self, a: np.ndarray) -> tuple[int, ...] | None:
+        """How a result of reading `a` lies in memory (in elements); None if contiguous."""
+        arrays = [p for p in self._found if p is not None]
+        if a.flags.c_contiguous and all(p.flags.c_contiguous for p in arrays):
+            return None
+        kept = [step for step, p in zip(a.strides, self._found) if p is None]
+        at, lead = self.result_at, len(self.shape) - self.result_at - len(self.chosen)
+        source = (*kept[:at], *(0,) * len(self.chosen), *kept[at:])
+        others = []
+        for p in arrays:
+            steps = np.broadcast_to(p, self.chosen).strides
+            others.append((0,) * at + steps + (0,) * lead)
+        return iteration_strides(self.shape, [source, *others])
+
+    def linear(self) -> np.ndarray:
+        """The number of every element chosen, counted row by row; the positions are in range."""
+        total = np.zeros((1,) * len(self.shape), np.int64)
+        at, after = 0, len(self.chosen)
+        steps = layout.contiguous_strides(self.of)
+        for dim, p in enumerate(self._found):
+            size, step = self.of[dim], steps[dim]
+            if p is None:
+                place = at if at < self.result_at else at + after
+                shape = [1] * len(self.shape)
+                shape[place] = size
+                total = total + (np.arange(size, dtype=np.int64) * step).reshape(shape)
+                at += 1
+            else:
+                lead = len(self.shape) - self.result_at - after
+                part = np.where(p < 0, p + size, p) * step
+                total = total + part.reshape((1,) * (after - p.ndim) + p.shape + (1,) * lead)
+        return np.broadcast_to(total, self.shape)
+
+
+def _zeros_like_input(g: Any, x_meta: Any) -> Any:
+    return g.new_zeros(x_meta.shape)
+
+
+def _index_vjp(g: Any, x_meta: Any, places: Places) -> Any:
+    from rushlight.ops.scattering import index_put_places
+
+    places.fresh()
+    return index_put_places(_zeros_like_input(g, x_meta), g, places=places, accumulate=True)
+
+
+@primitive("Index", vjp=(_index_vjp,))
+def index(x, *, places):
+    """The elements that index tensors choose, as a fresh array."""
+    if 0 in places.shape:
+        if 0 not in places.chosen:
+            return np.empty(places.shape, x.dtype)
+        return np.empty(places.shape, x.dtype)
+    if places.mask is not None:
+        out = x[places.mask]
+    else:
+        try:
+            out = x[places.key]
+        except IndexError:
+            places.check()
+            raise
+    out = np.asarray(out)
+    steps = places.strides(x)
+    if steps is None:
+        if out.base is not None and not out.flags.owndata and np.may_share_memory(out, x):
+            return out.copy()
+        return np.ascontiguousarray(out) if out.ndim else out.copy()
+    return laid_out(out, steps)
+
+
+def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+    """A copy of `a` in fresh, dense memory of these strides (in elements)."""
+    order = sorted(range(a.ndim), key=lambda d: -steps[d])
+    back = np.argsort(order)
+    out = np.empty([a.shape[d] for d in order], a.dtype).transpose(back)
+    out[...] = a
+    return out
+
+
+# ---- along one dimension ----
+
+
+def check_dim(t: Tensor, dim: Any, name: str) -> int:
+    if type(dim) is not int:
+        if isinstance(dim, bool) or not hasattr(dim, "__index__"):
+            raise TypeError(f"{name}(): argument 'dim' (position 1) must be int, not {type(dim).__name__}")
+        dim = dim.__index__()
+    return layout.wrap_dim(dim, t._a.ndim)
+
+
+def check_range(p: np.ndarray, size: int, dim: int, error: type = RuntimeError) -> None:
+    """Whether all positions lie in [0, size)."""
+    if p.size and (p.min() < 0 or p.max() >= size):
+        first = p[(p < 0) | (p >= size)].flat[0]
+        raise error(f"index {first} is out of bounds for dimension {dim} with size {size}")
+
+
+def along(p: np.ndarray, dim: int) -> tuple:
+    """A NumPy index that takes, at each place of `p`, position `p` along `dim`."""
+    key: list[np.ndarray] = []
+    for d, size in enumerate(p.shape):
+        if d == dim:
+            key.append(p)
+        else:
+            shape = [1] * p.ndim
+            shape[d] = size
+            key.append(np.arange(size).reshape(shape))
+    return tuple(key)
+
+
+@primitive(
+    "Gather",
+    vjp=(lambda g, x_meta, index, dim: _zeros_like_input(g, x_meta).scatter_add(dim, index, g), None),
+)
+def gather_along(x, index, *, dim):
+    if index.size == 0:
+        return np.empty(index.shape, x.dtype)
+    if x.ndim == 0 or index.ndim == 0:
+        return np.ascontiguousarray(x.reshape(-1)[index.reshape(-1)]).reshape(index.shape)
+    return np.ascontiguousarray(x[along(index, dim)])
+
+
+@public
+def gather(input, dim, index, *, sparse_grad=False):
+    """out[i, j] = input[index[i, j], j] for dim 0, and likewise for other dimensions.
+
+    Raises:
+        RuntimeError: `index` is not int64 or int32, has other dimensions or points outside.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1, 2], [3, 4]]).gather(1, torch.tensor([[0, 0], [1, 0]]))
+        tensor([[1, 1],
+                [4, 3]])
+    """
+    index = as_tensor(index, "gather", "index", 2)
+    dim = check_dim(input, dim, "gather")
+    if index._dtype is not int64 and index._dtype is not int32:
+        raise RuntimeError("gather(): Expected dtype int32/int64 for index")
+    shape, p = input._a.shape, index._a
+    if p.size:
+        if max(p.ndim, 1) != max(len(shape), 1):
+            raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
+        for d, n in enumerate(p.shape):
+            if d != dim and n > shape[d]:
+                raise RuntimeError(
+                    f"Size does not match at dimension {d} expected index {list(p.shape)} to be no larger than self "
+                    f"{list(shape)} apart from dimension {dim}"
+                )
+        check_range(p, shape[dim] if shape else 1, dim)
+    return gather_along(input, index, dim=dim)
+
+
+def check_vector(index: Tensor, name: str, kinds: tuple = (int64, int32)) -> np.ndarray:
+    """The positions of a 0-d or 1-d index as a vector."""
+    if index._a.ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector")
+    if index._dtype not in kinds:
+        raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index")
+    return index._a.reshape(-1)
+
+
+@primitive(
+    "IndexSelect",
+    vjp=(lambda g, x_meta, index, dim: _zeros_like_input(g, x_meta).index_add(dim, index, g), None),
+)
+def index_select_along(x, index, *, dim):
+    if x.ndim == 0:
+        return x.copy()
+    return np.ascontiguousarray(x.take(index.reshape(-1), dim))
+
+
+@public
+def index_select(input, dim, index):
+    """The slices at the positions in `index` (0-d or 1-d) along `dim`.
+
+    Raises:
+        IndexError: a position is out of range; negative ones are.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1, 2], [3, 4]]).index_select(1, torch.tensor([1, 1]))
+        tensor([[2, 2],
+                [4, 4]])
+    """
+    index = as_tensor(index, "index_select", "index", 2)
+    dim = check_dim(input, dim, "index_select")
+    p = check_vector(index, "index_select")
+    if input._a.ndim == 0 and p.size != 1:
+        raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {p.size} value(s)")
+    size = input._a.shape[dim] if input._a.ndim else 1
+    if size == 0 and p.size:
+        raise RuntimeError("index_select(): self indexing axis dim should be positive")
+    if p.size and (p.min() < 0 or p.max() >= size):
+        if dim == 0:
+            raise IndexError("index out of range in self")
+        bad = p[(p < 0) | (p >= size)][0]
+        raise RuntimeError(f"INDICES element is out of DATA bounds, id={bad} axis_dim={size}")
+    return index_select_along(input, index, dim=dim)
+
+
+@primitive(
+    "Take",
+    vjp=(lambda g, x_meta, index: _zeros_like_input(g, x_meta).put(index, g, accumulate=True), None),
+)
+def take_flat(x, index):
+    return np.asarray(x.take(index))
+
+
+def check_flat(t: Tensor, index: Tensor, name: str) -> None:
+    if index._dtype is not int64:
+        raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index._dtype.legacy}")
+    p, count = index._a, t._a.size
+    if p.size and (p.min() < -count or p.max() >= count):
+        first = p[(p < -count) | (p >= count)].flat[0]
+        raise IndexError(f"out of range: tried to access index {first} on a tensor of {count} elements.")
+
+
+@public
+def take(input, index):
+    """The elements at `index`, counting row by row; the result has the index's shape.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1, 2], [3, 4]]).take(torch.tensor([0, -1]))
+        tensor([1, 4])
+    """
+    index = as_tensor(index, "take", "index", 1)
+    if index._dtype is int64 and input._a.size == 0 and index._a.size:
+        raise IndexError("take(): tried to take from an empty tensor")
+    check_flat(input, index, "take")
+    if index._a.size == 0:
+        return take_flat(input.reshape(-1) if input._a.size else input, index)
+    return take_flat(input, index)
+
+
+@public
+def take_along_dim(input, indices, dim=None):
+    """`gather` with broadcasting, or over all elements where `dim` is None.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([[3, 1], [2, 4]])
+        >>> x.take_along_dim(x.argsort(1), 1)
+        tensor([[1, 3],
+                [2, 4]])
+    """
+    indices = as_tensor(indices, "take_along_dim", "indices", 1)
+    if dim is None:
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
+    if input._a.ndim != indices._a.ndim:
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input._a.ndim} dimensions for input, and {indices._a.ndim} dimensions for indices"
+        )
+    if indices._dtype is not int64:
+        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices._dtype.legacy}")
+    dim = check_dim(input, dim, "take_along_dim")
+    x, p = input._a.shape, indices._a.shape
+    size = x[dim] if x else 1
+    if size:
+        indices = new_tensor(np.mod(indices._a, size), int64)
+    shape = layout.broadcast(x[:dim] + (1,) + x[dim + 1 :], p[:dim] + (1,) + p[dim + 1 :]) if x else ()
+    wide = input.expand(shape[:dim] + x[dim : dim + 1] + shape[dim + 1 :])
+    return gather(wide, dim, indices.expand(shape[:dim] + p[dim : dim + 1] + shape[dim + 1 :]))
+
+
+# ---- by mask ----
+
+
+def check_mask(mask: Any, name: str) -> Tensor:
+    mask = as_tensor(mask, name, "mask", 1)
+    if mask._dtype is not dtypes.bool_:
+        raise RuntimeError(f"{name}: expected BoolTensor for mask")
+    return mask
+
+
+@primitive(
+    "MaskedSelect",
+    vjp=(lambda g, x_meta, mask: masked_select_backward(g, x_meta, mask), None),
+)
+def masked_select_of(x, mask):
+    shape = layout.broadcast(x.shape, mask.shape)
+    return np.broadcast_to(x, shape)[np.broadcast_to(mask, shape)]
+
+
+def masked_select_backward(g: Any, x_meta: Any, mask: Tensor) -> Any:
+    shape = layout.broadcast(x_meta.shape, mask._a.shape)
+    return g.new_zeros(shape).masked_scatter(mask, g)
+
+
+@public
+def masked_select(input, mask):
+    """The elements where `mask` is True, as a vector; shapes broadcast.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 2, 3]).masked_select(torch.tensor([True, False, True]))
+        tensor([1, 3])
+    """
+    mask = check_mask(mask, "masked_select")
+    return masked_select_of(input, mask)
+
+
+@primitive("Nonzero", vjp=NOT_DIFFERENTIABLE)
+def nonzero_positions(x):
+    found = np.nonzero(x) if x.ndim else (np.zeros((0, int(bool(x))), np.int64),)
+    if x.ndim == 0:
+        return np.zeros((int(bool(x)), 0), np.int64)
+    return np.array(found, np.int64).reshape(x.ndim, -1).T
+
+
+@public
+def nonzero(input, *, as_tuple=False):
+    """The positions of the elements that are not zero: (n, ndim), or a tuple of ndim vectors.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nonzero(torch.tensor([[0, 1], [2, 0]]))
+        tensor([[0, 1],
+                [1, 0]])
+    """
+    if as_tuple:
+        return nonzero_positions(input if input._a.ndim else input.unsqueeze(0)).unbind(1)
+    return nonzero_positions(input)
+
+
+@public(out=False)
+def argwhere(input):
+    """The positions of the elements that are not zero: (n, ndim)."""
+    return nonzero_positions(input)
+
+
+@public(out=False)
+def unravel_index(indices, shape):
+    """Positions in a tensor of `shape` from numbers counted row by row: a tuple of tensors.
+
+    Raises:
+        TypeError: `indices` is not of an integer type, or `shape` not ints.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.unravel_index(torch.tensor([4]), (2, 3))
+        (tensor([1]), tensor([1]))
+    """
+    if indices._dtype.category != dtypes.INTEGER:
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices._dtype!r}")
+    if not isinstance(shape, (int, Sequence)):
+        raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape)}")
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    for size in sizes:
+        if not isinstance(size, int):
+            raise TypeError(f"expected 'shape' sequence to only contain ints, but got {type(size)}")
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
+    a = indices._a.astype(np.int64)
+    steps = [math.prod(sizes[d + 1 :]) for d in range(len(sizes))]
+    found = [execute.quiet(np.mod, a // max(step, 1), max(size, 1)) for step, size in zip(steps, sizes)]
+    return execute.wrap(np.stack(found, -1)).unbind(-1)

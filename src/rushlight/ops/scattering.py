@@ -1,0 +1,916 @@
+"""Writing elements by integer tensors and masks: index_put, scatter, index_add, masked_fill, where, ..."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes, layout
+from rushlight.buffer import Tensor, new_tensor, offset, strides
+from rushlight.dtypes import FLOATING, int32, int64
+from rushlight.layout import is_dense, span
+from rushlight.ops.gathering import Places, along, check_dim, check_flat, check_range
+from rushlight.ops.promotion import NUMBERS, checked_number, operand, result_type
+from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.execute import quiet
+from rushlight.tape.node import Derivative, record
+
+_ALL = slice(None)
+
+# ---- what every write shares ----
+
+
+def check_overlap(t: Tensor, *others: Tensor) -> None:
+    """RuntimeError if what is read lies in the memory that is written, as far as PyTorch looks."""
+    for other in others:
+        if other._buf is None or other._buf is not t._buf or not t._a.size or not other._a.size:
+            continue
+        if is_dense(t._a.shape, strides(t)) and is_dense(other._a.shape, strides(other)):
+            a, b = offset(t), offset(other)
+            if a < b + span(other._a.shape, strides(other)) and b < a + span(t._a.shape, strides(t)):
+                raise RuntimeError(
+                    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                    "single memory location. Please clone() the tensor before performing the operation."
+                )
+
+
+def apart(values: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """`values`, copied if they may lie in the memory of `a`."""
+    return values.copy() if np.may_share_memory(values, a) else values
+
+
+def combine_at(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> None:
+    """a[key] = ufunc(a[key], values), one after another, in order, so that repeated places add up."""
+    quiet(ufunc.at, a, key, values)
+
+
+def value_of(value: Any, t: Tensor, name: str, message: str) -> np.ndarray:
+    """A number or 0-d tensor as a NumPy value of t's type; RuntimeError if it has dimensions."""
+    if isinstance(value, Tensor):
+        if value._a.ndim:
+            raise RuntimeError(message.format(value._a.ndim))
+        return operand(value, t._dtype)
+    if not isinstance(value, NUMBERS):
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got ({type(value).__name__}) where a number or "
+            "a Tensor was expected"
+        )
+    return checked_number(value, t._dtype)
+
+
+# ---- by index tensors ----
+
+
+def _put(a: np.ndarray, places: Places, values: np.ndarray, accumulate: bool) -> None:
+    """Write to `a` in place."""
+    if 0 in places.shape:
+        return
+    if places.mask is not None and not accumulate:
+        a[places.mask] = values
+        return
+    if not accumulate:
+        try:
+            a[places.key] = values
+        except IndexError:
+            places.check()
+            raise
+        return
+    places.check()
+    if a.flags.c_contiguous:
+        values = np.broadcast_to(values, places.shape)
+        combine_at(np.add, a.reshape(-1), places.linear().reshape(-1), values.reshape(-1))
+    else:
+        combine_at(np.add, a, places.key, values)
+
+
+def _put_values_vjp(g: Any, places: Places) -> Any:
+    from rushlight.ops.gathering import index
+
+    places.fresh()
+    return index(g, places=places)
+
+
+def _put_vjp(g: Any, places: Places, accumulate: bool) -> Any:
+    places.fresh()
+    return g if accumulate else index_put_places(g, g.new_zeros(()), places=places, accumulate=False)
+
+
+@primitive("IndexPut", vjp=(_put_vjp, _put_values_vjp))
+def index_put_places(x, values, *, places, accumulate):
+    out = x.copy("K")
+    _put(out, places, values, accumulate)
+    return out
+
+
+def _check_put(x: Tensor, places: Places, values: Tensor, accumulate: bool) -> Tensor:
+    """The values in x's type; RuntimeError for a wrong type or shape."""
+    fills = not accumulate and values._a.size == 1 and len(places.tensors) == 1 and places.mask is not None
+    if values._dtype is not x._dtype:
+        if not fills:
+            raise RuntimeError(
+                f"Index put requires the source and destination dtypes match, got {x._dtype.legacy} for the "
+                f"destination and {values._dtype.legacy} for the source."
+            )
+        values = values.to(x._dtype)
+    shape, wanted = values._a.shape, places.shape
+    if fills:
+        return values if values._a.ndim == 0 else values.reshape(())
+    fits = len(shape) <= len(wanted) and all(
+        m in (1, n) for m, n in zip(reversed(shape), reversed(wanted))
+    )
+    if not fits:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing result of shape "
+            f"{list(wanted)}"
+        )
+    return values
+
+
+def _places_of(x: Tensor, indices: Any, name: str) -> Places:
+    if isinstance(indices, Tensor) or not isinstance(indices, (tuple, list)):
+        raise TypeError(
+            f"{name}(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}"
+        )
+    for at, t in enumerate(indices):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"expected Tensor as element {at} in argument 0, but got {type(t).__name__}")
+    if not indices:
+        raise RuntimeError("index_put: no index was given")
+    if len(indices) > max(x._a.ndim, 0):
+        raise IndexError(f"too many indices for tensor of dimension {x._a.ndim} (got {len(indices)})")
+    return Places(x, indices)
+
+
+def _put_into(self, indices, values, accumulate=False):
+    places = indices if isinstance(indices, Places) else _places_of(self, indices, "index_put_")
+    values = _check_put(self, places, as_tensor(values, "index_put_", "values", 2), accumulate)
+    check_overlap(self, values, *places.tensors)
+    _put(self._a, places, apart(values._a, self._a), accumulate)
+    return True
+
+
+@public(out=False, into=_put_into)
+def index_put(input, indices, values, accumulate=False):
+    """A copy of `input` with `values` written (or added) where the index tensors point.
+
+    Raises:
+        IndexError: an index is out of range, or the indices do not broadcast.
+        RuntimeError: the values' type is not the input's, or their shape does not broadcast.
+
+    Example:
+        >>> import rushlight as torch
+        >>> i = torch.tensor([0, 0, 2])
+        >>> torch.zeros(3).index_put((i,), torch.ones(3), accumulate=True)
+        tensor([2., 0., 1.])
+    """
+    values = as_tensor(values, "index_put", "values", 2)
+    places = indices if isinstance(indices, Places) else _places_of(input, indices, "index_put")
+    values = _check_put(input, places, values, accumulate)
+    return index_put_places(input, values, places=places, accumulate=accumulate)
+
+
+def put_places(x: Tensor, places: Places, values: Tensor) -> None:
+    """x[places] = values, on the tape."""
+    index_put.inplace(x, places, values)
+
+
+# ---- along one dimension: scatter ----
+
+
+def _region(a: np.ndarray, p: np.ndarray, dim: int) -> np.ndarray:
+    """The part of `a` in which positions `p` along `dim` lie."""
+    return a[tuple(_ALL if d == dim else slice(n) for d, n in enumerate(p.shape))]
+
+
+def _scatter_at(a: np.ndarray, p: np.ndarray, values: Any, dim: int, ufunc: np.ufunc | None) -> None:
+    """Write to `a` in place: a[p[i, j], j] = values[i, j] for dim 0, or combined by `ufunc`."""
+    if p.size == 0:
+        return
+    if p.ndim == 0 or a.ndim == 0:
+        a, p, dim = a.reshape(-1), p.reshape(-1), 0
+        values = values.reshape(-1) if values.ndim else values
+    if values.ndim:
+        values = values[tuple(slice(n) for n in p.shape)]
+    key = along(p, dim)
+    if ufunc is None:
+        a[key] = values
+    else:
+        combine_at(ufunc, a, key, values)
+
+
+def _check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) -> int:
+    index = as_tensor(index, name, "index", 2)
+    dim = check_dim(t, dim, name)
+    if index._dtype is not int64 and index._dtype is not int32 and index._a.size:
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
+    if src is not None and src._dtype is not t._dtype:
+        raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+    p, shape = index._a, t._a.shape
+    if p.size == 0:
+        return dim
+    if max(p.ndim, 1) != max(len(shape), 1):
+        raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
+    if src is not None and max(p.ndim, 1) != max(src._a.ndim, 1):
+        raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
+    sizes, have = p.shape or (1,), shape or (1,)
+    given = (src._a.shape or (1,)) if src is not None else sizes
+    if any(n > have[d] and d != dim or n > given[d] for d, n in enumerate(sizes)):
+        than = f" and to be no larger size than src {list(src._a.shape)}" if src is not None else ""
+        raise RuntimeError(
+            f"Expected index {list(p.shape)} to be no larger than self {list(shape)} apart from dimension {dim}{than}"
+        )
+    check_range(p, have[dim], dim)
+    return dim
+
+
+@primitive(
+    "ScatterBackward0",
+    vjp=(
+        lambda g, dim, index: g.scatter(dim, index, 0),
+        None,
+        lambda g, dim, index: g.gather(dim, index),
+    ),
+)
+def scatter_src(x, index, src, *, dim):
+    out = x.copy()
+    _scatter_at(out, index, src, dim, None)
+    return out
+
+
+@primitive("ScatterBackward1", vjp=(lambda g, dim, index: g.scatter(dim, index, 0), None))
+def scatter_value(x, index, *, dim, value):
+    out = x.copy()
+    _scatter_at(out, index, value, dim, None)
+    return out
+
+
+def _no_gradient(g: Any) -> Any:
+    raise RuntimeError("derivative for aten::scatter_ with reduce is not implemented; use scatter_reduce instead")
+
+
+@primitive("NotImplemented0", vjp=(_no_gradient, None, _no_gradient))
+def scatter_combined(x, index, src, *, dim, ufunc):
+    out = x.copy()
+    _scatter_at(out, index, src, dim, ufunc)
+    return out
+
+
+def _scatter_args(src: Any, value: Any, t: Tensor) -> Any:
+    given = value if src is None else src
+    if isinstance(given, Tensor):
+        return given, None
+    if not isinstance(given, NUMBERS):
+        raise TypeError(
+            "scatter() received an invalid combination of arguments - got "
+            f"(int, Tensor, {type(given).__name__}), but expected one of:\n * (int dim, Tensor index, Tensor src)\n"
+            " * (int dim, Tensor index, Number value)"
+        )
+    return None, np.asarray(checked_number(given, t._dtype))
+
+
+_COMBINE = {"add": np.add, "multiply": np.multiply}
+
+
+def _combiner(reduce: str) -> np.ufunc:
+    if reduce not in _COMBINE:
+        raise RuntimeError("reduce argument must be either add or multiply.")
+    return _COMBINE[reduce]
+
+
+def _scatter_into(self, dim, index, src=None, *, value=None, reduce=None):
+    src, number = _scatter_args(src, value, self)
+    dim = _check_scatter("scatter", self, dim, index, src)
+    ufunc = None if reduce is None else _combiner(reduce)
+    check_overlap(self, index, *(() if src is None else (src,)))
+    _scatter_at(self._a, apart(index._a, self._a), number if src is None else apart(src._a, self._a), dim, ufunc)
+    return True
+
+
+@public(into=_scatter_into)
+def scatter(input, dim, index, src=None, *, value=None, reduce=None):
+    """A copy of `input` with out[index[i, j], j] = src[i, j] for dim 0, and likewise for other dimensions.
+
+    Args:
+        src: a tensor at least as large as `index`, or a number.
+        reduce: "add" or "multiply" instead of replacing (without gradient).
+
+    Raises:
+        RuntimeError: `index` points outside, has other dimensions, or is larger than `src`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(2, 3).scatter(1, torch.tensor([[0], [2]]), 5)
+        tensor([[5., 0., 0.],
+                [0., 0., 5.]])
+    """
+    src, number = _scatter_args(src, value, input)
+    dim = _check_scatter("scatter", input, dim, index, src)
+    if reduce is not None:
+        if src is None:
+            src = new_tensor(np.broadcast_to(number, index._a.shape), input._dtype)
+        elif src is not None:
+            warnings.warn(
+                "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future "
+                "PyTorch release. Use torch.scatter_reduce instead for more reduction options.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return scatter_combined(input, index, src, dim=dim, ufunc=_combiner(reduce))
+    if src is None:
+        return scatter_value(input, index, dim=dim, value=number)
+    return scatter_src(input, index, src, dim=dim)
+
+
+@primitive("ScatterAdd", vjp=(lambda g: g, None, lambda g, dim, index: g.gather(dim, index)))
+def scatter_add_along(x, index, src, *, dim):
+    out = x.copy()
+    _scatter_at(out, index, src, dim, np.add)
+    return out
+
+
+def _scatter_add_into(self, dim, index, src):
+    src = as_tensor(src, "scatter_add_", "src", 3)
+    dim = _check_scatter("scatter", self, dim, index, src)
+    check_overlap(self, index, src)
+    _scatter_at(self._a, apart(index._a, self._a), apart(src._a, self._a), dim, np.add)
+    return True
+
+
+@public(into=_scatter_add_into)
+def scatter_add(input, dim, index, src):
+    """A copy of `input` with out[index[i, j], j] += src[i, j] for dim 0, and likewise for other dimensions.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(3).scatter_add(0, torch.tensor([0, 0, 2]), torch.ones(3))
+        tensor([2., 0., 1.])
+    """
+    src = as_tensor(src, "scatter_add", "src", 3)
+    dim = _check_scatter("scatter", input, dim, index, src)
+    return scatter_add_along(input, index, src, dim=dim)
+
+
+# ---- along one dimension: rows ----
+
+
+def _rows(dim: int, p: np.ndarray) -> tuple:
+    return (_ALL,) * dim + (p,)
+
+
+def _check_rows(t: Tensor, dim: Any, index: Any, source: Any, name: str) -> int:
+    """What index_add and index_reduce ask of their arguments."""
+    index = as_tensor(index, name, "index", 2)
+    source = as_tensor(source, name, "source", 3)
+    dim = check_dim(t, dim, name)
+    p, kind = index._a, index._dtype
+    if p.ndim > 1:
+        raise IndexError(
+            f"{name}(): Index is supposed to be a vector, but got dim: {p.ndim} with type: {kind.legacy} and size: "
+            f"{list(p.shape)}"
+        )
+    if kind is not int64 and kind is not int32:
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index but got: {kind.legacy}")
+    if source._dtype is not t._dtype:
+        raise RuntimeError(
+            f"{name}(): self ({t._dtype.legacy}) and source ({source._dtype.legacy}) must have the same scalar type"
+        )
+    x, s = t._a.shape, source._a.shape
+    if len(s) > 0 and dim >= len(s):
+        raise RuntimeError(
+            f"{name}(): Indexing dim {dim} is out of bounds of the source tensor with dim {len(s)}"
+        )
+    count = s[dim] if s else 1
+    if p.size != count and (s or p.size):
+        if not x and s:
+            raise _other_shape(x, s)
+        raise RuntimeError(
+            f"{name}(): Number of indices ({p.size}) should be equal to source.size(dim): ({count}), for dim: {dim}"
+        )
+    if x[:dim] + x[dim + 1 :] != s[:dim] + s[dim + 1 :] or bool(x) != bool(s) and len(x) != len(s):
+        raise _other_shape(x, s)
+    size = x[dim] if x else 1
+    if len(x) <= 1 and p.size and (p.min() < 0 or p.max() >= size):
+        raise IndexError("index out of range in self")
+    check_range(p, size, dim)
+    return dim
+
+
+def _other_shape(x: tuple, s: tuple) -> RuntimeError:
+    return RuntimeError(
+        "source tensor shape must match self tensor shape, excluding the specified dimension. "
+        f"Got self.shape = {list(x)} source.shape = {list(s)}"
+    )
+
+
+def _add_rows(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int, alpha: Any) -> None:
+    if alpha is not None:
+        source = quiet(np.multiply, source, alpha)
+    if a.ndim == 0:
+        a[...] = quiet(np.add, a, source.reshape(()))
+        return
+    combine_at(np.add, a, _rows(dim, index.reshape(-1)), source)
+
+
+def _scaled(g: Any, alpha: Any) -> Any:
+    return g if alpha is None else g * alpha.item()
+
+
+@primitive(
+    "IndexAdd",
+    vjp=(
+        lambda g: g,
+        None,
+        lambda g, index, dim, alpha, source_meta: _scaled(g.index_select(dim, index), alpha).expand(source_meta.shape),
+    ),
+)
+def index_add_rows(x, index, source, *, dim, alpha):
+    out = x.copy()
+    _add_rows(out, index, source, dim, alpha)
+    return out
+
+
+def _alpha(alpha: Any, t: Tensor) -> Any:
+    return None if type(alpha) in (int, float) and alpha == 1 else np.asarray(checked_number(alpha, t._dtype))
+
+
+def _index_add_into(self, dim, index, source, *, alpha=1):
+    dim = _check_rows(self, dim, index, source, "index_add_")
+    check_overlap(self, index, source)
+    _add_rows(self._a, apart(index._a, self._a), apart(source._a, self._a), dim, _alpha(alpha, self))
+    return True
+
+
+@public(into=_index_add_into)
+def index_add(input, dim, index, source, *, alpha=1):
+    """A copy of `input` with `alpha` times the slices of `source` added at the positions `index` along `dim`.
+
+    Raises:
+        IndexError, RuntimeError: a position is out of range, or shapes or types do not match.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(2, 2).index_add(0, torch.tensor([1, 1]), torch.ones(2, 2))
+        tensor([[0., 0.],
+                [2., 2.]])
+    """
+    dim = _check_rows(input, dim, index, source, "index_add_")
+    return index_add_rows(input, index, source, dim=dim, alpha=_alpha(alpha, input))
+
+
+def _check_copy(t: Tensor, dim: Any, index: Any, source: Any) -> int:
+    name = "index_copy_"
+    index = as_tensor(index, "index_copy", "index", 2)
+    source = as_tensor(source, "index_copy", "source", 3)
+    dim = check_dim(t, dim, "index_copy")
+    x, s, p = t._a.shape, source._a.shape, index._a
+    if p.ndim > 1:
+        raise IndexError(f"{name}(): Index should have dimension 1 or 0 (got {p.ndim})")
+    if not s and p.size != 1:
+        raise IndexError(f"{name}(): When source is scalar, index should have one element (got {p.size})")
+    if len(s) != len(x) and s and x:
+        raise IndexError(
+            f"{name}(): When source and destination are not scalars, their dimensionality must match. Source "
+            f"dimensionality ({len(s)}), destination dimensionality ({len(x)})"
+        )
+    if index._dtype is not int64:
+        raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index._dtype.legacy}")
+    if t._dtype is not source._dtype:
+        raise RuntimeError(
+            f"{name}(): self and source expected to have the same dtype, but got (self) {t._dtype.legacy} and "
+            f"(source) {source._dtype.legacy}"
+        )
+    mine, theirs = x[:dim] + x[dim + 1 :], s[:dim] + s[dim + 1 :]
+    if mine != theirs:
+        said = " ".join(map(str, mine)), " ".join(map(str, theirs))
+        raise RuntimeError(
+            f"{name}(): Source/destination tensor must have same slice shapes. Destination slice shape: {said[0]} at "
+            f"dimension {dim} and source slice shape: {said[1]} at dimension 0."
+        )
+    if s and p.size != s[dim]:
+        raise IndexError(f"{name}(): Number of indices ({p.size}) should be equal to source.size(dim) ({s[dim]})")
+    size = x[dim] if x else 1
+    if p.size and (p.min() < 0 or p.max() >= size):
+        bad = p[(p < 0) | (p >= size)].flat[0]
+        raise IndexError(f"{name}(): index {bad} is out of bounds for dimension {dim} with size {size}")
+    return dim
+
+
+def _copy_rows(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int) -> None:
+    if a.ndim == 0:
+        if source.size:
+            a[...] = source.reshape(-1)[-1]
+    else:
+        a[_rows(dim, index.reshape(-1))] = source
+
+
+@primitive(
+    "IndexCopy",
+    vjp=(
+        lambda g, dim, index: g.index_fill(dim, index, 0),
+        None,
+        lambda g, index, dim, source_meta: g.index_select(dim, index).expand(source_meta.shape),
+    ),
+)
+def index_copy_rows(x, index, source, *, dim):
+    out = x.copy()
+    _copy_rows(out, index, source, dim)
+    return out
+
+
+def _index_copy_into(self, dim, index, source):
+    dim = _check_copy(self, dim, index, source)
+    check_overlap(self, index, source)
+    _copy_rows(self._a, apart(index._a, self._a), apart(source._a, self._a), dim)
+    return True
+
+
+@public(into=_index_copy_into)
+def index_copy(input, dim, index, source):
+    """A copy of `input` with the slices of `source` at the positions `index` along `dim`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(3).index_copy(0, torch.tensor([2, 0]), torch.tensor([5., 6.]))
+        tensor([6., 0., 5.])
+    """
+    return index_copy_rows(input, index, source, dim=_check_copy(input, dim, index, source))
+
+
+def _check_fill(t: Tensor, dim: Any, index: Any, value: Any) -> tuple[int, Any]:
+    index = as_tensor(index, "index_fill", "index", 2)
+    dim = check_dim(t, dim, "index_fill")
+    if index._dtype is not int64:
+        raise IndexError("index_fill_(): Expected dtype int64 for index.")
+    if index._a.ndim > 1:
+        raise RuntimeError("Index has to be a vector/scalar")
+    if isinstance(value, (complex, np.complexfloating)) and not t._dtype.is_complex:
+        raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+    value = value_of(
+        value,
+        t,
+        "index_fill",
+        "index_fill_ only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).",
+    )
+    size, p = (t._a.shape[dim] if t._a.ndim else 1), index._a
+    if p.size and (p.min() < -size or p.max() >= size):
+        bad = p[(p < -size) | (p >= size)].flat[0]
+        raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+    return dim, value
+
+
+def _fill_rows(a: np.ndarray, index: np.ndarray, value: Any, dim: int) -> None:
+    if index.size:
+        if a.ndim:
+            a[_rows(dim, index.reshape(-1))] = value
+        else:
+            a[...] = value
+
+
+@primitive("IndexFillBackward0", vjp=(lambda g, dim, index: g.index_fill(dim, index, 0), None))
+def index_fill_number(x, index, *, dim, value):
+    out = x.copy("K")
+    _fill_rows(out, index, value, dim)
+    return out
+
+
+@primitive(
+    "IndexFillBackward1",
+    vjp=(
+        lambda g, dim, index: g.index_fill(dim, index, 0),
+        None,
+        lambda g, dim, index: g.index_select(dim, _positive(index, g, dim)).sum(),
+    ),
+)
+def index_fill_tensor(x, index, value, *, dim):
+    out = x.copy("K")
+    _fill_rows(out, index, value, dim)
+    return out
+
+
+def _positive(index: Tensor, g: Any, dim: int) -> Tensor:
+    """index_fill takes negative positions; index_select does not. Each position counts once."""
+    size = g._a.shape[dim] if g._a.ndim else 1
+    return new_tensor(np.unique(np.mod(index._a, max(size, 1))), int64)
+
+
+def _index_fill_into(self, dim, index, value):
+    dim, value = _check_fill(self, dim, index, value)
+    check_overlap(self, index)
+    _fill_rows(self._a, apart(index._a, self._a), value, dim)
+    return True
+
+
+@public(out=False, into=_index_fill_into)
+def index_fill(input, dim, index, value):
+    """A copy of `input` with `value` (a number or 0-d tensor) at the positions `index` along `dim`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(3).index_fill(0, torch.tensor([0, -1]), 7)
+        tensor([7., 0., 7.])
+    """
+    dim, number = _check_fill(input, dim, index, value)
+    if isinstance(value, Tensor):
+        return index_fill_tensor(input, index, value if value._dtype is input._dtype else value.to(input._dtype), dim=dim)
+    return index_fill_number(input, index, dim=dim, value=number)
+
+
+# ---- counted through all dimensions ----
+
+
+def _put_flat(a: np.ndarray, index: np.ndarray, source: np.ndarray, accumulate: bool) -> None:
+    flat = a.reshape(-1) if a.flags.c_contiguous else a.flat
+    p, source = index.reshape(-1), source.reshape(-1)
+    if not p.size:
+        return
+    if not accumulate:
+        flat[p] = source
+    elif a.flags.c_contiguous:
+        combine_at(np.add, flat, p, source)
+    else:
+        combine_at(np.add, a, np.unravel_index(np.mod(p, a.size), a.shape), source)
+
+
+@primitive(
+    "Put",
+    vjp=(
+        lambda g, index, accumulate, source_meta: g
+        if accumulate
+        else g.put(index, g.new_zeros(source_meta.shape), accumulate=False),
+        None,
+        lambda g, index, source_meta: g.take(index).reshape(source_meta.shape),
+    ),
+)
+def put_elements(x, index, source, *, accumulate):
+    out = x.copy("K")
+    _put_flat(out, index, source, accumulate)
+    return out
+
+
+def _check_put_flat(t: Tensor, index: Any, source: Any) -> None:
+    index, source = as_tensor(index, "put_", "index", 1), as_tensor(source, "put_", "source", 2)
+    if index._dtype is not int64:
+        raise RuntimeError(f"put_(): Expected a long tensor for index, but got {index._dtype.legacy}")
+    if t._dtype is not source._dtype:
+        raise RuntimeError(
+            f"put_(): self and source expected to have the same dtype, but got self.dtype = {t._dtype.legacy} and "
+            f"source.dtype = {source._dtype.legacy}"
+        )
+    if index._a.size != source._a.size:
+        raise IndexError(
+            "put_(): Expected source and index to have the same number of elements, but got "
+            f"source.numel() = {source._a.size}, index.numel() = {index._a.size}"
+        )
+    if t._a.size == 0 and index._a.size:
+        raise IndexError("put_(): Tried to put elements into an empty tensor")
+    check_flat(t, index, "put_")
+
+
+def _put_flat_into(self, index, source, accumulate=False):
+    _check_put_flat(self, index, source)
+    check_overlap(self, index, source)
+    _put_flat(self._a, apart(index._a, self._a), apart(source._a, self._a), accumulate)
+    return True
+
+
+@public(out=False, into=_put_flat_into)
+def put(input, index, source, accumulate=False):
+    """A copy of `input` with the elements of `source` at `index`, counting row by row.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(2, 2).put(torch.tensor([1, -1]), torch.tensor([5., 6.]))
+        tensor([[0., 5.],
+                [0., 6.]])
+    """
+    _check_put_flat(input, index, source)
+    return put_elements(input, index, source, accumulate=accumulate)
+
+
+# ---- by mask ----
+
+
+def _masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A copy of `x`, broadcast with the mask."""
+    shape = layout.broadcast(x.shape, mask.shape)
+    return np.array(np.broadcast_to(x, shape), order="C")
+
+
+@primitive("MaskedFillBackward0", vjp=(lambda g, mask: g.masked_fill(mask, 0), None))
+def masked_fill_number(x, mask, *, value):
+    out = _masked(x, mask)
+    np.copyto(out, value, where=mask)
+    return out
+
+
+@primitive(
+    "MaskedFillBackward1",
+    vjp=(lambda g, mask: g.masked_fill(mask, 0), None, lambda g, mask: where(mask, g, 0).sum()),
+)
+def masked_fill_tensor(x, mask, value):
+    out = _masked(x, mask)
+    np.copyto(out, value, where=mask)
+    return out
+
+
+#: C++'s names for the types
+_C_TYPES = {"uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long"}
+_C_TYPES |= {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}
+_C_TYPES |= {"complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}
+
+
+def _check_masked_fill(t: Tensor, mask: Any, value: Any) -> Any:
+    mask = as_tensor(mask, "masked_fill", "mask", 1)
+    number = value_of(
+        value,
+        t,
+        "masked_fill",
+        "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).",
+    )
+    if mask._dtype is not dtypes.bool_:
+        kind = _C_TYPES.get(mask._dtype.name, mask._dtype.name)
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {kind}")
+    return number
+
+
+def _masked_fill_into(self, mask, value):
+    number = _check_masked_fill(self, mask, value)
+    a, m = self._a, mask._a
+    if m.shape != a.shape and layout.broadcast(a.shape, m.shape) != a.shape:
+        raise RuntimeError(
+            f"output with shape {list(a.shape)} doesn't match the broadcast shape "
+            f"{list(layout.broadcast(a.shape, m.shape))}"
+        )
+    check_overlap(self, mask)
+    np.copyto(a, number, where=apart(m, a))
+    return True
+
+
+@public(out=False, into=_masked_fill_into)
+def masked_fill(input, mask, value):
+    """A copy of `input` with `value` (a number or 0-d tensor) where `mask` is True; shapes broadcast.
+
+    Raises:
+        RuntimeError: the mask is not of type bool.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 2, 3]).masked_fill(torch.tensor([True, False, True]), 0)
+        tensor([0, 2, 0])
+    """
+    number = _check_masked_fill(input, mask, value)
+    if isinstance(value, Tensor):
+        return masked_fill_tensor(input, mask, value if value._dtype is input._dtype else value.to(input._dtype))
+    return masked_fill_number(input, mask, value=number)
+
+
+def _scatter_mask(a: np.ndarray, mask: np.ndarray, source: np.ndarray) -> None:
+    mask = np.broadcast_to(mask, a.shape)
+    count = int(np.count_nonzero(mask))
+    if source.size < count:
+        raise RuntimeError("Number of elements of source < number of ones in mask")
+    a[mask] = source.reshape(-1)[:count]
+
+
+def _masked_scatter_source(g: Any, mask: Tensor, source_meta: Any) -> Any:
+    """The gradients at the mask, in order, and zeros for what was not used."""
+    chosen = g.masked_select(mask)
+    count = layout.numel(source_meta.shape)
+    rest = count - chosen._a.size
+    if rest > 0:
+        from rushlight.ops.joining import cat
+
+        chosen = cat([chosen, g.new_zeros((rest,))])
+    return chosen.reshape(source_meta.shape)
+
+
+@primitive(
+    "MaskedScatter",
+    vjp=(lambda g, mask: g.masked_fill(mask, 0), None, _masked_scatter_source),
+)
+def masked_scatter_elements(x, mask, source):
+    out = _masked(x, mask)
+    _scatter_mask(out, mask, source)
+    return out
+
+
+def _check_masked_scatter(t: Tensor, mask: Any, source: Any) -> None:
+    mask, source = as_tensor(mask, "masked_scatter", "mask", 1), as_tensor(source, "masked_scatter", "source", 2)
+    if mask._dtype is dtypes.uint8:
+        warnings.warn(
+            "masked_scatter_ received a mask with dtype torch.uint8, this behavior is now deprecated,please use a mask "
+            "with dtype torch.bool instead.",
+            UserWarning,
+            stacklevel=4,
+        )
+    if t._dtype is not source._dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got"
+            f"{t._dtype.legacy} and {source._dtype.legacy}"
+        )
+    if mask._dtype is not dtypes.bool_:
+        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask._dtype.legacy}")
+
+
+def _masked_scatter_into(self, mask, source):
+    _check_masked_scatter(self, mask, source)
+    a = self._a
+    if mask._a.shape != a.shape:
+        mask = mask.expand(a.shape)
+    check_overlap(self, mask, source)
+    _scatter_mask(a, apart(mask._a, a), apart(source._a, a))
+    return True
+
+
+@public(out=False, into=_masked_scatter_into)
+def masked_scatter(input, mask, source):
+    """A copy of `input` with the elements of `source`, in order, where `mask` is True.
+
+    Raises:
+        RuntimeError: `source` has fewer elements than there are places.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(3).masked_scatter(torch.tensor([True, False, True]), torch.tensor([1., 2.]))
+        tensor([1., 0., 2.])
+    """
+    _check_masked_scatter(input, mask, source)
+    return masked_scatter_elements(input, mask, source)
+
+
+# ---- where ----
+
+_WHERE = Derivative(
+    "Where",
+    ("condition", "x", "y"),
+    (None, lambda g, condition: where(condition, g, 0), lambda g, condition: where(condition, 0, g)),
+)
+
+
+@public
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """`input` where `condition` is True, else `other`; all three broadcast, and either may be a number.
+
+    With the condition alone: `nonzero(condition, as_tuple=True)`.
+
+    Raises:
+        RuntimeError: the condition is not of type bool, or the shapes do not broadcast.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([-1., 2.])
+        >>> torch.where(x > 0, x, 0)
+        tensor([0., 2.])
+    """
+    if input is None and other is None and isinstance(condition, Tensor):
+        return condition.nonzero(as_tuple=True)
+    if not isinstance(condition, Tensor) or any(not isinstance(v, (Tensor, *NUMBERS)) for v in (input, other)):
+        got = ", ".join(type(v).__name__ for v in (condition, input, other) if v is not None)
+        raise TypeError(
+            f"where() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+            " * (Tensor condition)\n * (Tensor condition, Tensor input, Tensor other, *, Tensor out = None)\n"
+            " * (Tensor condition, Number self, Tensor other)\n * (Tensor condition, Tensor input, Number other)\n"
+            " * (Tensor condition, Number self, Number other)\n"
+        )
+    return _chosen(condition, input, other)
+
+
+def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
+    chosen = condition._a
+    if condition._dtype is not dtypes.bool_:
+        chosen = _as_condition(condition)
+    kind = result_type(x, y)
+    a, b = operand(x, kind), operand(y, kind)
+    try:
+        made = np.where(chosen, a, b)
+    except ValueError:
+        layout.broadcast(layout.broadcast(chosen.shape, np.shape(a)), np.shape(b))
+        raise
+    out = new_tensor(np.asarray(made, kind.numpy), kind)
+    if kind.category >= FLOATING:
+        tensors = tuple(v if isinstance(v, Tensor) else None for v in (x, y))
+        if any(t is not None and t._edge is not None for t in tensors):
+            record(_WHERE, (condition, *tensors), None, out)
+    return out
+
+
+def _as_condition(condition: Tensor) -> np.ndarray:
+    if condition._dtype is not dtypes.uint8:
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition._dtype.legacy}"
+        )
+    warnings.warn(
+        "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version "
+        "of PyTorch. Use a boolean condition instead.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return condition._a.astype(np.bool_)
+
+
+def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """This tensor where `condition` is True, else `other`."""
+    return where(condition, self, other)
+
