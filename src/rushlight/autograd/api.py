@@ -2,33 +2,365 @@
 
 from __future__ import annotations
 
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rushlight.autograd.engine import run_backward
+from rushlight.autograd.graph import GradientEdge, edge_of_gradient_edge
 from rushlight.buffer import LEAF, Tensor, new_tensor
-from rushlight.tape.node import ViewMeta, edge_of, requires_grad
+from rushlight.dtypes import FLOATING
+from rushlight.size import Size
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import Node, ViewMeta, edge_of, extra_of, requires_grad
+from rushlight.tape.writes import check_creation
+
+# ---- backward and grad ----
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Add to `.grad` of the leaves the gradients of the sum of `tensors`, each weighted by its `grad_tensors`.
+
+    Args:
+        tensors: a tensor (or GradientEdge) or several.
+        grad_tensors: as many weights of the same shapes; None stands for 1, for tensors of one element.
+        retain_graph: keep what backward needs, to run it again; by default as `create_graph`.
+        create_graph: record the gradients' computation, for derivatives of higher order.
+        inputs: collect only in these tensors.
+
+    Raises:
+        RuntimeError: a tensor does not require grad, a weight is missing or has another shape,
+            or what is needed was freed or overwritten.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> torch.autograd.backward((x * x).sum())
+        >>> x.grad
+        tensor([2., 4.])
+    """
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use "
+                "`grad_tensors`."
+            )
+        grad_tensors = grad_variables
+    into = None if inputs is None else _inputs(inputs, "backward")
+    outputs = _outputs(tensors)
+    roots = _roots(outputs, _gradients(outputs, grad_tensors))
+    targets = None
+    if into is not None:
+        for t in into:
+            if isinstance(t, Tensor):
+                retain_grad(t)
+        targets = [_edge(t) for t in into]
+    if create_graph:
+        _warn_of_cycle()
+    run_backward(roots, _flag(create_graph if retain_graph is None else retain_graph), _flag(create_graph), targets)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> Any:
+    """The gradients of the sum of `outputs`, each weighted by its `grad_outputs`, for each of `inputs`.
+
+    Args:
+        outputs, grad_outputs, retain_graph, create_graph: as in `backward`.
+        inputs: a tensor (or GradientEdge), several, or a dictionary of them (then so is the result).
+        allow_unused: give None for inputs that the outputs do not depend on, instead of raising.
+        materialize_grads: give zeros for them.
+        is_grads_batched: each weight has a leading dimension; so have the results.
+
+    Raises:
+        RuntimeError: as `backward`, and for unused inputs.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> torch.autograd.grad(x * x, x)
+        (tensor(6.),)
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    outputs = _outputs(outputs)
+    chosen = _inputs(inputs, "grad")
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other "
+            "parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
+    create = _flag(create_graph)
+    keep = _flag(create_graph if retain_graph is None else retain_graph)
+    if is_grads_batched:
+        found = _grad_of_batch(outputs, chosen, grad_outputs, keep, create, allow_unused)
+    else:
+        gradients = _gradients(outputs, grad_outputs)
+        found = _grad(outputs, chosen, gradients, keep, create, allow_unused)
+    if materialize_grads:
+        if any(g is None and not isinstance(t, Tensor) for g, t in zip(found, chosen)):
+            raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
+        found = [_zeros(t) if g is None else g for g, t in zip(found, chosen)]
+    return dict(zip(inputs, found)) if type(inputs) is dict else tuple(found)
+
+
+def _grad(outputs: Any, inputs: Any, gradients: Any, keep: bool, create: bool, allow_unused: bool) -> list:
+    roots = _roots(outputs, gradients)
+    edges = [_edge(t) for t in inputs]
+    if any(edge is None for edge in edges):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    found = run_backward(roots, keep, create, edges, accumulate=False)
+    for at, edge in enumerate(edges):
+        if edge not in found and not allow_unused:
+            raise RuntimeError(
+                f"The differentiated Tensor at index {at} appears to not have been used in the graph. Set "
+                "allow_unused=True if this is the desired behavior."
+            )
+    return [found.get(edge) for edge in edges]
+
+
+def _grad_of_batch(outputs: Any, inputs: Any, weights: Any, keep: bool, create: bool, allow_unused: bool) -> list:
+    """One walk for each entry of the weights' leading dimension; the results are stacked."""
+    weights = _tuple(weights, len(outputs))
+    _check_count(outputs, weights)
+    for at, (output, weight) in enumerate(zip(outputs, weights)):
+        if isinstance(weight, Tensor) and weight._a.shape[1:] != output._a.shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. "
+                "The sizes of the remaining dimensions are expected to match the shape of corresponding output, but a "
+                f"mismatch was detected: grad_output[{at}] has a shape of {Size(weight._a.shape[1:])} and output[{at}] "
+                f"has a shape of {Size(output._a.shape)}. If you only want some tensors in `grad_output` to be "
+                "considered batched, consider using vmap."
+            )
+    count = next((len(weight._a) for weight in weights if isinstance(weight, Tensor)), 0)
+    rows = []
+    for n in range(count):
+        each = [weight[n] if isinstance(weight, Tensor) else weight for weight in weights]
+        rows.append(_grad(outputs, inputs, _gradients(outputs, each), keep or n + 1 < count, create, allow_unused))
+    if not rows:
+        return [t.new_zeros((0, *t._a.shape)) for t in inputs]
+    return [None if column[0] is None else _stack(column) for column in zip(*rows)]
+
+
+def _stack(tensors: Sequence[Any]) -> Any:
+    from rushlight.ops.joining import stack
+
+    return stack(list(tensors))
+
+
+def _zeros(t: Tensor) -> Tensor:
+    return new_tensor(np.zeros_like(t._a), t._dtype)
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if not hasattr(value, "__index__"):
+        raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
+    return bool(value)
+
+
+def _outputs(tensors: Any) -> tuple:
+    return (tensors,) if isinstance(tensors, (Tensor, GradientEdge)) else tuple(tensors)
+
+
+def _inputs(inputs: Any, operation: str) -> tuple:
+    if isinstance(inputs, (Tensor, GradientEdge)):
+        return (inputs,)
+    if isinstance(inputs, Mapping) and type(inputs) is not dict:
+        raise TypeError(
+            f"`inputs` argument to `{operation}()` must be a dict, not {type(inputs).__name__}. "
+            "Other Mapping types are not supported."
+        )
+    found = tuple(inputs.values() if type(inputs) is dict else inputs)
+    if not found:
+        raise RuntimeError(f"`inputs` argument to `{operation}()` cannot be empty.")
+    for t in found:
+        if not isinstance(t, (Tensor, GradientEdge)):
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
+    return found
+
+
+def _edge(t: Any) -> Any:
+    return edge_of(t) if isinstance(t, Tensor) else edge_of_gradient_edge(t)
+
+
+def _roots(outputs: Sequence[Any], gradients: Sequence[Any]) -> list:
+    roots = []
+    for at, (output, g) in enumerate(zip(outputs, gradients)):
+        edge = _edge(output)
+        if edge is None:
+            raise RuntimeError(f"element {at} of tensors does not require grad and does not have a grad_fn")
+        roots.append((edge, g))
+    return roots
+
+
+def _tuple(gradients: Any, count: int) -> tuple:
+    if gradients is None:
+        return (None,) * count
+    return (gradients,) if isinstance(gradients, Tensor) else tuple(gradients)
+
+
+def _check_count(outputs: Sequence[Any], gradients: Sequence[Any]) -> None:
+    if len(gradients) < len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(gradients)} gradients")
+
+
+def _gradients(outputs: Sequence[Any], given: Any) -> list:
+    """The weight of each output: checked if given, 1 for real outputs of one element."""
+    given = _tuple(given, len(outputs))
+    found = [_gradient(at, output, g) for at, (output, g) in enumerate(zip(outputs, given))]
+    _check_count(outputs, given)
+    return found
+
+
+def _gradient(at: int, output: Any, g: Any) -> Any:
+    if isinstance(output, GradientEdge):
+        shape, kind = output.node.metas[output.output_nr]
+        recorded = True
+    elif isinstance(output, Tensor):
+        shape, kind, recorded = output._a.shape, output._dtype, requires_grad(output)
+    else:
+        raise AssertionError("Expected output to be a torch.Tensor")
+    if isinstance(g, Tensor):
+        if g._a.shape != shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{at}] has a shape of {Size(g._a.shape)} and output[{at}] has a shape of "
+                f"{Size(shape)}."
+            )
+        if kind.is_complex != g._dtype.is_complex:
+            raise RuntimeError(
+                "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in "
+                f"dtype: grad_output[{at}] has a dtype of {g._dtype} and output[{at}] has a dtype of {kind}."
+            )
+        return g
+    if g is not None:
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+    if not recorded:
+        return None
+    if any(n != 1 for n in shape):
+        raise RuntimeError("grad can be implicitly created only for scalar outputs")
+    if kind.category != FLOATING:
+        raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {kind}")
+    return new_tensor(np.ones(shape, kind.numpy), kind)
+
+
+_warned: list[bool] = []
+
+
+def _warn_of_cycle() -> None:
+    """Once in a process, as PyTorch does."""
+    if not _warned:
+        _warned.append(True)
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and its "
+            "gradient which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid "
+            "this. If you have to use this function, make sure to reset the .grad fields of your parameters to None "
+            "after use to break the cycle and avoid the leak.",
+            stacklevel=4,
+        )
+
+
+# ---- methods of Tensor ----
+
+
+def tensor_backward(
+    self: Tensor, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
+) -> None:
+    """Add to `.grad` of the leaves the gradient of this tensor, weighted by `gradient` (1 for one element).
+
+    See `rushlight.autograd.backward` for the arguments and what is raised.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor(2.0, requires_grad=True)
+        >>> (x**3).backward()
+        >>> x.grad
+        tensor(12.)
+    """
+    if gradient is None and inputs is None and not create_graph:
+        edge = edge_of(self)
+        if edge is not None and self._a.size == 1 and self._dtype.category == FLOATING:
+            g = new_tensor(np.ones(self._a.shape, self._a.dtype), self._dtype)
+            run_backward([(edge, g)], bool(retain_graph) and _flag(retain_graph), False)
+            return
+    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 def _get_requires_grad(self: Tensor) -> bool:
     return requires_grad(self)
 
 
-def _set_requires_grad(self: Tensor, value: bool) -> None:
+def _set_requires_grad(self: Tensor, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise RuntimeError("requires_grad must be a bool")
+    if not _is_leaf(self):
+        raise RuntimeError(_NOT_A_LEAF if value else _NOT_A_LEAF.partition(" If")[0])
+    if value and self._dtype.category < FLOATING:
+        raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
     set_requires_grad(self, value)
+
+
+def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
+    """Make this leaf collect gradients, or stop; returns it.
+
+    Raises:
+        RuntimeError: the tensor was computed (and `requires_grad` is False), or is not floating or complex.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ones(2).requires_grad_()
+        tensor([1., 1.], requires_grad=True)
+    """
+    if not isinstance(requires_grad, bool):
+        raise TypeError(
+            f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type(requires_grad).__name__}"
+        )
+    set_requires_grad(self, requires_grad)
+    return self
+
+
+_NOT_A_LEAF = (
+    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph "
+    "that doesn't require differentiation use var_no_grad = var.detach()."
+)
 
 
 def set_requires_grad(t: Tensor, value: bool) -> None:
     """Make a leaf collect gradients, or stop; RuntimeError for non-leaves and integers."""
-    if not value and requires_grad(t) and edge_of(t) is not t:
-        raise RuntimeError(
-            "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
-            "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
-        )
-    if value and t._dtype.category < 2:
+    leaf = _is_leaf(t)
+    if not leaf and not value:
+        raise RuntimeError(_NOT_A_LEAF)
+    if value and t._dtype.category < FLOATING:
         raise RuntimeError("only Tensors of floating point dtype can require gradients")
-    if bool(value) == requires_grad(t):
+    if value and t._buf is not None and t._buf.inference and not MODES.inference:
+        raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+    if not leaf:
         return
     edge = LEAF if value else None
     if type(t._edge) is ViewMeta:
@@ -37,12 +369,67 @@ def set_requires_grad(t: Tensor, value: bool) -> None:
         t._edge = edge
 
 
+def _is_leaf(self: Tensor) -> bool:
+    edge = edge_of(self)
+    return edge is None or edge is self
+
+
 def _get_grad(self: Tensor) -> Any:
-    return getattr(self, "_grad", None)
+    g = getattr(self, "_grad", None)
+    if g is None and self._edge is not LEAF and self._edge is not None and not _is_leaf(self) and not _retains(self):
+        warnings.warn(
+            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+            "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
+            "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure "
+            "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information.",
+            stacklevel=2,
+        )
+    return g
 
 
 def _set_grad(self: Tensor, value: Any) -> None:
+    if value is None:
+        self._grad = None
+        return
+    if not isinstance(value, Tensor):
+        raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+    if value is self:
+        raise RuntimeError("can't assign Variable as its own grad")
+    if value._dtype is not self._dtype:
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype '{_C_NAMES.get(value._dtype.legacy, value._dtype.legacy)}' to a "
+            f"tensor with grad_dtype '{self._dtype.legacy}'. The gradient must match the tensor's grad_dtype (defaults to "
+            "the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow "
+            "any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break "
+            "downstream systems that assume they match."
+        )
+    if value._a.shape != self._a.shape:
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(value._a.shape)}' to a tensor of size "
+            f"'{list(self._a.shape)}'. Please ensure that the gradient and the tensor are the same size"
+        )
     self._grad = value
+
+
+#: how PyTorch's C++ calls the types in one message
+_C_NAMES = {
+    "Byte": "unsigned char",
+    "Char": "signed char",
+    "Short": "short int",
+    "Int": "int",
+    "Long": "long int",
+    "Half": "c10::Half",
+    "BFloat16": "c10::BFloat16",
+    "Float": "float",
+    "Double": "double",
+    "Bool": "bool",
+    "ComplexFloat": "c10::complex<float>",
+    "ComplexDouble": "c10::complex<double>",
+}
+
+
+def _del_grad(self: Tensor) -> None:
+    self._grad = None
 
 
 def _get_grad_fn(self: Tensor) -> Any:
@@ -52,16 +439,79 @@ def _get_grad_fn(self: Tensor) -> Any:
     return edge[0] if type(edge) is tuple else edge
 
 
-requires_grad_property = property(_get_requires_grad, _set_requires_grad, doc="Whether gradients are recorded.")
-grad_property = property(_get_grad, _set_grad, doc="The gradient collected by `backward()`, or None.")
-grad_fn_property = property(_get_grad_fn, doc="The node that made this tensor, or None.")
-
-
-def backward(
-    self: Tensor, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
-) -> None:
-    """Send gradients from this tensor to the leaves it was computed from."""
+def _get_output_nr(self: Tensor) -> int:
     edge = edge_of(self)
-    if gradient is None:
-        gradient = new_tensor(np.ones(self._a.shape, self._a.dtype), self._dtype)
-    run_backward([(edge, gradient)], bool(retain_graph) or create_graph, create_graph)
+    return edge[1] if type(edge) is tuple else 0
+
+
+def _retains(self: Tensor) -> bool:
+    edge = edge_of(self)
+    node, number = edge if type(edge) is tuple else (edge, 0)
+    if not isinstance(node, Node) or node.extra is None or not node.extra.retained:
+        return False
+    held = node.extra.retained.get(number)
+    return held is not None and held() is self
+
+
+def retain_grad(self: Tensor) -> None:
+    """Let this computed tensor keep its gradient in `.grad`, as leaves do; nothing to do for a leaf.
+
+    Raises:
+        RuntimeError: the tensor does not require grad.
+
+    Example:
+        >>> import rushlight as torch
+        >>> y = torch.ones(2, requires_grad=True) * 3
+        >>> y.retain_grad()
+        >>> y.sum().backward()
+        >>> y.grad
+        tensor([1., 1.])
+    """
+    edge = edge_of(self)
+    if edge is None:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if edge is self:
+        return
+    node, number = edge if type(edge) is tuple else (edge, 0)
+    extra = extra_of(node)
+    if extra.retained is None:
+        extra.retained = {}
+    extra.retained[number] = weakref.ref(self)
+
+
+def is_inference(self: Tensor) -> bool:
+    """Whether the tensor was made in inference mode, so that no graph can hold it."""
+    return self._buf is not None and self._buf.inference
+
+
+def detach_(self: Tensor) -> Tensor:
+    """Cut this tensor from the graph, in place: it becomes a leaf that requires no grad.
+
+    Raises:
+        RuntimeError: the tensor is a view; use `detach()`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> (torch.ones(2, requires_grad=True) * 2).detach_().requires_grad
+        False
+    """
+    edge = self._edge
+    if type(edge) is ViewMeta:
+        if edge.edge is not None and edge.edge is not LEAF or edge.base._edge is not None:
+            check_creation(edge, "is being")
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
+            "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
+            "detach_() cannot be called on these gradients. To fix this error, please refer to the "
+            "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
+        )
+    self._edge = None
+    return self
+
+
+requires_grad_property = property(_get_requires_grad, _set_requires_grad, doc="Whether gradients are recorded.")
+is_leaf_property = property(_is_leaf, doc="Whether the tensor was made by the user rather than recorded as a result.")
+grad_property = property(_get_grad, _set_grad, _del_grad, doc="The gradient collected by `backward()`, or None.")
+grad_fn_property = property(_get_grad_fn, doc="The node that made this tensor, or None.")
+output_nr_property = property(_get_output_nr, doc="Which of its node's outputs this tensor is.")
+retains_grad_property = property(_retains, doc="Whether this computed tensor keeps its gradient.")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,13 +40,25 @@ def run_backward(
         accumulate: whether leaves get it in `.grad`; otherwise it is returned by edge.
     """
     walk = _Walk(keep_graph, create_graph, targets, accumulate)
-    before = MODES.grad
-    MODES.grad = create_graph
+    before, around = MODES.grad, _RUNNING.walk
+    MODES.grad, _RUNNING.walk = create_graph, walk
     try:
         walk.go(roots)
     finally:
-        MODES.grad = before
+        MODES.grad, _RUNNING.walk = before, around
     return walk.found
+
+
+class _Running(threading.local):
+    walk: Any = None
+
+
+_RUNNING = _Running()
+
+
+def current_walk() -> Any:
+    """The backward pass that this thread is in; hooks may ask."""
+    return _RUNNING.walk
 
 
 def _key(edge: Any) -> Any:
@@ -68,7 +81,7 @@ class _Walk:
         found: edge -> gradient, for the targets.
     """
 
-    __slots__ = ("keep", "create", "accumulate", "targets", "goals", "useful", "found", "pending", "waiting", "ready")
+    __slots__ = ("keep", "create", "accumulate", "targets", "goals", "useful", "found", "pending", "waiting", "ready", "__weakref__")
 
     def __init__(self, keep: bool, create: bool, targets: Sequence[Any] | None, accumulate: bool) -> None:
         self.keep = keep
@@ -150,6 +163,11 @@ class _Walk:
                     useful.add(user)
                     stack.append(user)
         return useful
+
+    def reaches(self, nodes: Sequence[Any]) -> int:
+        """How many of these nodes and leaves this walk will come to."""
+        useful = self.useful
+        return sum(node in self.waiting and (useful is None or node in useful or node in self.goals) for node in nodes)
 
     # ---- one node ----
 

@@ -337,6 +337,7 @@ class Derivative:
         self.several = several
         self.differentiable = differentiable
         self.plans: dict[int, Plan] = {}
+        self.first: Plan | None = None  # plans[1]
         self.wanted = ~0 if self.joint else sum(1 << i for i, f in enumerate(self.vjps) if f is not None)
 
     def needs(self, at: int, name: str) -> bool:
@@ -353,7 +354,7 @@ class Derivative:
         else:
             keep = tuple(i for i, name in enumerate(self.inputs) if name in names)
             metas = tuple(i for i, name in enumerate(self.inputs) if name + "_meta" in names)
-        made = self.plans[mask] = Plan(keep, metas, "out" in names or "out1" in names, frozenset(names), tuple(calls))
+        made = Plan(keep, metas, "out" in names or "out1" in names, frozenset(names), tuple(calls))
         return made
 
 
@@ -380,7 +381,7 @@ class OpNode(Node):
         derivative, plan = self.derivative, self.plan
         if plan.keep or plan.keep_out:
             if getattr(self, "out", None) is FREED:
-                raise RuntimeError(_FREED)
+                raise RuntimeError(FREED_MESSAGE)
             self._add_saved(values)
         if plan.metas:
             metas = [None if meta is None else Meta(*meta) for meta in self.saved_metas]
@@ -412,17 +413,17 @@ class OpNode(Node):
         if type(t) is Packed:
             return t.unpack()
         if version(t) != expected:
-            raise RuntimeError(_overwritten(t._a, t._dtype, t._buf, expected, edge_of(t)))
+            raise RuntimeError(overwritten(t._a, t._dtype, t._buf, expected, edge_of(t)))
         if MODES.grad and self.edges[at] is not edge_of(t) and self.edges[at] is not None:
-            return _with_edge(t._a, t._dtype, t._buf, self.edges[at])
+            return with_edge(t._a, t._dtype, t._buf, self.edges[at])
         return t
 
     def _unpack_out(self, number: int, array: Any, kind: Any, buffer: Any, expected: Any) -> Any:
         if type(array) is Packed:
             return array.unpack()
         if buffer.version != expected:
-            raise RuntimeError(_overwritten(array, kind, buffer, expected, self))
-        return _with_edge(array, kind, buffer, (self, number) if self.several else self)
+            raise RuntimeError(overwritten(array, kind, buffer, expected, self))
+        return with_edge(array, kind, buffer, (self, number) if self.several else self)
 
     def release(self) -> None:
         if self.plan.keep or self.plan.keep_out:
@@ -449,7 +450,7 @@ class Packed:
         return self.unpacker(self.form)
 
 
-_FREED = (
+FREED_MESSAGE = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
     "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
     "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
@@ -457,7 +458,7 @@ _FREED = (
 )
 
 
-def _with_edge(array: np.ndarray, kind: dtype, buffer: Buffer | None, edge: Any) -> Tensor:
+def with_edge(array: np.ndarray, kind: dtype, buffer: Buffer | None, edge: Any) -> Tensor:
     t = _make(Tensor)
     t._a, t._dtype, t._buf = array, kind, buffer
     t._edge = LEAF if isinstance(edge, Tensor) else edge
@@ -469,7 +470,7 @@ def short_name(node: Node) -> str:
     return node.name().removesuffix("0").removesuffix("Backward")
 
 
-def _overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edge: Any) -> str:
+def overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edge: Any) -> str:
     edge, number = edge if type(edge) is tuple else (edge, 0)
     source = f", which is output {number} of {short_name(edge)}," if isinstance(edge, Node) else ""
     where = ""
@@ -490,6 +491,77 @@ SAVING: list[tuple[Callable, Callable]] = []
 ANOMALY: list[bool] = []
 
 
+def record1(derivative: Derivative, x: Tensor, attrs: dict | None, out: Tensor) -> None:
+    """`record` for one input and one output, which is most of what is recorded."""
+    edge = x._edge
+    if edge is None or not MODES.grad:
+        return
+    if edge is LEAF:
+        edge = x
+    elif type(edge) is ViewMeta:
+        edge = edge_of(x)
+        if edge is None:
+            return
+    plan = derivative.first or derivative.plan(1)
+    node = derivative.node()
+    node.plan = plan
+    node.attrs = attrs
+    node.edges = (edge,)
+    node.seq = next(SEQUENCE)
+    node.extra = None
+    kind = out._dtype
+    node.metas = ((out._a.shape, kind),)
+    if plan.keep:
+        _keep(node, (x,))
+    elif plan.metas:
+        node.saved_metas = ((x._a.shape, x._dtype),)
+    edge = out._edge
+    if edge is None:
+        out._edge = node
+    else:
+        edge.edge = node
+    if plan.keep_out:
+        buffer = out._buf or storage(out)
+        node.out = ((out._a, kind, buffer, buffer.version),)
+    if SAVING or ANOMALY:
+        _special(node)
+
+
+def record2(derivative: Derivative, x: Any, y: Any, attrs: dict | None, out: Tensor) -> None:
+    """`record` for two inputs (either may be None) and one output."""
+    if not MODES.grad:
+        return
+    e = None if x is None else x._edge
+    f = None if y is None else y._edge
+    if e is not None:
+        e = x if e is LEAF else edge_of(x) if type(e) is ViewMeta else e
+    if f is not None:
+        f = y if f is LEAF else edge_of(y) if type(f) is ViewMeta else f
+    mask = derivative.wanted & ((e is not None) + 2 * (f is not None))
+    if not mask:
+        return
+    plan = derivative.plans.get(mask) or derivative.plan(mask)
+    node = derivative.node()
+    node.plan = plan
+    node.attrs = attrs
+    node.edges = (e, f) if mask == 3 else (e, None) if mask == 1 else (None, f)
+    node.seq = next(SEQUENCE)
+    node.extra = None
+    kind = out._dtype
+    node.metas = ((out._a.shape, kind),)
+    keep = plan.keep
+    if keep:
+        _keep(node, (x, y) if len(keep) == 2 else (y,) if keep[0] else (x,))
+    if plan.metas:
+        node.saved_metas = [((x, y)[i]._a.shape, (x, y)[i]._dtype) for i in plan.metas]
+    out._edge = node
+    if plan.keep_out:
+        buffer = out._buf or storage(out)
+        node.out = ((out._a, kind, buffer, buffer.version),)
+    if SAVING or ANOMALY:
+        _special(node)
+
+
 def record(derivative: Derivative, inputs: Sequence[Any], attrs: dict | None, out: Any) -> None:
     """Hang a node on `out` (a tensor, or a tuple of them) if an input wants a gradient."""
     if not MODES.grad:
@@ -498,31 +570,25 @@ def record(derivative: Derivative, inputs: Sequence[Any], attrs: dict | None, ou
     mask, bit, wanted = 0, 1, derivative.wanted
     for t in inputs:
         edge = None
-        if t is not None:
+        if t is not None and wanted & bit:
             edge = t._edge
             if edge is not None:
-                if edge is LEAF:
-                    edge = t
-                elif type(edge) is ViewMeta:
-                    edge = edge_of(t)
-                if wanted & bit:
-                    if edge is not None:
-                        mask |= bit
-                else:
-                    edge = None
+                edge = t if edge is LEAF else edge_of(t) if type(edge) is ViewMeta else edge
+                if edge is not None:
+                    mask |= bit
         edges.append(edge)
         bit <<= 1
     if not mask:
         return
     plan = derivative.plans.get(mask) or derivative.plan(mask)
-    node = _make(derivative.node)
+    node = derivative.node()
     node.plan = plan
     node.attrs = attrs
     node.edges = tuple(edges)
     node.seq = next(SEQUENCE)
     node.extra = None
     if plan.keep:
-        _keep(node, plan.keep, inputs)
+        _keep(node, inputs if plan.keep == EVERY else [inputs[i] for i in plan.keep])
     if plan.metas:
         chosen = inputs if plan.metas == EVERY else [inputs[i] for i in plan.metas]
         node.saved_metas = [None if t is None else (t._a.shape, t._dtype) for t in chosen]
@@ -543,8 +609,7 @@ def record(derivative: Derivative, inputs: Sequence[Any], attrs: dict | None, ou
         _special(node)
 
 
-def _keep(node: Any, keep: tuple[int, ...], inputs: Sequence[Any]) -> None:
-    saved = inputs if keep == EVERY else [inputs[i] for i in keep]
+def _keep(node: Any, saved: Sequence[Any]) -> None:
     node.saved = saved
     node.versions = versions = []
     for t in saved:
@@ -553,11 +618,11 @@ def _keep(node: Any, keep: tuple[int, ...], inputs: Sequence[Any]) -> None:
             versions.append(0)
         else:
             if buffer.inference:
-                raise RuntimeError(_NOT_SAVED)
+                raise RuntimeError(NOT_SAVED_MESSAGE)
             versions.append(buffer.version)
 
 
-_NOT_SAVED = (
+NOT_SAVED_MESSAGE = (
     "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
     "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in "
     "autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
@@ -585,7 +650,7 @@ def _special(node: Any) -> None:
         if node.plan.keep:
             node.saved = [None if t is None else Packed(pack(t), unpack) for t in node.saved]
         if node.plan.keep_out:
-            kept = [e and (Packed(pack(_with_edge(*e[:3], None)), unpack), *e[1:]) for e in node.out]
+            kept = [e and (Packed(pack(with_edge(*e[:3], None)), unpack), *e[1:]) for e in node.out]
             node.out = tuple(kept)
     if ANOMALY:
         import traceback

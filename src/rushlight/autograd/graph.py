@@ -1,0 +1,205 @@
+"""`torch.autograd.graph`: the recorded graph itself, and hooks on what it keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from rushlight.autograd.engine import current_walk
+from rushlight.buffer import Tensor, storage
+from rushlight.tape import node as tape
+from rushlight.tape.node import AccumulateGrad, Node, RemovableHandle, accumulator, edge_of, requires_grad
+
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "increment_version",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
+
+
+class GradientEdge(NamedTuple):
+    """A place in the graph where a gradient arrives: an output of a node, or a leaf.
+
+    `backward` and `grad` take one wherever they take a tensor.
+    """
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None
+
+
+def get_gradient_edge(tensor: Tensor) -> GradientEdge:
+    """The place in the graph where the gradient of `tensor` arrives.
+
+    Raises:
+        RuntimeError: the tensor does not require grad.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> torch.autograd.graph.get_gradient_edge(x * 2).node.name()
+        'MulBackward0'
+    """
+    if not requires_grad(tensor):
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require gradients",
+        )
+    edge = edge_of(tensor)
+    if edge is tensor:
+        return GradientEdge(accumulator(tensor), 0)
+    return GradientEdge(*(edge if type(edge) is tuple else (edge, 0)))
+
+
+def edge_of_gradient_edge(place: GradientEdge) -> Any:
+    """The same place as the tape writes it."""
+    node, number = place.node, place.output_nr
+    if isinstance(node, AccumulateGrad):
+        return node.variable
+    return (node, number) if node.several else node
+
+
+def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
+    """Count a write to the memory of these tensors that Rushlight did not see.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.ones(2)
+        >>> torch.autograd.graph.increment_version(x)
+        >>> x._version
+        1
+    """
+    for t in (tensor,) if isinstance(tensor, Tensor) else tensor:
+        storage(t).version += 1
+
+
+# ---- what is kept for backward ----
+
+
+class saved_tensors_hooks:
+    """In the block, tensors kept for backward go through `pack_hook`, and back through `unpack_hook`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> with torch.autograd.graph.saved_tensors_hooks(lambda t: t.item(), torch.tensor):
+        ...     y = x * x
+        >>> y.backward()
+        >>> x.grad
+        tensor(6.)
+    """
+
+    def __init__(self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]) -> None:
+        self.pack_hook = pack_hook
+        self.unpack_hook = unpack_hook
+
+    def __enter__(self) -> None:
+        if _disabled:
+            raise RuntimeError(_disabled[-1])
+        tape.SAVING.append((self.pack_hook, self.unpack_hook))
+
+    def __exit__(self, *error: object) -> None:
+        tape.SAVING.pop()
+
+
+class save_on_cpu(saved_tensors_hooks):
+    """In the block, tensors kept for backward are kept in the CPU's memory; here they are already."""
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
+        super().__init__(lambda t: t, lambda t: t)
+
+
+_disabled: list[str] = []
+
+
+@contextlib.contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """In the block, `saved_tensors_hooks` raises RuntimeError with this message.
+
+    Example:
+        >>> import rushlight as torch
+        >>> with torch.autograd.graph.disable_saved_tensors_hooks("not here"):
+        ...     with torch.autograd.graph.save_on_cpu():
+        ...         pass
+        Traceback (most recent call last):
+            ...
+        RuntimeError: not here
+    """
+    if tape.SAVING:
+        raise RuntimeError(error_message)
+    _disabled.append(error_message)
+    try:
+        yield
+    finally:
+        _disabled.pop()
+
+
+# ---- hooks on several tensors ----
+
+
+class _Handles(RemovableHandle):
+    def __init__(self, handles: Sequence[RemovableHandle]) -> None:
+        self.handles = tuple(handles)
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable, *, mode: str = "all") -> RemovableHandle:
+    """Call `fn` once in each backward: with the list of all gradients when the last is there, or with the first.
+
+    Args:
+        mode: "all" (None stands for gradients that are not computed) or "any".
+
+    Raises:
+        ValueError: another mode.
+        RuntimeError: a tensor does not require grad.
+
+    Example:
+        >>> import rushlight as torch
+        >>> a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+        >>> handle = torch.autograd.graph.register_multi_grad_hook([a, b], print)
+        >>> (a + b * 2).sum().backward()
+        [tensor([1., 1.]), tensor([2., 2.])]
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    if mode == "any":
+        once = _once_in_a_walk(fn)
+        return _Handles([t.register_hook(once) for t in tensors if requires_grad(t)])
+    nodes = [edge[0] if type(edge) is tuple else edge for edge in map(edge_of, tensors)]
+    so_far: weakref.WeakKeyDictionary[Any, list] = weakref.WeakKeyDictionary()
+
+    def collect(at: int) -> Callable:
+        def hook(g: Tensor) -> None:
+            walk = current_walk()
+            state = so_far.setdefault(walk, [walk.reaches(nodes), [None] * len(nodes)])
+            state[0] -= 1
+            state[1][at] = g
+            if not state[0]:
+                fn(so_far.pop(walk)[1])
+
+        return hook
+
+    return _Handles([t.register_hook(collect(at)) for at, t in enumerate(tensors)])
+
+
+def _once_in_a_walk(fn: Callable) -> Callable:
+    last: list[Any] = [lambda: None]
+
+    @functools.wraps(fn)
+    def hook(g: Tensor) -> None:
+        walk = current_walk()
+        if last[0]() is not walk:
+            last[0] = weakref.ref(walk)
+            fn(g)
+
+    return hook
