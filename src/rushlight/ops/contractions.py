@@ -21,7 +21,7 @@ from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, multiply, refuse
 from rushlight.ops.spec import as_tensor, public
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Derivative, record, requires_grad
+from rushlight.tape.node import Derivative, record, record2, requires_grad
 
 _make = object.__new__
 
@@ -77,7 +77,7 @@ def adjoint(t: Any) -> Any:
 def _recorded(derivative: Derivative, x: Tensor, y: Tensor, a: np.ndarray, kind: dtype) -> Tensor:
     out = new_tensor(a, kind)
     if x._edge is not None or y._edge is not None:
-        record(derivative, (x, y), None, out)
+        record2(derivative, x, y, None, out)
     return out
 
 
@@ -176,7 +176,7 @@ def mm(input, mat2, *, out=None):
         made._buf = None
         made._edge = None
         if input._edge is not None or mat2._edge is not None:
-            record(_MM, (input, mat2), None, made)
+            record2(_MM, input, mat2, None, made)
         return made
     if out is None:
         return checked_mm(input, mat2)

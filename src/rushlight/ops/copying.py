@@ -15,7 +15,7 @@ from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Derivative, Node, edge_of, meta_of, record, requires_grad, start
+from rushlight.tape.node import Derivative, Node, edge_of, meta_of, record, record1, requires_grad, start
 from rushlight.tape.writes import check_write, rebase, wrote
 
 _CLONE = Derivative("Clone", ("x",), (lambda g: g,))
@@ -42,7 +42,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         copied = _copied(input, memory_format)
     out = new_tensor(copied, input._dtype)
     if input._edge is not None:
-        record(_CLONE, (input,), None, out)
+        record1(_CLONE, input, None, out)
     return out
 
 

@@ -21,6 +21,7 @@ from rushlight.tape.node import (
     Derivative,
     ViewMeta,
     record,
+    record1,
     requires_grad,
 )
 
@@ -85,7 +86,7 @@ def view(
             if derivative is not None and requires_grad(base):
                 meta.edge = LEAF
         elif derivative is not None:
-            record(derivative, (base,), attrs, t)
+            record1(derivative, base, attrs, t)
     return t
 
 

@@ -178,7 +178,7 @@ _blocks = 0
 
 def _set_marked(t: Tensor, buffer: Buffer | None) -> None:
     if buffer is None and MODES.inference:
-        buffer = Buffer(t._a)
+        buffer = Buffer.of(t._a)
         buffer.inference = True
     _slot.__set__(t, buffer)
 

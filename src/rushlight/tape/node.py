@@ -355,6 +355,9 @@ class Derivative:
             keep = tuple(i for i, name in enumerate(self.inputs) if name in names)
             metas = tuple(i for i, name in enumerate(self.inputs) if name + "_meta" in names)
         made = Plan(keep, metas, "out" in names or "out1" in names, frozenset(names), tuple(calls))
+        self.plans[mask] = made
+        if mask == 1:
+            self.first = made
         return made
 
 

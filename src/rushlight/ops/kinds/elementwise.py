@@ -20,7 +20,7 @@ from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import enter, quiet
-from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, record
+from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, record1, record2
 
 _make = object.__new__
 _ndarray = np.ndarray
@@ -149,14 +149,14 @@ def unary(
             out._buf = None
             out._edge = None
             if self._edge is not None and derivative is not None:
-                record(derivative, (self,), None, out)
+                record1(derivative, self, None, out)
             return out
         return slow(self)
 
     def slow(self: Tensor) -> Tensor:
         out = op.compute((self,), self._dtype)
         if derivative is not None:
-            record(derivative, (self,), None, out)
+            record1(derivative, self, None, out)
         return out
 
     def function(input: Tensor) -> Tensor:
@@ -242,7 +242,7 @@ def binary(
                     out._edge = None
                     if x._edge is None and y._edge is None or derivative is None:
                         return out
-                    record(derivative, (x, y), None, out)
+                    record2(derivative, x, y, None, out)
                     return out
             return slow(x, y)
         if type(y) in plain_numbers:
@@ -261,7 +261,7 @@ def binary(
                 out._buf = None
                 out._edge = None
                 if x._edge is not None and derivative is not None:
-                    record(derivative, (x, None if y_unused else as_operand(y, kind)), None, out)
+                    record2(derivative, x, None if y_unused else as_operand(y, kind), None, out)
                 return out
             return slow(x, y)
         return slow(x, y) if isinstance(y, NUMBERS) else NotImplemented
@@ -275,7 +275,7 @@ def binary(
         promoted = result_type(x, y)
         out = op.compute((x, y), promoted)
         if derivative is not None and (isinstance(x, Tensor) and x._edge or isinstance(y, Tensor) and y._edge):
-            record(derivative, (as_operand(x, promoted), as_operand(y, promoted)), None, out)
+            record2(derivative, as_operand(x, promoted), as_operand(y, promoted), None, out)
         return out
 
     def function(input: Any, other: Any) -> Tensor:

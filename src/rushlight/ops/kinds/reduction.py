@@ -21,7 +21,7 @@ from rushlight.layout import wrap_dim
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import record, requires_grad
+from rushlight.tape.node import record1, requires_grad
 
 _F32, _F64, _C64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex64)
 _PYTHON_TYPES = {bool: bool_, int: int64, float: float64, complex: complex128}
@@ -273,7 +273,7 @@ def hot_reduction(call: Callable, all_form: Any, dim_form: Any, small_all: Calla
                     return call(self)
                 out = new_tensor(array(total, kind.numpy), kind)
                 if self._edge is not None:
-                    record(of_all, (self,), {"dtype": None}, out)
+                    record1(of_all, self, {"dtype": None}, out)
                 return out
             if type(dim) is int and a.ndim == 2 and a.size <= 16:
                 if dim == 0:
@@ -286,7 +286,7 @@ def hot_reduction(call: Callable, all_form: Any, dim_form: Any, small_all: Calla
                 if values and -3e38 < min(values) and max(values) < 3e38:
                     out = new_tensor(array(values, kind.numpy), kind)
                     if self._edge is not None:
-                        record(of_dim, (self,), {"dims": (dim,), "keepdim": False, "dtype": None}, out)
+                        record1(of_dim, self, {"dims": (dim,), "keepdim": False, "dtype": None}, out)
                     return out
         except (OverflowError, ValueError, ZeroDivisionError):
             pass
