@@ -55,6 +55,7 @@ cfloat = complex64
 cdouble = complex128
 
 # ---- elementwise ----
+from rushlight.ops.activations import celu, hardshrink, prelu, relu, rrelu, selu, threshold
 from rushlight.ops.arithmetic import (
     abs,
     absolute,
@@ -92,6 +93,7 @@ from rushlight.ops.bits import (
     logical_or,
     logical_xor,
 )
+from rushlight.ops.clamping import addcdiv, addcmul, clamp, clamp_max, clamp_min, clip, lerp, nan_to_num
 from rushlight.ops.comparison import (
     allclose,
     eq,
@@ -172,6 +174,8 @@ from rushlight.ops.functions import (
 )
 from rushlight.ops.powers import float_power, pow, rsqrt, sqrt, square
 from rushlight.ops.rounding import ceil, fix, floor, frac, frexp, heaviside, ldexp, nextafter, round, trunc
+from rushlight.ops.special_functions import digamma, erf, erfc, erfinv, i0, lgamma, mvlgamma, polygamma
+from rushlight import special
 
 # ---- end elementwise ----
 # ---- reductions, scans, sorting ----

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from rushlight.autograd import api, hooks
 from rushlight.buffer import Tensor
-from rushlight.ops import arithmetic, bits, comparison, complexes, functions, powers, rounding
+from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
+from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import affine, contractions, products, sampling, views
 from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
 from rushlight.ops import statistics
@@ -228,6 +229,42 @@ class _Methods:
     resolve_neg = complexes.resolve_neg
     is_conj = complexes.is_conj
     is_neg = complexes.is_neg
+    clamp = clamping.clamp
+    clamp_ = clamping.clamp.inplace
+    clip = clamping.clip
+    clip_ = clamping.clip.inplace
+    clamp_min = clamping.clamp_min
+    clamp_min_ = clamping.clamp_min.inplace
+    clamp_max = clamping.clamp_max
+    clamp_max_ = clamping.clamp_max.inplace
+    nan_to_num = clamping.nan_to_num
+    nan_to_num_ = clamping.nan_to_num.inplace
+    lerp = clamping.lerp
+    lerp_ = clamping.lerp.inplace
+    addcmul = clamping.addcmul
+    addcmul_ = clamping.addcmul.inplace
+    addcdiv = clamping.addcdiv
+    addcdiv_ = clamping.addcdiv.inplace
+    relu = activations.relu.method
+    relu_ = activations.relu.inplace
+    hardshrink = activations.hardshrink
+    prelu = activations.prelu
+    erf = special_functions.erf.method
+    erf_ = special_functions.erf.inplace
+    erfc = special_functions.erfc.method
+    erfc_ = special_functions.erfc.inplace
+    erfinv = special_functions.erfinv.method
+    erfinv_ = special_functions.erfinv.inplace
+    lgamma = special_functions.lgamma.method
+    lgamma_ = special_functions.lgamma.inplace
+    digamma = special_functions.digamma.method
+    digamma_ = special_functions.digamma.inplace
+    polygamma = special_functions.polygamma_method
+    polygamma_ = special_functions.polygamma_inplace
+    mvlgamma = special_functions.mvlgamma
+    mvlgamma_ = special_functions.mvlgamma.inplace
+    i0 = special_functions.i0.method
+    i0_ = special_functions.i0.inplace
     __add__ = arithmetic.add.operator
     __radd__ = arithmetic.add.reflected
     __iadd__ = inplace_operator(arithmetic.add)

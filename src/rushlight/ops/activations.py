@@ -1,0 +1,450 @@
+"""The elementwise functions of `torch.nn.functional`.
+
+float32 is computed in double precision where a function is not exact, as in `functions`.
+Parameters are numbers, read in full precision for half types.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BOOL, COMPLEX, INTEGER, bool_, dtype, uint8
+from rushlight.numerics.errors import erf
+from rushlight.ops.arithmetic import WIDE_UNSIGNED
+from rushlight.ops.clamping import bounded
+from rushlight.ops.functions import sigmoid, tanh
+from rushlight.ops.kinds.elementwise import not_implemented, same, unary
+from rushlight.ops.kinds.pointwise import in_double, pointwise
+from rushlight.ops.spec import public
+
+# ---- cut off ----
+
+
+def _refuse_relu(d: dtype) -> Exception | None:
+    if d is bool_:
+        return RuntimeError("Boolean inputs not supported for relu")
+    if d.category == COMPLEX:
+        return NotImplementedError("clamp is not supported for complex types")
+    return not_implemented("clamp_min_scalar_cpu", *WIDE_UNSIGNED)(d)
+
+
+relu = unary(
+    "relu",
+    numpy=lambda x: np.maximum(x, x.dtype.type(0)),
+    dtype=same,
+    refuse=_refuse_relu,
+    vjp=lambda g, out: g.masked_fill(out <= 0, 0),
+    doc="""The larger of each element and 0; its gradient at 0 is 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.relu(torch.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """,
+)
+
+
+def _floats(kernel: str) -> Any:
+    return not_implemented(kernel, BOOL, INTEGER, COMPLEX)
+
+
+def _outside(x: Any, low: Any, high: Any) -> Any:
+    return (x <= low) | (x >= high)
+
+
+@pointwise(
+    "Hardtanh",
+    rule=same,
+    vjp=(lambda g, x, min_val, max_val: g.masked_fill(_outside(x, min_val, max_val), 0),),
+)
+def hardtanh_values(x, *, min_val, max_val):
+    kind = x.dtype.type
+    return bounded(x, kind(min_val), kind(max_val))
+
+
+@public(out=False)
+def hardtanh(input, min_val=-1.0, max_val=1.0):
+    """`input` held between two numbers; the gradient is 0 at and beyond them.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.hardtanh(torch.tensor([-2.0, 0.5]))
+        tensor([-1.0000,  0.5000])
+    """
+    kind = input._dtype
+    if kind is bool_:
+        raise RuntimeError("Bool inputs not supported for hardtanh")
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    if kind.category == INTEGER:
+        if kind is uint8 and (min_val < 0 or max_val < 0):
+            raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
+        min_val, max_val = int(min_val), int(max_val)
+    if kind.category == COMPLEX:
+        raise NotImplementedError("clamp is not supported for complex types")
+    if kind in WIDE_UNSIGNED:
+        raise not_implemented("clamp_scalar_cpu", kind)(kind)  # type: ignore[misc]
+    return hardtanh_values(input, min_val=min_val, max_val=max_val)
+
+
+@public(out=False)
+def relu6(input):
+    """`input` held between 0 and 6."""
+    return hardtanh(input, 0.0, 6.0)
+
+
+@pointwise(
+    "Threshold",
+    rule=same,
+    refuse=not_implemented("threshold_cpu", BOOL, COMPLEX, *WIDE_UNSIGNED),
+    vjp=(lambda g, x, threshold: g.masked_fill(x <= threshold, 0),),
+)
+def threshold_values(x, *, threshold, value):
+    return np.where(x <= threshold, x.dtype.type(value), x)
+
+
+@public(out=False)
+def threshold(input, threshold, value):
+    """`input` where it is above `threshold`, else `value`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.threshold(torch.tensor([0.1, 1.0]), 0.5, 20.0)
+        tensor([20.,  1.])
+    """
+    if input._dtype.category == INTEGER:
+        threshold, value = int(threshold), int(value)
+    return threshold_values(input, threshold=threshold, value=value)
+
+
+@pointwise(
+    "Hardshrink",
+    rule=same,
+    refuse=_floats("hardshrink_cpu"),
+    vjp=(lambda g, x, lambd: g.masked_fill((x >= -lambd) & (x <= lambd), 0),),
+)
+def hardshrink_values(x, *, lambd):
+    return np.where((x >= -lambd) & (x <= lambd), x.dtype.type(0), x)
+
+
+@public
+def hardshrink(input, lambd=0.5):
+    """`input`, but 0 between -lambd and lambd."""
+    return hardshrink_values(input, lambd=lambd)
+
+
+@pointwise(
+    "Softshrink",
+    rule=same,
+    refuse=_floats("softshrink_check"),
+    vjp=(lambda g, x, lambd: g.masked_fill((x >= -lambd) & (x <= lambd), 0),),
+)
+def softshrink_values(x, *, lambd):
+    lambd = x.dtype.type(lambd)
+    return np.where(x > lambd, x - lambd, np.where(x < -lambd, x + lambd, x * x.dtype.type(0)))
+
+
+@public
+def softshrink(input, lambd=0.5):
+    """`input` moved towards 0 by `lambd`, and 0 within that distance; RuntimeError if `lambd` is negative."""
+    if lambd < 0:
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+    return softshrink_values(input, lambd=lambd)
+
+
+# ---- a slope below 0 ----
+
+
+@pointwise(
+    "LeakyRelu",
+    rule=same,
+    refuse=_floats("leaky_relu_cpu"),
+    vjp=(lambda g, x, negative_slope: g.where(x > 0, g * negative_slope),),
+)
+def leaky_relu_values(x, *, negative_slope):
+    return np.where(x > 0, x, x * x.dtype.type(negative_slope))
+
+
+@public(out=False)
+def leaky_relu(input, negative_slope=0.01):
+    """`input` where positive, else `negative_slope * input`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.leaky_relu(torch.tensor([-1.0, 2.0]), 0.1)
+        tensor([-0.1000,  2.0000])
+    """
+    return leaky_relu_values(input, negative_slope=negative_slope)
+
+
+@pointwise(
+    "PreluKernel",
+    rule=same,
+    refuse=_floats("prelu_cpu"),
+    vjp=(lambda g, x, weight: g.where(x > 0, g * weight), lambda g, x: (g * x).masked_fill(x > 0, 0)),
+)
+def prelu_values(x, weight):
+    return np.where(x > 0, x, x * weight)
+
+
+@public(out=False)
+def prelu(input, weight):
+    """`input` where positive, else `weight * input`; `weight` holds one number, or one for each channel (dimension 1).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.prelu(torch.tensor([-1.0, 2.0]), torch.tensor([0.25]))
+        tensor([-0.2500,  2.0000])
+    """
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"prelu(): argument 'weight' (position 2) must be Tensor, not {type(weight).__name__}")
+    if input._dtype is not weight._dtype:
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {input._dtype.legacy} and {weight._dtype.legacy}"
+        )
+    count, ndim = weight._a.size, input._a.ndim
+    if weight._a.ndim > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight._a.ndim}")
+    if count != 1:
+        if ndim == 0:
+            raise RuntimeError("Not allow zero-dim input tensor.")
+        channels = input._a.shape[1] if ndim > 1 else 1
+        if channels != count:
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and channel "
+                f"size = {channels}."
+            )
+    if ndim >= 2 and weight._a.ndim:
+        weight = weight.view(1, count, *(1,) * (ndim - 2))
+    return prelu_values(input, weight)
+
+
+@public(out=False)
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
+    """`leaky_relu` with the slope halfway between `lower` and `upper`; random slopes (training) are not made."""
+    if training:
+        raise NotImplementedError("rrelu: training=True draws random slopes, which Rushlight does not; use leaky_relu")
+    return leaky_relu_values(input, negative_slope=(lower + upper) / 2)
+
+
+# ---- exponentials below 0 ----
+
+
+def _elu(x: np.ndarray, alpha: float, scale: float, input_scale: float) -> np.ndarray:
+    wide = x.astype("d")
+    below = np.expm1(np.minimum(wide, 0) * input_scale) * (alpha * scale)
+    return np.where(wide < 0, below, wide * scale).astype(x.dtype)
+
+
+def _elu_gradient(g: Any, x: Any, alpha: float, scale: float, input_scale: float) -> Any:
+    below = g * (alpha * scale * input_scale) * (x * input_scale).exp()
+    return below.where(x <= 0, g * scale)
+
+
+def _elu_kind(node: str) -> Any:
+    @pointwise(node, rule=same, refuse=_floats("elu_cpu"), vjp=(_elu_gradient,))
+    def elu_values(x, *, alpha, scale, input_scale):
+        return _elu(x, alpha, scale, input_scale)
+
+    return elu_values
+
+
+elu_values = _elu_kind("Elu")
+celu_values = _elu_kind("Celu")
+
+
+@public(out=False)
+def elu(input, alpha=1.0):
+    """`input` where positive, else `alpha * (exp(input) - 1)` (Clevert and others, 2015).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.elu(torch.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+    """
+    return elu_values(input, alpha=alpha, scale=1.0, input_scale=1.0)
+
+
+@public(out=False)
+def selu(input):
+    """`elu` with the constants that keep mean 0 and variance 1 (Klambauer and others, 2017)."""
+    return elu_values(input, alpha=1.6732632423543772, scale=1.0507009873554805, input_scale=1.0)
+
+
+@public(out=False)
+def celu(input, alpha=1.0):
+    """`input` where positive, else `alpha * (exp(input / alpha) - 1)`; RuntimeError for an `alpha` of 0."""
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return celu_values(input, alpha=alpha, scale=1.0, input_scale=1.0 / alpha)
+
+
+# ---- smooth ----
+
+_SQRT_HALF, _SQRT_2_OVER_PI = math.sqrt(0.5), math.sqrt(2 / math.pi)
+_CUBIC = 0.044715
+
+
+def _gelu_gradient(g: Any, x: Any, approximate: str) -> Any:
+    """d/dx x Phi(x) = Phi(x) + x phi(x); of the tanh form likewise."""
+    if approximate == "none":
+        below = 0.5 * (1 + (x * _SQRT_HALF).erf())
+        return g * (below + x * (x * x * -0.5).exp() * (0.5 * _SQRT_2_OVER_PI))
+    inner = _SQRT_2_OVER_PI * (x + _CUBIC * x * x * x)
+    t = inner.tanh()
+    slope = _SQRT_2_OVER_PI * (1 + 3 * _CUBIC * x * x)
+    return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
+
+
+@pointwise("Gelu", rule=same, refuse=_floats("GeluKernelImpl"), vjp=(_gelu_gradient,))
+def gelu_values(x, *, approximate):
+    wide = x.astype("d")
+    if approximate == "none":
+        wide = wide * 0.5 * (1 + erf(wide * _SQRT_HALF))
+    else:
+        wide = 0.5 * wide * (1 + np.tanh(_SQRT_2_OVER_PI * (wide + _CUBIC * wide * wide * wide)))
+    return wide.astype(x.dtype)
+
+
+@public
+def gelu(input, *, approximate="none"):
+    """`input` times the normal distribution function; `approximate="tanh"` for its approximation.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.gelu(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8413])
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return gelu_values(input, approximate=approximate)
+
+
+def _silu_gradient(g: Any, x: Any) -> Any:
+    s = x.sigmoid()
+    return g * (s * (1 + x * (1 - s))).conj()
+
+
+silu = unary(
+    "silu",
+    numpy=in_double(lambda x: x / (1 + np.exp(-x))),
+    dtype=same,
+    refuse=not_implemented("silu_cpu", BOOL, INTEGER),
+    vjp=_silu_gradient,
+    doc="`input * sigmoid(input)`, also called swish.",
+)
+
+
+def _mish_gradient(g: Any, x: Any) -> Any:
+    """With t = tanh(softplus(x)): t + x (1 - t^2) sigmoid(x)."""
+    t = softplus(x).tanh()
+    return g * (t + x * (1 - t * t) * x.sigmoid())
+
+
+mish = unary(
+    "mish",
+    numpy=in_double(lambda x: x * np.tanh(np.logaddexp(0, x))),
+    dtype=same,
+    refuse=_floats("mish_cpu"),
+    vjp=_mish_gradient,
+    doc="`input * tanh(softplus(input))` (Misra, 2019).",
+)
+
+
+def _softplus_gradient(g: Any, x: Any, beta: float, threshold: float) -> Any:
+    scaled = x * beta
+    return g.where(scaled > threshold, g * scaled.sigmoid())
+
+
+@pointwise("Softplus", rule=same, refuse=_floats("softplus_cpu"), vjp=(_softplus_gradient,))
+def softplus_values(x, *, beta, threshold):
+    wide = x.astype("d")
+    scaled = wide * beta
+    return np.where(scaled > threshold, wide, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta).astype(x.dtype)
+
+
+@public
+def softplus(input, beta=1, threshold=20):
+    """`log(1 + exp(beta * input)) / beta`, and `input` itself where `beta * input` exceeds `threshold`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.softplus(torch.tensor([0.0]))
+        tensor([0.6931])
+    """
+    return softplus_values(input, beta=beta, threshold=threshold)
+
+
+logsigmoid = unary(
+    "logsigmoid",
+    node="LogSigmoid",
+    numpy=in_double(lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))),
+    dtype=same,
+    refuse=_floats("log_sigmoid_cpu"),
+    vjp=lambda g, x: g * (-x).sigmoid(),
+    doc="`log(sigmoid(input))` without overflow.",
+)
+
+
+def _sixth(x: np.ndarray) -> np.ndarray:
+    kind = x.dtype.type
+    return bounded(x + kind(3), kind(0), kind(6))
+
+
+hardsigmoid = unary(
+    "hardsigmoid",
+    numpy=lambda x: _sixth(x) / x.dtype.type(6),
+    dtype=same,
+    refuse=_floats("hardsigmoid_cpu"),
+    vjp=lambda g, x: (g / 6).masked_fill(_outside(x, -3, 3), 0),
+    doc="`(input + 3) / 6` held between 0 and 1.",
+)
+hardswish = unary(
+    "hardswish",
+    numpy=lambda x: x * _sixth(x) / x.dtype.type(6),
+    dtype=same,
+    refuse=_floats("hardswish_cpu"),
+    vjp=lambda g, x: (g * (x / 3 + 0.5)).where(x < 3, g).masked_fill(x <= -3, 0),
+    doc="`input * hardsigmoid(input)`.",
+)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """`input / (1 + |input|)`."""
+    return input / (input.abs() + 1)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """`input - tanh(input)`."""
+    return input - input.tanh()
+
+
+__all__ = [
+    "celu",
+    "elu",
+    "gelu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "rrelu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+]

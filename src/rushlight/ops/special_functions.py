@@ -1,0 +1,325 @@
+"""The error function, gamma and its derivatives, Bessel functions: `torch.special`.
+
+The numbers come from `rushlight.numerics`, in float64; float32 and halves are rounded from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import COMPLEX, bfloat16, float16
+from rushlight.numerics import bessel, errors, gamma
+from rushlight.ops.kinds.elementwise import check_operands, floating, not_implemented, unary
+from rushlight.ops.kinds.pointwise import pointwise
+from rushlight.ops.spec import public
+from rushlight.tape.node import NOT_DIFFERENTIABLE
+
+_HALVES = (float16, bfloat16)
+_SQRT_PI = math.sqrt(math.pi)
+
+
+def _wide(f: Callable) -> Callable:
+    """`f` of float64, for any real type."""
+    return lambda x: np.asarray(f(x.astype("d"))).astype(x.dtype)
+
+
+# ---- the error function ----
+
+erf = unary(
+    "erf",
+    numpy=_wide(errors.erf),
+    dtype=floating,
+    refuse=not_implemented("erf_vml_cpu", COMPLEX),
+    vjp=lambda g, x: 2.0 / _SQRT_PI * (-(x * x)).exp() * g,
+    doc="""The error function, `2 / sqrt(pi)` times the integral of `exp(-t**2)` from 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.erf(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8427])
+    """,
+)
+erfc = unary(
+    "erfc",
+    numpy=_wide(errors.erfc),
+    dtype=floating,
+    refuse=not_implemented("erfc_vml_cpu", COMPLEX),
+    vjp=lambda g, x: -2.0 / _SQRT_PI * (-(x * x)).exp() * g,
+    doc="`1 - erf(input)`, accurate where that is small.",
+)
+erfinv = unary(
+    "erfinv",
+    numpy=_wide(errors.erfinv),
+    dtype=floating,
+    refuse=not_implemented("erfinv_vml_cpu", COMPLEX),
+    vjp=lambda g, out: 0.5 * _SQRT_PI * (out * out).exp() * g,
+    doc="The inverse of `erf` on [-1, 1]; nan outside.",
+)
+erfcx = unary(
+    "erfcx",
+    node="SpecialErfcx",
+    numpy=_wide(errors.erfcx),
+    dtype=floating,
+    refuse=not_implemented("erfcx_cpu", COMPLEX, *_HALVES),
+    vjp=lambda g, x, out: (2.0 * x * out - 2.0 / _SQRT_PI) * g,
+    doc="`exp(input**2) * erfc(input)`.",
+)
+
+# ---- the normal distribution ----
+
+
+ndtr = unary(
+    "ndtr",
+    node="MulBackward1",
+    numpy=_wide(lambda x: 0.5 * errors.erfc(-x * math.sqrt(0.5))),
+    dtype=floating,
+    refuse=not_implemented("erf_vml_cpu", COMPLEX),
+    vjp=lambda g, x: (-0.5 * x * x).exp() * g / math.sqrt(2 * math.pi),
+    doc="The normal distribution function: the probability of a value up to `input`.",
+)
+ndtri = unary(
+    "ndtri",
+    node="SpecialNdtri",
+    numpy=_wide(errors.ndtri),
+    dtype=floating,
+    refuse=not_implemented("ndtri_cpu", COMPLEX, *_HALVES),
+    vjp=lambda g, out: g * math.sqrt(2 * math.pi) * (out * out / 2).exp(),
+    doc="The quantile of the normal distribution; nan outside [0, 1].",
+)
+
+
+def _log_ndtr(x: np.ndarray) -> np.ndarray:
+    scaled = x * math.sqrt(0.5)
+    below = np.log(errors.erfcx(-scaled) / 2) - scaled * scaled
+    return np.where(x < -1, below, np.log1p(-errors.erfc(scaled) / 2))
+
+
+log_ndtr = unary(
+    "log_ndtr",
+    node="SpecialLogNdtr",
+    numpy=_wide(_log_ndtr),
+    dtype=floating,
+    refuse=not_implemented("log_ndtr_cpu", COMPLEX, *_HALVES),
+    vjp=lambda g, x: g / erfcx(x * -math.sqrt(0.5)) * math.sqrt(2 / math.pi),
+    doc="The logarithm of `ndtr`, accurate far below 0.",
+)
+
+# ---- gamma ----
+
+lgamma = unary(
+    "lgamma",
+    numpy=_wide(gamma.lgamma),
+    dtype=floating,
+    refuse=not_implemented("lgamma_vml_cpu", COMPLEX),
+    vjp=lambda g, x: g * x.digamma(),
+    doc="""The logarithm of the absolute value of the gamma function.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.lgamma(torch.tensor([1.0, 4.0]))
+        tensor([0.0000, 1.7918])
+    """,
+)
+digamma = unary(
+    "digamma",
+    numpy=_wide(gamma.digamma),
+    dtype=floating,
+    refuse=not_implemented("digamma", COMPLEX),
+    vjp=lambda g, x: g * x.polygamma(1),
+    doc="The derivative of `lgamma`.",
+)
+
+
+@pointwise(
+    "Polygamma",
+    rule=floating,
+    refuse=not_implemented("polygamma", COMPLEX),
+    vjp=(lambda g, x, n: g * x.polygamma(n + 1),),
+)
+def polygamma_values(x, *, n):
+    return gamma.polygamma(n, x.astype("d")).astype(x.dtype)
+
+
+@public
+def polygamma(n, input):
+    """The derivative of order `n` of `digamma`.
+
+    Raises:
+        RuntimeError: `n` is negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.polygamma(1, torch.tensor([1.0]))
+        tensor([1.6449])
+    """
+    if isinstance(n, Tensor) or not hasattr(n, "__index__"):
+        raise TypeError(f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}")
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    return polygamma_values(input, n=int(n))
+
+
+def polygamma_method(self: Tensor, n: int) -> Tensor:
+    """See `torch.polygamma`."""
+    return polygamma(n, self)
+
+
+def polygamma_inplace(self: Tensor, n: int) -> Tensor:
+    """In-place form of `torch.polygamma`."""
+    return _swapped.inplace(self, n)
+
+
+@public(name="polygamma_swapped", out=False)
+def _swapped(input, n):
+    return polygamma(n, input)
+
+
+def _orders(p: int) -> list[float]:
+    return [-0.5 * k for k in range(p)]
+
+
+def _mvlgamma_gradient(g: Any, x: Any, p: int) -> Any:
+    total = x.digamma()
+    for shift in _orders(p)[1:]:
+        total = total + (x + shift).digamma()
+    return g * total
+
+
+@pointwise("Mvlgamma", rule=floating, vjp=(_mvlgamma_gradient,))
+def mvlgamma_values(x, *, p):
+    wide = x.astype("d")
+    total = sum(gamma.lgamma(wide + shift) for shift in _orders(p))
+    return (total + p * (p - 1) / 4 * math.log(math.pi)).astype(x.dtype)
+
+
+@public
+def mvlgamma(input, p):
+    """The logarithm of the multivariate gamma function of dimension `p` (elements above (p - 1) / 2).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.mvlgamma(torch.tensor([3.0]), 2)
+        tensor([1.5502])
+    """
+    if isinstance(p, bool) or not hasattr(p, "__index__"):
+        raise TypeError(f"mvlgamma(): argument 'p' (position 2) must be int, not {type(p).__name__}")
+    if p < 1:
+        raise RuntimeError("p has to be greater than or equal to 1")
+    error = not_implemented("mvlgamma", COMPLEX)(input._dtype)
+    if error is not None or input._dtype.name in ("uint16", "uint32", "uint64"):
+        raise error or not_implemented("add_stub", input._dtype)(input._dtype)
+    return mvlgamma_values(input, p=int(p))
+
+
+# ---- zeta, entropy, x log1p y ----
+
+_refuse_zeta = not_implemented("zeta_cpu", COMPLEX, *_HALVES)
+
+
+@pointwise("SpecialZeta", rule=floating, refuse=_refuse_zeta, vjp=NOT_DIFFERENTIABLE)
+def zeta_values(x, y):
+    return gamma.zeta(x.astype("d"), y.astype("d")).astype(x.dtype)
+
+
+@public
+def zeta(input, other):
+    """Hurwitz's zeta function: the sum of `(other + k)**-input` over k = 0, 1, ..."""
+    return zeta_values(*check_operands("special_zeta", input, other))
+
+
+def _entropy(x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, -x * np.log(x), np.where(x == 0, 0, np.where(np.isnan(x), x, -np.inf)))
+
+
+entr = unary(
+    "entr",
+    node="SpecialEntr",
+    numpy=_wide(_entropy),
+    dtype=floating,
+    refuse=not_implemented("entr_cpu", COMPLEX),
+    vjp=lambda g, x: g * (-(x.log()) - 1).masked_fill(x < 0, math.nan),
+    doc="`-input * log(input)`, 0 at 0 and -inf below.",
+)
+
+
+def _xlog1py(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = x.astype("d"), y.astype("d")
+    return np.where(np.isnan(y), y, np.where(x == 0, 0, x * np.log1p(y)))
+
+
+@pointwise(
+    "SpecialXlog1Py",
+    rule=floating,
+    refuse=not_implemented("xlog1py_cpu", COMPLEX),
+    vjp=(
+        lambda g, x, y: (g * y.log1p()).masked_fill((x == 0) & (y <= -1), 0),
+        lambda g, x, y: g * x / (y + 1),
+    ),
+)
+def xlog1py_values(x, y):
+    return _xlog1py(x, y).astype(x.dtype)
+
+
+@public
+def xlog1py(input, other):
+    """`input * log1p(other)`, which is 0 where `input` is, unless `other` is nan."""
+    return xlog1py_values(*check_operands("special_xlog1py", input, other))
+
+
+# ---- Bessel functions ----
+
+i0 = unary(
+    "i0",
+    numpy=_wide(bessel.i0),
+    dtype=floating,
+    refuse=not_implemented("i0_vml_cpu", COMPLEX),
+    vjp=lambda g, x: g * i1(x),
+    doc="The modified Bessel function of order 0.",
+)
+i0e = unary(
+    "i0e",
+    node="SpecialI0E",
+    numpy=_wide(bessel.i0e),
+    dtype=floating,
+    refuse=not_implemented("i0e_cpu", COMPLEX),
+    vjp=lambda g, x, out: g * (i1e(x) - x.sgn() * out),
+    doc="`exp(-|input|) * i0(input)`.",
+)
+
+
+def _i1_gradient(g: Any, x: Any, out: Any) -> Any:
+    """I1' = I0 - I1 / x, one half at 0."""
+    near = x.abs() <= 2.220446049250313e-16
+    safe = x.masked_fill(near, 1.0)
+    return g * (i0(safe) - out / safe).masked_fill(near, 0.5)
+
+
+def _i1e_gradient(g: Any, x: Any, out: Any) -> Any:
+    near = x.abs() <= 2.220446049250313e-16
+    safe = x.masked_fill(near, 1.0)
+    return g * (i0e(safe) - out * (safe.sgn() + safe.reciprocal())).masked_fill(near, 0.5)
+
+
+i1 = unary(
+    "i1",
+    node="SpecialI1",
+    numpy=_wide(bessel.i1),
+    dtype=floating,
+    refuse=not_implemented("i1_cpu", COMPLEX),
+    vjp=_i1_gradient,
+    doc="The modified Bessel function of order 1.",
+)
+i1e = unary(
+    "i1e",
+    node="SpecialI1E",
+    numpy=_wide(bessel.i1e),
+    dtype=floating,
+    refuse=not_implemented("i1e_cpu", COMPLEX),
+    vjp=_i1e_gradient,
+    doc="`exp(-|input|) * i1(input)`.",
+)
