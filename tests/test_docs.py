@@ -20,7 +20,7 @@ def examples(page: Path) -> list[tuple[str, str | None]]:
     text = page.read_text(encoding="utf-8")
     blocks = list(FENCED.finditer(text))
     found = []
-    for block, after in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, after in zip(blocks, [*blocks[1:], None]):
         if block[1] == "python":
             follows = (
                 after is not None and after[1] == "text" and not text[block.end() : after.start()].strip()
