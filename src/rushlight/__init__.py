@@ -180,8 +180,7 @@ from rushlight import special
 # ---- end elementwise ----
 # ---- reductions, scans, sorting ----
 from rushlight import return_types
-from rushlight.ops.differences import cumulative_trapezoid, diff, trapezoid
-from rushlight.ops.differences import trapezoid as trapz
+from rushlight.ops.differences import cumulative_trapezoid, diff, trapezoid, trapz
 from rushlight.ops.extremes import amax, amin, aminmax, argmax, argmin, cummax, cummin, max, min
 from rushlight.ops.norms import dist, norm
 from rushlight.ops.quantiles import nanquantile, quantile
@@ -291,11 +290,13 @@ from rushlight.ops.joining import (
     tile,
     vstack,
 )
+from rushlight.ops.scatter_reductions import index_reduce, scatter_reduce
 from rushlight.ops.scattering import (
     index_add,
     index_copy,
     index_fill,
     index_put,
+    index_put_,
     masked_fill,
     masked_scatter,
     put,

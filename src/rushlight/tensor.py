@@ -15,7 +15,7 @@ from rushlight.ops import affine, contractions, products, sampling, views
 from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
 from rushlight.ops import statistics
 from rushlight.ops import conversion, copying, creation, properties, values
-from rushlight.ops import gathering, indexing, joining, scattering
+from rushlight.ops import gathering, indexing, joining, scatter_reductions, scattering
 from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
 
 
@@ -527,6 +527,10 @@ class _Methods:
     masked_fill_ = scattering.masked_fill.inplace
     masked_scatter = scattering.masked_scatter
     masked_scatter_ = scattering.masked_scatter.inplace
+    scatter_reduce = scatter_reductions.scatter_reduce
+    scatter_reduce_ = scatter_reductions.scatter_reduce.inplace
+    index_reduce = scatter_reductions.index_reduce
+    index_reduce_ = scatter_reductions.index_reduce.inplace
     where = scattering.where_method
     flip = joining.flip
     fliplr = joining.fliplr

@@ -12,6 +12,7 @@ import numpy as np
 from rushlight import dtypes, layout
 from rushlight.buffer import Tensor, new_tensor, version
 from rushlight.dtypes import int32, int64
+from rushlight.ops.kinds.overlap import exact_out
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import execute
 from rushlight.tape.node import NOT_DIFFERENTIABLE
@@ -202,8 +203,6 @@ def _index_vjp(g: Any, x_meta: Any, places: Places) -> Any:
 def index(x, *, places):
     """The elements that index tensors choose, as a fresh array."""
     if 0 in places.shape:
-        if 0 not in places.chosen:
-            return np.empty(places.shape, x.dtype)
         return np.empty(places.shape, x.dtype)
     if places.mask is not None:
         out = x[places.mask]
@@ -274,7 +273,7 @@ def gather_along(x, index, *, dim):
     return np.ascontiguousarray(x[along(index, dim)])
 
 
-@public
+@public(check=exact_out())
 def gather(input, dim, index, *, sparse_grad=False):
     """out[i, j] = input[index[i, j], j] for dim 0, and likewise for other dimensions.
 
@@ -289,7 +288,7 @@ def gather(input, dim, index, *, sparse_grad=False):
     """
     index = as_tensor(index, "gather", "index", 2)
     dim = check_dim(input, dim, "gather")
-    if index._dtype is not int64 and index._dtype is not int32:
+    if index._dtype is not int64 and index._dtype is not int32 and index._a.size:
         raise RuntimeError("gather(): Expected dtype int32/int64 for index")
     shape, p = input._a.shape, index._a
     if p.size:
@@ -324,7 +323,7 @@ def index_select_along(x, index, *, dim):
     return np.ascontiguousarray(x.take(index.reshape(-1), dim))
 
 
-@public
+@public(check=exact_out("index_select(): self and result must have the same scalar type"))
 def index_select(input, dim, index):
     """The slices at the positions in `index` (0-d or 1-d) along `dim`.
 
@@ -370,7 +369,11 @@ def check_flat(t: Tensor, index: Tensor, name: str) -> None:
         raise IndexError(f"out of range: tried to access index {first} on a tensor of {count} elements.")
 
 
-@public
+@public(
+    check=exact_out(
+        "take(): self and out expected to have the same dtype, but got self.dtype = {wanted} and out.dtype = {got}"
+    )
+)
 def take(input, index):
     """The elements at `index`, counting row by row; the result has the index's shape.
 
@@ -388,7 +391,7 @@ def take(input, index):
     return take_flat(input, index)
 
 
-@public
+@public(check=exact_out())
 def take_along_dim(input, indices, dim=None):
     """`gather` with broadcasting, or over all elements where `dim` is None.
 
@@ -443,7 +446,7 @@ def masked_select_backward(g: Any, x_meta: Any, mask: Tensor) -> Any:
     return g.new_zeros(shape).masked_scatter(mask, g)
 
 
-@public
+@public(check=exact_out("masked_select(): self and result must have the same scalar type"))
 def masked_select(input, mask):
     """The elements where `mask` is True, as a vector; shapes broadcast.
 
@@ -464,7 +467,7 @@ def nonzero_positions(x):
     return np.array(found, np.int64).reshape(x.ndim, -1).T
 
 
-@public
+@public(check=exact_out("nonzero: Expected out tensor to have scalar type {wanted} but got scalar type{got}"))
 def nonzero(input, *, as_tuple=False):
     """The positions of the elements that are not zero: (n, ndim), or a tuple of ndim vectors.
 

@@ -298,7 +298,13 @@ def getitem(self: Tensor, index: Any) -> Tensor:
                 [3, 5]]), tensor([4, 5]))
     """
     kind = type(index)
-    a = self._a
+    try:
+        a = self._a
+    except AttributeError:
+        raise TypeError(
+            "descriptor '__getitem__' requires a 'torch._C.TensorBase' object but received a "
+            f"'{type(self).__name__}'"
+        ) from None
     if a.size:
         try:
             if kind is int:
@@ -377,6 +383,7 @@ def _as_value(x: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (bool, int, float, complex, np.integer)):
+        value = _as_int(value) if _is_int(value) else value
         return new_tensor(np.asarray(checked_number(value, x._dtype), x._dtype.numpy), x._dtype)
     raise TypeError(f"can't assign a {_type_name(value)} to a torch.{x._dtype.legacy}Tensor")
 

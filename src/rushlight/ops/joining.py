@@ -9,13 +9,20 @@ import numpy as np
 from rushlight import layout
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import contiguous_format
-from rushlight.dtypes import int32, int64
+from rushlight.dtypes import can_cast, int32, int64
 from rushlight.ops.gathering import laid_out
+from rushlight.ops.kinds.overlap import check_apart
 from rushlight.ops.promotion import result_type
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
 
 # ---- cat, stack ----
+
+
+def _check_out(out: Tensor, result: Tensor, inputs: Any) -> None:
+    if not can_cast(result._dtype, out._dtype):
+        raise TypeError(f"torch.cat(): input types can't be cast to the desired output type {out._dtype.legacy}")
+    check_apart(out, inputs)
 
 
 def _tensors(tensors: Any, name: str) -> list[Tensor]:
@@ -55,9 +62,23 @@ def _cat_vjp(g: Any, xs_meta: Any, dim: int, needs: tuple) -> list:
 def cat_along(*xs, dim, kind):
     parts = [x for x in xs if not _is_legacy_empty(x.shape)] or [xs[0]]
     parts = [x if x.dtype == kind.numpy else convert(x, kind) for x in parts]
-    if len(parts) == 1:
-        return parts[0].copy()
-    return np.ascontiguousarray(np.concatenate(parts, dim))
+    if parts[0].ndim in (4, 5) and all(_channels_last(x) for x in parts):
+        order = (0, *range(2, parts[0].ndim), 1)
+        joined = np.concatenate([x.transpose(order) for x in parts], order.index(dim))
+        return np.ascontiguousarray(joined).transpose(0, -1, *range(1, parts[0].ndim - 1))
+    return np.ascontiguousarray(np.concatenate(parts, dim)) if len(parts) > 1 else parts[0].copy()
+
+
+def _channels_last(x: np.ndarray) -> bool:
+    """Whether an image's strides say that its channels lie innermost."""
+    if x.strides[1] == 0 or 0 in x.shape:
+        return False
+    least = 0
+    for d in (1, *range(x.ndim - 1, 1, -1), 0):
+        if x.strides[d] < least or d == 0 and least == x.strides[1]:
+            return False
+        least = x.strides[d] * x.shape[d]
+    return True
 
 
 def _checked_cat(ts: list[Tensor], dim: Any) -> int:
@@ -83,7 +104,7 @@ def _checked_cat(ts: list[Tensor], dim: Any) -> int:
     return dim
 
 
-@public
+@public(check=_check_out)
 def cat(tensors, dim=0):
     """The tensors one after another along `dim`; their other sizes must agree.
 
@@ -113,13 +134,13 @@ def _common(ts: list[Tensor]) -> Any:
     return kind
 
 
-@public
+@public(check=_check_out)
 def concat(tensors, dim=0):
     """The same as `cat`."""
     return cat(tensors, dim)
 
 
-@public
+@public(check=_check_out)
 def concatenate(tensors, dim=0):
     """The same as `cat`."""
     return cat(tensors, dim)
@@ -130,7 +151,7 @@ def stack_along(*xs, dim, kind):
     return np.ascontiguousarray(np.stack([x if x.dtype == kind.numpy else convert(x, kind) for x in xs], dim))
 
 
-@public
+@public(check=_check_out)
 def stack(tensors, dim=0):
     """The tensors, all of one shape, one after another along a new dimension.
 
@@ -178,7 +199,7 @@ def _some(tensors: Any, name: str) -> list[Tensor]:
     return ts
 
 
-@public
+@public(check=_check_out)
 def hstack(tensors):
     """The tensors side by side: along dimension 1, or 0 for vectors.
 
@@ -191,7 +212,7 @@ def hstack(tensors):
     return cat(ts, 0 if ts[0]._a.ndim == 1 else 1)
 
 
-@public
+@public(check=_check_out)
 def vstack(tensors):
     """The tensors on top of each other; vectors are rows.
 
@@ -204,19 +225,19 @@ def vstack(tensors):
     return cat([_at_least(t, 2) for t in _some(tensors, "vstack")], 0)
 
 
-@public
+@public(check=_check_out)
 def row_stack(tensors):
     """The same as `vstack`."""
     return vstack(tensors)
 
 
-@public
+@public(check=_check_out)
 def dstack(tensors):
     """The tensors behind each other, along dimension 2."""
     return cat([_at_least(t, 3) for t in _some(tensors, "dstack")], 2)
 
 
-@public
+@public(check=_check_out)
 def column_stack(tensors):
     """The tensors side by side; vectors are columns.
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, layout
-from rushlight.buffer import Tensor, new_tensor, offset, strides
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, int32, int64
-from rushlight.layout import is_dense, span
-from rushlight.ops.gathering import Places, along, check_dim, check_flat, check_range
+from rushlight.ops.gathering import MASKS, Places, along, check_dim, check_flat, check_range
+from rushlight.ops.kinds.overlap import apart, check_overlap, exact_out
 from rushlight.ops.promotion import NUMBERS, checked_number, operand, result_type
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import quiet
@@ -20,25 +20,6 @@ from rushlight.tape.node import Derivative, record
 _ALL = slice(None)
 
 # ---- what every write shares ----
-
-
-def check_overlap(t: Tensor, *others: Tensor) -> None:
-    """RuntimeError if what is read lies in the memory that is written, as far as PyTorch looks."""
-    for other in others:
-        if other._buf is None or other._buf is not t._buf or not t._a.size or not other._a.size:
-            continue
-        if is_dense(t._a.shape, strides(t)) and is_dense(other._a.shape, strides(other)):
-            a, b = offset(t), offset(other)
-            if a < b + span(other._a.shape, strides(other)) and b < a + span(t._a.shape, strides(t)):
-                raise RuntimeError(
-                    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
-                    "single memory location. Please clone() the tensor before performing the operation."
-                )
-
-
-def apart(values: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """`values`, copied if they may lie in the memory of `a`."""
-    return values.copy() if np.may_share_memory(values, a) else values
 
 
 def combine_at(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> None:
@@ -51,7 +32,7 @@ def value_of(value: Any, t: Tensor, name: str, message: str) -> np.ndarray:
     if isinstance(value, Tensor):
         if value._a.ndim:
             raise RuntimeError(message.format(value._a.ndim))
-        return operand(value, t._dtype)
+        return checked_number(value._a[()], t._dtype)
     if not isinstance(value, NUMBERS):
         raise TypeError(
             f"{name}() received an invalid combination of arguments - got ({type(value).__name__}) where a number or "
@@ -106,26 +87,30 @@ def index_put_places(x, values, *, places, accumulate):
 
 def _check_put(x: Tensor, places: Places, values: Tensor, accumulate: bool) -> Tensor:
     """The values in x's type; RuntimeError for a wrong type or shape."""
-    fills = not accumulate and values._a.size == 1 and len(places.tensors) == 1 and places.mask is not None
+    if not accumulate and values._a.size == 1 and len(places.tensors) == 1 and places.tensors[0]._dtype in MASKS:
+        return _as_fill(x, places.tensors[0], values)
     if values._dtype is not x._dtype:
-        if not fills:
-            raise RuntimeError(
-                f"Index put requires the source and destination dtypes match, got {x._dtype.legacy} for the "
-                f"destination and {values._dtype.legacy} for the source."
-            )
-        values = values.to(x._dtype)
+        raise RuntimeError(
+            f"Index put requires the source and destination dtypes match, got {x._dtype.legacy} for the destination "
+            f"and {values._dtype.legacy} for the source."
+        )
     shape, wanted = values._a.shape, places.shape
-    if fills:
-        return values if values._a.ndim == 0 else values.reshape(())
-    fits = len(shape) <= len(wanted) and all(
-        m in (1, n) for m, n in zip(reversed(shape), reversed(wanted))
-    )
-    if not fits:
+    if len(shape) > len(wanted) or any(m not in (1, n) for m, n in zip(reversed(shape), reversed(wanted))):
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing result of shape "
             f"{list(wanted)}"
         )
     return values
+
+
+def _as_fill(x: Tensor, mask: Tensor, value: Tensor) -> Tensor:
+    """One value for a mask is `masked_fill`, which converts the value and wants the mask to be of bools."""
+    if mask._dtype is not dtypes.bool_:
+        raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype unsigned char")
+    if value._dtype is not x._dtype:
+        checked_number(value._a.reshape(())[()], x._dtype)
+        value = value.to(x._dtype)
+    return value.reshape(()) if value._a.ndim else value
 
 
 def _places_of(x: Tensor, indices: Any, name: str) -> Places:
@@ -171,6 +156,9 @@ def index_put(input, indices, values, accumulate=False):
     return index_put_places(input, values, places=places, accumulate=accumulate)
 
 
+index_put_ = index_put.inplace
+
+
 def put_places(x: Tensor, places: Places, values: Tensor) -> None:
     """x[places] = values, on the tape."""
     index_put.inplace(x, places, values)
@@ -184,7 +172,7 @@ def _region(a: np.ndarray, p: np.ndarray, dim: int) -> np.ndarray:
     return a[tuple(_ALL if d == dim else slice(n) for d, n in enumerate(p.shape))]
 
 
-def _scatter_at(a: np.ndarray, p: np.ndarray, values: Any, dim: int, ufunc: np.ufunc | None) -> None:
+def scatter_at(a: np.ndarray, p: np.ndarray, values: Any, dim: int, ufunc: np.ufunc | None) -> None:
     """Write to `a` in place: a[p[i, j], j] = values[i, j] for dim 0, or combined by `ufunc`."""
     if p.size == 0:
         return
@@ -200,7 +188,7 @@ def _scatter_at(a: np.ndarray, p: np.ndarray, values: Any, dim: int, ufunc: np.u
         combine_at(ufunc, a, key, values)
 
 
-def _check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) -> int:
+def check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) -> int:
     index = as_tensor(index, name, "index", 2)
     dim = check_dim(t, dim, name)
     if index._dtype is not int64 and index._dtype is not int32 and index._a.size:
@@ -235,14 +223,14 @@ def _check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) 
 )
 def scatter_src(x, index, src, *, dim):
     out = x.copy()
-    _scatter_at(out, index, src, dim, None)
+    scatter_at(out, index, src, dim, None)
     return out
 
 
 @primitive("ScatterBackward1", vjp=(lambda g, dim, index: g.scatter(dim, index, 0), None))
 def scatter_value(x, index, *, dim, value):
     out = x.copy()
-    _scatter_at(out, index, value, dim, None)
+    scatter_at(out, index, value, dim, None)
     return out
 
 
@@ -253,7 +241,7 @@ def _no_gradient(g: Any) -> Any:
 @primitive("NotImplemented0", vjp=(_no_gradient, None, _no_gradient))
 def scatter_combined(x, index, src, *, dim, ufunc):
     out = x.copy()
-    _scatter_at(out, index, src, dim, ufunc)
+    scatter_at(out, index, src, dim, ufunc)
     return out
 
 
@@ -281,14 +269,14 @@ def _combiner(reduce: str) -> np.ufunc:
 
 def _scatter_into(self, dim, index, src=None, *, value=None, reduce=None):
     src, number = _scatter_args(src, value, self)
-    dim = _check_scatter("scatter", self, dim, index, src)
+    dim = check_scatter("scatter", self, dim, index, src)
     ufunc = None if reduce is None else _combiner(reduce)
     check_overlap(self, index, *(() if src is None else (src,)))
-    _scatter_at(self._a, apart(index._a, self._a), number if src is None else apart(src._a, self._a), dim, ufunc)
+    scatter_at(self._a, apart(index._a, self._a), number if src is None else apart(src._a, self._a), dim, ufunc)
     return True
 
 
-@public(into=_scatter_into)
+@public(into=_scatter_into, check=exact_out())
 def scatter(input, dim, index, src=None, *, value=None, reduce=None):
     """A copy of `input` with out[index[i, j], j] = src[i, j] for dim 0, and likewise for other dimensions.
 
@@ -306,7 +294,7 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
                 [0., 0., 5.]])
     """
     src, number = _scatter_args(src, value, input)
-    dim = _check_scatter("scatter", input, dim, index, src)
+    dim = check_scatter("scatter", input, dim, index, src)
     if reduce is not None:
         if src is None:
             src = new_tensor(np.broadcast_to(number, index._a.shape), input._dtype)
@@ -326,19 +314,19 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
 @primitive("ScatterAdd", vjp=(lambda g: g, None, lambda g, dim, index: g.gather(dim, index)))
 def scatter_add_along(x, index, src, *, dim):
     out = x.copy()
-    _scatter_at(out, index, src, dim, np.add)
+    scatter_at(out, index, src, dim, np.add)
     return out
 
 
 def _scatter_add_into(self, dim, index, src):
     src = as_tensor(src, "scatter_add_", "src", 3)
-    dim = _check_scatter("scatter", self, dim, index, src)
+    dim = check_scatter("scatter", self, dim, index, src)
     check_overlap(self, index, src)
-    _scatter_at(self._a, apart(index._a, self._a), apart(src._a, self._a), dim, np.add)
+    scatter_at(self._a, apart(index._a, self._a), apart(src._a, self._a), dim, np.add)
     return True
 
 
-@public(into=_scatter_add_into)
+@public(into=_scatter_add_into, check=exact_out())
 def scatter_add(input, dim, index, src):
     """A copy of `input` with out[index[i, j], j] += src[i, j] for dim 0, and likewise for other dimensions.
 
@@ -348,18 +336,18 @@ def scatter_add(input, dim, index, src):
         tensor([2., 0., 1.])
     """
     src = as_tensor(src, "scatter_add", "src", 3)
-    dim = _check_scatter("scatter", input, dim, index, src)
+    dim = check_scatter("scatter", input, dim, index, src)
     return scatter_add_along(input, index, src, dim=dim)
 
 
 # ---- along one dimension: rows ----
 
 
-def _rows(dim: int, p: np.ndarray) -> tuple:
+def rows(dim: int, p: np.ndarray) -> tuple:
     return (_ALL,) * dim + (p,)
 
 
-def _check_rows(t: Tensor, dim: Any, index: Any, source: Any, name: str) -> int:
+def check_rows(t: Tensor, dim: Any, index: Any, source: Any, name: str) -> int:
     """What index_add and index_reduce ask of their arguments."""
     index = as_tensor(index, name, "index", 2)
     source = as_tensor(source, name, "source", 3)
@@ -410,7 +398,7 @@ def _add_rows(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int, al
     if a.ndim == 0:
         a[...] = quiet(np.add, a, source.reshape(()))
         return
-    combine_at(np.add, a, _rows(dim, index.reshape(-1)), source)
+    combine_at(np.add, a, rows(dim, index.reshape(-1)), source)
 
 
 def _scaled(g: Any, alpha: Any) -> Any:
@@ -436,13 +424,13 @@ def _alpha(alpha: Any, t: Tensor) -> Any:
 
 
 def _index_add_into(self, dim, index, source, *, alpha=1):
-    dim = _check_rows(self, dim, index, source, "index_add_")
+    dim = check_rows(self, dim, index, source, "index_add_")
     check_overlap(self, index, source)
     _add_rows(self._a, apart(index._a, self._a), apart(source._a, self._a), dim, _alpha(alpha, self))
     return True
 
 
-@public(into=_index_add_into)
+@public(into=_index_add_into, check=exact_out())
 def index_add(input, dim, index, source, *, alpha=1):
     """A copy of `input` with `alpha` times the slices of `source` added at the positions `index` along `dim`.
 
@@ -455,7 +443,7 @@ def index_add(input, dim, index, source, *, alpha=1):
         tensor([[0., 0.],
                 [2., 2.]])
     """
-    dim = _check_rows(input, dim, index, source, "index_add_")
+    dim = check_rows(input, dim, index, source, "index_add_")
     return index_add_rows(input, index, source, dim=dim, alpha=_alpha(alpha, input))
 
 
@@ -502,7 +490,7 @@ def _copy_rows(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int) -
         if source.size:
             a[...] = source.reshape(-1)[-1]
     else:
-        a[_rows(dim, index.reshape(-1))] = source
+        a[rows(dim, index.reshape(-1))] = source
 
 
 @primitive(
@@ -526,7 +514,7 @@ def _index_copy_into(self, dim, index, source):
     return True
 
 
-@public(into=_index_copy_into)
+@public(into=_index_copy_into, check=exact_out())
 def index_copy(input, dim, index, source):
     """A copy of `input` with the slices of `source` at the positions `index` along `dim`.
 
@@ -563,7 +551,7 @@ def _check_fill(t: Tensor, dim: Any, index: Any, value: Any) -> tuple[int, Any]:
 def _fill_rows(a: np.ndarray, index: np.ndarray, value: Any, dim: int) -> None:
     if index.size:
         if a.ndim:
-            a[_rows(dim, index.reshape(-1))] = value
+            a[rows(dim, index.reshape(-1))] = value
         else:
             a[...] = value
 
@@ -849,7 +837,7 @@ _WHERE = Derivative(
 )
 
 
-@public
+@public(check=exact_out("Expected out type to be {wanted} but got {got}", read=False))
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` is True, else `other`; all three broadcast, and either may be a number.
 

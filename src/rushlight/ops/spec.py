@@ -127,17 +127,24 @@ class Operation:
 
 
 def public(
-    function: Callable | None = None, *, name: str = "", out: bool = True, into: Callable | None = None
+    function: Callable | None = None,
+    *,
+    name: str = "",
+    out: Any = True,
+    into: Callable | None = None,
+    check: Callable | None = None,
 ) -> Any:
     """Make PyTorch's form of `function`: NumPy's argument names, `out=`, and `.inplace`.
 
     Args:
         name: the registered name, if not the function's.
-        out: whether `out=` is taken.
+        out: whether `out=` is taken, or how to compute for it: a function of (plain function, out tensors,
+            args, kwargs), which may also refuse their dtypes.
         into: how to do it in place without a graph, if there is a faster way than copying.
+        check: called with (out, result, the tensors among the arguments) before `out` is written.
     """
     if function is None:
-        return functools.partial(public, name=name, out=out, into=into)
+        return functools.partial(public, name=name, out=out, into=into, check=check)
     called = name or function.__name__
     names = parameters(function)
     plain = function
@@ -150,9 +157,12 @@ def public(
             if out and "out" in kwargs:
                 target = kwargs.pop("out")
                 if target is not None:
-                    return _into_out(called, plain, target, args, kwargs)
+                    rule = _plainly if out is True else out
+                    return _into_out(called, plain, rule, target, args, kwargs, check)
         try:
             return plain(*args, **kwargs)
+        except errors.WrongArgument as wrong:
+            raise wrong.worded(called, names, args, kwargs) from None
         except AttributeError:
             if first_is_tensor and args and not isinstance(args[0], Tensor):
                 raise errors.wrong_type(called, "input", 1, args[0]) from None
@@ -173,7 +183,13 @@ def _named(names: tuple[str, ...], kwargs: dict) -> dict:
 # ---- out= ----
 
 
-def _into_out(name: str, plain: Callable, out: Any, args: tuple, kwargs: dict) -> Any:
+def _plainly(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    return plain(*args, **kwargs)
+
+
+def _into_out(
+    name: str, plain: Callable, rule: Callable, out: Any, args: tuple, kwargs: dict, check: Callable | None
+) -> Any:
     outs = out if isinstance(out, (tuple, list)) else (out,)
     for t in outs:
         if not isinstance(t, Tensor):
@@ -183,13 +199,15 @@ def _into_out(name: str, plain: Callable, out: Any, args: tuple, kwargs: dict) -
     before = MODES.grad
     MODES.grad = False
     try:
-        result = plain(*args, **kwargs)
+        result = rule(plain, outs, args, kwargs)
     finally:
         MODES.grad = before
     results = result if isinstance(result, tuple) else (result,)
     if len(results) != len(outs):
         raise TypeError(f"{name}(): argument 'out' must be a tuple of {len(results)} Tensors")
     for t, r in zip(outs, results):
+        if check is not None:
+            check(t, r, [value for value in (*args, *kwargs.values()) if isinstance(value, (Tensor, tuple, list))])
         check_out(name, t, r)
     for t, r in zip(outs, results):
         store_out(t, r)
