@@ -212,6 +212,47 @@ from rushlight.ops.products import (
 # ---- end products ----
 # ---- views ----
 from rushlight.ops.copying import clone, fill
+from rushlight.ops.memory import detach_, resize_as_
+from rushlight.ops.reshaping import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block_diag,
+    broadcast_shapes,
+    cartesian_prod,
+    combinations,
+    flatten,
+    meshgrid,
+    ravel,
+    unflatten,
+    view_as_complex,
+    view_as_real,
+)
+from rushlight.ops.slicing import (
+    chunk,
+    dsplit,
+    hsplit,
+    narrow,
+    narrow_copy,
+    select,
+    split,
+    split_with_sizes,
+    tensor_split,
+    unbind,
+    unsafe_chunk,
+    unsafe_split,
+    unsafe_split_with_sizes,
+    vsplit,
+)
+from rushlight.ops.striding import (
+    as_strided,
+    as_strided_scatter,
+    diagonal,
+    diagonal_scatter,
+    select_scatter,
+    slice_scatter,
+)
+from rushlight.ops.triangles import diag, diag_embed, diagflat, tril, triu, vander
 from rushlight.ops.views import (
     adjoint,
     broadcast_tensors,
@@ -259,6 +300,25 @@ from rushlight.ops.creation import (
 from rushlight.ops.promotion import result_type
 from rushlight.ops.sequences import arange, eye, linspace, logspace, range, tril_indices, triu_indices
 from rushlight.ops.properties import is_complex, is_floating_point, is_signed, numel
+
+from rushlight import storage
+from rushlight.storage import (
+    BFloat16Storage,
+    BoolStorage,
+    ByteStorage,
+    CharStorage,
+    ComplexDoubleStorage,
+    ComplexFloatStorage,
+    DoubleStorage,
+    FloatStorage,
+    HalfStorage,
+    IntStorage,
+    LongStorage,
+    ShortStorage,
+    TypedStorage,
+    UntypedStorage,
+    is_storage,
+)
 
 # ---- end creation ----
 # ---- indexing, joining ----

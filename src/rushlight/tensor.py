@@ -14,7 +14,19 @@ from rushlight.ops import activations, arithmetic, bits, clamping, comparison, c
 from rushlight.ops import affine, contractions, products, sampling, views
 from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
 from rushlight.ops import statistics
-from rushlight.ops import conversion, copying, creation, properties, values
+from rushlight import storage
+from rushlight.ops import (
+    conversion,
+    copying,
+    creation,
+    memory,
+    properties,
+    reshaping,
+    slicing,
+    striding,
+    triangles,
+    values,
+)
 from rushlight.ops import gathering, indexing, joining, scatter_reductions, scattering
 from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
 
@@ -417,13 +429,59 @@ class _Methods:
     expand = views.expand
     expand_as = views.expand_as
     broadcast_to = views.broadcast_to
-    detach = views.detach
+    flatten = reshaping.flatten
+    ravel = reshaping.ravel
+    unflatten = reshaping.unflatten
+    view_as_real = reshaping.view_as_real
+    select = slicing.select
+    narrow = slicing.narrow
+    narrow_copy = slicing.narrow_copy
+    split = slicing.split
+    split_with_sizes = slicing.split_with_sizes
+    chunk = slicing.chunk
+    unsafe_split = slicing.unsafe_split
+    unsafe_split_with_sizes = slicing.unsafe_split_with_sizes
+    unsafe_chunk = slicing.unsafe_chunk
+    unbind = slicing.unbind
+    tensor_split = slicing.tensor_split
+    hsplit = slicing.hsplit
+    vsplit = slicing.vsplit
+    dsplit = slicing.dsplit
+    as_strided = striding.as_strided
+    diagonal = striding.diagonal
+    unfold = striding.unfold
+    select_scatter = striding.select_scatter
+    slice_scatter = striding.slice_scatter
+    diagonal_scatter = striding.diagonal_scatter
+    as_strided_scatter = striding.as_strided_scatter
+    tril = triangles.tril
+    tril_ = triangles.tril.inplace
+    triu = triangles.triu
+    triu_ = triangles.triu.inplace
+    diag = triangles.diag
+    diag_embed = triangles.diag_embed
+    diagflat = triangles.diagflat
     clone = copying.clone
     contiguous = copying.contiguous
     is_contiguous = copying.is_contiguous
     copy_ = copying.copy_
     fill_ = copying.fill_
     zero_ = copying.zero_
+    detach = views.detach
+    detach_ = memory.detach_
+    data = memory.data
+    set_ = memory.set_
+    resize_ = memory.resize_
+    resize_as_ = memory.resize_as_
+    t_ = memory.t_
+    transpose_ = memory.transpose_
+    swapaxes_ = memory.swapaxes_
+    swapdims_ = memory.swapdims_
+    squeeze_ = memory.squeeze_
+    unsqueeze_ = memory.unsqueeze_
+    as_strided_ = memory.as_strided_
+    untyped_storage = storage.of_tensor
+    storage = storage.typed_of_tensor
     # ---- end views ----
 
     # ---- creation, conversion, properties ----

@@ -250,7 +250,8 @@ def _integer(value: Any, kind: dtype) -> np.ndarray:
     if isinstance(value, (int, np.integer)) and not -(1 << 63) <= value < 1 << 64:
         raise RuntimeError("Overflow when unpacking long long")
     whole = int(value) if value - value == 0 else None
-    if whole is None or not (low <= whole <= high or (low == 0 and -high <= whole < 0)):
+    wraps = low == 0 and not isinstance(value, (float, np.floating))
+    if whole is None or not (low <= value <= high or (wraps and -high <= whole < 0)):
         raise RuntimeError(f"value cannot be converted to type {_c_name(kind)} without overflow")
     return np.array(whole & high if low == 0 else whole, kind.numpy)
 

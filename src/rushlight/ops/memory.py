@@ -1,0 +1,191 @@
+"""What a tensor's handle shows: `data`, `set_`, `resize_`, `detach_` and the in-place forms of views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import layout
+from rushlight.buffer import LEAF, Tensor, new_tensor, offset, storage
+from rushlight.device import contiguous_format, preserve_format
+from rushlight.dtypes import dtype
+from rushlight.ops import striding, views
+from rushlight.ops.creation import check_shape, format_strides, like_strides
+from rushlight.runtime import execute
+from rushlight.storage import TypedStorage, UntypedStorage, size_of, twin
+from rushlight.storage import resize as resize_storage
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import ViewMeta, edge_of, requires_grad
+from rushlight.tape.writes import check_recorded, rebase, wrote
+
+# ---- data ----
+
+
+def _get_data(self: Tensor) -> Tensor:
+    """The same memory outside the graph, with a version counter of its own: backward does not see writes to it."""
+    out = new_tensor(self._a, self._dtype)
+    out._buf = twin(storage(self))
+    return out
+
+
+def _set_data(self: Tensor, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+    before = storage(self)
+    buffer = twin(storage(value))
+    buffer.version = before.version
+    self._a, self._dtype, self._buf = value._a, value._dtype, buffer
+
+
+data = property(_get_data, _set_data, doc="The memory without the graph; assign to it to change what a tensor shows.")
+
+
+def detach_(self: Tensor) -> Tensor:
+    """Cut this tensor out of the graph: it becomes a leaf that does not require grad.
+
+    Raises:
+        RuntimeError: the tensor is a view.
+    """
+    if type(self._edge) is ViewMeta:
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, "
+            "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be "
+            "called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
+            "torch/optim/optimizer.py as a reference."
+        )
+    self._edge = None
+    return self
+
+
+# ---- other memory, other sizes ----
+
+
+def set_(self: Tensor, source: Any = None, storage_offset: Any = None, size: Any = None, stride: Any = None) -> Tensor:
+    """Show other memory: a tensor's, or a storage's at an offset with sizes and strides.
+
+    Raises:
+        RuntimeError: another dtype, or a layout outside the storage.
+    """
+    if source is None:
+        source = new_tensor(np.empty(0, self._dtype.numpy), self._dtype)
+    if isinstance(source, Tensor):
+        if source._dtype is not self._dtype:
+            raise RuntimeError(
+                f"Could not set tensor of type {_c_type(source._dtype)} to a tensor of type {_c_type(self._dtype)}"
+            )
+        if size is None:
+            return _show(self, source._a, storage(source))
+        buffer = storage(source)
+    elif isinstance(source, (UntypedStorage, TypedStorage)):
+        buffer = (source.untyped() if isinstance(source, TypedStorage) else source)._buffer
+    else:
+        raise TypeError(f"set_(): argument 'source' (position 1) must be Tensor or Storage, not {type(source).__name__}")
+    item = self._dtype.itemsize
+    shape = (size_of(buffer) // item,) if size is None else layout.sizes((size,), "set_")
+    steps = layout.contiguous_strides(shape) if stride is None else layout.sizes((stride,), "set_")
+    at = storage_offset or 0
+    check_shape(shape, self._dtype)
+    if len(steps) != len(shape):
+        raise RuntimeError("mismatch in length of strides and shape")
+    need = (at + layout.span(shape, steps)) * item
+    if at >= 0 and need > size_of(buffer) and all(step >= 0 for step in steps):
+        resize_storage(buffer, need)
+    return _show(self, execute.shown(buffer, self._dtype.numpy, shape, steps, at), buffer)
+
+
+def _c_type(kind: dtype) -> str:
+    return {"float32": "float", "float64": "double", "int32": "int", "int64": "long long"}.get(kind.name, kind.name)
+
+
+def _show(t: Tensor, a: np.ndarray, buffer: Any) -> Tensor:
+    if requires_grad(t) and MODES.grad:
+        check_recorded(t)
+    t._a, t._buf = a, buffer
+    if type(t._edge) is ViewMeta:
+        t._edge = None
+    wrote(t)
+    return t
+
+
+def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = None) -> Tensor:
+    """Take other sizes; the storage grows if it must, and keeps its elements. New elements are zero.
+
+    Raises:
+        RuntimeError: the tensor requires grad.
+    """
+    if requires_grad(self):
+        raise RuntimeError("cannot resize variables that require grad")
+    shape = layout.sizes(sizes if size is None else (size,), "resize_")
+    if any(n < 0 for n in shape):
+        raise RuntimeError("numel: integer multiplication overflow")
+    check_shape(shape, self._dtype)
+    wanted = memory_format if memory_format not in (None, preserve_format) else contiguous_format
+    if shape == self._a.shape and memory_format is None:
+        return self
+    return take_layout(self, shape, format_strides(shape, wanted))
+
+
+def take_layout(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...]) -> Tensor:
+    """Show the storage, from where the tensor starts, in another layout; the storage grows if it must."""
+    buffer = storage(t)
+    at = offset(t)
+    need = (at + layout.span(shape, steps)) * t._dtype.itemsize
+    if need > size_of(buffer):
+        if not buffer.array.flags.writeable:
+            raise RuntimeError("Trying to resize storage that is not resizable")
+        resize_storage(buffer, need)
+    t._a = execute.shown(buffer, t._dtype.numpy, shape, steps, at)
+    return t
+
+
+def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
+    """:func:`resize_` to the sizes of another tensor."""
+    resize_(self, the_template._a.shape)
+    if memory_format is not None:
+        wanted = like_strides(the_template) if memory_format is preserve_format else format_strides(self._a.shape, memory_format)
+        take_layout(self, self._a.shape, wanted)
+    return self
+
+
+# ---- views in place ----
+
+
+def _in_place(name: str, view: Any) -> Any:
+    """`x.name_(...)`: the handle itself shows what the view shows."""
+
+    def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if MODES.grad and requires_grad(self):
+            check_recorded(self)
+        source = edge_of(self)
+        before = new_tensor(self._a, self._dtype)
+        before._buf = storage(self)
+        before._edge = LEAF if isinstance(source, Tensor) else source
+        shown = view(before, *args, **kwargs)
+        self._a = shown._a
+        wrote(self)
+        if source is not None and MODES.grad:
+            rebase(self, edge_of(shown))
+        return self
+
+    inplace.__name__ = f"{name}_"
+    inplace.__qualname__ = f"Tensor.{name}_"
+    inplace.__doc__ = f"In-place form of :func:`{name}`: this tensor itself shows its memory that way."
+    return inplace
+
+
+def _t_in_place(x: Tensor) -> Tensor:
+    if x._a.ndim > 2:
+        raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {x._a.ndim}D")
+    return views.transpose(x, 0, 1) if x._a.ndim == 2 else views.t(x)
+
+
+t_ = _in_place("t", _t_in_place)
+transpose_ = _in_place("transpose", views.transpose)
+swapaxes_ = _in_place("swapaxes", views.swapaxes)
+swapdims_ = _in_place("swapdims", views.swapdims)
+squeeze_ = _in_place("squeeze", views.squeeze)
+unsqueeze_ = _in_place("unsqueeze", views.unsqueeze)
+as_strided_ = _in_place("as_strided", striding.as_strided)
+
+__all__ = ["data", "detach_", "resize_", "set_"]
