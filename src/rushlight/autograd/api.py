@@ -306,7 +306,9 @@ def tensor_backward(
     if gradient is None and inputs is None and not create_graph:
         edge = edge_of(self)
         if edge is not None and self._a.size == 1 and self._dtype.category == FLOATING:
-            g = new_tensor(np.ones(self._a.shape, self._a.dtype), self._dtype)
+            one = np.empty(self._a.shape, self._a.dtype)
+            one.fill(1)
+            g = new_tensor(one, self._dtype)
             run_backward([(edge, g)], bool(retain_graph) and _flag(retain_graph), False)
             return
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)

@@ -1,7 +1,7 @@
 """The backward walk: nodes in the reverse of the order they were made in, each once.
 
-1. Count, for every node reachable from the roots, how many gradients it will get.
-2. Take the newest node whose gradients are all there; run its derivative.
+1. Find what is reachable from the roots; count the gradients that each leaf will get.
+2. Take the newest node that has a gradient; run its derivative.
 3. Bring each gradient to the shape and dtype of the input it belongs to (this is where
    broadcasting and type promotion are undone), and add it to what that input already has.
 4. A leaf whose gradients are all there gets their sum in `.grad`.
@@ -18,9 +18,12 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight.buffer import Tensor, strides
+import numpy as np
+
+from rushlight.buffer import Tensor, storage, strides
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.layout import is_dense
+from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import ANOMALY, Extra, Node
 
@@ -67,8 +70,10 @@ def _key(edge: Any) -> Any:
 
 def _meta(edge: Any) -> tuple:
     """Shape and dtype that a gradient for `edge` must have."""
+    if isinstance(edge, Tensor):
+        return edge._a.shape, edge._dtype
     target, number = edge if type(edge) is tuple else (edge, 0)
-    return (target._a.shape, target._dtype) if isinstance(target, Tensor) else target.metas[number]
+    return target.metas[number]
 
 
 class _Walk:
@@ -76,7 +81,7 @@ class _Walk:
 
     Attributes:
         pending: node or leaf -> its gradient so far (a list of them for a node with several outputs).
-        waiting: node or leaf -> how many gradients are still to come.
+        waiting: every node and leaf that may be reached -> how many gradients are still to come (for leaves).
         ready: a heap of (-sequence number, node).
         found: edge -> gradient, for the targets.
     """
@@ -94,21 +99,18 @@ class _Walk:
         self.ready: list[tuple[int, Any]] = []
 
     def go(self, roots: Sequence[tuple[Any, Tensor]]) -> None:
-        self._count([_key(edge) for edge, _ in roots])
+        self._explore(roots)
         useful = self.useful = None if self.targets is None else self._useful()
-        waiting = self.waiting
-        for edge, _ in roots:
-            waiting[_key(edge)] += 1
+        ready, pending, push, pop = self.ready, self.pending, heapq.heappush, heapq.heappop
         for edge, g in roots:
-            self._deliver(edge, g, None)
-        ready, pending, deliver, pop = self.ready, self.pending, self._deliver, heapq.heappop
+            self._deliver(edge, fit(g, *_meta(edge), None))
+        g = None
         while ready:
             node = pop(ready)[1]
             g = pending.pop(node)
             if node.extra is not None or useful is not None:
                 g = self._before(node, g)
                 if g is None:
-                    self._skip(node)
                     continue
             grads = self._run(node, g) if node.extra is not None or ANOMALY else node.run(g)
             edges = node.edges
@@ -121,17 +123,40 @@ class _Walk:
                 node.release()
             g = None
             for edge, grad in zip(edges, grads):
-                if edge is not None:
-                    deliver(edge, grad, node)
+                if edge is None or grad is None:
+                    continue
+                if isinstance(edge, Node):
+                    shape, kind = edge.metas[0]
+                    if grad._a.shape != shape or grad._dtype is not kind:
+                        grad = fit(grad, shape, kind, node)
+                    if edge in pending:
+                        pending[edge] = pending[edge] + grad
+                    else:
+                        pending[edge] = grad
+                        push(ready, (-edge.seq, edge))
+                else:
+                    shape, kind = _meta(edge)
+                    if grad._a.shape != shape or grad._dtype is not kind:
+                        grad = fit(grad, shape, kind, node)
+                    self._deliver(edge, grad)
             grads = grad = None
+        for leaf in [target for target in pending if isinstance(target, Tensor)]:
+            self._finish_leaf(leaf)
 
-    def _count(self, roots: list[Any]) -> None:
+    def _explore(self, roots: Sequence[tuple[Any, Tensor]]) -> None:
+        """Find everything that may be reached, and count the gradients of the leaves.
+
+        Nodes need no counting: an edge always leads to an older node, so the newest one that has
+        a gradient has all of it.
+        """
         waiting = self.waiting
         stack = []
-        for root in roots:
-            if root not in waiting:
-                waiting[root] = 0
-                stack.append(root)
+        for edge, _ in roots:
+            target = _key(edge)
+            if target not in waiting:
+                waiting[target] = 0
+                stack.append(target)
+            waiting[target] += 1
         while stack:
             node = stack.pop()
             if isinstance(node, Tensor):
@@ -219,48 +244,24 @@ class _Walk:
                     if found is not None:
                         self.found[edge] = found
 
-    def _skip(self, node: Node) -> None:
-        """No gradient comes through `node`: tell those who wait for it. (Not recursive: see `_deliver`.)"""
-        stack = [node]
-        while stack:
-            for edge in stack.pop().edges:
-                if edge is not None and self._arrived(edge[0] if type(edge) is tuple else edge):
-                    stack.append(edge[0] if type(edge) is tuple else edge)
-
-    def _deliver(self, edge: Any, g: Any, source: Any) -> None:
-        """One gradient has come for `edge`, or word that none will (None)."""
+    def _deliver(self, edge: Any, g: Any) -> None:
+        """One gradient, already of the right shape and dtype, has come for a root, a leaf, or one of several outputs."""
+        pending = self.pending
         target, number = edge if type(edge) is tuple else (edge, 0)
-        if g is not None:
-            shape, kind = (target._a.shape, target._dtype) if isinstance(target, Tensor) else target.metas[number]
-            if g._a.shape != shape or g._dtype is not kind:
-                g = fit(g, shape, kind, source)
-            pending = self.pending
-            if isinstance(target, Tensor) or not target.several:
-                have = pending.get(target)
-                pending[target] = g if have is None else have + g
-                have = None
-            else:
-                grads = pending.get(target)
-                if grads is None:
-                    grads = pending[target] = [None] * len(target.metas)
+        if isinstance(target, Node):
+            if target not in pending:
+                heapq.heappush(self.ready, (-target.seq, target))
+            if target.several:
+                grads = pending.setdefault(target, [None] * len(target.metas))
                 grads[number] = g if grads[number] is None else grads[number] + g
+            else:
+                pending[target] = pending[target] + g if target in pending else g
+            return
+        pending[target] = pending[target] + g if target in pending else g
         g = None
-        if self._arrived(target):
-            self._skip(target)
-
-    def _arrived(self, target: Any) -> bool:
-        """Count one arrival; start what has everything. True if `target` is a node that got nothing."""
         left = self.waiting[target] = self.waiting[target] - 1
-        if left:
-            return False
-        if isinstance(target, Tensor):
-            if target in self.pending:
-                self._finish_leaf(target)
-            return False
-        if target in self.pending:
-            heapq.heappush(self.ready, (-target.seq, target))
-            return False
-        return True
+        if not left:
+            self._finish_leaf(target)
 
     # ---- leaves ----
 
@@ -283,12 +284,22 @@ class _Walk:
         elif self.create:
             leaf._grad = have + g
         else:
-            have.add_(g)
+            _accumulate(have, g)
         if extra is not None:
             for after in list((extra.after or {}).values()):
                 after(leaf)
             if extra.held is not None:
                 run_hooks((extra.held.extra or Extra()).hooks, (), (g,))
+
+
+def _accumulate(have: Any, g: Any) -> None:
+    """`have.add_(g)`, at once where both are plain and alike."""
+    a, b = have._a, g._a
+    if have._dtype is g._dtype and a.shape == b.shape and a.flags.writeable and have._edge is None:
+        quiet(np.add, a, b, a)
+        storage(have).version += 1
+    else:
+        have.add_(g)
 
 
 def _own(g: Any, leaf: Tensor, references: int) -> Any:

@@ -102,6 +102,14 @@ def alias(t: Tensor) -> Tensor:
 
 def restrided(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...], at: int | None = None) -> np.ndarray:
     """An array of exactly this layout (in elements) on the tensor's storage; bounds are checked."""
+    a = t._a
+    if at is None and a.flags.c_contiguous and a.size and 0 not in shape and min(steps, default=0) >= 0:
+        item = a.itemsize
+        reach = 1
+        for n, step in zip(shape, steps):
+            reach += (n - 1) * step
+        if reach <= a.size:
+            return np.ndarray(shape, a.dtype, a, 0, tuple([step * item for step in steps]))
     start = offset(t) if at is None else at
     return shown(storage(t), t._dtype.numpy, shape, steps, start)
 

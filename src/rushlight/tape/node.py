@@ -304,8 +304,11 @@ class Plan(NamedTuple):
     keep: tuple[int, ...]  # inputs whose value is kept
     metas: tuple[int, ...]  # inputs whose shape and dtype are kept
     keep_out: bool
-    names: frozenset[str]  # everything that the calls ask for
-    calls: tuple[tuple[int, Callable, tuple[str, ...]], ...]  # (input, vjp, its parameters after g)
+    calls: tuple[tuple[int, Callable, tuple[tuple[int, Any], ...]], ...]  # (input, vjp, where its arguments are)
+
+
+#: where an argument of a vjp is found: see `OpNode.fetch`
+SAVED, ALL_SAVED, META, ALL_METAS, ATTRIBUTE, OUT, OUT1, NEEDS = range(8)
 
 
 class Derivative:
@@ -346,19 +349,36 @@ class Derivative:
         return vjp is not None and name in parameters(vjp)
 
     def plan(self, mask: int) -> Plan:
-        calls = [(i, f, parameters(f)[1:]) for i, f in enumerate(self.vjps) if self.joint or f and mask >> i & 1]
-        names = {name for _, _, args in calls for name in args}
+        chosen = [(i, f, parameters(f)[1:]) for i, f in enumerate(self.vjps) if self.joint or f and mask >> i & 1]
+        names = {name for _, _, args in chosen for name in args}
         if self.variadic:
             keep = EVERY if self.variadic in names else ()
             metas = EVERY if self.variadic + "_meta" in names else ()
         else:
             keep = tuple(i for i, name in enumerate(self.inputs) if name in names)
             metas = tuple(i for i, name in enumerate(self.inputs) if name + "_meta" in names)
-        made = Plan(keep, metas, "out" in names or "out1" in names, frozenset(names), tuple(calls))
+        calls = tuple((i, f, tuple(self._source(name, keep, metas) for name in args)) for i, f, args in chosen)
+        made = Plan(keep, metas, "out" in names or "out1" in names, calls)
         self.plans[mask] = made
         if mask == 1:
             self.first = made
         return made
+
+    def _source(self, name: str, keep: tuple[int, ...], metas: tuple[int, ...]) -> tuple[int, Any]:
+        """Where a node finds what a vjp calls `name`."""
+        fixed = {"out": (OUT, 0), "out1": (OUT1, 0), "needs": (NEEDS, 0)}
+        if name in fixed:
+            return fixed[name]
+        if self.variadic:
+            if name == self.variadic:
+                return ALL_SAVED, 0
+            return (ALL_METAS, 0) if name == self.variadic + "_meta" else (ATTRIBUTE, name)
+        if name in self.inputs:
+            return SAVED, keep.index(self.inputs.index(name))
+        plain = name.removesuffix("_meta")
+        if plain != name and plain in self.inputs:
+            return META, metas.index(self.inputs.index(plain))
+        return ATTRIBUTE, name
 
 
 class OpNode(Node):
@@ -369,53 +389,50 @@ class OpNode(Node):
 
     def run(self, g: Any) -> Sequence[Any]:
         plan = self.plan
-        values = self.values() if plan.names else None
+        fetch = self.fetch
         if self.derivative.joint:
-            ((_, vjp, names),) = plan.calls
-            return vjp(g, *[values[name] for name in names])
+            ((_, vjp, sources),) = plan.calls
+            return vjp(g, *[fetch(*source) for source in sources])
         grads: list[Any] = [None] * len(self.edges)
-        for at, vjp, names in plan.calls:
-            grads[at] = vjp(g, *[values[name] for name in names]) if names else vjp(g)
+        for at, vjp, sources in plan.calls:
+            if len(sources) == 1:
+                kind, where = sources[0]
+                grads[at] = vjp(g, fetch(kind, where))
+            elif sources:
+                grads[at] = vjp(g, *[fetch(kind, where) for kind, where in sources])
+            else:
+                grads[at] = vjp(g)
         return grads
 
-    def values(self) -> dict[str, Any]:
-        """By name: attributes, inputs and output as kept; RuntimeError if freed or overwritten."""
-        values = dict(self.attrs) if self.attrs else {}
-        derivative, plan = self.derivative, self.plan
-        if plan.keep or plan.keep_out:
-            if getattr(self, "out", None) is FREED:
+    def fetch(self, kind: int, where: Any) -> Any:
+        """One argument of a vjp; RuntimeError if it was freed or has been overwritten."""
+        if kind == SAVED:
+            if self.saved is FREED:
                 raise RuntimeError(FREED_MESSAGE)
-            self._add_saved(values)
-        if plan.metas:
-            metas = [None if meta is None else Meta(*meta) for meta in self.saved_metas]
-            if derivative.variadic:
-                values[derivative.variadic + "_meta"] = metas
-            else:
-                for at, meta in zip(plan.metas, metas):
-                    values[derivative.inputs[at] + "_meta"] = meta
-        if "needs" in plan.names:
-            values["needs"] = tuple([edge is not None for edge in self.edges])
-        return values
-
-    def _add_saved(self, values: dict[str, Any]) -> None:
-        derivative, plan = self.derivative, self.plan
-        if plan.keep == EVERY:
-            kept = [self._unpack(at, t, v) for at, (t, v) in enumerate(zip(self.saved, self.versions))]
-            values[derivative.variadic] = tuple(kept)
-        elif plan.keep:
-            for at, t, v in zip(plan.keep, self.saved, self.versions):
-                values[derivative.inputs[at]] = self._unpack(at, t, v)
-        if plan.keep_out:
-            outs = tuple(entry and self._unpack_out(n, *entry) for n, entry in enumerate(self.out))
-            values["out"] = outs if self.several else outs[0]
-            values["out1"] = outs[-1]
+            return self._unpack(self.plan.keep[where], self.saved[where], self.versions[where])
+        if kind == META:
+            meta = self.saved_metas[where]
+            return meta and Meta(*meta)
+        if kind == ATTRIBUTE:
+            return self.attrs[where]
+        if kind == NEEDS:
+            return tuple([edge is not None for edge in self.edges])
+        if kind == ALL_METAS:
+            return [meta and Meta(*meta) for meta in self.saved_metas]
+        if (self.saved if kind == ALL_SAVED else self.out) is FREED:
+            raise RuntimeError(FREED_MESSAGE)
+        if kind == ALL_SAVED:
+            return tuple([self._unpack(at, t, v) for at, (t, v) in enumerate(zip(self.saved, self.versions))])
+        outs = tuple([entry and self._unpack_out(n, *entry) for n, entry in enumerate(self.out)])
+        return outs[-1] if kind == OUT1 else outs if self.several else outs[0]
 
     def _unpack(self, at: int, t: Any, expected: int) -> Any:
         if t is None:
             return None
         if type(t) is Packed:
             return t.unpack()
-        if version(t) != expected:
+        buffer = t._buf
+        if (0 if buffer is None else buffer.version) != expected:
             raise RuntimeError(overwritten(t._a, t._dtype, t._buf, expected, edge_of(t)))
         if MODES.grad and self.edges[at] is not edge_of(t) and self.edges[at] is not None:
             return with_edge(t._a, t._dtype, t._buf, self.edges[at])
@@ -641,7 +658,7 @@ def _attach_several(node: Any, derivative: Derivative, outs: Any) -> None:
             else:
                 t._edge = (node, number)
     if node.plan.keep_out:
-        first = "out" not in node.plan.names  # only out1 is asked for
+        first = not any(source == (OUT, 0) for _, _, sources in node.plan.calls for source in sources)  # only out1
         kept = [(t._a, t._dtype, b := storage(t), b.version) for t in outs[first:]]
         node.out = (None, *kept) if first else tuple(kept)
 
