@@ -36,10 +36,38 @@ def wrong_type(operation: str, argument: str, position: int, got: Any, wanted: s
     )
 
 
+class WrongArgument(TypeError):
+    """An argument of a type that an operation does not take; `public` words it from the whole call.
+
+    Args:
+        argument: its name.
+        wanted: what it must be, in PyTorch's words.
+        overloaded: whether PyTorch has several signatures of which none fits.
+    """
+
+    def __init__(self, argument: str, wanted: str, got: Any, overloaded: bool = False) -> None:
+        super().__init__(f"argument '{argument}' must be {wanted}, not {type(got).__name__}")
+        self.argument, self.wanted, self.kind, self.overloaded = argument, wanted, type(got).__name__, overloaded
+
+    def worded(self, operation: str, names: tuple[str, ...], args: tuple, kwargs: dict) -> TypeError:
+        """PyTorch's sentence about a call with these arguments."""
+        if self.overloaded:
+            got = [type(value).__name__ for value in args]
+            got += [f"{name}={type(value).__name__}" for name, value in reversed(kwargs.items())]
+            return TypeError(
+                f"{operation}() received an invalid combination of arguments - got ({', '.join(got)}), "
+                f"but expected one of:\n{self}"
+            )
+        place = ""
+        if self.argument not in kwargs and self.argument in names:
+            place = f" (position {names.index(self.argument) + 1})"
+        return TypeError(f"{operation}(): argument '{self.argument}'{place} must be {self.wanted}, not {self.kind}")
+
+
 def invalid_combination(operation: str, *got: Any) -> TypeError:
     """PyTorch's sentence about arguments that fit none of an operation's signatures."""
     kinds = ", ".join(type(value).__name__ for value in got)
-    return TypeError(f"{operation}() received an invalid combination of arguments - got ({kinds})")
+    return TypeError(f"{operation}() received an invalid combination of arguments - got ({kinds}), but expected one of:")
 
 
 def no_out_gradient(operation: str) -> RuntimeError:

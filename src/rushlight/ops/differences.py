@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import bool_
 from rushlight.ops.kinds.reduction import one_dim
@@ -33,14 +34,14 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
-    dim = one_dim(dim, input._a.ndim, "diff", 2)
+    dim = one_dim(dim, input._a.ndim, "diff")
     for more in (prepend, append):
         if more is not None:
             _check_piece(input, more, dim)
     pieces = [t for t in (prepend, input, append) if t is not None]
     out = input if len(pieces) == 1 else REGISTRY["cat"].function(pieces, dim)
     if n == 0:
-        return out.clone() if out is input else out
+        return out.new_zeros(out.shape).copy_(out)
     if n >= out.shape[dim]:
         return out.narrow(dim, 0, 0).clone()
     for _ in range(n):
@@ -87,6 +88,9 @@ def _widths(y: Tensor, x: Any, dx: Any, dim: int, name: str) -> Any:
 
 
 def _checked(y: Tensor, x: Any, dim: Any, name: str) -> int:
+    for t in (y, x):
+        if not isinstance(t, Tensor) and (t is y or t is not None):
+            raise errors.WrongArgument("y", "Tensor", t, True)
     dim = one_dim(dim, y._a.ndim, name)
     if y._dtype is bool_:
         raise RuntimeError(f"{name}: received a bool input for `y`, but bool is not supported")
@@ -102,14 +106,24 @@ def trapezoid(y: Tensor, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor
         >>> torch.trapezoid(torch.tensor([0., 1., 2.]))
         tensor(2.)
     """
-    dim = _checked(y, x, dim, "trapezoid")
+    return _area(y, x, dx, dim, "trapezoid")
+
+
+@public(out=False)
+def trapz(y: Tensor, x: Any = None, *, dx: float = 1, dim: int = -1) -> Tensor:
+    """The older name of `trapezoid`."""
+    return _area(y, x, dx, dim, "trapz")
+
+
+def _area(y: Tensor, x: Any, dx: Any, dim: int, name: str) -> Tensor:
+    dim = _checked(y, x, dim, name)
     if y._a.shape[dim] == 0:
         return y.new_zeros([n for d, n in enumerate(y._a.shape) if d != dim])
     if x is None:
-        dx = _widths(y, x, dx, dim, "trapezoid")
+        dx = _widths(y, x, dx, dim, name)
         return (y.sum(dim) - (y.select(dim, 0) + y.select(dim, -1)) * 0.5) * dx
     later, earlier = _neighbours(y, dim)
-    return ((earlier + later) * _widths(y, x, dx, dim, "trapezoid")).sum(dim) / 2.0
+    return ((earlier + later) * _widths(y, x, dx, dim, name)).sum(dim) / 2.0
 
 
 @public(out=False)

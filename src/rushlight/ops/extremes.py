@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import return_types
+from rushlight import errors, return_types
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, float32, float64
 from rushlight.ops.kinds.reduction import (
-    EVERYTHING,
+    NOT_GIVEN,
     check_keepdim,
     check_nonempty,
-    lifted,
     one_dim,
     reduced_dims,
     refuse_kinds,
     restore,
+    same_dtype,
+    same_scalar_type,
 )
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.tape.node import record
@@ -61,7 +62,17 @@ def min_all(x):
     return np.asarray(np.minimum.reduce(x, None))
 
 
-@public
+def _input_dtype(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    result = plain(*args, **kwargs)
+    if outs[0]._dtype is not result._dtype:
+        raise RuntimeError(
+            f"Expected the dtype for input and out to match, but got {result._dtype.legacy} for input's dtype and "
+            f"{outs[0]._dtype.legacy} for out's dtype."
+        )
+    return result
+
+
+@public(out=_input_dtype)
 def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The largest element of all, or over the dimensions `dim`; nan if there is one.
 
@@ -76,7 +87,7 @@ def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     return _over(input, dim, keepdim, amax_dims, "amax", "max_values_cpu")
 
 
-@public
+@public(out=_input_dtype)
 def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The smallest element of all, or over the dimensions `dim`; nan if there is one.
 
@@ -130,8 +141,16 @@ def min_dim(x, *, dim, keepdim):
     return _pick(x, dim, keepdim, np.argmin)
 
 
-@public
-def max(input: Tensor, dim: Any = EVERYTHING, keepdim: Any = EVERYTHING, *, other: Any = None) -> Any:
+def _values_and_places(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    return (same_dtype if len(outs) > 1 else _plainly)(plain, outs, args, kwargs)
+
+
+def _plainly(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    return plain(*args, **kwargs)
+
+
+@public(out=_values_and_places)
+def max(input: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = NOT_GIVEN, *, other: Any = None) -> Any:
     """The largest element; with `dim` the largest along it and their indices; of two tensors elementwise.
 
     Example:
@@ -145,8 +164,8 @@ def max(input: Tensor, dim: Any = EVERYTHING, keepdim: Any = EVERYTHING, *, othe
     return _extreme(input, dim, keepdim, other, "max")
 
 
-@public
-def min(input: Tensor, dim: Any = EVERYTHING, keepdim: Any = EVERYTHING, *, other: Any = None) -> Any:
+@public(out=_values_and_places)
+def min(input: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = NOT_GIVEN, *, other: Any = None) -> Any:
     """The smallest element; with `dim` the smallest along it and their indices; of two tensors elementwise.
 
     Example:
@@ -167,32 +186,25 @@ _RESULT = {"max": return_types.max, "min": return_types.min}
 
 def _extreme(input: Tensor, dim: Any, keepdim: Any, other: Any, operation: str) -> Any:
     """The three forms of max and min, told apart by the type of the second argument."""
-    if other is None and isinstance(dim, Tensor) and keepdim is EVERYTHING:
-        other, dim = dim, EVERYTHING
+    if other is None and isinstance(dim, Tensor) and keepdim is NOT_GIVEN:
+        other, dim = dim, NOT_GIVEN
     if other is not None:
-        if dim is not EVERYTHING or keepdim is not EVERYTHING or not isinstance(other, Tensor):
-            raise _no_such_form(operation, other)
+        if dim is not NOT_GIVEN or keepdim is not NOT_GIVEN or not isinstance(other, Tensor):
+            raise errors.WrongArgument("other", "int or Tensor", other, True)
         return input.maximum(other) if operation == "max" else input.minimum(other)
-    if dim is EVERYTHING:
-        if keepdim is not EVERYTHING:
-            raise _no_such_form(operation, keepdim)
+    if dim is NOT_GIVEN:
+        if keepdim is not NOT_GIVEN:
+            raise errors.WrongArgument("keepdim", "int or Tensor", keepdim, True)
         check_nonempty(input._a.shape, None, tuple(range(input._a.ndim)), operation)
         refuse_kinds(f"{operation}_all", input, COMPLEX)
         return _ALL[operation](input)
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
-        raise _no_such_form(operation, dim)
+        raise errors.WrongArgument("dim", "int or Tensor", dim, True)
     dim = one_dim(dim, input._a.ndim, operation)
-    keepdim = check_keepdim(False if keepdim is EVERYTHING else keepdim, operation)
+    keepdim = check_keepdim(False if keepdim is NOT_GIVEN else keepdim, operation)
     check_nonempty(input._a.shape, dim, (dim,) if input._a.ndim else (), operation)
     refuse_kinds(f"{operation}_cpu", input, COMPLEX)
     return _RESULT[operation](_DIM[operation](input, dim=dim, keepdim=keepdim))
-
-
-def _no_such_form(operation: str, got: Any) -> TypeError:
-    return TypeError(
-        f"{operation}() received an invalid combination of arguments - got ({type(got).__name__}), but expected one "
-        "of: (Tensor input), (Tensor input, Tensor other), (Tensor input, int dim, bool keepdim)"
-    )
 
 
 def _hot(call: Callable, argument: Callable, found: Any) -> Callable:
@@ -230,7 +242,7 @@ def aminmax_dims(x, *, dims, keepdim):
     return np.asarray(low), np.asarray(high)
 
 
-@public
+@public(out=same_dtype)
 def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest and the largest element, of all or along `dim`.
 
@@ -278,7 +290,7 @@ def argmin_dim(x, *, dim, keepdim):
     return _where(x, dim, keepdim, np.argmin)
 
 
-@public
+@public(out=same_dtype)
 def argmax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The index of the largest element, the first if there are several: of all, flattened, or along `dim`.
 
@@ -290,7 +302,7 @@ def argmax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return _argument(input, dim, keepdim, argmax_dim, "argmax")
 
 
-@public
+@public(out=same_dtype)
 def argmin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The index of the smallest element, the first if there are several: of all, flattened, or along `dim`.
 
@@ -347,7 +359,7 @@ def cummin_dim(x, *, dim):
     return _running(x, dim, np.minimum)
 
 
-@public
+@public(out=same_scalar_type)
 def cummax(input: Tensor, dim: int) -> Any:
     """The largest element so far along `dim`, and its index (of equals, the last).
 
@@ -361,7 +373,7 @@ def cummax(input: Tensor, dim: int) -> Any:
     return return_types.cummax(cummax_dim(input, dim=dim))
 
 
-@public
+@public(out=same_scalar_type)
 def cummin(input: Tensor, dim: int) -> Any:
     """The smallest element so far along `dim`, and its index (of equals, the last).
 

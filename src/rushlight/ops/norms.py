@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING
+from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING
 from rushlight.ops.kinds.reduction import (
     as_dtype,
     cast_first,
@@ -17,6 +17,7 @@ from rushlight.ops.kinds.reduction import (
     narrowed,
     reduced_dims,
     restore,
+    same_dtype,
     sum_mapped,
 )
 from rushlight.ops.spec import REGISTRY, primitive, public
@@ -62,7 +63,7 @@ def norm_vjp(g: Any, x: Any, ord: float, out: Any, dims: tuple[int, ...]) -> Any
     Where the norm is 0 the subgradient 0 is taken.
     """
     if ord == 0:
-        return x * 0
+        return None
     if ord == 1:
         return x.sgn() * g
     if ord == 2:
@@ -88,7 +89,7 @@ def _vector_norm_vjp(g: Any, x: Any, out: Any, ord: float, dims: tuple[int, ...]
 def _dist_vjp(g: Any, x: Any, y: Any, out: Any, p: float) -> tuple:
     away = x - y
     at_x = norm_vjp(g, away, p, out, tuple(range(away.ndim)))
-    return at_x, -at_x
+    return (None, None) if at_x is None else (at_x, -at_x)
 
 
 # ---- operations ----
@@ -155,7 +156,7 @@ def _check_identity(shape: tuple[int, ...], dim: Any, dims: tuple[int, ...], ord
             )
 
 
-@public
+@public(out=same_dtype)
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The norm of all elements, or over the dimensions `dim`: a number p, "fro", or "nuc" of a matrix.
 
@@ -170,6 +171,7 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
         dims = list(range(input._a.ndim)) if dim is None else dim
         return REGISTRY["linalg.matrix_norm"].function(input, p, dims, keepdim, dtype=dtype)
     return vector_norm(input, 2 if p is None else p, dim, keepdim, dtype=dtype)
+
 
 
 @primitive("Dist", vjp=_dist_vjp)
@@ -188,4 +190,6 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
         >>> torch.dist(torch.tensor([1., 1.]), torch.tensor([4., 5.]))
         tensor(5.)
     """
+    if input._dtype.category == BOOL and other._dtype.category == BOOL:
+        return (input - other).norm(p)
     return dist_all(input, other, p=float(p))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import float32, float64, int64
 from rushlight.ops.kinds.reduction import check_keepdim, one_dim
@@ -22,7 +23,7 @@ def _quantile(input: Tensor, q: Any, dim: Any, keepdim: Any, mode: str, skip_nan
             f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {mode}"
         )
     keepdim = check_keepdim(keepdim, name)
-    at = None if dim is None else one_dim(dim, input._a.ndim, name, 2)
+    at = None if dim is None else one_dim(dim, input._a.ndim, name)
     shape = _reduced_shape(input._a.shape, at, keepdim)
     ordered = _sorted_last(input, at)
     ordered = ordered.view(*shape, ordered.shape[-1])
@@ -40,7 +41,7 @@ def _quantile(input: Tensor, q: Any, dim: Any, keepdim: Any, mode: str, skip_nan
 def _checked_q(input: Tensor, q: Any, name: str) -> Tensor:
     if not isinstance(q, Tensor):
         if isinstance(q, bool) or not isinstance(q, (int, float)):
-            raise TypeError(f"{name}(): argument 'q' (position 1) must be float, not {type(q).__name__}")
+            raise errors.WrongArgument("q", "float", q, True)
         if not 0 <= q <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
         q = input.detach().new_full((), q)
@@ -85,7 +86,14 @@ def _ranks(ordered: Tensor, q: Tensor, skip_nan: bool, mode: str) -> Tensor:
     return ranks.round() if mode == "nearest" else ranks
 
 
-@public
+def _input_dtype(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    result = plain(*args, **kwargs)
+    if outs[0]._dtype is not result._dtype:
+        raise RuntimeError(f"{plain.__name__}() out tensor must be same dtype as the input tensor")
+    return result
+
+
+@public(out=_input_dtype)
 def quantile(
     input: Tensor, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -102,7 +110,7 @@ def quantile(
     return _quantile(input, q, dim, keepdim, interpolation, False)
 
 
-@public
+@public(out=_input_dtype)
 def nanquantile(
     input: Tensor, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:

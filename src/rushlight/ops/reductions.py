@@ -12,12 +12,13 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, bool_, uint8
 from rushlight.dtypes import dtype as DType
 from rushlight.ops.kinds.reduction import (
-    EVERYTHING,
+    NOT_GIVEN,
     accumulated,
     as_dtype,
     cast_first,
     check_keepdim,
     check_recordable,
+    dtype_of_out,
     hot_reduction,
     mean_over,
     narrowed,
@@ -55,8 +56,8 @@ def sum_dims(x, *, dims, keepdim, dtype):
     return _sum(x, dims, keepdim, dtype)
 
 
-@public
-def sum(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+@public(out=dtype_of_out)
+def sum(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum of all elements, or over the dimensions `dim`. Integers are added in int64, float32 in float64.
 
     Example:
@@ -66,7 +67,7 @@ def sum(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: A
     """
     to = as_dtype(dtype, "sum")
     check_recordable(input, to)
-    if dim is EVERYTHING and not keepdim:
+    if dim is NOT_GIVEN and not keepdim:
         return sum_all(input, dtype=to)
     dims = reduced_dims(dim, input._a.ndim, "sum")
     return sum_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "sum"), dtype=to)
@@ -102,7 +103,7 @@ def mean_dims(x, *, dims, keepdim, dtype):
 
 
 @public
-def mean(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def mean(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean of all elements, or over the dimensions `dim`.
 
     Raises:
@@ -121,7 +122,7 @@ def mean(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: 
             f"mean(): could not infer output dtype. {'Input' if to is None else 'Optional'} dtype must be either a "
             f"floating point or complex dtype. Got: {kind.legacy}"
         )
-    if dim is EVERYTHING and not keepdim:
+    if dim is NOT_GIVEN and not keepdim:
         return mean_all(input, dtype=to)
     dims = reduced_dims(dim, input._a.ndim, "mean")
     return mean_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "mean"), dtype=to)
@@ -158,6 +159,8 @@ def _prod_all_vjp(g: Any, x: Any, out: Any) -> Any:
 
 
 def _prod_dim_vjp(g: Any, x: Any, out: Any, dim: int, keepdim: bool) -> Any:
+    if not x._a.ndim:
+        return g
     x = x.to(out.dtype)
     g = restore(g, x.shape, (dim,), keepdim)
     if x._a.all():
@@ -175,8 +178,8 @@ def prod_dim(x, *, dim, keepdim, dtype):
     return _product(x, dim, keepdim, dtype)
 
 
-@public
-def prod(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+@public(out=dtype_of_out)
+def prod(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The product of all elements, or over the dimension `dim`. Integers are multiplied in int64.
 
     Example:
@@ -186,7 +189,7 @@ def prod(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: 
     """
     to = as_dtype(dtype, "prod")
     check_recordable(input, to)
-    if dim is EVERYTHING and not keepdim:
+    if dim is NOT_GIVEN and not keepdim:
         return prod_all(input, dtype=to)
     dim = one_dim(dim, input._a.ndim, "prod")
     return prod_dim(input, dim=dim, keepdim=check_keepdim(keepdim, "prod"), dtype=to)
@@ -210,8 +213,8 @@ def nansum_dims(x, *, dims, keepdim, dtype):
     return narrowed(total, (dtype or BY_NUMPY[x.dtype]).numpy).reshape(shape)
 
 
-@public
-def nansum(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+@public(out=dtype_of_out)
+def nansum(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum, taking nan for zero.
 
     Example:
@@ -225,11 +228,13 @@ def nansum(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False, *, dtype
         raise RuntimeError("nansum on CPU does not support complex inputs")
     if input._dtype.category < FLOATING:
         return sum(input, dim, keepdim, dtype=to)
+    if to is not None and to.category < FLOATING:
+        raise NotImplementedError(f"\"nansum_cpu\" not implemented for '{to.legacy}'")
     dims = reduced_dims(dim, input._a.ndim, "nansum")
     return nansum_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "nansum"), dtype=to)
 
 
-@public
+@public(out=dtype_of_out)
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean of the elements that are not nan.
 
@@ -245,7 +250,8 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any
         raise RuntimeError(
             f"nanmean(): expected input to have floating point or complex dtype but got {input._dtype.legacy}"
         )
-    count = input.detach().isnan().logical_not().sum(dim, keepdim)
+    dims = reduced_dims(dim, input._a.ndim, "nanmean")
+    count = input.detach().isnan().logical_not().sum(dims, check_keepdim(keepdim, "nanmean"))
     return nansum(input, dim, keepdim, dtype=dtype) / count
 
 
@@ -271,7 +277,13 @@ def _as_truth(found: Any, x: np.ndarray) -> np.ndarray:
     return np.asarray(found, np.uint8 if x.dtype == uint8.numpy else np.bool_)
 
 
-@public
+def _into_truth(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    if outs[0]._dtype not in (bool_, uint8):
+        raise RuntimeError(f"{plain.__name__} only supports bool tensor for result, got: {outs[0]._dtype.legacy}")
+    return plain(*args, **kwargs)
+
+
+@public(out=_into_truth)
 def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether any element is not zero, of all or over the dimensions `dim`.
 
@@ -284,7 +296,7 @@ def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return any_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "any"))
 
 
-@public
+@public(out=_into_truth)
 def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether no element is zero, of all or over the dimensions `dim`.
 
@@ -302,7 +314,7 @@ def count_dims(x, *, dims):
     return np.asarray(np.count_nonzero(_truth(x), dims), np.int64)
 
 
-@public
+@public(out=False)
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     """How many elements are not zero, of all or over the dimensions `dim`.
 

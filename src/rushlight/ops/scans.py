@@ -14,6 +14,7 @@ from rushlight.ops.kinds.reduction import (
     as_dtype,
     cast_first,
     check_recordable,
+    dtype_of_out,
     lifted,
     one_dim,
     refuse_kinds,
@@ -39,7 +40,7 @@ def _checked_scan(input: Tensor, dim: Any, operation: str) -> int:
     return one_dim(dim, input._a.ndim, operation)
 
 
-@public
+@public(out=dtype_of_out)
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The running sum along `dim`. Integers are added in int64, float32 in float64.
 
@@ -117,7 +118,7 @@ def cumprod_dim(x, *, dim, dtype):
     return lifted(lambda a: scan_along(np.multiply, cast_first(a, dtype), dim, result.numpy), x)
 
 
-@public
+@public(out=dtype_of_out)
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The running product along `dim`. Integers are multiplied in int64.
 

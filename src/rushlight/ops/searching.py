@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, float32, float64, int64
+from rushlight.dtypes import BOOL, COMPLEX, INTEGER, int64
 from rushlight.ops.kinds.reduction import one_dim, refuse_kinds
 from rushlight.ops.promotion import NUMBERS
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
@@ -54,7 +55,8 @@ def _distinct(a: np.ndarray, dim: int | None, in_order: bool) -> tuple:
     counts = np.diff(first, append=len(rows))
     if dim is None:
         return rows[at[first], 0], inverse.reshape(a.shape), counts
-    return np.ascontiguousarray(np.take(a, at[first], dim)), inverse, counts
+    shape = (len(first), *(n for d, n in enumerate(a.shape) if d != dim))
+    return np.moveaxis(rows[at[first]].reshape(shape), 0, dim), inverse, counts
 
 
 _UNIQUE = {"several": True, "differentiable": (0,)}
@@ -143,7 +145,9 @@ def _place(boundaries: np.ndarray, values: np.ndarray, side: str, sorter: Any, s
     if boundaries.ndim == 1:
         return np.asarray(np.searchsorted(boundaries, values, side, sorter), kind)
     out = np.empty(values.shape, kind)
-    lines = boundaries.reshape(-1, boundaries.shape[-1]) if boundaries.size else np.zeros((len(out), 0))
+    if not out.size:
+        return out
+    lines = boundaries.reshape(math.prod(boundaries.shape[:-1]), boundaries.shape[-1])
     sorters = [None] * len(lines) if sorter is None else sorter.reshape(lines.shape)
     width = values.shape[-1]
     for line, order, found, wanted in zip(lines, sorters, out.reshape(-1, width), values.reshape(-1, width)):
@@ -151,7 +155,18 @@ def _place(boundaries: np.ndarray, values: np.ndarray, side: str, sorter: Any, s
     return out
 
 
-@public
+def _into_places(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    result = plain(*args, **kwargs)
+    if outs[0]._dtype is not result._dtype:
+        raise RuntimeError(
+            "torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) or Long(int64) depending "
+            f"on whether out_int32 flag is True, but we got output tensor's dtype {outs[0]._dtype.legacy} and "
+            f"out_int32 flag is {bool(kwargs.get('out_int32'))}"
+        )
+    return result
+
+
+@public(out=_into_places)
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,
@@ -172,14 +187,15 @@ def searchsorted(
         tensor([1, 3])
     """
     name = "torch.searchsorted()"
-    if not isinstance(input, (Tensor, *NUMBERS)):
-        raise TypeError(f"searchsorted(): argument 'input' (position 2) must be Tensor, not {type(input).__name__}")
+    if not isinstance(sorted_sequence, Tensor) or not isinstance(input, (Tensor, *NUMBERS)):
+        raise errors.WrongArgument("input", "Tensor or Number", input, True)
     if side is not None and side not in ("left", "right"):
         raise RuntimeError(f"{name}: side can only be 'left' or 'right' but got {side}")
     if right and side == "left":
         raise RuntimeError(
             f"{name}: side and right can't be set to opposites, got side of left while right was True"
         )
+    refuse_kinds("searchsorted_out_cpu", sorted_sequence, BOOL, COMPLEX)
     edges = sorted_sequence._a
     values = input._a if isinstance(input, Tensor) else np.asarray(input)
     if not edges.ndim:
@@ -213,7 +229,7 @@ def _check_sorter(sorter: Tensor, edges: np.ndarray, name: str) -> None:
         raise RuntimeError(f"{name}: sorter index out of range")
 
 
-@public
+@public(out=_into_places)
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The bucket of each value, between sorted 1-d boundaries; `right` as in `searchsorted`.
 
@@ -222,6 +238,8 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
         >>> torch.bucketize(torch.tensor([2, 3]), torch.tensor([1, 3, 5]))
         tensor([1, 1])
     """
+    if not isinstance(boundaries, Tensor) or not isinstance(input, (Tensor, *NUMBERS)):
+        raise errors.WrongArgument("input", "Tensor or Number", input, True)
     if boundaries._a.ndim != 1:
         raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries._a.ndim})")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)

@@ -20,6 +20,8 @@ from rushlight.ops.kinds.reduction import (
     reduced_dims,
     refuse_kinds,
     restore,
+    same_dtype,
+    same_scalar_type,
     sum_mapped,
     sum_over,
 )
@@ -73,7 +75,7 @@ def _prepared(input: Tensor, dim: Any, dtype: Any, operation: str, kernel: str) 
     return input, dim
 
 
-@public
+@public(out=same_dtype)
 def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """exp(x) divided by its sum along `dim`.
 
@@ -86,7 +88,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     return softmax_dim(input, dim=dim)
 
 
-@public
+@public(out=same_dtype)
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """The logarithm of softmax, without its loss of small terms.
 
@@ -122,7 +124,14 @@ def logsumexp_dims(x, *, dims, keepdim):
     return narrowed(np.asarray(out), x.dtype)
 
 
-@public
+def _into_floating(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    kind = outs[0]._dtype
+    if kind.category < FLOATING:
+        raise RuntimeError(f"logsumexp(): Expected floating point type for result tensor, but got: {kind.legacy}")
+    return plain(*args, **kwargs)
+
+
+@public(out=_into_floating)
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) over the dimensions `dim`, without overflow. Integers are taken as floats.
 
@@ -180,7 +189,7 @@ def logcumsumexp_dim(x, *, dim):
     return lifted(lambda a: narrowed(_logcumsumexp(a, dim), a.dtype), x)
 
 
-@public
+@public(out=same_scalar_type)
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """log(cumsum(exp(x))) along `dim`, without overflow.
 

@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import return_types
+from rushlight import errors, return_types
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX
 from rushlight.ops.extremes import selected, shared_by_all
 from rushlight.ops.kinds.reduction import (
-    EVERYTHING,
+    NOT_GIVEN,
     check_keepdim,
     check_nonempty,
     one_dim,
     refuse_kinds,
+    same_dtype,
 )
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 
@@ -53,11 +54,20 @@ def _scattered(g: Any, x_meta: Any, out1: Any, dim: int) -> Any:
 # ---- sort ----
 
 
-@primitive("Sort", several=True, differentiable=(0,), vjp=(_scattered,))
-def sort_dim(x, *, dim, descending):
+def _sorted(x: np.ndarray, dim: int, descending: bool) -> tuple:
     if not x.ndim:
         return x.copy(), np.zeros((), np.int64)
     return _with_values(x, order(x, dim, descending), dim)
+
+
+@primitive("Sort", several=True, differentiable=(0,), vjp=(_scattered,))
+def sort_dim(x, *, dim, descending):
+    return _sorted(x, dim, descending)
+
+
+@primitive("SortBackward1", several=True, differentiable=(0,), vjp=(_scattered,))
+def sort_stable(x, *, dim, descending):
+    return _sorted(x, dim, descending)
 
 
 @primitive("Argsort", vjp=NOT_DIFFERENTIABLE)
@@ -69,12 +79,12 @@ def _sortable(input: Tensor, dim: Any, descending: Any, operation: str) -> dict:
     if input._dtype.category == COMPLEX:
         raise RuntimeError(" Sort does not support complex dtypes on CPU")
     if not isinstance(descending, bool):
-        raise TypeError(f"{operation}(): argument 'descending' must be bool, not {type(descending).__name__}")
+        raise errors.WrongArgument("descending", "bool", descending, True)
     return {"dim": one_dim(dim, input._a.ndim, operation), "descending": descending}
 
 
-@public
-def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any = None) -> Any:
+@public(out=same_dtype)
+def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any = NOT_GIVEN) -> Any:
     """The elements in order along `dim`, and the indices they had. Always stable.
 
     Example:
@@ -83,10 +93,11 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any 
         >>> values, indices
         (tensor([1., 2., 3.]), tensor([1, 2, 0]))
     """
-    return return_types.sort(sort_dim(input, **_sortable(input, dim, descending, "sort")))
+    found = sort_dim if stable is NOT_GIVEN else sort_stable
+    return return_types.sort(found(input, **_sortable(input, dim, descending, "sort")))
 
 
-@public
+@public(out=False)
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any = False) -> Tensor:
     """The indices that sort the elements along `dim`. Always stable.
 
@@ -98,7 +109,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: A
     return argsort_dim(input, **_sortable(input, dim, descending, "argsort"))
 
 
-@public
+@public(out=same_dtype)
 def msort(input: Tensor) -> Tensor:
     """The elements in order along the first dimension.
 
@@ -132,7 +143,7 @@ def topk_dim(x, *, k, dim, largest):
     return _with_values(x, _top(x, k, dim, largest), dim)
 
 
-@public
+@public(out=same_dtype)
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k largest (or smallest) elements along `dim`, in order, and their indices.
 
@@ -145,11 +156,11 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
         tensor([3., 2.])
     """
     if isinstance(k, bool) or not hasattr(k, "__index__"):
-        raise TypeError(f"topk(): argument 'k' (position 1) must be int, not {type(k).__name__}")
-    k, dim = k.__index__(), one_dim(dim, input._a.ndim, "topk", 2)
+        raise errors.WrongArgument("k", "int", k)
+    k, dim = k.__index__(), one_dim(dim, input._a.ndim, "topk")
     for name, flag in (("largest", largest), ("sorted", sorted)):
         if not isinstance(flag, bool):
-            raise TypeError(f"topk(): argument '{name}' must be bool, not {type(flag).__name__}")
+            raise errors.WrongArgument(name, "bool", flag)
     if not 0 <= k <= (input._a.shape[dim] if input._a.ndim else 1):
         raise RuntimeError("selected index k out of range")
     if input._dtype.category in (BOOL, COMPLEX):
@@ -172,7 +183,7 @@ def _at_rank(a: np.ndarray, dim: int, keepdim: bool, find: Callable) -> tuple:
     values = np.take_along_axis(a, at, dim)
     if not keepdim:
         values, at = values.squeeze(dim), at.squeeze(dim)
-    return np.ascontiguousarray(values), np.ascontiguousarray(at)
+    return values.copy(), at.copy()
 
 
 def _rank(lines: np.ndarray, k: Any) -> np.ndarray:
@@ -252,14 +263,14 @@ def kthvalue_dim(x, *, k, dim, keepdim):
     return _at_rank(x, dim, keepdim, lambda lines: _rank(lines, k - 1))
 
 
-def _line(input: Tensor, dim: Any, keepdim: Any, operation: str, position: int = 1) -> dict:
-    dim = one_dim(dim, input._a.ndim, operation, position)
+def _line(input: Tensor, dim: Any, keepdim: Any, operation: str) -> dict:
+    dim = one_dim(dim, input._a.ndim, operation)
     check_nonempty(input._a.shape, dim, (dim,) if input._a.ndim else (), operation)
     return {"dim": dim, "keepdim": check_keepdim(keepdim, operation)}
 
 
-@public
-def median(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False) -> Any:
+@public(out=same_dtype)
+def median(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False) -> Any:
     """The lower median of all elements; with `dim` the medians along it and their indices.
 
     Example:
@@ -267,7 +278,7 @@ def median(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False) -> Any:
         >>> torch.tensor([4., 1., 3., 2.]).median()
         tensor(2.)
     """
-    if dim is EVERYTHING:
+    if dim is NOT_GIVEN:
         refuse_kinds("median_cpu", input, BOOL, COMPLEX)
         return median_all(input)
     attrs = _line(input, dim, keepdim, "median")
@@ -275,8 +286,8 @@ def median(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False) -> Any:
     return return_types.median(median_dim(input, **attrs))
 
 
-@public
-def nanmedian(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False) -> Any:
+@public(out=same_dtype)
+def nanmedian(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False) -> Any:
     """The lower median of the elements that are not nan; with `dim` along it, and the indices.
 
     Example:
@@ -284,7 +295,7 @@ def nanmedian(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False) -> An
         >>> torch.tensor([4., float("nan"), 3., 2.]).nanmedian()
         tensor(3.)
     """
-    if dim is EVERYTHING:
+    if dim is NOT_GIVEN:
         refuse_kinds("median_cpu", input, BOOL, COMPLEX)
         return nanmedian_all(input)
     attrs = _line(input, dim, keepdim, "nanmedian")
@@ -292,7 +303,7 @@ def nanmedian(input: Tensor, dim: Any = EVERYTHING, keepdim: bool = False) -> An
     return return_types.nanmedian(nanmedian_dim(input, **attrs))
 
 
-@public
+@public(out=same_dtype)
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent element along `dim`, the smallest if there are several, and its index.
 
@@ -306,7 +317,17 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     return return_types.mode(mode_dim(input, **attrs))
 
 
-@public
+def _apart(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    results = same_dtype(plain, outs, args, kwargs)
+    if any(isinstance(t, Tensor) and np.may_share_memory(t._a, out._a) for t in args for out in outs):
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+            "memory location. Please clone() the tensor before performing the operation."
+        )
+    return results
+
+
+@public(out=_apart)
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest element along `dim`, counted from 1, and its index.
 
@@ -319,8 +340,8 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
         tensor(2.)
     """
     if isinstance(k, bool) or not hasattr(k, "__index__"):
-        raise TypeError(f"kthvalue(): argument 'k' (position 1) must be int, not {type(k).__name__}")
-    attrs = _line(input, dim, keepdim, "kthvalue", 2)
+        raise errors.WrongArgument("k", "int", k)
+    attrs = _line(input, dim, keepdim, "kthvalue")
     n = input._a.shape[attrs["dim"]] if input._a.ndim else 1
     if not 1 <= k <= n:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {attrs['dim']}")

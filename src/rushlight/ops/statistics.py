@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, FLOATING, INTEGER
 from rushlight.ops.kinds.reduction import (
-    EVERYTHING,
+    NOT_GIVEN,
+    check_keepdim,
     count_of,
     mean_over,
     narrowed,
@@ -106,16 +108,15 @@ def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction:
     """The three forms: (unbiased), (dim, unbiased, keepdim) and (dim, *, correction, keepdim)."""
     if isinstance(dim, bool):
         if unbiased is not None or correction is not None:
-            raise _no_such_form(operation, input)
-        dim, unbiased = EVERYTHING, dim
+            raise errors.WrongArgument("unbiased", "bool", unbiased, True)
+        dim, unbiased = NOT_GIVEN, dim
     if unbiased is not None and (correction is not None or not isinstance(unbiased, bool)):
-        raise _no_such_form(operation, input)
-    if not isinstance(keepdim, bool):
-        raise TypeError(f"{operation}(): argument 'keepdim' must be bool, not {type(keepdim).__name__}")
+        raise errors.WrongArgument("unbiased", "bool", unbiased, True)
+    keepdim = check_keepdim(keepdim, operation)
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
     if isinstance(correction, bool) or not isinstance(correction, (int, float, np.number)):
-        raise TypeError(f"{operation}(): argument 'correction' must be Number, not {type(correction).__name__}")
+        raise errors.WrongArgument("correction", "Number", correction, True)
     if input._dtype.category < FLOATING:
         raise RuntimeError("std and var only support floating point and complex dtypes")
     dims = reduced_dims(dim, input._a.ndim, operation)
@@ -125,21 +126,13 @@ def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction:
             "(input numel divided by output numel).",
             stacklevel=4,
         )
-    whole = dim is EVERYTHING or dim is None or not input._a.ndim
+    whole = dim is NOT_GIVEN or dim is None or not input._a.ndim
     return {"dims": dims, "correction": correction, "keepdim": keepdim, "whole": whole}
-
-
-def _no_such_form(operation: str, input: Any) -> TypeError:
-    return TypeError(
-        f"{operation}() received an invalid combination of arguments; expected one of: (Tensor input, bool unbiased), "
-        "(Tensor input, tuple of ints dim, bool unbiased, bool keepdim), "
-        "(Tensor input, tuple of ints dim, *, Number correction, bool keepdim)"
-    )
 
 
 @public
 def var(
-    input: Tensor, dim: Any = EVERYTHING, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Tensor, dim: Any = NOT_GIVEN, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
 ) -> Tensor:
     """The variance of all elements, or over the dimensions `dim`: squared distances over n - correction (1).
 
@@ -153,7 +146,7 @@ def var(
 
 @public
 def std(
-    input: Tensor, dim: Any = EVERYTHING, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Tensor, dim: Any = NOT_GIVEN, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
 ) -> Tensor:
     """The standard deviation of all elements, or over the dimensions `dim`; `correction` is 1 unless given.
 
@@ -165,17 +158,17 @@ def std(
     return std_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "std"))
 
 
-@public
+@public(out=False)
 def var_mean(
-    input: Tensor, dim: Any = EVERYTHING, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Tensor, dim: Any = NOT_GIVEN, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
 ) -> tuple[Tensor, Tensor]:
     """Variance and mean in one pass; see `var`."""
     return var_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "var_mean"))
 
 
-@public
+@public(out=False)
 def std_mean(
-    input: Tensor, dim: Any = EVERYTHING, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Tensor, dim: Any = NOT_GIVEN, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean in one pass; see `std`."""
     return std_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "std_mean"))
@@ -188,7 +181,7 @@ def _weights(given: Any, observations: int, name: str) -> Tensor:
     if given._a.ndim > 1:
         raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {given._a.ndim} dimensions")
     if (given._dtype.category == INTEGER) != (name == "fweights") or given._dtype.category > FLOATING:
-        wanted = "an integral" if name == "fweights" else "a floating point"
+        wanted = "integral" if name == "fweights" else "floating point"
         raise RuntimeError(f"cov(): expected {name} to have {wanted} dtype but got {name} with {given._dtype.legacy} dtype")
     if given._a.size != observations:
         raise RuntimeError(

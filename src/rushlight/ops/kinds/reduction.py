@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, complex64, complex128, dtype, float32, float64, int64
 from rushlight.layout import wrap_dim
@@ -33,14 +34,18 @@ CHUNK = 1 << 20
 # ---- dim and keepdim ----
 
 
-class _Everything:
+class _NotGiven:
     """The default of `dim` where leaving it out is not the same as passing None."""
 
     def __repr__(self) -> str:
         return "None"
 
 
-EVERYTHING: Any = _Everything()
+NOT_GIVEN: Any = _NotGiven()
+#: operations with several signatures, of which PyTorch says that none fits
+_OVERLOADED = frozenset(
+    "sum mean prod max min any all count_nonzero std var std_mean var_mean quantile nanquantile sort argsort".split()
+)
 
 
 def reduced_dims(dim: Any, ndim: int, operation: str = "") -> tuple[int, ...]:
@@ -51,27 +56,25 @@ def reduced_dims(dim: Any, ndim: int, operation: str = "") -> tuple[int, ...]:
         RuntimeError: one named twice.
         TypeError: not an integer.
     """
-    if dim is None or dim is EVERYTHING:
+    if dim is None or dim is NOT_GIVEN:
         return tuple(range(ndim))
     if type(dim) is int:
         return (wrap_dim(dim, ndim),) if ndim else _of_scalar(dim)
     if isinstance(dim, (tuple, list)):
-        dims = tuple([wrap_dim(_index(d, operation), ndim) for d in dim])
+        dims = tuple([wrap_dim(_index(d, dim, operation), ndim) for d in dim])
         for n, d in enumerate(dims):
             if d in dims[:n]:
                 raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
         return (dims if ndim else ()) or tuple(range(ndim))
-    dim = _index(dim, operation)
+    dim = _index(dim, dim, operation)
     return (wrap_dim(dim, ndim),) if ndim else _of_scalar(dim)
 
 
-def one_dim(dim: Any, ndim: int, operation: str, position: int = 1) -> int:
+def one_dim(dim: Any, ndim: int, operation: str) -> int:
     """The one dimension that an int `dim` names, counted from the start."""
     if type(dim) is not int:
         if isinstance(dim, bool) or not hasattr(dim, "__index__"):
-            raise TypeError(
-                f"{operation}(): argument 'dim' (position {position}) must be int, not {type(dim).__name__}"
-            )
+            raise errors.WrongArgument("dim", "int", dim, operation in _OVERLOADED)
         dim = dim.__index__()
     return wrap_dim(dim, ndim)
 
@@ -79,7 +82,8 @@ def one_dim(dim: Any, ndim: int, operation: str, position: int = 1) -> int:
 def check_keepdim(keepdim: Any, operation: str) -> bool:
     if keepdim is True or keepdim is False:
         return keepdim
-    raise TypeError(f"{operation}(): argument 'keepdim' (position 2) must be bool, not {type(keepdim).__name__}")
+    overloaded = operation in _OVERLOADED and operation not in ("sum", "prod")
+    raise errors.WrongArgument("keepdim", "bool", keepdim, overloaded)
 
 
 def _of_scalar(dim: int) -> tuple[int, ...]:
@@ -87,11 +91,9 @@ def _of_scalar(dim: int) -> tuple[int, ...]:
     return ()
 
 
-def _index(dim: Any, operation: str) -> int:
+def _index(dim: Any, given: Any, operation: str) -> int:
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
-        raise TypeError(
-            f"{operation}(): argument 'dim' must be tuple of ints, but found element of type {type(dim).__name__}"
-        )
+        raise errors.WrongArgument("dim", "tuple of ints", given, operation in _OVERLOADED)
     return dim.__index__()
 
 
@@ -122,7 +124,7 @@ def check_nonempty(shape: tuple[int, ...], dim: Any, dims: tuple[int, ...], oper
     """Raise if a reduction that has no identity finds no elements."""
     if 0 not in shape:
         return
-    if len(dims) == len(shape) and (dim is None or dim is EVERYTHING or dim == () or dim == []):
+    if len(dims) == len(shape) and (dim is None or dim is NOT_GIVEN or dim == () or dim == []):
         raise RuntimeError(
             f"{operation}(): Expected reduction dim to be specified for input.numel() == 0. "
             "Specify the reduction dim with the 'dim' argument."
@@ -244,7 +246,7 @@ def scan_along(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -> np.n
 
 def _given(dim: Any, keepdim: Any) -> dict:
     """The arguments that were passed, by name: NumPy's names for them may be among the others."""
-    given = {} if dim is EVERYTHING else {"dim": dim}
+    given = {} if dim is NOT_GIVEN else {"dim": dim}
     return given if keepdim is False else given | {"keepdim": keepdim}
 
 
@@ -261,13 +263,13 @@ def hot_reduction(call: Callable, all_form: Any, dim_form: Any, small_all: Calla
     of_dim = dim_form.derivative
     array = np.array
 
-    def method(self: Tensor, dim: Any = EVERYTHING, keepdim: Any = False, **more: Any) -> Any:
+    def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
         a = self._a
         kind = self._dtype
         if a.size > 64 or (kind is not float32 and kind is not float64) or more or keepdim:
             return call(self, **_given(dim, keepdim), **more)
         try:
-            if dim is EVERYTHING:
+            if dim is NOT_GIVEN:
                 total = small_all(a.ravel().tolist())
                 if not -3e38 < total < 3e38:
                     return call(self)
@@ -293,6 +295,50 @@ def hot_reduction(call: Callable, all_form: Any, dim_form: Any, small_all: Calla
         return call(self, dim)
 
     return method
+
+
+# ---- out= ----
+
+_C_NAMES = {
+    "bool": "bool",
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short int",
+    "int32": "int",
+    "int64": "long int",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
+
+
+def same_dtype(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    """Compute for `out=` tensors that must have the results' dtypes."""
+    results = plain(*args, **kwargs)
+    for out, result in zip(outs, results if isinstance(results, tuple) else (results,)):
+        if out._dtype is not result._dtype:
+            wanted, got = (_C_NAMES.get(t._dtype.name, t._dtype.name) for t in (result, out))
+            raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {got} instead")
+    return results
+
+
+def same_scalar_type(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    """As `same_dtype`, in the words of PyTorch's older kernels."""
+    results = plain(*args, **kwargs)
+    for out, result in zip(outs, results if isinstance(results, tuple) else (results,)):
+        if out._dtype is not result._dtype:
+            raise RuntimeError(f"expected scalar_type {result._dtype.legacy} but found {out._dtype.legacy}")
+    return results
+
+
+def dtype_of_out(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    """Compute in the dtype of the `out=` tensor, as if `dtype=` had asked for it."""
+    if kwargs.get("dtype") is not None:
+        return same_dtype(plain, outs, args, kwargs)
+    return plain(*args, **{**kwargs, "dtype": outs[0]._dtype})
 
 
 # ---- dtypes ----
@@ -334,7 +380,7 @@ def refuse_kinds(name: str, t: Tensor, *kinds: int, unsigned: bool = True) -> No
 __all__ = [
     "BOOL",
     "COMPLEX",
-    "EVERYTHING",
+    "NOT_GIVEN",
     "FLOATING",
     "accumulated",
     "complex64",
