@@ -29,7 +29,7 @@ from rushlight.tape.node import (
     record,
     requires_grad,
 )
-from rushlight.tape.writes import check_write, rebase, wrote
+from rushlight.tape.writes import check_overlap, check_write, rebase, wrote
 
 _make = object.__new__
 
@@ -194,6 +194,10 @@ def _into_out(
     for t in outs:
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(t).__name__}")
+        if t._buf is not None:
+            for value in (*args, *kwargs.values()):
+                if isinstance(value, Tensor) and value._buf is t._buf:
+                    check_overlap(t, value)
     if MODES.grad and any(map(_wants_grad, (*args, *kwargs.values(), *outs))):
         raise errors.no_out_gradient(name)
     before = MODES.grad
@@ -278,6 +282,10 @@ def make_inplace(name: str, function: Callable, into: Callable | None) -> Callab
 
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_write(self, called)
+        if self._buf is not None:
+            for value in args:
+                if isinstance(value, Tensor) and value._buf is self._buf:
+                    check_overlap(self, value)
         if _recorded(self, args, kwargs):
             return _inplace_recorded(called, function, self, args, kwargs)
         if into is not None and into(self, *args, **kwargs):
@@ -316,13 +324,13 @@ def _recorded(t: Tensor, args: tuple, kwargs: dict) -> bool:
 
 def check_result(called: str, t: Tensor, result: Tensor) -> None:
     """Whether a result may be written to `t`: its shape must be t's, its kind no higher."""
-    if not can_cast(result._dtype, t._dtype):
-        raise RuntimeError(
-            f"result type {result._dtype.legacy} can't be cast to the desired output type {t._dtype.legacy}"
-        )
     if result._a.shape != t._a.shape:
         raise RuntimeError(
             f"output with shape {list(t._a.shape)} doesn't match the broadcast shape {list(result._a.shape)}"
+        )
+    if not can_cast(result._dtype, t._dtype):
+        raise RuntimeError(
+            f"result type {result._dtype.legacy} can't be cast to the desired output type {t._dtype.legacy}"
         )
 
 

@@ -9,8 +9,8 @@ import sys
 import weakref
 from typing import Any
 
-from rushlight.buffer import LEAF, Tensor, offset, storage, strides
-from rushlight.layout import overlaps_itself
+from rushlight.buffer import LEAF, Tensor, address, offset, storage, strides
+from rushlight.layout import is_dense, overlaps_itself
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import (
     CUSTOM,
@@ -50,6 +50,29 @@ def check_write(t: Tensor, operation: str = "") -> None:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
+
+
+def check_overlap(t: Tensor, other: Tensor) -> None:
+    """Raise if a write to `t` would change `other` while it is being read.
+
+    As in PyTorch, this is looked at only where both fill their memory densely; to be the same
+    elements in the same order is allowed.
+    """
+    if t._buf is None or t is other or t._buf is not other._buf:
+        return
+    a, b = t._a, other._a
+    if not a.size or not b.size or not (is_dense(a.shape, strides(t)) and is_dense(b.shape, strides(other))):
+        return
+    start, other_start = address(a), address(b)
+    if start == other_start and a.nbytes == b.nbytes:
+        partial = strides(t) != strides(other)
+    else:
+        partial = start < other_start + b.nbytes and other_start < start + a.nbytes
+    if partial:
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+            "memory location. Please clone() the tensor before performing the operation."
         )
 
 
@@ -104,11 +127,14 @@ def wrote(t: Tensor) -> None:
     if buffer is None:
         buffer = storage(t)
     buffer.version += 1
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_HOME):
-        frame = frame.f_back  # type: ignore[assignment]
-    if frame is not None:
-        buffer.writer = (frame.f_code.co_filename, frame.f_lineno)
+    frame: Any = sys._getframe(2)
+    name = frame.f_code.co_filename
+    while name.startswith(_HOME):
+        frame = frame.f_back
+        if frame is None:
+            return
+        name = frame.f_code.co_filename
+    buffer.writer = (name, frame.f_lineno)
 
 
 def rebase(t: Tensor, edge: Any) -> None:

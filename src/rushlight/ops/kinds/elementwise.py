@@ -7,6 +7,7 @@ take the case of equal dtypes that NumPy computes directly, and hand everything 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,13 +15,15 @@ import numpy as np
 
 from rushlight import dtypes, errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import ALL, FLOATING, INTEGER, REDUCED, bool_, default_float, dtype, float32, of_number
+from rushlight.dtypes import ALL, BOOL, FLOATING, INTEGER, REDUCED, bool_, default_float, dtype, float32, of_number
 from rushlight.layout import broadcast
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import enter, quiet
+from rushlight.tape.modes import MODES
 from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, record1, record2
+from rushlight.tape.writes import wrote
 
 _make = object.__new__
 _ndarray = np.ndarray
@@ -172,7 +175,7 @@ def unary(
 
 
 def _finish(name: str, function: Callable, method: Callable, into: Any, doc: str, op: Elementwise) -> Any:
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     made = public(function, name=name, into=into)
     method.__name__ = name
@@ -217,6 +220,8 @@ def binary(
     derived = vjp if isinstance(vjp, Derivative) else _derivative(node or _camel(name), ("x", "y"), vjp)
     op = Elementwise(name, numpy, dtype, derived, refuse)
     op.exact_numbers = exact_numbers
+    if check is not None:
+        op.direct[bool_.index] = None
     # NumPy compares an integer that does not fit its type by value; PyTorch lets it wrap around
     wraps = dtype is not boolean
     direct, derivative = op.direct, op.derivative
@@ -294,21 +299,62 @@ def binary(
             return scaled(*check_operands(name, input, other, numbers), alpha)
 
     def into(self: Tensor, other: Any, **attrs: Any) -> bool:
-        if attrs or not isinstance(other, Tensor) or other._dtype is not self._dtype or not isinstance(numpy, np.ufunc):
-            return False
-        if direct[self._dtype.index] is not self._dtype:
+        if not isinstance(other, Tensor):
             return False
         a, b = self._a, other._a
-        if a.shape != b.shape and broadcast(a.shape, b.shape) != a.shape:
+        if a.shape != b.shape:
+            check_fits(a.shape, broadcast(a.shape, b.shape))
+        if attrs or other._dtype is not self._dtype or not isinstance(numpy, np.ufunc):
+            return False
+        if direct[self._dtype.index] is not self._dtype:
             return False
         quiet(numpy, a, b, a)
         return True
 
     operator.__name__ = name
     made = _finish(name, function, operator, into, doc, op)
+    if isinstance(numpy, np.ufunc):
+        made.inplace = _short_inplace(numpy, direct, made.inplace)
     made.operator = operator
     made.reflected = reflected
     return made
+
+
+def check_fits(shape: tuple[int, ...], result: tuple[int, ...]) -> None:
+    """Whether a result of this shape can be written in place; PyTorch checks it before the dtypes."""
+    if shape != result:
+        raise RuntimeError(
+            f"output with shape {list(shape)} doesn't match the broadcast shape {list(result)}"
+        )
+
+
+def _short_inplace(numpy: Any, direct: list, general: Callable) -> Callable:
+    """`x.name_(y)` at once for plain x and y of one dtype (or y a number); `general` for everything else."""
+
+    @functools.wraps(general)
+    def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        kind = self._dtype
+        if len(args) != 1 or kwargs or direct[kind.index] is not kind:
+            return general(self, *args, **kwargs)
+        y, a, buffer = args[0], self._a, self._buf
+        if isinstance(y, Tensor):
+            b = y._a
+            plain = y._dtype is kind and a.shape == b.shape and (buffer is None or buffer is not y._buf)
+            plain = plain and (self._edge is None and y._edge is None or not MODES.grad)
+        else:
+            b = y
+            plain = type(y) is float and kind.category == FLOATING or type(y) is int and kind.category != BOOL
+            plain = plain and (self._edge is None or not MODES.grad)
+        if plain and a.flags.carray and (buffer is None or not buffer.inference):
+            try:
+                enter(numpy, a, b, a)
+            except (RuntimeError, OverflowError):
+                return general(self, y)
+            wrote(self)
+            return self
+        return general(self, y)
+
+    return inplace
 
 
 def as_operand(value: Any, kind: dtype) -> Tensor:
@@ -322,7 +368,9 @@ def as_operand(value: Any, kind: dtype) -> Tensor:
 def check_operands(name: str, input: Any, other: Any, numbers: str = ANY) -> tuple[Any, Any]:
     """The operands if they are tensors, or numbers where these are allowed; TypeError otherwise."""
     first, second = isinstance(input, Tensor), isinstance(other, Tensor)
-    if numbers is OTHER and not (first and (second or isinstance(other, NUMBERS))):
+    if numbers is OTHER:
+        if first and (second or isinstance(other, NUMBERS)):
+            return input, other
         raise errors.invalid_combination(name, input, other)
     if not first and not (numbers is ANY and isinstance(input, NUMBERS)):
         raise errors.wrong_type(name, "input", 1, input)
