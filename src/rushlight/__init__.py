@@ -393,4 +393,10 @@ from rushlight.autograd.api import is_inference
 
 # ---- end autograd ----
 # ---- protocols, printing, saving ----
+from rushlight import serialization, utils
+from rushlight.interop.dlpack import from_dlpack, to_dlpack
+from rushlight.printing import get_printoptions, set_printoptions
+from rushlight.serialization import load, save
+from rushlight.storage import TypedStorage, UntypedStorage
+
 # ---- end protocols ----

@@ -8,7 +8,9 @@ agree; `.method`, `.operator`, `.reflected` and `.inplace` are its other forms.
 from __future__ import annotations
 
 from rushlight.autograd import api, hooks
+from rushlight import printing, serialization
 from rushlight.buffer import Tensor
+from rushlight.interop import dlpack, numpy_protocol
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import affine, contractions, products, sampling, views
@@ -590,13 +592,13 @@ class _Methods:
     index_reduce = scatter_reductions.index_reduce
     index_reduce_ = scatter_reductions.index_reduce.inplace
     where = scattering.where_method
-    flip = joining.flip
+    flip = joining.flip_method
     fliplr = joining.fliplr
     flipud = joining.flipud
     rot90 = joining.rot90
     roll = joining.roll
     repeat = joining.repeat
-    tile = joining.tile
+    tile = joining.tile_method
     repeat_interleave = joining.repeat_interleave
     # ---- end indexing ----
 
@@ -623,13 +625,23 @@ class _Methods:
     retains_grad = api.retains_grad_property
     retain_grad = api.retain_grad
     is_inference = api.is_inference
-    detach_ = api.detach_
     backward = api.tensor_backward
     register_hook = hooks.register_hook
     register_post_accumulate_grad_hook = hooks.register_post_accumulate_grad_hook
     # ---- end autograd ----
 
     # ---- Python and NumPy protocols, printing ----
+    __array__ = numpy_protocol.array
+    __array_wrap__ = numpy_protocol.array_wrap
+    __array_priority__ = numpy_protocol.PRIORITY
+    __dlpack__ = dlpack.dlpack
+    __dlpack_device__ = dlpack.dlpack_device
+    __reduce_ex__ = serialization.reduce_tensor
+    __deepcopy__ = serialization.deepcopy_tensor
+    __setstate__ = serialization.set_state
+    __repr__ = printing.format_tensor
+    __str__ = printing.format_tensor
+    __format__ = printing.format_scalar
     # ---- end protocols ----
 
 

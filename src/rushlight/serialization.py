@@ -1,0 +1,503 @@
+"""Saving tensors: `save` and `load` in PyTorch's own file format, pickling and copying.
+
+A file is a zip archive, uncompressed: `data.pkl`, a pickle in which storages are named, and `data/0`, `data/1`, ...,
+their bytes, each starting at a multiple of 64. PyTorch reads what Rushlight wrote and the other way round; views that
+share a storage still do after loading. Loading cannot run code: of all that a pickle may name, only the functions
+and types of `_KNOWN` below, and those that the program itself has allowed, are looked up.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import struct
+import zipfile
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from rushlight.autograd.hooks import warn_if_has_hooks
+from rushlight.buffer import LEAF, Buffer, Tensor, offset, shown, storage, strides
+from rushlight.device import device
+from rushlight.dtypes import ALL, BY_NAME, dtype, uint8
+from rushlight.size import Size
+from rushlight.storage import STORAGE_TYPES, TypedStorage, UntypedStorage, of_buffer
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import edge_of, requires_grad
+
+# ---- copy, deepcopy, pickle ----
+
+
+def reduce_tensor(self: Tensor, protocol: Any = 2) -> tuple:
+    """How `pickle` and `copy.copy` take a tensor apart: its storage's array, and where in it the tensor lies."""
+    warn_if_has_hooks(self)
+    buffer = storage(self)
+    whole = buffer.array if buffer.array.flags.forc else buffer.bytes()
+    state = {key: value for key, value in self.__dict__.items()} or None
+    return rebuild_tensor, (
+        type(self),
+        whole,
+        self._dtype,
+        offset(self),
+        self._a.shape,
+        strides(self),
+        requires_grad(self),
+        state,
+    )
+
+
+def rebuild_tensor(
+    cls: type,
+    whole: np.ndarray,
+    kind: dtype,
+    at: int,
+    shape: tuple,
+    steps: tuple,
+    grad: bool,
+    state: dict | None,
+) -> Tensor:
+    """The tensor that `reduce_tensor` took apart."""
+    t = object.__new__(cls)
+    _fill(t, Buffer(whole), kind, at, shape, steps, grad)
+    if state:
+        t.__dict__.update(state)
+    return t
+
+
+def _fill(t: Tensor, buffer: Buffer, kind: dtype, at: int, shape: tuple, steps: tuple, grad: bool) -> None:
+    t._a = shown(buffer, kind.numpy, tuple(shape), tuple(steps), at)
+    t._dtype = kind
+    t._buf = buffer
+    t._edge = LEAF if grad else None
+
+
+def deepcopy_tensor(self: Tensor, memo: dict) -> Tensor:
+    """A leaf's deep copy: memory (once for all views of it), gradient and attributes.
+
+    Raises:
+        RuntimeError: the tensor was computed from one that requires grad.
+    """
+    edge = edge_of(self)
+    if edge is not None and edge is not self:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If "
+            "you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "https://github.com/pytorch/pytorch/pull/103001"
+        )
+    if id(self) in memo:
+        return memo[id(self)]
+    from copy import deepcopy
+
+    t = object.__new__(type(self))
+    buffer = copied_buffer(storage(self), memo)
+    _fill(t, buffer, self._dtype, offset(self), self._a.shape, strides(self), edge is not None)
+    memo[id(self)] = t
+    have = getattr(self, "_grad", None)
+    if have is not None:
+        t._grad = deepcopy_tensor(have, memo)
+    if self.__dict__:
+        t.__dict__.update(deepcopy(self.__dict__, memo))
+    return t
+
+
+def copied_buffer(buffer: Buffer, memo: dict) -> Buffer:
+    """The one deep copy, in `memo`, of this memory."""
+    buffer.locate()
+    key = ("storage", buffer.address, buffer.nbytes)
+    if key not in memo:
+        memo[key] = Buffer(buffer.bytes().copy())
+        memo.setdefault(id(memo), []).append(buffer)
+    return memo[key]
+
+
+def set_state(self: Tensor, state: tuple) -> None:
+    """What old pickles call: (requires_grad, _, hooks), or the four arguments of `set_`."""
+    edge = edge_of(self)
+    if edge is not None and edge is not self:
+        raise RuntimeError("__setstate__ can be only called on leaf Tensors")
+    if len(state) == 4:
+        self.set_(*state)
+        return
+    if len(state) == 5:
+        self.data = state[0]
+        state = (state[3], state[4], state[2])
+    self.requires_grad = state[0]
+
+
+# ---- what PyTorch's files name ----
+
+
+def _rebuild_tensor_v2(
+    storage: Any, at: int, shape: Any, steps: Any, grad: bool = False, hooks: Any = None, metadata: Any = None
+) -> Tensor:
+    return _rebuild_tensor_v3(storage, at, shape, steps, grad, hooks, storage.dtype, metadata)
+
+
+def _rebuild_tensor_v3(
+    storage: Any, at: int, shape: Any, steps: Any, grad: bool, hooks: Any, kind: dtype, metadata: Any = None
+) -> Tensor:
+    t = object.__new__(Tensor)
+    _fill(t, storage.untyped()._buffer, kind, at, tuple(shape), tuple(steps), grad)
+    return t
+
+
+def _rebuild_parameter(data: Tensor, grad: bool, hooks: Any) -> Tensor:
+    try:
+        from rushlight.nn import Parameter
+    except ImportError:
+        return data.detach().requires_grad_(grad)
+    return Parameter(data, grad)
+
+
+def _rebuild_from_type_v2(function: Callable, cls: type, args: tuple, state: Any) -> Tensor:
+    t = function(*args)
+    if isinstance(state, tuple):
+        state = state[0]
+    t.__dict__.update(state or {})
+    return t
+
+
+#: types that PyTorch names on the tensor rather than on the storage
+_BARE = {BY_NAME["uint16"], BY_NAME["uint32"], BY_NAME["uint64"]}
+
+_NAMES: dict[tuple[str, str], Any] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_tensor_v3"): _rebuild_tensor_v3,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_from_type_v2,
+    ("torch", "Tensor"): Tensor,
+    ("torch", "Size"): Size,
+    ("torch", "device"): device,
+    ("torch.storage", "UntypedStorage"): UntypedStorage,
+    **{("torch", kind.name): kind for kind in ALL},
+    **{("torch", cls.__name__): cls for cls in STORAGE_TYPES.values()},
+}
+_NAME_OF = {id(thing): name for name, thing in _NAMES.items()}
+_KNOWN: dict[tuple[str, str], Any] = {
+    **_NAMES,
+    ("torch.nn.parameter", "Parameter"): Tensor,
+    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "Counter"): Counter,
+    ("builtins", "set"): set,
+    ("builtins", "complex"): complex,
+    ("builtins", "bytearray"): bytearray,
+    ("__builtin__", "set"): set,
+    ("__builtin__", "complex"): complex,
+    ("__builtin__", "bytearray"): bytearray,
+}
+
+
+def _encoded(text: Any, encoding: Any) -> bytes:
+    """How protocol 2 writes bytes: as text in latin1."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError("only text in latin1 stands for bytes")
+    return text.encode("latin1")
+
+
+_KNOWN["_codecs", "encode"] = _encoded
+
+
+# ---- save ----
+
+
+class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
+    """Writes tensors and types under the names they have in PyTorch. The plain-Python pickler, whose steps can be changed."""
+
+    def __init__(self, file: Any, protocol: int) -> None:
+        super().__init__(file, protocol)
+        self.numbers: dict[tuple[int, int], int] = {}
+        self.buffers: list[Buffer] = []
+
+    def persistent_id(self, thing: Any) -> Any:
+        if isinstance(thing, UntypedStorage):
+            return self._storage(thing._buffer, UntypedStorage, 1)
+        if isinstance(thing, TypedStorage):
+            return self._storage(thing.untyped()._buffer, STORAGE_TYPES[thing.dtype.name], thing.element_size())
+        return None
+
+    def _storage(self, buffer: Buffer, cls: type, item: int) -> tuple:
+        buffer.locate()
+        number = self.numbers.setdefault((buffer.address, buffer.nbytes), len(self.buffers))
+        if number == len(self.buffers):
+            self.buffers.append(buffer)
+        return "storage", cls, str(number), "cpu", buffer.nbytes // item
+
+    def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, Tensor):
+            return _torch_reduce(thing)
+        if isinstance(thing, dtype):
+            return thing.name
+        return NotImplemented
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Name a function or type; Rushlight's own under PyTorch's names."""
+        known = _NAME_OF.get(id(obj))
+        if known is None:
+            module = getattr(obj, "__module__", None) or ""
+            if module.partition(".")[0] != "rushlight":
+                super().save_global(obj, name)
+                return
+            known = "torch" + module.removeprefix("rushlight"), obj.__qualname__
+        self.write(pickle.GLOBAL + f"{known[0]}\n{known[1]}\n".encode())
+        self.memoize(obj)
+
+    dispatch = {**pickle._Pickler.dispatch, FunctionType: save_global}  # type: ignore[attr-defined]
+
+
+def _torch_reduce(t: Tensor) -> tuple:
+    """How PyTorch takes a tensor apart."""
+    warn_if_has_hooks(t)
+    memory = of_buffer(storage(t))
+    place = offset(t), t._a.shape, strides(t), requires_grad(t), OrderedDict()
+    if t._dtype in _BARE:
+        function, args = _rebuild_tensor_v3, (memory, *place, t._dtype)
+    else:
+        function, args = _rebuild_tensor_v2, (TypedStorage.of(memory, t._dtype), *place)
+    if type(t) is not Tensor and getattr(type(t), "__name__", "") == "Parameter":
+        return _rebuild_parameter, (t.detach(), requires_grad(t), OrderedDict())
+    if t.__dict__:
+        return _rebuild_from_type_v2, (function, Tensor, args, dict(t.__dict__))
+    return function, args
+
+
+def save(
+    obj: Any,
+    f: Any,
+    pickle_module: Any = pickle,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+) -> None:
+    """Write an object, with the tensors in it, to a file that PyTorch reads too.
+
+    Args:
+        f: a path, or an object with `write`.
+
+    Raises:
+        AttributeError: `f` is neither.
+        NotImplementedError: the format of PyTorch before 1.6 is asked for.
+
+    Example:
+        >>> import io, rushlight as torch
+        >>> file = io.BytesIO()
+        >>> torch.save({"w": torch.ones(2)}, file)
+        >>> torch.load(io.BytesIO(file.getvalue()))
+        {'w': tensor([1., 1.])}
+    """
+    if not _use_new_zipfile_serialization:
+        raise NotImplementedError("save: files of PyTorch before 1.6 are not written; leave out the argument")
+    if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
+        raise AttributeError(
+            f"expected 'f' to be string, path, or a file-like object with a 'write' attribute, got {type(f)}"
+        )
+    text = io.BytesIO()
+    pickler = _Pickler(text, pickle_protocol)
+    pickler.dump(obj)
+    top = os.path.splitext(os.path.basename(os.fspath(f)))[0] if isinstance(f, (str, os.PathLike)) else "archive"
+    with zipfile.ZipFile(f, "w", zipfile.ZIP_STORED) as archive:
+        _write(archive, f"{top}/data.pkl", text.getvalue())
+        _write(archive, f"{top}/.format_version", b"1")
+        _write(archive, f"{top}/.storage_alignment", b"64")
+        _write(archive, f"{top}/byteorder", b"little")
+        for number, buffer in enumerate(pickler.buffers):
+            _write(archive, f"{top}/data/{number}", memoryview(buffer.bytes()))
+        _write(archive, f"{top}/version", b"3\n")
+
+
+def _write(archive: zipfile.ZipFile, name: str, content: Any) -> None:
+    """One entry, whose content begins at a multiple of 64 in the file: a filler in the extra field sees to it."""
+    info = zipfile.ZipInfo(name)
+    start = archive.fp.tell() + 30 + len(name.encode()) + 4  # type: ignore[union-attr]
+    filler = -start % 64
+    info.extra = struct.pack("<2sH", b"FB", filler) + b"Z" * filler
+    archive.writestr(info, content)
+
+
+# ---- load ----
+
+
+class _Unpickler(pickle.Unpickler):
+    """Looks up nothing but what is known to be harmless."""
+
+    def __init__(self, file: Any, find_storage: Callable, **options: Any) -> None:
+        super().__init__(file, **options)
+        self.find_storage = find_storage
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = _KNOWN.get((module, name))
+        if found is None:
+            found = _allowed.get(f"{module}.{name}")
+        if found is None:
+            raise pickle.UnpicklingError(
+                "Weights only load failed. This file can still be loaded, to do so you have two options, only if you "
+                f"trust its source: Unsupported global: GLOBAL {module}.{name} was not an allowed global by default. "
+                f"Please use `torch.serialization.add_safe_globals([{name}])` or the "
+                f"`torch.serialization.safe_globals([{name}])` context manager to allowlist this global if you trust "
+                "this class/function. Rushlight never runs what a file names otherwise."
+            )
+        return found
+
+    def persistent_load(self, saved: Any) -> Any:
+        if not isinstance(saved, tuple) or len(saved) != 5 or saved[0] != "storage":
+            raise pickle.UnpicklingError(f"a file names a {saved!r} where only storages can be")
+        return self.find_storage(*saved[1:])
+
+
+def load(
+    f: Any,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool | None = None,
+    mmap: bool | None = None,
+    **pickle_load_args: Any,
+) -> Any:
+    """Read what `save` wrote, or PyTorch's `save` did.
+
+    Nothing in a file can run code, whatever `weights_only` says: types other than tensors and Python's own must be
+    allowed with `torch.serialization.add_safe_globals`.
+
+    Args:
+        f: a path, or a seekable object with `read`.
+        map_location: where to put tensors saved on other devices; "cpu", or anything that means it.
+
+    Raises:
+        pickle.UnpicklingError: the file names something that is not allowed.
+        RuntimeError: the file is damaged, or holds tensors of another device and `map_location` does not say where to.
+        NotImplementedError: a file of PyTorch before 1.6.
+
+    Example:
+        >>> import io, rushlight as torch
+        >>> file = io.BytesIO()
+        >>> torch.save(torch.arange(3), file)
+        >>> torch.load(io.BytesIO(file.getvalue()))
+        tensor([0, 1, 2])
+    """
+    if not isinstance(f, (str, os.PathLike)) and not (hasattr(f, "read") and hasattr(f, "seek")):
+        raise AttributeError(
+            f"'{type(f).__name__}' object has no attribute 'seek'. You can only torch.load from a file that is seekable. "
+            "Please pre-load the data into a buffer like io.BytesIO and try to load from it instead."
+        )
+    if mmap and not isinstance(f, (str, os.PathLike)):
+        raise ValueError("f must be a file path in order to use the mmap argument")
+    if not zipfile.is_zipfile(f):
+        _refuse(f)
+    if hasattr(f, "seek"):
+        f.seek(0)
+    try:
+        with zipfile.ZipFile(f) as archive:
+            return _read(archive, map_location, pickle_load_args)
+    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        raise RuntimeError(f"PytorchStreamReader failed reading zip archive: {error}") from error
+
+
+def _refuse(f: Any) -> None:
+    if not isinstance(f, (str, os.PathLike)):
+        start = f.read(1)
+    else:
+        with open(f, "rb") as file:
+            start = file.read(1)
+    if not start:
+        raise EOFError("Ran out of input")
+    if start == b"\x80":
+        raise NotImplementedError("load: this is a file of PyTorch before 1.6; save it again with a newer one")
+    raise pickle.UnpicklingError("Weights only load failed. This is no file that torch.save wrote.")
+
+
+def _read(archive: zipfile.ZipFile, map_location: Any, options: dict) -> Any:
+    names = archive.namelist()
+    top = names[0].partition("/")[0] if names else ""
+    swap = f"{top}/byteorder" in names and archive.read(f"{top}/byteorder") == b"big"
+    storages: dict[str, Buffer] = {}
+
+    def find_storage(cls: Any, key: Any, location: Any, count: Any) -> Any:
+        kind = uint8 if cls is UntypedStorage else getattr(cls, "element", None)
+        if kind is None or not isinstance(key, str) or not isinstance(count, int):
+            raise pickle.UnpicklingError("a file names a storage that is none")
+        _check_location(location, map_location)
+        item = kind.itemsize
+        if key not in storages:
+            memory = np.frombuffer(bytearray(archive.read(f"{top}/data/{key}")), np.uint8)
+            if swap and item > 1:
+                part = item // 2 if kind.is_complex else item
+                memory = memory.reshape(-1, part)[:, ::-1].reshape(-1).copy()
+            if count < 0 or memory.size < count * item:
+                raise RuntimeError(f"storage {key} has {memory.size} bytes, but {count} elements are said to be in it")
+            storages[key] = Buffer(memory)
+        held = of_buffer(storages[key])
+        return held if cls is UntypedStorage else TypedStorage.of(held, kind)
+
+    before, MODES.grad = MODES.grad, False
+    try:
+        return _Unpickler(io.BytesIO(archive.read(f"{top}/data.pkl")), find_storage, **options).load()
+    finally:
+        MODES.grad = before
+
+
+def _check_location(location: Any, wanted: Any) -> None:
+    if isinstance(wanted, dict):
+        location = wanted.get(location, location)
+    elif callable(wanted) and not isinstance(wanted, device):
+        location = "cpu"
+    elif wanted is not None:
+        location = str(wanted)
+    if not isinstance(location, str) or location.partition(":")[0] in ("cpu", "meta"):
+        return
+    kind = location.partition(":")[0].upper()
+    raise RuntimeError(
+        f"Attempting to deserialize object on a {kind} device but torch.{kind.lower()}.is_available() is False. If you "
+        "are running on a CPU-only machine, please use torch.load with map_location=torch.device('cpu') to map your "
+        "storages to the CPU."
+    )
+
+
+# ---- what a program allows ----
+
+_allowed: dict[str, Any] = {}
+
+
+def _names(safe_globals: list) -> Iterator[tuple[str, Any]]:
+    for entry in safe_globals:
+        thing, name = entry if isinstance(entry, tuple) else (entry, None)
+        module = thing.__module__
+        if module.partition(".")[0] == "rushlight":
+            module = "torch" + module.removeprefix("rushlight")
+        yield name or f"{module}.{thing.__qualname__}", thing
+
+
+def add_safe_globals(safe_globals: list) -> None:
+    """Allow files to name these functions and types; each may come with the name it has in the file.
+
+    Example:
+        >>> import fractions, rushlight as torch
+        >>> torch.serialization.add_safe_globals([fractions.Fraction])
+        >>> torch.serialization.clear_safe_globals()
+    """
+    _allowed.update(_names(safe_globals))
+
+
+def get_safe_globals() -> list:
+    """What `add_safe_globals` has allowed."""
+    return list(_allowed.values())
+
+
+def clear_safe_globals() -> None:
+    """Allow nothing more than at the start."""
+    _allowed.clear()
+
+
+@contextmanager
+def safe_globals(safe_globals: list) -> Iterator[None]:
+    """Allow files to name these functions and types in the block."""
+    before = dict(_allowed)
+    add_safe_globals(safe_globals)
+    try:
+        yield
+    finally:
+        _allowed.clear()
+        _allowed.update(before)
+
