@@ -277,9 +277,11 @@ from rushlight.device import (
     channels_last_3d,
     contiguous_format,
     device,
+    get_default_device,
     layout,
     memory_format,
     preserve_format,
+    set_default_device,
     sparse_coo,
     sparse_csr,
     strided,
@@ -299,7 +301,30 @@ from rushlight.ops.creation import (
 )
 from rushlight.ops.promotion import result_type
 from rushlight.ops.sequences import arange, eye, linspace, logspace, range, tril_indices, triu_indices
-from rushlight.ops.properties import is_complex, is_floating_point, is_signed, numel
+from rushlight.ops.legacy import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+    set_default_tensor_type,
+    typename,
+)
+from rushlight.ops.properties import (
+    is_complex,
+    is_floating_point,
+    is_inference,
+    is_nonzero,
+    is_same_size,
+    is_signed,
+    is_tensor,
+    numel,
+)
 
 from rushlight import storage
 from rushlight.storage import (

@@ -21,6 +21,7 @@ from rushlight.ops import (
     conversion,
     copying,
     creation,
+    legacy,
     memory,
     properties,
     reshaping,
@@ -506,6 +507,10 @@ class _Methods:
     bool = conversion.to_bool
     cfloat = conversion.to_cfloat
     cdouble = conversion.to_cdouble
+    type = legacy.type_
+    type_as = conversion.type_as
+    cpu = conversion.cpu
+    cuda = conversion.cuda
     item = values.item
     tolist = values.tolist
     numpy = values.numpy
@@ -517,6 +522,8 @@ class _Methods:
     __len__ = values.length
     __iter__ = values.iterate
     __contains__ = values.contains
+    __reversed__ = values.reverse
+    __new__ = legacy.new
     shape = properties.shape
     dtype = properties.dtype
     device = properties.device
@@ -541,6 +548,15 @@ class _Methods:
     is_complex = properties.is_complex
     is_signed = properties.is_signed
     get_device = properties.get_device
+    is_nonzero = properties.is_nonzero
+    is_same_size = properties.is_same_size
+    is_set_to = properties.is_set_to
+    is_inference = properties.is_inference
+    is_shared = properties.is_shared
+    is_pinned = properties.is_pinned
+    share_memory_ = properties.itself
+    to_dense = properties.itself
+    dim_order = properties.dim_order
     is_cpu = properties.always
     is_cuda = properties.never
     is_sparse = properties.never

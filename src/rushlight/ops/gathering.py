@@ -404,7 +404,7 @@ def take_along_dim(input, indices, dim=None):
     """
     indices = as_tensor(indices, "take_along_dim", "indices", 1)
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
+        return gather(input.view(-1), 0, indices.view(-1))
     if input._a.ndim != indices._a.ndim:
         raise RuntimeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
@@ -512,5 +512,7 @@ def unravel_index(indices, shape):
         raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
     a = indices._a.astype(np.int64)
     steps = [math.prod(sizes[d + 1 :]) for d in range(len(sizes))]
+    if not sizes:
+        return ()
     found = [execute.quiet(np.mod, a // max(step, 1), max(size, 1)) for step, size in zip(steps, sizes)]
     return execute.wrap(np.stack(found, -1)).unbind(-1)

@@ -22,7 +22,7 @@ from rushlight.runtime.casting import convert
 def _check_out(out: Tensor, result: Tensor, inputs: Any) -> None:
     if not can_cast(result._dtype, out._dtype):
         raise TypeError(f"torch.cat(): input types can't be cast to the desired output type {out._dtype.legacy}")
-    check_apart(out, inputs)
+    check_apart(out, result, inputs)
 
 
 def _tensors(tensors: Any, name: str) -> list[Tensor]:
@@ -263,7 +263,7 @@ def flip_dims(x, *, dims):
 
 
 @public(out=False)
-def flip(input, *dims):
+def flip(input, dims):
     """A copy with the order of the elements reversed along each of `dims`.
 
     Raises:
@@ -274,8 +274,23 @@ def flip(input, *dims):
         >>> torch.arange(3).flip(0)
         tensor([2, 1, 0])
     """
-    given = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
-    return flip_dims(input, dims=layout.wrap_dims(given, input._a.ndim))
+    if not isinstance(dims, (tuple, list)):
+        raise TypeError(f"flip(): argument 'dims' (position 2) must be tuple of ints, not {type(dims).__name__}")
+    return flip_dims(input, dims=layout.wrap_dims(_ints(dims, "flip", "dims"), input._a.ndim))
+
+
+def flip_method(self: Tensor, *given: Any, dims: Any = None) -> Tensor:
+    """:func:`flip`; the dimensions may also be separate arguments."""
+    return flip(self, _listed(given, dims, "flip", "dims"))
+
+
+def _listed(given: tuple, named: Any, name: str, argument: str) -> Any:
+    """The ints that a method got one by one, as a sequence, or by name."""
+    if not given:
+        if named is None:
+            raise TypeError(f'{name}() missing 1 required positional arguments: "{argument}"')
+        return named
+    return given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
 
 
 @public(out=False)
@@ -283,7 +298,7 @@ def fliplr(input):
     """A copy with dimension 1 reversed."""
     if input._a.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
-    return flip(input, 1)
+    return flip(input, (1,))
 
 
 @public(out=False)
@@ -291,10 +306,10 @@ def flipud(input):
     """A copy with dimension 0 reversed."""
     if input._a.ndim < 1:
         raise RuntimeError("Input must be >= 1-d.")
-    return flip(input, 0)
+    return flip(input, (0,))
 
 
-@primitive("Rot90", vjp=(lambda g, k, dims: g.rot90(-k, dims),))
+@primitive("Rot90Backward0", vjp=(lambda g, k, dims: g.rot90(-k, dims),))
 def rot90_dims(x, *, k, dims):
     turned = np.rot90(x, k, dims)
     swapped = x.swapaxes(*dims) if k % 2 else x
@@ -348,6 +363,8 @@ def roll(input, shifts, dims=()):
         raise RuntimeError("`shifts` required")
     if len(shifts) != len(dims) and (dims or len(shifts) > 1):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
+    if dims and input._a.ndim == 0:
+        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
     return roll_dims(input, shifts=shifts, dims=tuple(layout.wrap_dim(d, input._a.ndim) for d in dims))
 
 
@@ -382,8 +399,7 @@ def repeat_dims(x, *, repeats):
     return np.array(np.tile(x, repeats), order="C")
 
 
-@public(out=False)
-def repeat(input, *repeats):
+def repeat(input: Tensor, *given: Any, repeats: Any = None) -> Tensor:
     """`input` set beside itself as often as `repeats` says for each dimension.
 
     Raises:
@@ -395,9 +411,7 @@ def repeat(input, *repeats):
         tensor([[1, 2, 1, 2],
                 [1, 2, 1, 2]])
     """
-    if not repeats:
-        raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
-    repeats = layout.sizes(repeats, "repeat")
+    repeats = _ints(_listed(given, repeats, "repeat", "repeats"), "repeat", "repeats")
     shape = input._a.shape
     if len(repeats) < len(shape):
         raise RuntimeError(
@@ -412,10 +426,22 @@ def repeat(input, *repeats):
 
 
 @public(out=False)
-def tile(input, *dims):
-    """`repeat`, with ones put before too few repeats."""
-    dims = layout.sizes(dims, "tile")
+def tile(input, dims):
+    """:meth:`Tensor.repeat`, with ones put before too few repeats.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tile(torch.tensor([1, 2]), (2,))
+        tensor([1, 2, 1, 2])
+    """
+    if not isinstance(dims, (tuple, list)):
+        raise TypeError(f"tile(): argument 'dims' (position 2) must be tuple of ints, not {type(dims).__name__}")
     return repeat(input, (1,) * (input._a.ndim - len(dims)) + tuple(dims))
+
+
+def tile_method(self: Tensor, *given: Any, dims: Any = None) -> Tensor:
+    """:func:`tile`; the counts may also be separate arguments."""
+    return tile(self, _listed(given, dims, "tile", "dims"))
 
 
 @public(out=False)

@@ -15,15 +15,19 @@ from rushlight.ops.kinds.contraction import CPP_NAMES
 def check_overlap(t: Tensor, *others: Tensor) -> None:
     """RuntimeError if one of `others` shares elements with `t`, which is to be written."""
     for other in others:
-        if other._buf is None or other._buf is not t._buf or not t._a.size or not other._a.size:
-            continue
-        if is_dense(t._a.shape, strides(t)) and is_dense(other._a.shape, strides(other)):
-            a, b = offset(t), offset(other)
-            if a < b + span(other._a.shape, strides(other)) and b < a + span(t._a.shape, strides(t)):
-                raise RuntimeError(
-                    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
-                    "single memory location. Please clone() the tensor before performing the operation."
-                )
+        if other is t or _meet(t, other):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+                "memory location. Please clone() the tensor before performing the operation."
+            )
+
+
+def _meet(t: Tensor, other: Tensor) -> bool:
+    """Whether two tensors without gaps share elements; where there are gaps, PyTorch does not look."""
+    a, b = t._a, other._a
+    if not np.may_share_memory(a, b) or not a.size or not b.size:
+        return False
+    return is_dense(a.shape, strides(t)) and is_dense(b.shape, strides(other))
 
 
 def apart(values: np.ndarray, a: np.ndarray) -> np.ndarray:
@@ -47,18 +51,23 @@ def exact_out(sentence: str = "", *, read: bool = True) -> Callable:
             raise RuntimeError(
                 f"Expected out tensor to have dtype {CPP_NAMES[wanted.name]}, but got {CPP_NAMES[got.name]} instead"
             )
-        check_apart(out, inputs) if read else None
+        if read:
+            check_apart(out, result, inputs)
 
     return check
 
 
-def check_apart(out: Tensor, inputs: Iterable[Any]) -> None:
-    """RuntimeError if `out` shows an element twice, or shares one with an input."""
-    if 0 in out._a.strides and overlaps_itself(out._a.shape, strides(out)):
+def check_apart(out: Tensor, result: Tensor, inputs: Iterable[Any]) -> None:
+    """RuntimeError if `out` shows an element twice, or shares one with an input (also once it is resized)."""
+    a = out._a
+    if 0 in a.strides and overlaps_itself(a.shape, strides(out)):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
         )
-    for value in inputs:
-        members = (value,) if isinstance(value, Tensor) else value
-        check_overlap(out, *[t for t in members if isinstance(t, Tensor)])
+    read = [t for value in inputs for t in ((value,) if isinstance(value, Tensor) else value) if isinstance(t, Tensor)]
+    if a.shape != result._a.shape and out._buf is not None:
+        start, end = offset(out), offset(out) + result._a.size
+        if any(t._buf is out._buf and start < offset(t) + span(t._a.shape, strides(t)) and offset(t) < end for t in read):
+            check_overlap(out, out)
+    check_overlap(out, *read)
