@@ -30,9 +30,15 @@ class device:
         if isinstance(type, device):
             return type
         if isinstance(type, int) and not isinstance(type, bool) and index is None:
-            _no_accelerator("cuda")
+            raise RuntimeError("Cannot access accelerator device when none is available.")
         if not isinstance(type, str):
-            raise TypeError(f"Device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}")
+            given = "" if type is None else type.__class__.__name__
+            raise TypeError(
+                f"device() received an invalid combination of arguments - got ({given}), but expected one of:\n * "
+                "(torch.device device)\n * (str type, int index = -1)"
+            )
+        if not type:
+            raise RuntimeError("Device string must not be empty")
         name, found = _parse(type)
         if index is not None and found is not None:
             raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
@@ -83,7 +89,9 @@ def _parse(text: str) -> tuple[str, int | None]:
 
 
 def _checked(index: int) -> int:
-    if not -1 < index < 128:
+    if index < 0:
+        raise RuntimeError("Device index must not be negative")
+    if index > 127:
         raise RuntimeError(f"Device index must be between 0 and 127, got {index}")
     return index
 
@@ -92,6 +100,9 @@ def _no_accelerator(kind: str) -> None:
     if kind == "cuda":
         raise AssertionError("Torch not compiled with CUDA enabled")
     raise RuntimeError(f"Rushlight holds tensors on the CPU only; device '{kind}' is not available")
+
+
+_device = device
 
 
 def check_device(value: Any, operation: str = "") -> None:
@@ -106,6 +117,25 @@ def check_device(value: Any, operation: str = "") -> None:
 
 
 CPU = device("cpu")
+
+
+# ---- the default device ----
+
+_default: device | None = None
+
+
+def get_default_device() -> device:
+    """Where factories make tensors."""
+    return _default or CPU
+
+
+def set_default_device(device: Any) -> None:
+    """Say where factories make tensors; only the CPU holds any."""
+    global _default
+    chosen = None if device is None else _device(device)
+    check_device(chosen, "set_default_device")
+    _default = chosen
+
 
 
 class layout:

@@ -34,7 +34,7 @@ def size_of(buffer: Buffer) -> int:
 
 def twin(buffer: Buffer) -> Buffer:
     """Another buffer on the same memory, with a version counter of its own: what `data` gives."""
-    made = Buffer(buffer.array)
+    made = Buffer.of(buffer.array)
     buffer.bytes()
     made.address, made.nbytes, made._bytes = buffer.address, buffer.nbytes, buffer._bytes
     return made
@@ -106,7 +106,7 @@ class UntypedStorage:
             memory = np.zeros(content, np.uint8)
         else:
             memory = np.array(list(content), np.uint8)
-        return of_buffer(Buffer(memory))
+        return of_buffer(Buffer.of(memory))
 
     @property
     def device(self) -> device:
@@ -153,7 +153,7 @@ class UntypedStorage:
         return self
 
     def clone(self) -> UntypedStorage:
-        return of_buffer(Buffer(self._buffer.bytes().copy()))
+        return of_buffer(Buffer.of(self._buffer.bytes().copy()))
 
     def cpu(self) -> UntypedStorage:
         return self
@@ -176,7 +176,7 @@ class UntypedStorage:
         if isinstance(index, slice):
             if index.step not in (None, 1):
                 raise RuntimeError(f"Trying to slice with a step of {index.step}, but only a step of 1 is supported")
-            return of_buffer(Buffer(memory[index]))
+            return of_buffer(Buffer.of(memory[index]))
         if not isinstance(index, int):
             raise TypeError(f"can't index a torch.UntypedStorage with {type(index).__name__}")
         if not -memory.size <= index < memory.size:
@@ -215,7 +215,7 @@ class UntypedStorage:
 
     def _typed(self, kind: dtype) -> TypedStorage:
         values = self._buffer.bytes().astype(kind.numpy)
-        return TypedStorage.of(of_buffer(Buffer(values)), kind)
+        return TypedStorage.of(of_buffer(Buffer.of(values)), kind)
 
     def float(self) -> TypedStorage:
         return self._typed(dtypes.float32)
@@ -276,7 +276,7 @@ class TypedStorage(metaclass=_ByElement):
             self._untyped_storage = UntypedStorage(content * self.dtype.itemsize)
         else:
             values = np.array(list(content)).astype(self.dtype.numpy)
-            self._untyped_storage = of_buffer(Buffer(values))
+            self._untyped_storage = of_buffer(Buffer.of(values))
 
     @staticmethod
     def of(untyped: UntypedStorage, kind: dtype) -> TypedStorage:

@@ -15,6 +15,8 @@ from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 from rushlight.tape.node import Derivative, record
 
+_dtype = dtype
+
 _TO_COPY = Derivative("ToCopy", ("x",), (lambda g, x_meta: g.to(x_meta.dtype),))
 
 
@@ -56,47 +58,54 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         >>> torch.tensor([1.7, -1.7]).to(torch.int64)
         tensor([ 1, -1])
     """
-    kind = None
+    kind, flags, wanted = None, args, None
     if args:
-        first = args[0]
-        if isinstance(first, dtype):
-            kind, args = first, ("", *args[1:])
+        first, flags = args[0], args[1:]
+        if isinstance(first, _dtype):
+            kind = first
         elif isinstance(first, Tensor):
-            kind, args = first._dtype, ("", *args[1:])
+            kind = first._dtype
+        elif first is float or first is int:
+            kind = as_kind(first, "to")
+        elif isinstance(first, float):
+            kind = dtypes.float64
         else:
-            where(first)
-            if len(args) > 1 and not isinstance(args[1], bool):
-                kind = as_kind(args[1], "to")
-                args = ("", *args[2:])
-    elif not kwargs:
-        raise TypeError(
-            "to() received an invalid combination of arguments - got (), but expected one of:\n * (torch.device device, "
-            "torch.dtype dtype, bool non_blocking, bool copy, *, torch.memory_format memory_format)\n * (torch.dtype "
-            "dtype, bool non_blocking, bool copy, *, torch.memory_format memory_format)\n * (Tensor tensor, bool "
-            "non_blocking, bool copy, *, torch.memory_format memory_format)"
-        )
+            _check_place(first, args)
+            if flags and not isinstance(flags[0], bool):
+                kind, flags = _kind_after_place(flags[0], args), flags[1:]
     if kwargs:
-        kind, copy, wanted = _keywords(kind, args[1:], kwargs)
+        kind, copy, wanted = _keywords(kind, flags, kwargs)
     else:
-        copy, wanted = len(args) > 2 and args[2], None
+        if len(flags) > 2 or flags and not all(isinstance(flag, bool) for flag in flags):
+            raise _wrong_call(args)
+        copy = len(flags) > 1 and flags[1]
     kind = kind or self._dtype
     if kind is self._dtype and not copy:
         return self if wanted is None or wanted is preserve_format else self.contiguous(memory_format=wanted)
     return cast(self, kind, wanted)
 
 
-def where(value: Any) -> None:
-    """Check a positional device of `to`."""
-    if value is None:
-        raise TypeError("to() received an invalid combination of arguments - got (NoneType)")
-    if not isinstance(value, (str, device)) and type(value) is not int:
-        raise TypeError(f"to() received an invalid combination of arguments - got ({type(value).__name__})")
+def _wrong_call(given: tuple) -> TypeError:
+    kinds = ", ".join(type(value).__name__ for value in given)
+    return TypeError(f"to() received an invalid combination of arguments - got ({kinds}), but expected one of:")
+
+
+def _check_place(value: Any, given: tuple) -> None:
+    if value is not None and not isinstance(value, (str, device)) and type(value) is not int:
+        raise _wrong_call(given)
     check_device(value, "to")
+
+
+def _kind_after_place(value: Any, given: tuple) -> dtype | None:
+    try:
+        return as_kind(value, "to")
+    except TypeError:
+        raise _wrong_call(given) from None
 
 
 def _keywords(kind: dtype | None, flags: tuple, kwargs: dict) -> tuple:
     kwargs = dict(kwargs)
-    other = kwargs.pop("other", kwargs.pop("tensor", None))
+    other = kwargs.pop("tensor", None)
     if other is not None:
         kind = other._dtype
     check_device(kwargs.pop("device", None), "to")
@@ -105,8 +114,28 @@ def _keywords(kind: dtype | None, flags: tuple, kwargs: dict) -> tuple:
     copy = kwargs.pop("copy", flags[1] if len(flags) > 1 else False)
     wanted = kwargs.pop("memory_format", None)
     if kwargs:
-        raise TypeError(f"to() received an invalid combination of arguments - got an unexpected {next(iter(kwargs))}")
+        name, value = next(iter(kwargs.items()))
+        raise TypeError(
+            f"to() received an invalid combination of arguments - got ({name}={type(value).__name__}, ), but expected one of:"
+        )
     return kind, copy, wanted
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """This tensor in the dtype of another."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}")
+    return to(self, other._dtype)
+
+
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor: it is on the CPU."""
+    return self if memory_format is None else to(self, memory_format=memory_format)
+
+
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """Raises AssertionError: there is no CUDA here."""
+    raise AssertionError("Torch not compiled with CUDA enabled")
 
 
 def _named_cast(name: str, kind: dtype) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.buffer import Tensor, address, strides, version
+from rushlight.buffer import Tensor, address, storage, strides, version
 from rushlight.buffer import offset as offset_of
 from rushlight.device import CPU
 from rushlight.device import strided as strided_layout
@@ -28,10 +28,15 @@ def size(self: Tensor, dim: Any = None) -> Any:
     if dim is None:
         return _tuple(Size, self._a.shape)
     shape = self._a.shape
-    if not shape:
-        wrap_dim(dim, 0)
-        raise IndexError("Dimension specified as {dim} but tensor has no dimensions".format(dim=dim))
-    return shape[wrap_dim(dim, len(shape))]
+    return shape[_some_dim(dim, len(shape), "size")]
+
+
+def _some_dim(dim: Any, ndim: int, operation: str) -> int:
+    if not hasattr(dim, "__index__"):
+        raise TypeError(f"{operation}(): argument 'dim' (position 1) must be int, not {type(dim).__name__}")
+    if ndim == 0:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    return wrap_dim(dim.__index__(), ndim)
 
 
 def dim(self: Tensor) -> int:
@@ -41,16 +46,14 @@ def dim(self: Tensor) -> int:
 
 def numel(input: Tensor) -> int:
     """The number of elements."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"numel(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    return input._a.size
+    return _checked(input, "numel")._a.size
 
 
 def stride(self: Tensor, dim: Any = None) -> Any:
     """Elements to step in memory from one index to the next: for each dimension, or for one."""
     if dim is None:
         return strides(self)
-    return strides(self)[wrap_dim(dim, self._a.ndim)]
+    return strides(self)[_some_dim(dim, self._a.ndim, "stride")]
 
 
 # ---- memory ----
@@ -102,17 +105,23 @@ def get_ndim(self: Tensor) -> int:
 
 def is_floating_point(input: Tensor) -> bool:
     """Whether the elements are floating point numbers."""
-    return input._dtype.category == FLOATING
+    return _checked(input, "is_floating_point")._dtype.category == FLOATING
+
+
+def _checked(value: Any, operation: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{operation}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}")
+    return value
 
 
 def is_complex(input: Tensor) -> bool:
     """Whether the elements are complex."""
-    return input._dtype.category == COMPLEX
+    return _checked(input, "is_complex")._dtype.category == COMPLEX
 
 
 def is_signed(input: Tensor) -> bool:
     """Whether the element type has negative values."""
-    return input._dtype.is_signed
+    return _checked(input, "is_signed")._dtype.is_signed
 
 
 def get_device(self: Tensor) -> int:
@@ -126,6 +135,58 @@ def _no(self: Tensor) -> bool:
 
 def _yes(self: Tensor) -> bool:
     return True
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element is not zero; RuntimeError if there are more or none."""
+    return bool(input)
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same shape."""
+    return input._a.shape == other._a.shape
+
+
+def is_set_to(self: Tensor, tensor: Tensor) -> bool:
+    """Whether both show the same memory in the same layout."""
+    same = storage(self) is storage(tensor) and self._a.shape == tensor._a.shape
+    return same and strides(self) == strides(tensor) and offset_of(self) == offset_of(tensor)
+
+
+def is_inference(input: Tensor) -> bool:
+    """Whether the tensor was made in inference mode."""
+    return input._buf is not None and input._buf.inference
+
+
+def dim_order(self: Tensor) -> tuple[int, ...]:
+    """The dimensions as they lie in memory, outermost first."""
+    steps = strides(self)
+    return tuple(sorted(range(len(steps)), key=lambda dim: (-steps[dim], dim)))
+
+
+def is_shared(self: Tensor) -> bool:
+    """Whether other processes share the memory: they do not."""
+    return False
+
+
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """Whether the memory is pinned for an accelerator: it is not."""
+    return False
+
+
+def itself(self: Tensor) -> Tensor:
+    """The tensor: what was asked for, it already is."""
+    return self
+
+
+def never_method(input: Tensor) -> bool:
+    """False: no tensor here is lazily conjugated or negated."""
+    return False
 
 
 # ---- the graph ----

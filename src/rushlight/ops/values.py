@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,11 +61,11 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
 
 
 def to_int(self: Tensor) -> int:
-    return int(_single(self))
+    return int(_real(self, "int64_t"))
 
 
 def to_float(self: Tensor) -> float:
-    return float(_real(self, "float"))
+    return float(_real(self, "double"))
 
 
 def to_complex(self: Tensor) -> complex:
@@ -72,14 +73,24 @@ def to_complex(self: Tensor) -> complex:
 
 
 def _single(t: Tensor) -> Any:
+    if t._a.size != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    if t._edge is not None and requires_grad(t):
+        warnings.warn(
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+            "Consider using tensor.detach() first.",
+            stacklevel=3,
+        )
     return item(t)
 
 
 def _real(t: Tensor, kind: str) -> Any:
-    value = item(t)
-    if isinstance(value, complex) and value.imag != 0:
-        raise RuntimeError("value cannot be converted to type double without overflow")
-    return value.real if isinstance(value, complex) else value
+    value = _single(t)
+    if isinstance(value, complex):
+        if value.imag != 0:
+            raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+        return value.real
+    return value
 
 
 def to_bool(self: Tensor) -> bool:
@@ -110,6 +121,10 @@ def iterate(self: Tensor) -> Iterator[Tensor]:
     if self._a.ndim == 0:
         raise TypeError("iteration over a 0-d tensor")
     return iter(self.unbind(0))
+
+
+def reverse(self: Tensor) -> Tensor:
+    return self.flip(0) if self._a.ndim else self
 
 
 def contains(self: Tensor, element: Any) -> bool:
