@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 
@@ -252,14 +254,23 @@ def default_float(d: dtype) -> dtype:
 
 
 class finfo:
-    """Limits of a floating point type: bits, eps, max, min, tiny, smallest_normal, resolution."""
+    """Limits of a floating point type: bits, eps, max, min, tiny, smallest_normal, resolution.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.finfo(torch.float16).max
+        65504.0
+    """
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, type: dtype | None = None) -> None:
-        chosen = _default if type is None else type
-        if not isinstance(chosen, dtype):
-            raise TypeError(f"finfo(): expected a torch.dtype, got {chosen!r}")
+        chosen = _default if type is None else _expect(type, "finfo")
         if chosen.category < FLOATING:
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo' ({chosen!r})")
+            raise TypeError(
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo' "
+                f"({chosen!r})"
+            )
         limits = ml_dtypes.finfo(chosen.to_real().numpy)
         self.bits = int(limits.bits)
         self.eps = float(limits.eps)
@@ -269,6 +280,9 @@ class finfo:
         self.resolution = float(limits.resolution)
         self.dtype = chosen.to_real().name
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, finfo) and self.dtype == other.dtype
+
     def __repr__(self) -> str:
         return (
             f"finfo(resolution={self.resolution:.6g}, min={self.min:.6g}, max={self.max:.6g}, eps={self.eps:.6g}, "
@@ -277,13 +291,37 @@ class finfo:
 
 
 class iinfo:
-    """Limits of an integer type: bits, max, min."""
+    """Limits of an integer type: bits, max, min.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.iinfo(torch.int8).min
+        -128
+    """
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, type: dtype) -> None:
-        if not isinstance(type, dtype) or type.category != INTEGER:
-            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle {type!r}")
-        limits = np.iinfo(type.numpy)
-        self.bits, self.max, self.min, self.dtype = limits.bits, int(limits.max), int(limits.min), type.name
+        chosen = _expect(type, "iinfo")
+        if chosen.category == BOOL:
+            raise TypeError("torch.bool is not supported by torch.iinfo")
+        if chosen.category != INTEGER:
+            raise TypeError(
+                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo' ({chosen!r})"
+            )
+        limits = np.iinfo(chosen.numpy)
+        self.bits, self.max, self.min, self.dtype = limits.bits, int(limits.max), int(limits.min), chosen.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, iinfo) and self.dtype == other.dtype
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
+
+
+def _expect(value: Any, operation: str) -> dtype:
+    if not isinstance(value, dtype):
+        raise TypeError(
+            f"{operation}(): argument 'type' (position 1) must be torch.dtype, not {value.__class__.__name__}"
+        )
+    return value
