@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors, return_types
-from rushlight.buffer import Tensor, new_tensor
+from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, float32, float64
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
@@ -22,7 +22,10 @@ from rushlight.ops.kinds.reduction import (
     same_scalar_type,
 )
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
-from rushlight.tape.node import record
+from rushlight.tape.node import record1
+
+_make = object.__new__
+_ARGMAX, _ARGMIN = np.ndarray.argmax, np.ndarray.argmin
 
 # Note [Ties]: where several elements are the largest, amax, aminmax and max() share the gradient
 # evenly among them; max(dim) gives it to the one whose index it returns, the first.
@@ -120,25 +123,23 @@ def selected(g: Any, x_meta: Any, out1: Any, dim: int, keepdim: bool) -> Any:
     return g.new_zeros(x_meta.shape).scatter(dim, out1, g)
 
 
-def _pick(a: np.ndarray, dim: int, keepdim: bool, where: Callable) -> tuple:
+def _pick(a: np.ndarray, dim: int, keepdim: bool, reach: np.ufunc, where: Callable) -> tuple:
     if not a.ndim:
         return a.copy(), np.zeros((), np.int64)
     if not a.size:
         shape = [1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim]
         return np.empty(shape, a.dtype), np.empty(shape, np.int64)
-    at = np.expand_dims(where(a, dim), dim)
-    values = np.take_along_axis(a, at, dim)
-    return (values, at) if keepdim else (values.squeeze(dim).copy(), at.squeeze(dim).copy())
+    return np.asarray(reach.reduce(a, dim, None, None, keepdim)), np.asarray(where(a, dim, None, keepdims=keepdim))
 
 
 @primitive("MaxBackward0", several=True, differentiable=(0,), vjp=(selected,))
 def max_dim(x, *, dim, keepdim):
-    return _pick(x, dim, keepdim, np.argmax)
+    return _pick(x, dim, keepdim, np.maximum, _ARGMAX)
 
 
 @primitive("MinBackward0", several=True, differentiable=(0,), vjp=(selected,))
 def min_dim(x, *, dim, keepdim):
-    return _pick(x, dim, keepdim, np.argmin)
+    return _pick(x, dim, keepdim, np.minimum, _ARGMIN)
 
 
 def _values_and_places(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
@@ -217,16 +218,19 @@ def _hot(call: Callable, argument: Callable, found: Any) -> Callable:
         kind = self._dtype
         if args or more or a.size > 4096 or not a.size or kind is not float32 and kind is not float64:
             return call(self, *args, **more)
-        out = new_tensor(array(a.item(argument(a)), kind.numpy), kind)
+        out = _make(Tensor)
+        out._a = array(a.item(argument(a)), kind.numpy)
+        out._dtype = kind
+        out._buf = out._edge = None
         if self._edge is not None:
-            record(derivative, (self,), None, out)
+            record1(derivative, self, None, out)
         return out
 
     return method
 
 
-max.method = _hot(max, np.ndarray.argmax, max_all)
-min.method = _hot(min, np.ndarray.argmin, min_all)
+max.method = _hot(max, _ARGMAX, max_all)
+min.method = _hot(min, _ARGMIN, min_all)
 
 # ---- both at once ----
 
@@ -272,22 +276,22 @@ def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
 
 def _where(a: np.ndarray, dim: int | None, keepdim: bool, find: Callable) -> np.ndarray:
     if dim is None:
-        return np.full((1,) * a.ndim if keepdim else (), find(a), np.int64)
+        return np.array(find(a)).reshape((1,) * a.ndim if keepdim else ())
     if not a.ndim:
         return np.zeros((), np.int64)
     if not a.size:
         return np.empty([1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim], np.int64)
-    return np.asarray(find(a, dim, keepdims=keepdim))
+    return np.asarray(find(a, dim, None, keepdims=keepdim))
 
 
 @primitive("Argmax", vjp=NOT_DIFFERENTIABLE)
 def argmax_dim(x, *, dim, keepdim):
-    return _where(x, dim, keepdim, np.argmax)
+    return _where(x, dim, keepdim, _ARGMAX)
 
 
 @primitive("Argmin", vjp=NOT_DIFFERENTIABLE)
 def argmin_dim(x, *, dim, keepdim):
-    return _where(x, dim, keepdim, np.argmin)
+    return _where(x, dim, keepdim, _ARGMIN)
 
 
 @public(out=same_dtype)

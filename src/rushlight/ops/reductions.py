@@ -65,6 +65,12 @@ def sum(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: An
         >>> torch.tensor([[1., 2.], [3., 4.]]).sum(0)
         tensor([4., 6.])
     """
+    if dtype is None and keepdim is False:
+        return sum.method(input, dim)
+    return _sum_general(input, dim, keepdim, dtype)
+
+
+def _sum_general(input: Tensor, dim: Any, keepdim: Any, dtype: Any) -> Tensor:
     to = as_dtype(dtype, "sum")
     check_recordable(input, to)
     if dim is NOT_GIVEN and not keepdim:
@@ -77,7 +83,7 @@ def _sums(lines: Iterable) -> list[float]:
     return [*map(math.fsum, lines)]
 
 
-sum.method = hot_reduction(sum, sum_all, sum_dims, math.fsum, _sums)
+sum.method = hot_reduction(sum, _sum_general, sum_all, sum_dims, math.fsum, _sums)
 
 
 # ---- mean ----
@@ -115,6 +121,12 @@ def mean(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: A
         tensor([[1.5000],
                 [3.5000]])
     """
+    if dtype is None and keepdim is False:
+        return mean.method(input, dim)
+    return _mean_general(input, dim, keepdim, dtype)
+
+
+def _mean_general(input: Tensor, dim: Any, keepdim: Any, dtype: Any) -> Tensor:
     to = as_dtype(dtype, "mean")
     kind = to or input._dtype
     if kind.category < FLOATING:
@@ -136,7 +148,7 @@ def _means(lines: Iterable) -> list[float]:
     return [math.fsum(line) / len(line) for line in lines]
 
 
-mean.method = hot_reduction(mean, mean_all, mean_dims, _mean_of, _means)
+mean.method = hot_reduction(mean, _mean_general, mean_all, mean_dims, _mean_of, _means)
 
 
 # ---- prod ----

@@ -20,7 +20,7 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, complex64, complex128, dtype, float32, float64, int64
 from rushlight.layout import wrap_dim
 from rushlight.runtime.casting import convert
-from rushlight.runtime.execute import quiet
+from rushlight.runtime.execute import enter, quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import record1, requires_grad
 
@@ -28,6 +28,7 @@ _F32, _F64, _C64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.compl
 _PYTHON_TYPES = {bool: bool_, int: int64, float: float64, complex: complex128}
 #: terms of a float64 sum that are added one after another
 _BLOCK = 256
+_make = object.__new__
 #: elements computed at a time where a wider copy of the input is needed
 CHUNK = 1 << 20
 
@@ -222,10 +223,9 @@ def scan_along(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -> np.n
     wide = np.dtype(wider(kind)) if kind.kind not in "biu" else kind
     if wide == kind:
         return ufunc.accumulate(a, dim, kind)
-    out = np.empty_like(a, kind)
     if a.size <= CHUNK:
-        out[...] = ufunc.accumulate(a, dim, wide)
-        return out
+        return ufunc.accumulate(a, dim, wide).astype(kind)
+    out = np.empty_like(a, kind)
     across = max(range(a.ndim), key=lambda d: a.shape[d])
     step = max(1, CHUNK * a.shape[across] // a.size)
     carry = None
@@ -250,49 +250,60 @@ def _given(dim: Any, keepdim: Any) -> dict:
     return given if keepdim is False else given | {"keepdim": keepdim}
 
 
-def hot_reduction(call: Callable, all_form: Any, dim_form: Any, small_all: Callable, small_dim: Any) -> Callable:
+def hot_reduction(
+    call: Callable, general: Callable, all_form: Any, dim_form: Any, small_all: Callable, small_dim: Callable
+) -> Callable:
     """The method of a reduction: no argument or one int, on few elements, without any generic layer.
 
     Args:
-        call: the public function; takes whatever the short paths decline.
+        call: the public function; reads arguments that are passed by name.
+        general: (input, dim, keepdim, dtype) -> result; computes whatever the short paths decline.
         all_form, dim_form: the primitives, whose derivatives are recorded.
-        small_all: list of floats -> float; may raise or give nan, then `call` takes over.
-        small_dim: (rows, or columns, of floats) -> list of floats; or None.
+        small_all: list of floats -> float; if it raises or is not finite, `general` takes over.
+        small_dim: (rows, or columns, of floats) -> list of floats.
     """
     of_all = all_form.derivative
     of_dim = dim_form.derivative
     array = np.array
+    whole = {"dtype": None}
+    along = [{"dims": (d,), "keepdim": False, "dtype": None} for d in (0, 1)]
 
     def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
         a = self._a
         kind = self._dtype
         if a.size > 64 or (kind is not float32 and kind is not float64) or more or keepdim:
-            return call(self, **_given(dim, keepdim), **more)
+            if more:
+                return call(self, **_given(dim, keepdim), **more)
+            return general(self, dim, keepdim, None)
         try:
             if dim is NOT_GIVEN:
-                total = small_all(a.ravel().tolist())
-                if not -3e38 < total < 3e38:
-                    return call(self)
-                out = new_tensor(array(total, kind.numpy), kind)
-                if self._edge is not None:
-                    record1(of_all, self, {"dtype": None}, out)
-                return out
-            if type(dim) is int and a.ndim == 2 and a.size <= 16:
-                if dim == 0:
-                    values = small_dim(zip(*a.tolist()))
+                value = small_all(a.ravel().tolist())
+                if not -3e38 < value < 3e38:
+                    return general(self, dim, False, None)
+                value = array(value, kind.numpy)
+            else:
+                if type(dim) is not int or a.ndim != 2 or a.size > 16:
+                    return general(self, dim, False, None)
+                if dim == 0 and a.size:
+                    value = small_dim(zip(*a.tolist()))
                 elif dim == 1 or dim == -1:
-                    values = small_dim(a.tolist())
+                    value = small_dim(a.tolist())
                     dim = 1
                 else:
-                    return call(self, dim)
-                if values and -3e38 < min(values) and max(values) < 3e38:
-                    out = new_tensor(array(values, kind.numpy), kind)
-                    if self._edge is not None:
-                        record1(of_dim, self, {"dims": (dim,), "keepdim": False, "dtype": None}, out)
-                    return out
-        except (OverflowError, ValueError, ZeroDivisionError):
-            pass
-        return call(self, dim)
+                    return general(self, dim, False, None)
+                value = enter(array, value, kind.numpy)
+        except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
+            return general(self, dim, False, None)
+        out = _make(Tensor)
+        out._a = value
+        out._dtype = kind
+        out._buf = out._edge = None
+        if self._edge is not None:
+            if dim is NOT_GIVEN:
+                record1(of_all, self, whole, out)
+            else:
+                record1(of_dim, self, along[dim], out)
+        return out
 
     return method
 
