@@ -124,13 +124,10 @@ from rushlight.ops.comparison import (
 from rushlight.ops.complexes import (
     angle,
     complex,
-    conj,
     conj_physical,
-    imag,
     is_conj,
     is_neg,
     polar,
-    real,
     resolve_conj,
     resolve_neg,
 )
@@ -176,6 +173,9 @@ from rushlight.ops.powers import float_power, pow, rsqrt, sqrt, square
 from rushlight.ops.rounding import ceil, fix, floor, frac, frexp, heaviside, ldexp, nextafter, round, trunc
 from rushlight.ops.special_functions import digamma, erf, erfc, erfinv, i0, lgamma, mvlgamma, polygamma
 from rushlight import special
+from rushlight.ops.complexes import conj_function as conj
+from rushlight.ops.complexes import imag_function as imag
+from rushlight.ops.complexes import real_function as real
 
 # ---- end elementwise ----
 # ---- reductions, scans, sorting ----

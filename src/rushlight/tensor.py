@@ -13,6 +13,8 @@ from rushlight.buffer import Tensor
 from rushlight.interop import dlpack, numpy_protocol
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
+from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
+from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import affine, contractions, products, sampling, views
 from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
 from rushlight.ops import statistics
@@ -235,7 +237,7 @@ class _Methods:
     bitwise_not = bits.bitwise_not.method
     bitwise_not_ = bits.bitwise_not.inplace
     conj = complexes.conj
-    conj_physical = complexes.conj_physical.method
+    conj_physical = complexes.conj_physical
     conj_physical_ = complexes.conj_physical.inplace
     angle = complexes.angle.method
     real = complexes.real_property

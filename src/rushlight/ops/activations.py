@@ -32,12 +32,23 @@ def _refuse_relu(d: dtype) -> Exception | None:
     return not_implemented("clamp_min_scalar_cpu", *WIDE_UNSIGNED)(d)
 
 
+@pointwise(
+    "ThresholdBackward",
+    rule=same,
+    vjp=(lambda g, y: threshold_backward(g, y), lambda g: g.new_zeros(g.shape)),
+)
+def threshold_backward(x, y):
+    """The gradient x where the result y is above 0."""
+    return np.where(y <= 0, x.dtype.type(0), x)
+
+
 relu = unary(
     "relu",
+    out=False,
     numpy=lambda x: np.maximum(x, x.dtype.type(0)),
     dtype=same,
     refuse=_refuse_relu,
-    vjp=lambda g, out: g.masked_fill(out <= 0, 0),
+    vjp=lambda g, out: threshold_backward(g, out),
     doc="""The larger of each element and 0; its gradient at 0 is 0.
 
     Example:

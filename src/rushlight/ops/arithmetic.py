@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, default_float, dtype, uint16, uint32, uint64
+from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING, INTEGER, bool_, default_float, dtype, uint16, uint32, uint64
 from rushlight.ops.kinds.elementwise import (
-    ANY,
+    ONE,
     OTHER,
     binary,
     check_operands,
     floating,
     not_implemented,
     same,
+    same_out,
     unary,
 )
 from rushlight.ops.kinds.pointwise import Pointwise, in_double, pointwise, undefined_derivative
-from rushlight.ops.promotion import NUMBERS, checked_number, result_type
+from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
 from rushlight.ops.spec import public
 from rushlight.tape.node import NOT_DIFFERENTIABLE
 
@@ -78,7 +79,7 @@ def _multiply_add(x: np.ndarray, y: np.ndarray, alpha: Any) -> np.ndarray:
         return (x.astype("d") + float(np.float32(alpha)) * y.astype("d")).astype("f")
     if x.dtype.kind == "b":
         return x | y if alpha else x | np.zeros_like(y)
-    return x + y * x.dtype.type(alpha)
+    return x + y * number(alpha, BY_NUMPY[x.dtype])
 
 
 def _alpha(promoted: dtype, alpha: Any) -> Any:
@@ -197,6 +198,7 @@ def _no_negative(d: dtype) -> Exception | None:
 neg = unary(
     "neg",
     numpy=np.negative,
+    out_check=same_out,
     dtype=same,
     refuse=_no_negative,
     vjp=lambda g: -g,
@@ -302,7 +304,9 @@ def div(input, other, *, rounding_mode=None):
         tensor([-3,  3])
     """
     if rounding_mode is None:
-        return true_quotient(input, other)
+        if isinstance(input, Tensor) and isinstance(other, Tensor):
+            return true_quotient.operator(input, other)
+        return true_quotient(*check_operands("div", input, other))
     if rounding_mode not in _ROUNDED:
         if not isinstance(rounding_mode, str):
             raise TypeError(f"div(): argument 'rounding_mode' must be str, not {type(rounding_mode).__name__}")
@@ -413,7 +417,7 @@ def remainder(input, other):
         >>> torch.remainder(torch.tensor([-3.0, 3.0]), 2)
         tensor([1., 1.])
     """
-    input, other = check_operands("remainder", input, other, ANY)
+    input, other = check_operands("remainder", input, other, ONE)
     if not isinstance(input, Tensor):
         return remainder_of_number(input, other)
     return remainder_tensors(input, other) if isinstance(other, Tensor) else remainder_number(input, other)
@@ -458,6 +462,7 @@ def _magnitude(x: np.ndarray) -> np.ndarray:
 abs = unary(
     "abs",
     numpy=_magnitude,
+    out_check=same_out,
     dtype=magnitude,
     refuse=not_implemented("abs_cpu", BOOL, *WIDE_UNSIGNED),
     vjp=lambda g, x: g * x.sgn(),
@@ -500,6 +505,7 @@ def _sgn_gradient(g: Any, x: Any, out: Any) -> Any:
 sign = unary(
     "sign",
     numpy=signs,
+    out_check=same_out,
     dtype=same,
     refuse=_no_complex_sign,
     vjp=lambda g: g.new_zeros(g.shape),
@@ -509,6 +515,7 @@ sign = unary(
 sgn = unary(
     "sgn",
     numpy=signs,
+    out_check=same_out,
     dtype=same,
     refuse=not_implemented("sign_cpu", *WIDE_UNSIGNED),
     vjp=_sgn_gradient,

@@ -9,7 +9,7 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import NONE, binary, boolean, not_implemented, same, unary
+from rushlight.ops.kinds.elementwise import NONE, ONE, binary, boolean, not_implemented, same, same_out, unary
 from rushlight.tape.node import NOT_DIFFERENTIABLE
 
 # ---- logic ----
@@ -37,7 +37,7 @@ logical_not = unary(
 
 def _bitwise(name: str, numpy: Any, doc: str) -> Any:
     refuse = not_implemented(f"{name}_cpu", FLOATING, COMPLEX)
-    return binary(name, numpy=numpy, dtype=same, refuse=refuse, vjp=NOT_DIFFERENTIABLE, doc=doc)
+    return binary(name, numpy=numpy, dtype=same, refuse=refuse, vjp=NOT_DIFFERENTIABLE, numbers=ONE, doc=doc)
 
 
 bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "The bits set in both; of bools, `and`.")
@@ -45,6 +45,7 @@ bitwise_or = _bitwise("bitwise_or", np.bitwise_or, "The bits set in either; of b
 bitwise_xor = _bitwise("bitwise_xor", np.bitwise_xor, "The bits set in exactly one; of bools, `!=`.")
 bitwise_not = unary(
     "bitwise_not",
+    out_check=same_out,
     numpy=np.invert,
     dtype=same,
     refuse=not_implemented("bitwise_not_cpu", FLOATING, COMPLEX, *WIDE_UNSIGNED),
@@ -84,6 +85,7 @@ def _shift_right(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 bitwise_left_shift = binary(
     "bitwise_left_shift",
     numpy=_shift_left,
+    numbers=ONE,
     dtype=same,
     refuse=not_implemented("lshift_cpu", *_UNSHIFTED),
     vjp=NOT_DIFFERENTIABLE,
@@ -92,6 +94,7 @@ bitwise_left_shift = binary(
 bitwise_right_shift = binary(
     "bitwise_right_shift",
     numpy=_shift_right,
+    numbers=ONE,
     dtype=same,
     refuse=not_implemented("rshift_cpu", *_UNSHIFTED),
     vjp=NOT_DIFFERENTIABLE,

@@ -11,9 +11,9 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, dtype
 from rushlight.errors import invalid_combination
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import not_implemented, same
+from rushlight.ops.kinds.elementwise import OTHER, check_operands, not_implemented, same
 from rushlight.ops.kinds.pointwise import pointwise
-from rushlight.ops.promotion import NUMBERS, checked_number, result_type
+from rushlight.ops.promotion import NUMBERS, check_tensors, checked_number, result_type
 from rushlight.ops.spec import public
 
 # ---- bounds ----
@@ -125,7 +125,7 @@ def clamp(input, min=None, max=None):
     kinds = {isinstance(bound, Tensor) for bound in (min, max) if bound is not None}
     if not kinds:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    if len(kinds) > 1 or not all(b is None or isinstance(b, (Tensor, *NUMBERS)) for b in (min, max)):
+    if len(kinds) > 1 or not isinstance(input, Tensor) or not all(b is None or isinstance(b, (Tensor, *NUMBERS)) for b in (min, max)):
         raise invalid_combination("clamp", input, min, max)
     if kinds == {False}:
         return _numbers(clamp_numbers, input, min, max)
@@ -146,10 +146,9 @@ def clamp_min(input, min):
         >>> torch.clamp_min(torch.tensor([-1, 2]), 0)
         tensor([0, 2])
     """
+    check_operands("clamp_min", input, min, OTHER)
     if isinstance(min, Tensor):
         return clamp_min_tensor(input, min)
-    if not isinstance(min, NUMBERS):
-        raise invalid_combination("clamp_min", input, min)
     return _numbers(clamp_min_number, input, min, None)
 
 
@@ -162,10 +161,9 @@ def clamp_max(input, max):
         >>> torch.clamp_max(torch.tensor([-1, 2]), 0)
         tensor([-1,  0])
     """
+    check_operands("clamp_max", input, max, OTHER)
     if isinstance(max, Tensor):
         return clamp_max_tensor(input, max)
-    if not isinstance(max, NUMBERS):
-        raise invalid_combination("clamp_max", input, max)
     return _numbers(clamp_max_number, input, None, max)
 
 
@@ -191,7 +189,14 @@ def finite_values(x, *, nan, posinf, neginf, limits):
     return out
 
 
-@public
+def _nan_to_num_out(out: Tensor, result: Tensor, inputs: list) -> None:
+    if out._dtype is not result._dtype:
+        raise RuntimeError(
+            f"nan_to_num: dtype of out: {out._dtype.legacy} should be same as input: {result._dtype.legacy}"
+        )
+
+
+@public(check=_nan_to_num_out)
 def nan_to_num(input, nan=None, posinf=None, neginf=None):
     """nan replaced by `nan` (0), infinities by `posinf` and `neginf` (the type's limits).
 
@@ -210,6 +215,10 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
 def _lerp(x: np.ndarray, end: np.ndarray, weight: Any) -> np.ndarray:
     """From the nearer end, so that a weight of 1 gives `end` exactly."""
     step = end - x
+    if x.dtype.char == "f":
+        # the multiplication is fused with the addition, as PyTorch's is
+        x, end, step, rest = x.astype("d"), end.astype("d"), step.astype("d"), (1 - weight).astype("d")
+        return np.where(np.abs(weight) < 0.5, x + weight.astype("d") * step, end - step * rest).astype("f")
     return np.where(np.abs(weight) < 0.5, x + weight * step, end - step * (1 - weight))
 
 
@@ -314,12 +323,6 @@ def addcdiv_values(x, tensor1, tensor2, *, value):
     return x + x.dtype.type(value) * tensor1 / tensor2
 
 
-def _check_tensors(name: str, tensor1: Any, tensor2: Any) -> None:
-    for position, (argument, value) in enumerate((("tensor1", tensor1), ("tensor2", tensor2)), 2):
-        if not isinstance(value, Tensor):
-            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
-
-
 def _scale(value: Any, promoted: dtype) -> Any:
     value = value.item() if isinstance(value, (np.generic, Tensor)) else value
     checked_number(value, promoted)
@@ -335,7 +338,7 @@ def addcmul(input, tensor1, tensor2, *, value=1):
         >>> torch.addcmul(torch.tensor([1.0]), torch.tensor([2.0]), torch.tensor([3.0]), value=10)
         tensor([61.])
     """
-    _check_tensors("addcmul", tensor1, tensor2)
+    check_tensors("addcmul", input=input, tensor1=tensor1, tensor2=tensor2)
     promoted = result_type(input, tensor1, tensor2)
     if promoted.category:
         value = _scale(value, promoted)
@@ -354,7 +357,7 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
         >>> torch.addcdiv(torch.tensor([1.0]), torch.tensor([6.0]), torch.tensor([3.0]))
         tensor([3.])
     """
-    _check_tensors("addcdiv", tensor1, tensor2)
+    check_tensors("addcdiv", input=input, tensor1=tensor1, tensor2=tensor2)
     if tensor1._dtype.category < FLOATING and tensor2._dtype.category < FLOATING:
         raise RuntimeError(
             "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "

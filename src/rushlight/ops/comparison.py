@@ -9,8 +9,8 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import COMPLEX, FLOATING, REDUCED, bool_, dtype, float32
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import NONE, OTHER, binary, boolean, not_implemented, same, unary
-from rushlight.ops.promotion import result_type
+from rushlight.ops.kinds.elementwise import NONE, OTHER, binary, bool_out, boolean, not_implemented, same, unary
+from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
@@ -67,6 +67,7 @@ isfinite = unary(
 )
 isposinf = unary(
     "isposinf",
+    out_check=bool_out("isposinf"),
     numpy=lambda x: x == np.inf,
     dtype=boolean,
     refuse=_no_complex("isposinf"),
@@ -75,6 +76,7 @@ isposinf = unary(
 )
 isneginf = unary(
     "isneginf",
+    out_check=bool_out("isneginf"),
     numpy=lambda x: x == -np.inf,
     dtype=boolean,
     refuse=_no_complex("isneginf"),
@@ -83,6 +85,7 @@ isneginf = unary(
 )
 signbit = unary(
     "signbit",
+    out_check=bool_out("signbit"),
     numpy=lambda x: np.signbit(x) if x.dtype.kind == "f" else x < np.zeros((), x.dtype),
     dtype=boolean,
     refuse=_no_complex_signbit,
@@ -198,9 +201,7 @@ def _close(x: np.ndarray, y: np.ndarray, rtol: float, atol: float, equal_nan: bo
 
 
 def _check_close(name: str, input: Any, other: Any, rtol: float, atol: float) -> None:
-    for position, (argument, value) in enumerate((("input", input), ("other", other)), 1):
-        if not isinstance(value, Tensor):
-            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
+    check_tensors(name, input=input, other=other)
     if input._dtype is not other._dtype:
         raise RuntimeError(f"{input._dtype.legacy} did not match {other._dtype.legacy}")
     if rtol < 0:
@@ -257,9 +258,7 @@ def equal(input, other):
         >>> torch.equal(torch.tensor([1, 2]), torch.tensor([1, 2]))
         True
     """
-    for position, (argument, value) in enumerate((("input", input), ("other", other)), 1):
-        if not isinstance(value, Tensor):
-            raise TypeError(f"equal(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
+    check_tensors("equal", input=input, other=other)
     if input._a.shape != other._a.shape:
         return False
     if input._dtype is not other._dtype:

@@ -9,7 +9,8 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import ALL, COMPLEX, dtype, float32, float64
 from rushlight.layout import broadcast
-from rushlight.ops.kinds.elementwise import floating, unary
+from rushlight.ops.kinds.elementwise import floating, same_out, unary
+from rushlight.ops.promotion import check_tensors
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
 from rushlight.tape.node import Derivative
@@ -19,12 +20,11 @@ def _nothing(d: dtype) -> tuple[dtype, dtype]:
     return d, d
 
 
-conj_physical = unary(
+_conjugated = unary(
     "conj_physical",
     numpy=lambda x: np.conjugate(x) if x.dtype.kind == "c" else x.copy("K"),
     dtype=_nothing,
     vjp=lambda g: g.conj(),
-    doc="""The complex conjugate, computed; a copy for real types.""",
 )
 
 _conjugate = unary("conj", numpy=np.conjugate, dtype=_nothing, vjp=lambda g: g.conj())
@@ -40,6 +40,18 @@ def conj(input: Tensor) -> Tensor:
         tensor([1.-2.j])
     """
     return _conjugate.method(input) if _COMPLEX[input._dtype.index] else input
+
+
+@public(check=same_out)
+def conj_physical(input):
+    """The complex conjugate; `input` itself if it is real.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.conj_physical(torch.tensor([1 + 2j]))
+        tensor([1.-2.j])
+    """
+    return _conjugated.method(input) if _COMPLEX[input._dtype.index] else input
 
 
 # ---- parts, as views ----
@@ -112,6 +124,14 @@ real_property = property(_get_real, _set_real, doc="The real parts, as a view.")
 imag_property = property(_get_imag, _set_imag, doc="The imaginary parts, as a view.")
 
 
+def _checked(function: Any) -> Any:
+    """The function as `torch` has it, which says what it was given instead of a tensor."""
+    return public(out=False)(function)
+
+
+conj_function, real_function, imag_function = _checked(conj), _checked(real), _checked(imag)
+
+
 # ---- direction ----
 
 
@@ -145,9 +165,7 @@ angle = unary(
 
 
 def _check_parts(name: str, x: Any, y: Any, first: str, second: str) -> None:
-    for position, (argument, value) in enumerate(((first, x), (second, y)), 1):
-        if not isinstance(value, Tensor):
-            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
+    check_tensors(name, **{first: x, second: y})
     if x._dtype not in (float32, float64) or y._dtype not in (float32, float64):
         raise RuntimeError(
             f"Expected both inputs to be Half, Float or Double tensors but got {x._dtype.legacy} and {y._dtype.legacy}"
@@ -180,7 +198,15 @@ def _polar_gradient(g: Any, out: Any, y: Any) -> tuple:
     return (g.conj() * direction).real, (g.conj() * out * 1j).real
 
 
-@public
+def _parts_out(out: Tensor, result: Tensor, inputs: list) -> None:
+    if out._dtype is not result._dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {result._dtype.legacy} but got scalar type {out._dtype.legacy} for "
+            "argument 'out'"
+        )
+
+
+@public(check=_parts_out)
 def complex(real, imag):
     """Complex numbers from their parts, which must be of one type, float32 or float64.
 
@@ -193,7 +219,7 @@ def complex(real, imag):
     return complex_parts(real, imag)
 
 
-@public
+@public(check=_parts_out)
 def polar(abs, angle):
     """Complex numbers from their sizes and angles (radians).
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, INTEGER, dtype
-from rushlight.ops.kinds.elementwise import NONE, binary, check_operands, floating, not_implemented, unary
+from rushlight.ops.kinds.elementwise import NONE, ONE, binary, check_operands, floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import in_double, in_double_2, pointwise
 from rushlight.ops.spec import public
 
@@ -367,7 +367,7 @@ def xlogy(input, other):
         >>> torch.xlogy(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 1.0]))
         tensor([0., 0.])
     """
-    input, other = check_operands("xlogy", input, other)
+    input, other = check_operands("xlogy", input, other, ONE)
     if not isinstance(input, Tensor):
         return xlogy_of_number(input, other)
     return xlogy_tensors(input, other) if isinstance(other, Tensor) else xlogy_with_number(input, other)

@@ -14,6 +14,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.buffer import Tensor
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, float32, of_number, promote_types
+from rushlight.errors import wrong_type
 from rushlight.runtime.casting import convert
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
@@ -139,6 +140,13 @@ C_NAMES = {d.name: f"{d.name}_t" for d in dtypes.ALL} | {
     "complex64": "c10::complex<float>",
     "complex128": "c10::complex<double>",
 }
+
+
+def check_tensors(operation: str, **arguments: Any) -> None:
+    """TypeError for the first of the arguments, given in order, that is not a tensor."""
+    for position, (name, value) in enumerate(arguments.items(), 1):
+        if not isinstance(value, Tensor):
+            raise wrong_type(operation, name, position, value)
 
 
 def all_tensors(values: Iterable[Any]) -> bool:

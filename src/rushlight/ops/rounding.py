@@ -9,10 +9,11 @@ import numpy as np
 from rushlight import return_types
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, REDUCED, dtype, float32
+from rushlight.layout import broadcast
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemented, same, unary
-from rushlight.ops.kinds.pointwise import pointwise, undefined_derivative
-from rushlight.ops.promotion import result_type
+from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemented, same, same_out, unary
+from rushlight.ops.kinds.pointwise import in_double, pointwise, undefined_derivative
+from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.casting import convert
 
@@ -40,6 +41,7 @@ def _flat(g: Any) -> Any:
 
 ceil = unary(
     "ceil",
+    out_check=same_out,
     numpy=_whole(np.ceil),
     dtype=same,
     refuse=_refuse("ceil"),
@@ -48,6 +50,7 @@ ceil = unary(
 )
 floor = unary(
     "floor",
+    out_check=same_out,
     numpy=_whole(np.floor),
     dtype=same,
     refuse=_refuse("floor"),
@@ -56,6 +59,7 @@ floor = unary(
 )
 trunc = unary(
     "trunc",
+    out_check=same_out,
     numpy=_whole(np.trunc),
     dtype=same,
     refuse=_refuse("trunc"),
@@ -66,6 +70,7 @@ fix = trunc
 
 _round = unary(
     "round",
+    out_check=same_out,
     numpy=_whole(np.rint),
     dtype=same,
     refuse=not_implemented("round_vml_cpu", BOOL, COMPLEX),
@@ -86,8 +91,8 @@ def round_decimals(x, *, decimals):
     return np.rint(x / ten) * ten if decimals < 0 else np.rint(x * ten) / ten
 
 
-@public
-def round(input, *, decimals=0):
+@public(check=same_out)
+def round(input, *, decimals=None):
     """The nearest whole number, or number of `decimals` decimals; halves go to the even one.
 
     Example:
@@ -95,9 +100,11 @@ def round(input, *, decimals=0):
         >>> torch.round(torch.tensor([0.5, 1.5, 2.567]))
         tensor([0., 2., 3.])
     """
+    if decimals is None:
+        return _round.method(input)
     if not isinstance(decimals, int):
         raise TypeError(f"round(): argument 'decimals' must be int, not {type(decimals).__name__}")
-    return round_decimals(input, decimals=decimals) if decimals else _round.method(input)
+    return round_decimals(input, decimals=decimals)
 
 
 def round_operator(self: Tensor, ndigits: Any = None) -> Any:
@@ -107,6 +114,7 @@ def round_operator(self: Tensor, ndigits: Any = None) -> Any:
 
 frac = unary(
     "frac",
+    out_check=same_out,
     numpy=lambda x: x - np.trunc(x),
     dtype=same,
     refuse=not_implemented("frac_cpu", BOOL, INTEGER, COMPLEX),
@@ -135,7 +143,11 @@ _heaviside = binary(
 )
 
 
-@public
+def _heaviside_out(out: Tensor, result: Tensor, inputs: list) -> None:
+    _check_heaviside(out, result)
+
+
+@public(check=_heaviside_out)
 def heaviside(input, values):
     """0 where `input` is negative, 1 where it is positive, `values` where it is 0.
 
@@ -147,10 +159,9 @@ def heaviside(input, values):
         >>> torch.heaviside(torch.tensor([-1.0, 0.0, 2.0]), torch.tensor(0.5))
         tensor([0.0000, 0.5000, 1.0000])
     """
-    if isinstance(values, Tensor):
-        _check_heaviside(input, values)
-        return _heaviside.operator(input, values)
-    raise TypeError(f"heaviside(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}")
+    check_tensors("heaviside", input=input, values=values)
+    _check_heaviside(input, values)
+    return _heaviside.operator(input, values)
 
 
 # ---- mantissa and exponent ----
@@ -178,7 +189,10 @@ def frexp(input):
     """
     if input._dtype.category != FLOATING:
         raise RuntimeError("torch.frexp() only supports floating-point dtypes")
-    return return_types.frexp(*frexp_values(input))
+    return return_types.frexp(frexp_values(input))
+
+
+_power_of_two = in_double(lambda y: np.power(2.0, y))
 
 
 @pointwise(
@@ -187,7 +201,7 @@ def frexp(input):
     vjp=(lambda g, y: g * (2.0**y).conj(), lambda g, out: g * out.conj() * 0.6931471805599453),
 )
 def ldexp_values(x, y):
-    return x * np.power(x.dtype.type(2), y)
+    return x * _power_of_two(y)
 
 
 @public
@@ -199,18 +213,16 @@ def ldexp(input, other):
         >>> torch.ldexp(torch.tensor([1.0]), torch.tensor([3]))
         tensor([8.])
     """
-    if not isinstance(other, Tensor):
-        raise TypeError(f"ldexp(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+    check_tensors("ldexp", input=input, other=other)
     return ldexp_values(input, other)
 
 
-def _not_differentiable(g: Any) -> Any:
-    raise NotImplementedError("the derivative for 'nextafter' is not implemented.")
-
-
-@primitive("Nextafter", vjp=(_not_differentiable, _not_differentiable))
+@primitive(
+    "Nextafter",
+    vjp=(lambda g, x, y: g.masked_fill(x == y, 0), lambda g, y_meta: g.new_zeros(y_meta.shape)),
+)
 def nextafter_values(x, y):
-    return np.nextafter(x, y)
+    return np.asarray(np.nextafter(x, y))
 
 
 @public
@@ -222,13 +234,12 @@ def nextafter(input, other):
         >>> torch.nextafter(torch.tensor([1.0]), torch.tensor([2.0])) > 1
         tensor([True])
     """
-    for position, (argument, value) in enumerate((("input", input), ("other", other)), 1):
-        if not isinstance(value, Tensor):
-            raise TypeError(f"nextafter(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
+    check_tensors("nextafter", input=input, other=other)
     kind = result_type(input, other)
     error = not_implemented("nextafter_cpu", BOOL, INTEGER, COMPLEX)(kind)
     if error is not None:
         raise error
+    broadcast(input._a.shape, other._a.shape)
     return nextafter_values(input.to(kind), other.to(kind))
 
 

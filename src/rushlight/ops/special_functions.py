@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import COMPLEX, bfloat16, float16
+from rushlight.dtypes import COMPLEX, bfloat16, bool_, float16
+from rushlight.errors import wrong_type
 from rushlight.numerics import bessel, errors, gamma
-from rushlight.ops.kinds.elementwise import check_operands, floating, not_implemented, unary
+from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import pointwise
 from rushlight.ops.spec import public
 from rushlight.tape.node import NOT_DIFFERENTIABLE
@@ -159,6 +160,8 @@ def polygamma(n, input):
     """
     if isinstance(n, Tensor) or not hasattr(n, "__index__"):
         raise TypeError(f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}")
+    if not isinstance(input, Tensor):
+        raise wrong_type("polygamma", "input", 2, input)
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     return polygamma_values(input, n=int(n))
@@ -208,6 +211,8 @@ def mvlgamma(input, p):
     """
     if isinstance(p, bool) or not hasattr(p, "__index__"):
         raise TypeError(f"mvlgamma(): argument 'p' (position 2) must be int, not {type(p).__name__}")
+    if input._dtype is bool_:
+        raise RuntimeError("The input tensor may not be a boolean tensor.")
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     error = not_implemented("mvlgamma", COMPLEX)(input._dtype)
@@ -229,7 +234,7 @@ def zeta_values(x, y):
 @public
 def zeta(input, other):
     """Hurwitz's zeta function: the sum of `(other + k)**-input` over k = 0, 1, ..."""
-    return zeta_values(*check_operands("special_zeta", input, other))
+    return zeta_values(*check_operands("special_zeta", input, other, ONE))
 
 
 def _entropy(x: np.ndarray) -> np.ndarray:
@@ -268,7 +273,7 @@ def xlog1py_values(x, y):
 @public
 def xlog1py(input, other):
     """`input * log1p(other)`, which is 0 where `input` is, unless `other` is nan."""
-    return xlog1py_values(*check_operands("special_xlog1py", input, other))
+    return xlog1py_values(*check_operands("special_xlog1py", input, other, ONE))
 
 
 # ---- Bessel functions ----
@@ -307,7 +312,7 @@ def _i1e_gradient(g: Any, x: Any, out: Any) -> Any:
 
 i1 = unary(
     "i1",
-    node="SpecialI1",
+    node="SpecialI1Backward0",
     numpy=_wide(bessel.i1),
     dtype=floating,
     refuse=not_implemented("i1_cpu", COMPLEX),

@@ -120,18 +120,32 @@ def _derivative(node: str, names: tuple[str, ...], vjp: Any) -> Derivative | Non
 
 
 def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
+    """The node's name as PyTorch derives it: logical_and -> LogicalAndBackward0."""
+    return "".join(part.capitalize() for part in name.split("_")) + "Backward0"
 
 
 # ---- unary ----
 
 
 def unary(
-    name: str, *, numpy: Callable, dtype: Rule, vjp: Any, node: str = "", refuse: Any = None, doc: str = ""
+    name: str,
+    *,
+    numpy: Callable,
+    dtype: Rule,
+    vjp: Any,
+    node: str = "",
+    refuse: Any = None,
+    out: bool = True,
+    out_check: Callable | None = None,
+    doc: str = "",
 ) -> Any:
     """Declare `name(input)`. `vjp` is one function of (g[, x][, out]) or NOT_DIFFERENTIABLE.
 
     The returned function has `.method` (for Tensor) and `.inplace`.
+
+    Args:
+        out: whether `out=` is taken.
+        out_check: what `out` must be; see `public`.
     """
     vjps = vjp if vjp is NOT_DIFFERENTIABLE else (vjp,)
     op = Elementwise(name, numpy, dtype, _derivative(node or _camel(name), ("x",), vjps), refuse)
@@ -171,13 +185,38 @@ def unary(
         quiet(numpy, self._a, self._a)
         return True
 
-    return _finish(name, function, method, into, doc, op)
+    return _finish(name, function, method, into, doc, op, out, out_check)
 
 
-def _finish(name: str, function: Callable, method: Callable, into: Any, doc: str, op: Elementwise) -> Any:
+def same_out(out: Tensor, result: Tensor, inputs: list) -> None:
+    """`out` must have the result's dtype exactly."""
+    if out._dtype is not result._dtype:
+        raise RuntimeError(f"Found dtype {out._dtype.legacy} but expected {result._dtype.legacy}")
+
+
+def bool_out(name: str) -> Callable:
+    """`out` must be bool."""
+
+    def check(out: Tensor, result: Tensor, inputs: list) -> None:
+        if out._dtype is not bool_:
+            raise RuntimeError(f"{name} does not support non-boolean outputs.")
+
+    return check
+
+
+def _finish(
+    name: str,
+    function: Callable,
+    method: Callable,
+    into: Any,
+    doc: str,
+    op: Elementwise,
+    out: bool = True,
+    out_check: Callable | None = None,
+) -> Any:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
-    made = public(function, name=name, into=into)
+    made = public(function, name=name, out=out, into=into, check=out_check)
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"
     method.__doc__ = doc
@@ -189,8 +228,8 @@ def _finish(name: str, function: Callable, method: Callable, into: Any, doc: str
 # ---- binary ----
 
 
-#: which operands may be numbers: any, the second, none
-ANY, OTHER, NONE = "any", "other", "none"
+#: which operands may be numbers: both, either, the second, none
+ANY, ONE, OTHER, NONE = "any", "one", "other", "none"
 
 
 def binary(
@@ -372,6 +411,10 @@ def check_operands(name: str, input: Any, other: Any, numbers: str = ANY) -> tup
         if first and (second or isinstance(other, NUMBERS)):
             return input, other
         raise errors.invalid_combination(name, input, other)
+    if numbers is ONE:
+        if (first or second) and isinstance(input, (Tensor, *NUMBERS)) and isinstance(other, (Tensor, *NUMBERS)):
+            return input, other
+        raise errors.invalid_combination(name, input, other)
     if not first and not (numbers is ANY and isinstance(input, NUMBERS)):
         raise errors.wrong_type(name, "input", 1, input)
     if not second and not (numbers is ANY and isinstance(other, NUMBERS)):
@@ -414,9 +457,11 @@ def inplace_operator(operation: Any) -> Callable:
 __all__ = [
     "ANY",
     "NONE",
+    "ONE",
     "OTHER",
     "Operation",
     "binary",
+    "bool_out",
     "boolean",
     "dtypes",
     "floating",
@@ -425,5 +470,6 @@ __all__ = [
     "operator",
     "reflected",
     "same",
+    "same_out",
     "unary",
 ]

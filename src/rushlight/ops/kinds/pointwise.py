@@ -76,7 +76,7 @@ def undefined_derivative(name: str, operands: int, node: str = "NotImplemented")
     """The derivative of what PyTorch records without being able to differentiate it."""
 
     def backward(g: Any) -> Any:
-        raise NotImplementedError(f"derivative for {name} is not implemented")
+        raise RuntimeError(f"derivative for {name} is not implemented")
 
     made = Derivative(node, ("x", "y")[:operands], (backward,) * operands)
     if node == "NotImplemented":
