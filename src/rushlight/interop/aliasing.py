@@ -15,8 +15,6 @@ import sys
 from types import ModuleType
 from typing import Any
 
-import rushlight
-
 # PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
@@ -30,6 +28,9 @@ def install() -> None:
 
     Raises RuntimeError if PyTorch itself is loaded already: what holds parts of it could not be told.
     """
+    rushlight = importlib.import_module(
+        "rushlight"
+    )  # by name: an import statement would run against the layers
     if (torch := sys.modules.get("torch")) is rushlight:
         return
     if torch is not None:
