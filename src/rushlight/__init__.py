@@ -196,6 +196,21 @@ from rushlight.ops.statistics import corrcoef, cov, std, std_mean, var, var_mean
 from rushlight.ops.affine import addbmm, addmm, addmv, addr, baddbmm
 from rushlight.ops.contractions import bmm, dot, matmul, mm, mv, vdot
 from rushlight.ops.einsum import einsum
+from rushlight.ops.late import (
+    cholesky,
+    cholesky_inverse,
+    cholesky_solve,
+    det,
+    inverse,
+    logdet,
+    matrix_exp,
+    pinverse,
+    qr,
+    slogdet,
+    svd,
+    triangular_solve,
+    vander,
+)
 from rushlight.ops.products import (
     cdist,
     chain_matmul,
@@ -209,9 +224,19 @@ from rushlight.ops.products import (
     trace,
 )
 
+
+def __getattr__(name: str) -> object:
+    """Packages that are read when they are first asked for, to keep `import rushlight` quick."""
+    if name in ("linalg", "nn"):
+        from importlib import import_module
+
+        return import_module(f"rushlight.{name}")
+    raise AttributeError(f"module 'rushlight' has no attribute '{name}'")
+
+
 # ---- end products ----
 # ---- views ----
-from rushlight.ops.copying import clone, fill
+from rushlight.ops.copying import clone, fill, fill_, zero_
 from rushlight.ops.memory import detach_, resize_as_
 from rushlight.ops.reshaping import (
     atleast_1d,

@@ -70,6 +70,17 @@ def invalid_combination(operation: str, *got: Any) -> TypeError:
     return TypeError(f"{operation}() received an invalid combination of arguments - got ({kinds}), but expected one of:")
 
 
+def cannot_cast(result: Any, target: Any) -> RuntimeError:
+    return RuntimeError(f"result type {result.legacy} can't be cast to the desired output type {target.legacy}")
+
+
+def wrong_self(method: str, got: Any) -> TypeError:
+    """A method of Tensor was called on something else: `Tensor.item("text")`."""
+    return TypeError(
+        f"descriptor '{method}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(got).__name__}' object"
+    )
+
+
 def no_out_gradient(operation: str) -> RuntimeError:
     return RuntimeError(
         f"{operation}(): functions with out=... arguments don't support automatic differentiation, "

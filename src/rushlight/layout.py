@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from rushlight.errors import dim_out_of_range, size_mismatch
 
 Shape = tuple[int, ...]
@@ -133,6 +135,24 @@ def span(shape: Sequence[int], strides: Sequence[int]) -> int:
 def overlaps_itself(shape: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether a stride of zero shows one element at several places."""
     return 0 not in shape and any(stride == 0 and size > 1 for size, stride in zip(shape, strides))
+
+
+def may_overlap(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether two elements may be one place in memory: a stride does not reach past the smaller dimensions."""
+    reach = 0
+    for stride, size in sorted((t, s) for s, t in zip(shape, strides) if s > 1):
+        if stride <= reach:
+            return True
+        reach += stride * (size - 1)
+    return False
+
+
+def places(shape: Sequence[int], strides: Sequence[int], at: int) -> np.ndarray:
+    """For each element of a layout, its position in the storage."""
+    found = np.full(tuple(shape), at, np.int64)
+    for dim, (size, step) in enumerate(zip(shape, strides)):
+        found += (np.arange(size) * step).reshape(size, *[1] * (len(shape) - dim - 1))
+    return found
 
 
 def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:

@@ -15,7 +15,7 @@ from rushlight.ops import activations, arithmetic, bits, clamping, comparison, c
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
-from rushlight.ops import affine, contractions, products, sampling, views
+from rushlight.ops import affine, late, contractions, products, sampling, views
 from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
 from rushlight.ops import statistics
 from rushlight import storage
@@ -410,6 +410,18 @@ class _Methods:
     trace = products.trace
     cross = products.cross
     matrix_power = products.matrix_power
+    cholesky = late.cholesky
+    cholesky_inverse = late.cholesky_inverse
+    cholesky_solve = late.cholesky_solve
+    det = late.det
+    inverse = late.inverse
+    logdet = late.logdet
+    matrix_exp = late.matrix_exp
+    pinverse = late.pinverse
+    qr = late.qr
+    slogdet = late.slogdet
+    svd = late.svd
+    triangular_solve = late.triangular_solve
     # ---- end products ----
 
     # ---- views ----

@@ -9,8 +9,8 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import check_device, device, preserve_format
 from rushlight.dtypes import dtype
 from rushlight.ops.construct import as_kind
-from rushlight.ops.copying import clone
 from rushlight.ops.creation import like_strides, strided
+from rushlight.ops.kinds.method import method
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 from rushlight.tape.node import Derivative, record
@@ -25,10 +25,8 @@ _TO_COPY = Derivative("ToCopy", ("x",), (lambda g, x_meta: g.to(x_meta.dtype),))
 
 def cast(t: Tensor, kind: dtype, wanted: Any = None) -> Tensor:
     """A copy of another dtype, in the graph; strides as `clone` keeps them."""
-    if kind is t._dtype:
-        return clone(t, memory_format=wanted)
     a = t._a
-    converted = quiet(convert, a, kind)
+    converted = quiet(convert, a, kind) if kind is not t._dtype else a.copy()
     if wanted is not None and wanted is not preserve_format or not a.flags.c_contiguous:
         laid = strided(a.shape, like_strides(t, wanted), kind)
         laid[...] = converted
@@ -39,6 +37,7 @@ def cast(t: Tensor, kind: dtype, wanted: Any = None) -> Tensor:
     return out
 
 
+@method
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """This tensor with another dtype or device: `to(dtype)`, `to(device, dtype)`, `to(other)`.
 
@@ -81,7 +80,8 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         copy = len(flags) > 1 and flags[1]
     kind = kind or self._dtype
     if kind is self._dtype and not copy:
-        return self if wanted is None or wanted is preserve_format else self.contiguous(memory_format=wanted)
+        if wanted is None or wanted is preserve_format or self.is_contiguous(memory_format=wanted):
+            return self
     return cast(self, kind, wanted)
 
 
@@ -121,6 +121,7 @@ def _keywords(kind: dtype | None, flags: tuple, kwargs: dict) -> tuple:
     return kind, copy, wanted
 
 
+@method
 def type_as(self: Tensor, other: Tensor) -> Tensor:
     """This tensor in the dtype of another."""
     if not isinstance(other, Tensor):
@@ -128,11 +129,13 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
     return to(self, other._dtype)
 
 
+@method
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
     """This tensor: it is on the CPU."""
     return self if memory_format is None else to(self, memory_format=memory_format)
 
 
+@method
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     """Raises AssertionError: there is no CUDA here."""
     raise AssertionError("Torch not compiled with CUDA enabled")
@@ -147,7 +150,7 @@ def _named_cast(name: str, kind: dtype) -> Any:
     convert_to.__name__ = name
     convert_to.__qualname__ = f"Tensor.{name}"
     convert_to.__doc__ = f"This tensor as {kind.name}: itself if it is, else a copy."
-    return convert_to
+    return method(convert_to)
 
 
 to_float = _named_cast("float", dtypes.float32)

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import layout
+from rushlight import errors, layout
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
 from rushlight.dtypes import FLOATING
 from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
+from rushlight.ops.kinds.method import method
 from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
@@ -35,7 +36,10 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         >>> torch.arange(6).reshape(2, 3).t().clone().stride()
         (1, 3)
     """
-    a = input._a
+    try:
+        a = input._a
+    except AttributeError:
+        raise errors.wrong_type("clone", "input", 1, input) from None
     if memory_format is None and a.flags.c_contiguous:
         copied = a.copy()
     else:
@@ -57,7 +61,12 @@ def _copied(t: Tensor, wanted: Any) -> np.ndarray:
 
 def contiguous(self: Tensor, memory_format: Any = contiguous_format) -> Tensor:
     """This tensor itself if its elements lie in row-major order (or the given format), else such a copy."""
-    if memory_format is contiguous_format and self._a.flags.c_contiguous or is_contiguous(self, memory_format):
+    try:
+        if memory_format is contiguous_format and self._a.flags.c_contiguous:
+            return self
+    except AttributeError:
+        raise errors.wrong_self("contiguous", self) from None
+    if is_contiguous(self, memory_format):
         return self
     if memory_format is preserve_format:
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
@@ -67,6 +76,7 @@ def contiguous(self: Tensor, memory_format: Any = contiguous_format) -> Tensor:
 _FORMAT = memory_format
 
 
+@method
 def is_contiguous(self: Tensor, memory_format: Any = contiguous_format) -> bool:
     """Whether the elements lie in row-major order without gaps, or in the given memory format."""
     if memory_format is contiguous_format:
@@ -96,10 +106,14 @@ class CopyBackwards(Node):
     def __init__(self, target: Tensor, before: Any, source: Any) -> None:
         start(self, (before, source), (meta_of(target),))
 
+    def name(self) -> str:
+        return "torch::autograd::CopyBackwards"
+
     def run(self, g: Any) -> tuple:
         return (g.new_zeros(g._a.shape) if self.edges[0] is not None else None), g
 
 
+@method
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Write the values of `src`, broadcast and converted, to this tensor's memory.
 
@@ -177,9 +191,25 @@ def _fill_memory(t: Tensor, value: Any) -> None:
         t._a[...] = scalar(number_of(value, "fill_", "value", 1), t._dtype)
 
 
+def _check_fill(t: Tensor, operation: str) -> None:
+    """One value may be written to memory that is shown twice; all else is as for other writes."""
+    a = t._a
+    if 0 in a.strides and a.size:
+        t = _without_repeats(t)
+    check_write(t, operation)
+
+
+def _without_repeats(t: Tensor) -> Tensor:
+    once = tuple([slice(None) if step else slice(0, 1) for step in t._a.strides])
+    out = new_tensor(t._a[once], t._dtype)
+    out._buf, out._edge = t._buf, t._edge
+    return out
+
+
+@method
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Write `value`, a number or a 0-d tensor, to every element."""
-    check_write(self, "fill_")
+    _check_fill(self, "fill_")
     edge = edge_of(self) if self._edge is not None else None
     _fill_memory(self, value)
     wrote(self)
@@ -215,9 +245,10 @@ class ZeroBackward0(FillBackward2):
     __slots__ = ()
 
 
+@method
 def zero_(self: Tensor) -> Tensor:
     """Write zero to every element."""
-    check_write(self, "zero_")
+    _check_fill(self, "zero_")
     edge = edge_of(self) if self._edge is not None else None
     self._a.fill(0)
     wrote(self)

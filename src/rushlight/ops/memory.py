@@ -12,6 +12,7 @@ from rushlight.device import contiguous_format, preserve_format
 from rushlight.dtypes import dtype
 from rushlight.ops import striding, views
 from rushlight.ops.creation import check_shape, format_strides, like_strides
+from rushlight.ops.kinds.method import method
 from rushlight.runtime import execute
 from rushlight.storage import TypedStorage, UntypedStorage, size_of, twin
 from rushlight.storage import resize as resize_storage
@@ -41,6 +42,7 @@ def _set_data(self: Tensor, value: Any) -> None:
 data = property(_get_data, _set_data, doc="The memory without the graph; assign to it to change what a tensor shows.")
 
 
+@method
 def detach_(self: Tensor) -> Tensor:
     """Cut this tensor out of the graph: it becomes a leaf that does not require grad.
 
@@ -61,6 +63,7 @@ def detach_(self: Tensor) -> Tensor:
 # ---- other memory, other sizes ----
 
 
+@method
 def set_(self: Tensor, source: Any = None, storage_offset: Any = None, size: Any = None, stride: Any = None) -> Tensor:
     """Show other memory: a tensor's, or a storage's at an offset with sizes and strides.
 
@@ -108,6 +111,7 @@ def _show(t: Tensor, a: np.ndarray, buffer: Any) -> Tensor:
     return t
 
 
+@method
 def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = None) -> Tensor:
     """Take other sizes; the storage grows if it must, and keeps its elements. New elements are zero.
 
@@ -139,6 +143,7 @@ def take_layout(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...]) -> Te
     return t
 
 
+@method
 def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
     """:func:`resize_` to the sizes of another tensor."""
     resize_(self, the_template._a.shape)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight import errors
 from rushlight.buffer import Tensor, address, storage, strides, version
 from rushlight.buffer import offset as offset_of
 from rushlight.device import CPU
 from rushlight.device import strided as strided_layout
 from rushlight.dtypes import COMPLEX, FLOATING
 from rushlight.layout import wrap_dim
+from rushlight.ops.kinds.method import method
 from rushlight.size import Size
 from rushlight.tape.node import ViewMeta, edge_of, requires_grad
 
@@ -23,6 +25,7 @@ def get_shape(self: Tensor) -> Size:
     return _tuple(Size, self._a.shape)
 
 
+@method
 def size(self: Tensor, dim: Any = None) -> Any:
     """The shape, or the size of one dimension."""
     if dim is None:
@@ -41,7 +44,10 @@ def _some_dim(dim: Any, ndim: int, operation: str) -> int:
 
 def dim(self: Tensor) -> int:
     """The number of dimensions."""
-    return self._a.ndim
+    try:
+        return self._a.ndim
+    except AttributeError:
+        raise errors.wrong_self("dim", self) from None
 
 
 def numel(input: Tensor) -> int:
@@ -49,6 +55,7 @@ def numel(input: Tensor) -> int:
     return _checked(input, "numel")._a.size
 
 
+@method
 def stride(self: Tensor, dim: Any = None) -> Any:
     """Elements to step in memory from one index to the next: for each dimension, or for one."""
     if dim is None:
@@ -59,11 +66,13 @@ def stride(self: Tensor, dim: Any = None) -> Any:
 # ---- memory ----
 
 
+@method
 def storage_offset(self: Tensor) -> int:
     """Elements from the start of the storage to the first one."""
     return offset_of(self)
 
 
+@method
 def data_ptr(self: Tensor) -> int:
     """The address of the first element; 0 for a tensor without elements or memory."""
     if self._a.size == 0:
@@ -71,6 +80,7 @@ def data_ptr(self: Tensor) -> int:
     return address(self._a)
 
 
+@method
 def element_size(self: Tensor) -> int:
     """Bytes per element."""
     return self._dtype.itemsize
@@ -152,6 +162,7 @@ def is_same_size(input: Tensor, other: Tensor) -> bool:
     return input._a.shape == other._a.shape
 
 
+@method
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether both show the same memory in the same layout."""
     same = storage(self) is storage(tensor) and self._a.shape == tensor._a.shape
@@ -163,6 +174,7 @@ def is_inference(input: Tensor) -> bool:
     return input._buf is not None and input._buf.inference
 
 
+@method
 def dim_order(self: Tensor) -> tuple[int, ...]:
     """The dimensions as they lie in memory, outermost first."""
     steps = strides(self)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor, storage
+from rushlight.dtypes import INTEGER
 from rushlight.layout import wrap_dim
 from rushlight.ops.construct import is_sequence
 from rushlight.ops.indexing import select as select_at
@@ -55,7 +56,7 @@ def narrow(input, dim, start, length):
     if not shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if isinstance(start, Tensor):
-        if start._a.ndim or start._dtype.category > 1:
+        if start._a.ndim or start._dtype.category != INTEGER:
             raise RuntimeError("start must be an 0-dim integral Tensor.")
         start = start.item()
     length = _integer(length, "narrow", "length", 4)
@@ -188,6 +189,8 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
         >>> torch.arange(5).split(2)
         (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
+    if not isinstance(tensor, Tensor):
+        return tensor.split(split_size_or_sections, dim)
     wanted = split_size_or_sections if split_size is None else split_size
     if isinstance(wanted, (list, tuple)):
         return split_with_sizes(tensor, wanted, dim)

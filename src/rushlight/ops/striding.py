@@ -10,6 +10,7 @@ from rushlight import layout
 from rushlight.buffer import Tensor, strides
 from rushlight.layout import wrap_dim
 from rushlight.ops.indexing import slice_view
+from rushlight.ops.kinds.method import method
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
@@ -21,21 +22,13 @@ _view = execute.view
 # ---- as_strided ----
 
 
-def _places(shape: tuple, steps: tuple, at: int) -> np.ndarray:
-    """For each element of a layout, its position in the storage."""
-    places = np.full(shape, at, np.int64)
-    for dim, (size, step) in enumerate(zip(shape, steps)):
-        places += (np.arange(size) * step).reshape(size, *[1] * (len(shape) - dim - 1))
-    return places
-
-
 class Geometry(tuple):
     """(shape, strides, offset) of one tensor on a storage."""
 
     __slots__ = ()
 
     def places(self) -> np.ndarray:
-        return _places(*self)
+        return layout.places(*self)
 
 
 def _reach(*geometries: Geometry) -> int:
@@ -51,7 +44,7 @@ def as_strided_backward(g, *, source, shown):
     places = source.places()
     memory = np.zeros(_reach(source, shown), g.dtype)
     np.add.at(memory, shown.places(), g)
-    if layout.overlaps_itself(source[0], source[1]):
+    if layout.may_overlap(source[0], source[1]):
         count = np.zeros(memory.shape, g.real.dtype)
         np.add.at(count, places, 1)
         memory /= np.maximum(count, 1)
@@ -209,6 +202,7 @@ _UNFOLD = Derivative(
 )
 
 
+@method
 def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """The view of all windows of `size` along a dimension, `step` apart; the window is a new last dimension.
 
@@ -342,7 +336,7 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
 def as_strided_scatter_of(x, y, *, size, stride, at):
     out = np.array(x, order="C")
     flat = out.reshape(-1)
-    flat[_places(size, stride, at)] = y
+    flat[layout.places(size, stride, at)] = y
     return out
 
 

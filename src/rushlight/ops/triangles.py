@@ -12,6 +12,23 @@ from rushlight.ops.spec import primitive, public
 from rushlight.ops.striding import diagonal_copy_of
 
 
+def same_type(out: Tensor, result: Tensor, inputs: list) -> None:
+    """`out` must have the result's dtype exactly."""
+    if out._dtype is not result._dtype:
+        raise RuntimeError(
+            f"Expected out tensor to have dtype {cpp_name(result._dtype)}, but got {cpp_name(out._dtype)} instead"
+        )
+
+
+_CPP = {"int64": "long int", "int32": "int", "float64": "double", "float32": "float", "int16": "short int",
+        "int8": "signed char", "uint8": "unsigned char", "bool": "bool", "float16": "c10::Half",
+        "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}  # fmt: skip
+
+
+def cpp_name(kind: Any) -> str:
+    return _CPP.get(kind.name, kind.name)
+
+
 def _triangle(name: str, node: str, lower: bool) -> Any:
     def compute(x: np.ndarray, *, diagonal: int) -> np.ndarray:
         mask = np.tri(*x.shape[-2:], k=_clamped(diagonal if lower else diagonal - 1, x.shape), dtype=np.bool_)
@@ -36,7 +53,7 @@ def _triangle(name: str, node: str, lower: bool) -> Any:
         f"The {'lower' if lower else 'upper'} triangle of a matrix (or of each in a batch), zeros elsewhere; `diagonal` "
         "moves the border up."
     )
-    return public(function, name=name)
+    return public(function, name=name, check=same_type)
 
 
 def _clamped(diagonal: int, shape: tuple[int, ...]) -> int:
@@ -80,7 +97,7 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     return diag_embed_of(input, offset=offset, dim1=first, dim2=second)
 
 
-@public
+@public(check=same_type)
 def diag(input, diagonal=0):
     """A vector's matrix with it on a diagonal; a matrix's diagonal, copied.
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import errors
 from rushlight.buffer import Tensor, storage
 from rushlight.dtypes import INTEGER, bfloat16
+from rushlight.ops.kinds.method import method
 from rushlight.ops.promotion import NUMBERS
 from rushlight.tape.node import requires_grad
 
@@ -25,18 +27,23 @@ def item(self: Tensor) -> Any:
         >>> torch.tensor([2.5]).item()
         2.5
     """
-    a = self._a
+    try:
+        a = self._a
+    except AttributeError:
+        raise errors.wrong_self("item", self) from None
     if a.size != 1:
         raise RuntimeError(f"a Tensor with {a.size} elements cannot be converted to Scalar")
     return a.item() if self._dtype is not bfloat16 else float(a.item())
 
 
+@method
 def tolist(self: Tensor) -> Any:
     """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
     a = self._a
     return (a.astype(np.float32) if self._dtype is bfloat16 else a).tolist()
 
 
+@method
 def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     """The elements as a NumPy array on the same memory.
 

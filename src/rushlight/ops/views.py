@@ -6,17 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import layout
+from rushlight import errors, layout
 from rushlight.buffer import Tensor, strides
 from rushlight.device import contiguous_format
 from rushlight.dtypes import dtype
 from rushlight.layout import wrap_dim, wrap_dims
+from rushlight.ops.kinds.method import method
 from rushlight.ops.spec import public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
 from rushlight.tape.node import Derivative
 
 _view = execute.view
+_alias = execute.alias
 _dtype = dtype
 
 VIEW = Derivative("View", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
@@ -25,7 +27,7 @@ _EXPAND = Derivative("Expand", ("x",), (lambda g: g,))
 _T = Derivative("T", ("x",), (lambda g: g.t(),))
 _TRANSPOSE = Derivative("Transpose", ("x",), (lambda g, dim0, dim1: g.transpose(dim0, dim1),))
 _PERMUTE = Derivative("Permute", ("x",), (lambda g, dims: g.permute(_inverse(dims)),))
-_UNSQUEEZE = Derivative("Unsqueeze", ("x",), (lambda g, dim: g.squeeze(dim),))
+UNSQUEEZE = Derivative("Unsqueeze", ("x",), (lambda g, dim: g.squeeze(dim),))
 _reshaped = (lambda g, x_meta: g.reshape(x_meta.shape),)
 _SQUEEZE = [Derivative(f"SqueezeBackward{n}", ("x",), _reshaped) for n in range(3)]
 
@@ -52,7 +54,10 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
         tensor([[0, 1, 2],
                 [3, 4, 5]])
     """
-    a = self._a
+    try:
+        a = self._a
+    except AttributeError:
+        raise errors.wrong_self("view", self) from None
     if len(shape) == 1 and type(shape[0]) is not int:
         shape = shape[0]
         if isinstance(shape, _dtype):
@@ -82,6 +87,7 @@ def _viewed(self: Tensor, shape: Any) -> Tensor:
     return _view(self, restrided(self, shape, steps), VIEW, None)
 
 
+@method
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """This tensor viewed in the shape of `other`."""
     return view(self, other._a.shape)
@@ -175,6 +181,7 @@ def unsafe_view(t: Tensor, shape: tuple[int, ...]) -> Tensor:
     return out
 
 
+@method
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """This tensor in the shape of `other`."""
     return reshape(self, other._a.shape)
@@ -253,10 +260,10 @@ def movedim(input, source, destination):
             f"dims as destination ({list(to)} dims)"
         )
     ndim = input._a.ndim
-    froms, to = (tuple(wrap_dim(d, ndim) for d in dims) for dims in (froms, to))
     for what, dims in (("source", froms), ("destination", to)):
-        if len(set(dims)) != len(dims):
+        if len({wrap_dim(d, ndim) for d in dims}) != len(dims):
             raise RuntimeError(f"movedim: repeated dim in `{what}` ({list(dims)})")
+    froms, to = (tuple(wrap_dim(d, ndim) for d in dims) for dims in (froms, to))
     if ndim == 0:
         return alias(input)
     order = [-1] * ndim
@@ -349,7 +356,7 @@ def unsqueeze(input, dim):
         steps = strides(input)
         step = shape[dim] * steps[dim] if dim < len(shape) else 1
         array = restrided(input, (*shape[:dim], 1, *shape[dim:]), (*steps[:dim], step, *steps[dim:]))
-    return _view(input, array, _UNSQUEEZE, {"dim": dim})
+    return _view(input, array, UNSQUEEZE, {"dim": dim})
 
 
 @public(out=False)
@@ -371,6 +378,7 @@ def squeeze(input, dim=None):
 # ---- broadcasting ----
 
 
+@method
 def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """Dimensions of size 1 repeated, and new ones put in front, without a copy: strides of zero.
 
@@ -443,6 +451,7 @@ def _named(t: Tensor) -> str:
     return f"torch.{t._dtype.legacy}Tensor{{{list(t._a.shape)}}}"
 
 
+@method
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """This tensor expanded to the shape of `other`."""
     return expand(self, other._a.shape)
@@ -459,6 +468,9 @@ def broadcast_tensors(*tensors):
     """The tensors, each expanded to their common shape."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
+    for at, t in enumerate(tensors):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"expected Tensor as element {at} in argument 0, but got {type(t).__name__}")
     shape = layout.broadcast(*[t._a.shape for t in tensors])
     return tuple([expand(t, shape) for t in tensors])
 
@@ -475,4 +487,7 @@ def detach(input: Tensor) -> Tensor:
         >>> w.detach().requires_grad
         False
     """
-    return execute.alias(input)
+    try:
+        return _alias(input)
+    except AttributeError:
+        raise errors.wrong_type("detach", "input", 1, input) from None

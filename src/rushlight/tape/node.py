@@ -47,6 +47,9 @@ class Node:
 
     __slots__ = ("edges", "metas", "seq", "extra", "__weakref__")
 
+    def __init_subclass__(cls) -> None:
+        cls.__module__ = "builtins"  # so that a node prints as PyTorch's do: <MulBackward0 object at ...>
+
     #: whether backward gets a tuple of gradients, one for each output
     several = False
 
@@ -218,6 +221,8 @@ def _public_edge(edge: Any) -> tuple:
         return None, 0
     if isinstance(edge, Tensor):
         return accumulator(edge), 0
+    if type(edge) is Nowhere:
+        return None, 0
     return edge if type(edge) is tuple else (edge, 0)
 
 
@@ -259,21 +264,37 @@ def edge_of(t: Tensor) -> Any:
 
 
 def _view_edge(t: Tensor, view: ViewMeta) -> Any:
+    if view.base._edge is None:
+        return view.edge
     buffer = t._buf
-    if view.base._edge is not None and buffer is not None and view.version != buffer.version:
+    if buffer is not None and view.version != buffer.version:
         from rushlight.tape.writes import check_creation, regenerate
 
         check_creation(view, "its base or another view of its base has been")
         regenerate(t, view)
+    if view.edge is None and t._dtype.category >= FLOATING:
+        return Nowhere(t)
     return view.edge
 
 
 def requires_grad(t: Tensor) -> bool:
-    """Whether a gradient is recorded for `t`. A view whose base was written to is what the base is."""
+    """Whether a gradient is recorded for `t`; for a view, also whether it is for its base."""
     edge = t._edge
     if edge is None or type(edge) is not ViewMeta:
         return edge is not None
-    return edge.edge is not None or edge.base._edge is not None and t._buf.version != edge.version
+    return edge.edge is not None or edge.base._edge is not None and t._dtype.category >= FLOATING
+
+
+class Nowhere(Node):
+    """The edge of a view that was not recorded, of a base that is: gradients end here, as in PyTorch."""
+
+    __slots__ = ()
+
+    def __init__(self, t: Tensor) -> None:
+        start(self, (), (meta_of(t),))
+
+    def run(self, g: Any) -> tuple:
+        return ()
 
 
 # ---- derivatives ----
@@ -331,7 +352,7 @@ class Derivative:
         several: bool = False,
         differentiable: tuple[int, ...] | None = None,
     ) -> None:
-        node_name = name if name[-1].isdigit() else name + "Backward0"
+        node_name = name if name[-1].isdigit() or name.endswith("_copy") else name + "Backward0"
         self.node = type(node_name, (OpNode,), {"__slots__": (), "derivative": self, "several": several})
         self.inputs = inputs
         self.variadic = inputs[0][1:] if inputs and inputs[0].startswith("*") else None
@@ -499,8 +520,8 @@ def overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edge
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[torch.{kind.legacy}Tensor {list(array.shape)}]{source} is at version {buffer.version}; "
-        f"expected version {expected} instead.{where} Hint: enable anomaly detection to find the operation that "
-        "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+        f"expected version {expected} instead. Hint: enable anomaly detection to find the operation that "
+        f"failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).{where}"
     )
 
 

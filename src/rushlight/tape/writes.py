@@ -9,8 +9,9 @@ import sys
 import weakref
 from typing import Any
 
-from rushlight.buffer import LEAF, Tensor, address, offset, storage, strides
-from rushlight.layout import is_dense, overlaps_itself
+from rushlight.buffer import LEAF, Tensor, address, new_tensor, offset, storage, strides
+from rushlight.dtypes import int64
+from rushlight.layout import is_dense, may_overlap, overlaps_itself, places, span
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import (
     CUSTOM,
@@ -81,7 +82,8 @@ def check_recorded(t: Tensor) -> None:
     edge = t._edge
     if type(edge) is ViewMeta:
         check_creation(edge, "is being")
-        if edge.base._edge is LEAF and edge.edge is not None:
+        base = edge.base._edge
+        if (base is LEAF or base is None) and requires_grad(t):
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
         edge = edge.edge
     if edge is LEAF:
@@ -228,6 +230,15 @@ class AsStridedBackward0(Node):
 
     def run(self, g: Any) -> tuple:
         region = self.region
+        if may_overlap(region.shape, region.strides):
+            return (self._added_up(g),)
         out = g.new_empty_strided(region.base_shape, region.base_strides).zero_()
         region.of(out).add_(g)
         return (out,)
+
+    def _added_up(self, g: Any) -> Any:
+        """Elements that are one place in memory: their gradients are added."""
+        region = self.region
+        at = new_tensor(places(region.shape, region.strides, region.offset).reshape(-1), int64)
+        memory = g.new_zeros(span(region.base_shape, region.base_strides)).index_add(0, at, g.reshape(-1))
+        return memory.as_strided(region.base_shape, region.base_strides, 0)
