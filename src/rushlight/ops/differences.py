@@ -38,10 +38,10 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
     for more in (prepend, append):
         if more is not None:
             _check_piece(input, more, dim)
+    if n == 0:
+        return input.new_zeros(input.shape).copy_(input)
     pieces = [t for t in (prepend, input, append) if t is not None]
     out = input if len(pieces) == 1 else REGISTRY["cat"].function(pieces, dim)
-    if n == 0:
-        return out.new_zeros(out.shape).copy_(out)
     if n >= out.shape[dim]:
         return out.narrow(dim, 0, 0).clone()
     for _ in range(n):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING
 from rushlight.ops.kinds.reduction import (
@@ -20,7 +21,7 @@ from rushlight.ops.kinds.reduction import (
     same_dtype,
     sum_mapped,
 )
-from rushlight.ops.spec import REGISTRY, primitive, public
+from rushlight.ops.spec import primitive, public
 
 # ---- values ----
 
@@ -156,6 +157,13 @@ def _check_identity(shape: tuple[int, ...], dim: Any, dims: tuple[int, ...], ord
             )
 
 
+class _NoLayout(errors.WrongArgument):
+    """What PyTorch's norm, being written in Python, says of an input that is no tensor."""
+
+    def worded(self, *call: Any) -> Any:
+        return AttributeError(f"'{self.kind}' object has no attribute 'layout'")
+
+
 @public(out=same_dtype)
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The norm of all elements, or over the dimensions `dim`: a number p, "fro", or "nuc" of a matrix.
@@ -165,11 +173,15 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
         >>> torch.tensor([[3., 4.], [0., 0.]]).norm(dim=1)
         tensor([5., 0.])
     """
+    if not isinstance(input, Tensor):
+        raise _NoLayout("input", "Tensor", input)
     if isinstance(p, str):
         if p == "fro" and (dim is None or not isinstance(dim, (tuple, list)) or len(dim) <= 2):
             return vector_norm(input, 2, dim, keepdim, dtype=dtype)
         dims = list(range(input._a.ndim)) if dim is None else dim
-        return REGISTRY["linalg.matrix_norm"].function(input, p, dims, keepdim, dtype=dtype)
+        from rushlight.ops.matrix_functions import matrix_norm
+
+        return matrix_norm(input, p, dims, keepdim, dtype=dtype)
     return vector_norm(input, 2 if p is None else p, dim, keepdim, dtype=dtype)
 
 

@@ -28,11 +28,11 @@ def _quantile(input: Tensor, q: Any, dim: Any, keepdim: Any, mode: str, skip_nan
     ordered = _sorted_last(input, at)
     ordered = ordered.view(*shape, ordered.shape[-1])
     ranks = _ranks(ordered, q, skip_nan, mode)
-    below = ranks.to(int64)
+    below = ranks.detach().to(int64)
     values = ordered.gather(-1, below)
     if mode in ("linear", "midpoint"):
         weights = ranks.new_full(ranks.shape, 0.5) if mode == "midpoint" else ranks - below
-        values = values.lerp(ordered.gather(-1, ranks.ceil().to(int64)), weights)
+        values = values.lerp(ordered.gather(-1, ranks.detach().ceil().to(int64)), weights)
     if q._a.ndim == 0:
         return values.squeeze(-1)
     return values.unsqueeze(0).transpose(0, -1).squeeze(-1)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float, finfo
 from rushlight.ops.kinds.reduction import (
     as_dtype,
     check_keepdim,
@@ -174,7 +174,7 @@ def _logcumsumexp_vjp(g: Any, x: Any, out: Any, dim: int) -> Any:
     if x._dtype.category == COMPLEX:
         log_g = g.conj().log()
         return (_reversed(log_g - out, dim) + x).exp().conj()
-    nothing = g.new_full((), float("-inf"))
+    nothing = g.new_full((), finfo(g._dtype).min)  # not -inf, whose difference with itself is nan
     positive = g.abs().log().where(g > 0, nothing)
     negative = g.abs().log().where(g < 0, nothing)
     return (_reversed(positive - out, dim) + x).exp() - (_reversed(negative - out, dim) + x).exp()

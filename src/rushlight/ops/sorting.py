@@ -1,6 +1,7 @@
 """Order: sort, topk, and the values that are found by their rank.
 
-NaN is larger than everything, as in PyTorch; equal elements keep their order.
+NaN is larger than everything, as in PyTorch. Equal elements keep their order in a stable sort, and
+in any sort of up to 16 or of very many elements; in between they come in PyTorch's order (`selection`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rushlight.ops.kinds.reduction import (
     refuse_kinds,
     same_dtype,
 )
+from rushlight.ops import selection
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 
 #: `topk` of at least this many elements partitions before it sorts
@@ -43,6 +45,41 @@ def order(a: np.ndarray, dim: int, descending: bool = False) -> np.ndarray:
     return np.flip(a.shape[dim] - 1 - back, dim)
 
 
+def unstable_order(a: np.ndarray, dim: int, descending: bool = False) -> np.ndarray:
+    """The indices that PyTorch's unstable sort gives."""
+    at = order(a, dim, descending)
+    if a.shape[dim] <= selection.SHORT:
+        return at
+    return _as_selected(a, at, dim, lambda p, rank: selection.sort(p, rank, 0, len(p)))
+
+
+def _as_selected(a: np.ndarray, at: np.ndarray, dim: int, select: Callable, always: bool = False) -> np.ndarray:
+    """The order `at`, but in each line with equal elements as `select(positions, ranks)` leaves it."""
+    if not 0 < a.size <= selection.LIMIT:
+        return at
+    lines = np.moveaxis(at, dim, -1)
+    values = np.take_along_axis(np.moveaxis(_keys(a), dim, -1), lines, -1)
+    ranks = np.zeros(lines.shape, np.int64)
+    np.cumsum(_steps(values), -1, out=ranks[..., 1:])
+    last = lines.shape[-1] - 1
+    found = np.array(lines)
+    for place in map(tuple, np.argwhere((ranks[..., -1] < last) | always)):
+        rank = np.empty(last + 1, np.int64)
+        rank[lines[place]] = ranks[place]
+        positions = list(range(last + 1))
+        select(positions, rank.tolist())
+        found[place] = positions
+    return np.moveaxis(found, -1, dim)
+
+
+def _steps(values: np.ndarray) -> np.ndarray:
+    """Where sorted values change; one nan is like another."""
+    steps = values[..., 1:] != values[..., :-1]
+    if values.dtype.kind == "f":
+        steps &= ~(np.isnan(values[..., 1:]) & np.isnan(values[..., :-1]))
+    return steps
+
+
 def _with_values(a: np.ndarray, at: np.ndarray, dim: int) -> tuple:
     return np.take_along_axis(a, at, dim), np.ascontiguousarray(at)
 
@@ -54,25 +91,25 @@ def _scattered(g: Any, x_meta: Any, out1: Any, dim: int) -> Any:
 # ---- sort ----
 
 
-def _sorted(x: np.ndarray, dim: int, descending: bool) -> tuple:
+def _sorted(x: np.ndarray, dim: int, descending: bool, stable: bool) -> tuple:
     if not x.ndim:
         return x.copy(), np.zeros((), np.int64)
-    return _with_values(x, order(x, dim, descending), dim)
+    return _with_values(x, (order if stable else unstable_order)(x, dim, descending), dim)
 
 
 @primitive("Sort", several=True, differentiable=(0,), vjp=(_scattered,))
 def sort_dim(x, *, dim, descending):
-    return _sorted(x, dim, descending)
+    return _sorted(x, dim, descending, False)
 
 
 @primitive("SortBackward1", several=True, differentiable=(0,), vjp=(_scattered,))
-def sort_stable(x, *, dim, descending):
-    return _sorted(x, dim, descending)
+def sort_stable(x, *, dim, descending, stable):
+    return _sorted(x, dim, descending, stable)
 
 
 @primitive("Argsort", vjp=NOT_DIFFERENTIABLE)
-def argsort_dim(x, *, dim, descending):
-    return np.ascontiguousarray(order(x, dim, descending)) if x.ndim else np.zeros((), np.int64)
+def argsort_dim(x, *, dim, descending, stable):
+    return _sorted(x, dim, descending, stable)[1]
 
 
 def _sortable(input: Tensor, dim: Any, descending: Any, operation: str) -> dict:
@@ -85,7 +122,7 @@ def _sortable(input: Tensor, dim: Any, descending: Any, operation: str) -> dict:
 
 @public(out=same_dtype)
 def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any = NOT_GIVEN) -> Any:
-    """The elements in order along `dim`, and the indices they had. Always stable.
+    """The elements in order along `dim`, and the indices they had; `stable=True` keeps equals in order.
 
     Example:
         >>> import rushlight as torch
@@ -93,20 +130,22 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any 
         >>> values, indices
         (tensor([1., 2., 3.]), tensor([1, 2, 0]))
     """
-    found = sort_dim if stable is NOT_GIVEN else sort_stable
-    return return_types.sort(found(input, **_sortable(input, dim, descending, "sort")))
+    attrs = _sortable(input, dim, descending, "sort")
+    if stable is NOT_GIVEN:
+        return return_types.sort(sort_dim(input, **attrs))
+    return return_types.sort(sort_stable(input, **attrs, stable=bool(stable)))
 
 
 @public(out=False)
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any = False) -> Tensor:
-    """The indices that sort the elements along `dim`. Always stable.
+    """The indices that sort the elements along `dim`; `stable=True` keeps equals in order.
 
     Example:
         >>> import rushlight as torch
         >>> torch.tensor([3., 1., 2.]).argsort(descending=True)
         tensor([0, 2, 1])
     """
-    return argsort_dim(input, **_sortable(input, dim, descending, "argsort"))
+    return argsort_dim(input, **_sortable(input, dim, descending, "argsort"), stable=bool(stable))
 
 
 @public(out=same_dtype)
@@ -124,12 +163,14 @@ def msort(input: Tensor) -> Tensor:
 # ---- topk ----
 
 
-def _top(a: np.ndarray, k: int, dim: int, largest: bool) -> np.ndarray:
+def _top(a: np.ndarray, k: int, dim: int, largest: bool, in_order: bool) -> np.ndarray:
     """Indices of the k extreme elements, in order."""
     n = a.shape[dim]
     front = (slice(None),) * dim + (slice(0, k),)
-    if n < _PARTITION or k * 8 > n or not k:
-        return order(a, dim, largest)[front]
+    if n < _PARTITION or k * 8 > n or not k or a.size <= selection.LIMIT:
+        at = order(a, dim, largest)
+        select = lambda p, rank: selection.top(p, rank, k, in_order)  # noqa: E731
+        return _as_selected(a, at, dim, select, not in_order)[front]
     keys = _keys(a)
     part = np.argpartition(keys, n - k if largest else k - 1, dim)
     part = np.sort(part[(slice(None),) * dim + (slice(n - k, n) if largest else slice(0, k),)], dim)
@@ -137,10 +178,10 @@ def _top(a: np.ndarray, k: int, dim: int, largest: bool) -> np.ndarray:
 
 
 @primitive("Topk", several=True, differentiable=(0,), vjp=(_scattered,))
-def topk_dim(x, *, k, dim, largest):
+def topk_dim(x, *, k, dim, largest, in_order):
     if not x.ndim:
         return x.copy(), np.zeros((), np.int64)
-    return _with_values(x, _top(x, k, dim, largest), dim)
+    return _with_values(x, _top(x, k, dim, largest, in_order), dim)
 
 
 @public(out=same_dtype)
@@ -166,7 +207,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if input._dtype.category in (BOOL, COMPLEX):
         kind = "bool" if input._dtype.category == BOOL else "complex"
         raise RuntimeError(f"topk does not support {kind} dtypes on CPU")
-    return return_types.topk(topk_dim(input, k=k, dim=dim, largest=largest))
+    return return_types.topk(topk_dim(input, k=k, dim=dim, largest=largest, in_order=sorted))
 
 
 # ---- by rank ----
@@ -194,6 +235,12 @@ def _rank(lines: np.ndarray, k: Any) -> np.ndarray:
     return ranked[..., k : k + 1]
 
 
+def _selected_rank(lines: np.ndarray, k: int) -> np.ndarray:
+    at = order(lines, lines.ndim - 1)
+    at = _as_selected(lines, at, lines.ndim - 1, lambda p, rank: selection.quickselect(p, rank, k))
+    return at[..., k : k + 1]
+
+
 def _median_index(lines: np.ndarray) -> np.ndarray:
     """The lower median; the first nan if there is one."""
     at = _rank(lines, (lines.shape[-1] - 1) // 2)
@@ -211,8 +258,8 @@ def _nanmedian_index(lines: np.ndarray) -> np.ndarray:
 
 
 def _mode_index(lines: np.ndarray) -> np.ndarray:
-    """The most frequent element, the smallest of several; the last of its places."""
-    ranked = np.argsort(lines, -1, "stable")
+    """The most frequent element, the smallest of several; the place it is last found at in PyTorch's sort."""
+    ranked = unstable_order(lines, lines.ndim - 1)
     values = np.take_along_axis(lines, ranked, -1)
     place = np.arange(lines.shape[-1])
     begins = np.ones(lines.shape, bool)
@@ -260,7 +307,7 @@ def mode_dim(x, *, dim, keepdim):
 
 @primitive("Kthvalue", several=True, differentiable=(0,), vjp=(selected,))
 def kthvalue_dim(x, *, k, dim, keepdim):
-    return _at_rank(x, dim, keepdim, lambda lines: _rank(lines, k - 1))
+    return _at_rank(x, dim, keepdim, lambda lines: _selected_rank(lines, k - 1))
 
 
 def _line(input: Tensor, dim: Any, keepdim: Any, operation: str) -> dict:
