@@ -545,7 +545,6 @@ class _Methods:
     ndim = properties.ndim
     nbytes = properties.nbytes
     itemsize = properties.itemsize
-    is_leaf = properties.is_leaf
     _version = properties.version_property
     _base = properties.base
     _is_view = properties.is_view

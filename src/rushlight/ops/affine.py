@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, REDUCED, bool_, dtype, float32
 from rushlight.errors import describe
 from rushlight.layout import numel
@@ -19,14 +19,17 @@ from rushlight.ops.contractions import (
     check_batches,
     check_inner,
     check_matrix_vector,
+    completes,
     exact_out,
     explained,
     one_vector_dtype,
     same_out,
 )
-from rushlight.ops.kinds.contraction import CPP_NAMES, multiply, refuse
+from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, multiply, refuse
 from rushlight.ops.promotion import NUMBERS, result_type
 from rushlight.ops.spec import as_tensor, primitive, public, store_out
+from rushlight.runtime.execute import enter
+from rushlight.tape.node import record
 from rushlight.tape.writes import check_write
 
 _F32 = np.dtype(np.float32)
@@ -141,20 +144,8 @@ def add_mm(x, y, z, *, beta, alpha):
     return _add_product(x, y, z, beta, alpha, (y.shape[0], z.shape[1]))
 
 
-@exact_out(same_out)
 @public(name="addmm")
-def addmm(input, mat1, mat2, *, beta=1, alpha=1):
-    """beta * input + alpha * (mat1 @ mat2); `input` is broadcast to (n, p).
-
-    Raises:
-        RuntimeError: not two matrices, sizes that do not fit, different dtypes.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.addmm(torch.ones(2), torch.eye(2), torch.eye(2), alpha=3)
-        tensor([[4., 1.],
-                [1., 4.]])
-    """
+def checked_addmm(input, mat1, mat2, *, beta=1, alpha=1):
     for at, (argument, t) in enumerate((("input", input), ("mat1", mat1), ("mat2", mat2)), 1):
         as_tensor(t, "addmm", argument, at)
     kind = input._dtype
@@ -172,6 +163,48 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     if numel(shape) and mat1._a.size:
         refuse("addmm_impl_cpu_", kind)
     return add_mm(input, mat1, mat2, beta=beta, alpha=alpha)
+
+
+_PLAIN = {"beta": 1, "alpha": 1}
+
+
+@completes(checked_addmm)
+def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+    """beta * input + alpha * (mat1 @ mat2); `input` is broadcast to (n, p).
+
+    Raises:
+        RuntimeError: not two matrices, sizes that do not fit, different dtypes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.addmm(torch.ones(2), torch.eye(2), torch.eye(2), alpha=3)
+        tensor([[4., 1.],
+                [1., 4.]])
+    """
+    try:
+        kind = input._dtype
+        if (
+            beta == 1
+            and alpha == 1
+            and out is None
+            and kind in BLAS
+            and kind is mat1._dtype
+            and kind is mat2._dtype
+            and mat1._a.ndim == 2
+            and mat2._a.ndim == 2
+        ):
+            a = mat1._a.dot(mat2._a)
+            enter(np.add, a, input._a, a)
+            made = new_tensor(a, kind)
+            if input._edge is not None or mat1._edge is not None or mat2._edge is not None:
+                record(add_mm.derivative, (input, mat1, mat2), _PLAIN, made)
+            return made
+    except (AttributeError, ValueError, RuntimeError, TypeError):
+        pass
+    if out is None:
+        return checked_addmm(input, mat1, mat2, beta=beta, alpha=alpha)
+    same_out(out, input)
+    return checked_addmm(input, mat1, mat2, beta=beta, alpha=alpha, out=out)
 
 
 def _differing(first: str, second: str, x: Tensor, y: Tensor) -> RuntimeError:
@@ -196,9 +229,8 @@ def add_mv(x, y, z, *, beta, alpha):
     return _add_product(x, y, z, beta, alpha, y.shape[:1])
 
 
-def _addmv_out(out: Any, kind: dtype) -> None:
-    if isinstance(out, Tensor):
-        one_vector_dtype(out._dtype, kind, kind)
+def _addmv_out(out: Tensor, input: Tensor, *rest: Any) -> None:
+    one_vector_dtype(out._dtype, input._dtype, input._dtype)
 
 
 @exact_out(_addmv_out)
@@ -350,11 +382,9 @@ def _as_batch(g: Any, meta: Any) -> Any:
     return g.unsqueeze(0).expand(meta.shape[0], *g._a.shape)
 
 
-def _addbmm_out(out: Any, kind: dtype) -> None:
-    if isinstance(out, Tensor) and out._dtype is not kind:
-        raise RuntimeError(
-            f"self and mat2 must have the same dtype, but got {out._dtype.legacy} and {kind.legacy}"
-        )
+def _addbmm_out(out: Tensor, input: Tensor, *rest: Any) -> None:
+    if out._dtype is not input._dtype:
+        raise _differing("self", "mat2", out, input)
 
 
 @exact_out(_addbmm_out)

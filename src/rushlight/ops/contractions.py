@@ -17,9 +17,9 @@ from rushlight.buffer import Tensor, new_tensor, storage, strides
 from rushlight.dtypes import COMPLEX, dtype
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel
-from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, multiply, refuse
+from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, batched, multiply, refuse
 from rushlight.ops.spec import as_tensor, public
-from rushlight.runtime.execute import quiet
+from rushlight.runtime.execute import enter, quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Derivative, record, record2, requires_grad
 
@@ -43,24 +43,23 @@ def explained(sentence: str, reason: str) -> RuntimeError:
     return RuntimeError(f"{sentence}\n{reason}")
 
 
-def same_out(out: Any, kind: dtype) -> None:
+def same_out(out: Any, input: Any, *rest: Any) -> None:
     """`out=` of a product must have the product's own dtype."""
-    if isinstance(out, Tensor) and out._dtype is not kind:
-        raise RuntimeError(
-            f"Expected out tensor to have dtype {CPP_NAMES[kind.name]}, but got {CPP_NAMES[out._dtype.name]} instead"
-        )
+    if isinstance(out, Tensor) and out._dtype is not input._dtype:
+        wanted, got = CPP_NAMES[input._dtype.name], CPP_NAMES[out._dtype.name]
+        raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {got} instead")
 
 
 def exact_out(check: Callable) -> Callable:
-    """Declare that `out=` of an operation must pass `check(out, dtype of the first tensor)`."""
+    """Declare that `out=` of an operation must pass `check(out, first tensor, ...)`."""
 
     def declare(operation: Any) -> Any:
         @functools.wraps(operation)
         def function(*args: Any, out: Any = None, **kwargs: Any) -> Any:
             if out is None:
                 return operation(*args, **kwargs)
-            if args and isinstance(args[0], Tensor):
-                check(out, args[0]._dtype)
+            if isinstance(out, Tensor) and args and isinstance(args[0], Tensor):
+                check(out, *args)
             return operation(*args, out=out, **kwargs)
 
         return completes(operation)(function)
@@ -180,7 +179,7 @@ def mm(input, mat2, *, out=None):
         return made
     if out is None:
         return checked_mm(input, mat2)
-    same_out(out, input._dtype)
+    same_out(out, input)
     return checked_mm(input, mat2, out=out)
 
 
@@ -243,9 +242,19 @@ def bmm(input, mat2, *, out=None):
         >>> torch.bmm(torch.ones(2, 1, 3), torch.ones(2, 3, 1)).flatten()
         tensor([3., 3.])
     """
+    try:
+        kind = input._dtype
+        a = input._a
+        b = mat2._a
+        if kind in BLAS and kind is mat2._dtype and out is None:
+            m, n = a.shape, b.shape
+            if len(m) == 3 and len(n) == 3 and m[0] == n[0] and m[2] == n[1]:
+                return _recorded(_BMM, input, mat2, enter(batched, a, b), kind)
+    except (AttributeError, RuntimeError):
+        pass
     if out is None:
         return checked_bmm(input, mat2)
-    same_out(out, input._dtype)
+    same_out(out, input)
     return checked_bmm(input, mat2, out=out)
 
 
@@ -381,21 +390,20 @@ def dot(input, tensor, *, out=None):
         pass
     if out is None:
         return checked_dot(input, tensor)
-    _same_dot_out(out, input._dtype)
+    _same_dot_out(out, input)
     return checked_dot(input, tensor, out=out)
 
 
-def _same_dot_out(out: Any, kind: dtype) -> None:
-    if isinstance(out, Tensor) and out._dtype is not kind:
-        raise RuntimeError(f"result dtype {out._dtype.legacy} does not match input dtype {kind.legacy}")
+def _same_dot_out(out: Any, x: Tensor) -> None:
+    if isinstance(out, Tensor) and out._dtype is not x._dtype:
+        raise RuntimeError(f"result dtype {out._dtype.legacy} does not match input dtype {x._dtype.legacy}")
 
 
 @public(name="vdot")
 def checked_vdot(input, other):
     _check_vectors("vdot", input, other, "other")
-    if input._dtype.category != COMPLEX:
-        return _recorded(_DOT, input, other, quiet(multiply, input._a, other._a), input._dtype)
-    return _recorded(_VDOT, input, other, np.asarray(np.vdot(input._a, other._a)), input._dtype)
+    a = input._a.conj() if input._dtype.category == COMPLEX else input._a
+    return _recorded(_VDOT, input, other, quiet(multiply, a, other._a), input._dtype)
 
 
 @completes(checked_vdot)
@@ -409,7 +417,7 @@ def vdot(input, other, *, out=None):
     """
     if out is None:
         return checked_vdot(input, other)
-    _same_dot_out(out, input._dtype)
+    _same_dot_out(out, input)
     return checked_vdot(input, other, out=out)
 
 
@@ -433,22 +441,38 @@ def unsafe_view(t: Any, shape: tuple[int, ...], derivative: Derivative = _UNSAFE
 
 @public(name="matmul")
 def checked_matmul(input, other):
-    """By rank, as PyTorch does it; see Note [Folding]."""
     as_tensor(input, "matmul", "input", 1)
     as_tensor(other, "matmul", "other", 2)
+    return operator(input, other)
+
+
+def by_rank(input: Any, other: Any) -> Any:
+    """The product where an operand has more than two dimensions or none, as PyTorch does it; see Note [Folding]."""
     m, n = input._a.ndim, other._a.ndim
     if m == 0 or n == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D")
-    if m == 1 and n == 1:
-        return dot(input, other)
-    if n == 1 and m == 2:
-        return mv(input, other)
     if m == 1 and n == 2:
         made = mm(input.unsqueeze(0), other)
         return unsafe_view(made, made._a.shape[1:], _SQUEEZED)
-    if m == 2 and n == 2:
-        return mm(input, other)
+    if input._edge is None and other._edge is None:
+        made = _unrecorded(input, other)
+        if made is not None:
+            return made
     return _fold(input, other) if _folds(input, other) else _by_batches(input, other)
+
+
+def _unrecorded(x: Tensor, y: Tensor) -> Tensor | None:
+    """The product at once if both are batches that fit and nobody wants a gradient."""
+    a, b, kind = x._a, y._a, x._dtype
+    if kind not in BLAS or kind is not y._dtype or b.ndim < 2 or a.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        return None
+    m, n = a.shape[:-2], b.shape[:-2]
+    if m != n:
+        if b.ndim == 2 and a.size and a.flags.c_contiguous:
+            rows = a.reshape(-1, a.shape[-1]).dot(b)
+            return new_tensor(rows.reshape(a.shape[:-1] + b.shape[1:]), kind)
+        broadcast(m, n)
+    return new_tensor(quiet(batched, a, b), kind)
 
 
 # Note [Folding]: a batch times one matrix is one large product of the batch's rows, which costs no
@@ -492,16 +516,12 @@ def _by_batches(x: Any, y: Any) -> Any:
     a, b = x._a, y._a
     if a.ndim == 3 and b.ndim == 3 and a.shape[0] != b.shape[0]:
         if a.shape[0] == 1 and requires_grad(x):
-            return checked_matmul(x.squeeze(0), y)
+            return by_rank(x.squeeze(0), y)
         if b.shape[0] == 1 and requires_grad(y):
-            return checked_matmul(x, y.squeeze(0))
+            return by_rank(x, y.squeeze(0))
     lead = broadcast(a.shape[:-2], b.shape[:-2])
     left, right = a.shape[-2:], b.shape[-2:]
     shape = lead + left[:-1] + right[1:]
-    columns = right if b.ndim > 1 else (right[0], 1)
-    if x._edge is None and y._edge is None and left[-1] == columns[0] and x._dtype in BLAS and x._dtype is y._dtype:
-        made = quiet(multiply, a, b)
-        return new_tensor(made, x._dtype)
     count = numel(lead)
     rows = x.expand(*lead, *left).reshape(count, *((1, *left) if a.ndim == 1 else left))
     if b.ndim == 1:
@@ -526,17 +546,14 @@ def matmul(input, other, *, out=None):
     """
     if out is not None:
         return _matmul_out(input, other, out)
-    try:
-        if input._a.ndim == 2 and other._a.ndim == 2:
-            return mm(input, other)
-    except AttributeError:
-        pass
+    if isinstance(input, Tensor) and isinstance(other, Tensor):
+        return operator(input, other)
     return checked_matmul(input, other)
 
 
 def _matmul_out(x: Any, y: Any, out: Any) -> Any:
     if isinstance(x, Tensor) and isinstance(y, Tensor):
-        same_out(out, x._dtype)
+        same_out(out, x)
         if x._a.ndim == 1 and y._a.ndim == 2 and isinstance(out, Tensor):
             # As in PyTorch, `out` becomes a matrix of one row, and then that row.
             mm(x.unsqueeze(0), y, out=out)
@@ -549,9 +566,15 @@ def operator(self: Tensor, other: Any) -> Any:
     """`self @ other`."""
     if not isinstance(other, Tensor):
         return NotImplemented
-    if self._a.ndim == 2 and other._a.ndim == 2:
-        return mm(self, other)
-    return checked_matmul(self, other)
+    m, n = self._a.ndim, other._a.ndim
+    if m == 2:
+        if n == 2:
+            return mm(self, other)
+        if n == 1:
+            return mv(self, other)
+    elif m == 1 and n == 1:
+        return dot(self, other)
+    return by_rank(self, other)
 
 
 def reflected(self: Tensor, other: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import FLOATING, REDUCED, bool_, dtype
+from rushlight.dtypes import FLOATING, REDUCED, bool_
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel, wrap_dim
 from rushlight.ops.contractions import dot, exact_out, explained, matmul, mm, same_out, unsafe_view
@@ -47,11 +47,12 @@ def ger(input, vec2):
     return outer(input, vec2)
 
 
-def _tensordot_out(out: Any, kind: dtype) -> None:
-    if isinstance(out, Tensor) and out._dtype is not kind:
+def _tensordot_out(out: Tensor, x: Tensor, y: Any = None, *rest: Any) -> None:
+    scalar = x._a.ndim == 0 or isinstance(y, Tensor) and y._a.ndim == 0
+    if out._dtype is not x._dtype and not scalar:
         raise RuntimeError(
-            f"tensordot: Expected the output tensor to have dtype {kind.legacy}, but got an output tensor with dtype "
-            f"{out._dtype.legacy}"
+            f"tensordot: Expected the output tensor to have dtype {x._dtype.legacy}, but got an output tensor with "
+            f"dtype {out._dtype.legacy}"
         )
 
 

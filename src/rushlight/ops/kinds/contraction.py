@@ -59,7 +59,12 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _float_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.ndim <= 2 and b.ndim <= 2:
         return np.asarray(a.dot(b))
-    return np.matmul(_for_blas(a), _for_blas(b))
+    return batched(a, b)
+
+
+def batched(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The product of batches of matrices of one BLAS type."""
+    return np.matmul(a if a.flags.c_contiguous else _for_blas(a), b if b.flags.c_contiguous else _for_blas(b))
 
 
 def _for_blas(a: np.ndarray) -> np.ndarray:
@@ -114,4 +119,4 @@ def _pieces(a: np.ndarray, bits: int, pieces: int) -> list[np.ndarray]:
     return [*low, (whole >> bits * (pieces - 1)).astype(_F64)]
 
 
-__all__ = ["BLAS", "CPP_NAMES", "multiply", "refuse"]
+__all__ = ["BLAS", "CPP_NAMES", "batched", "multiply", "refuse"]

@@ -1,0 +1,668 @@
+"""Solving: inverses, systems of equations, determinants, Cholesky's factor, least squares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import COMPLEX, FLOATING, REDUCED
+from rushlight.layout import broadcast
+from rushlight.ops import lapack
+from rushlight.ops.contractions import adjoint
+from rushlight.ops.lapack import (
+    LinAlgError,
+    batch_element,
+    batch_of,
+    check_float,
+    check_kernel,
+    check_matrix,
+    check_same_dtype,
+    check_square,
+    check_tensor,
+    column_major,
+    first_failing,
+    hermitian,
+    zero_pivot,
+)
+from rushlight.ops.spec import primitive, public
+
+# ---- inverse ----
+
+
+@primitive("LinalgInvEx", vjp=(lambda g, out: -(adjoint(out) @ g @ adjoint(out)),))
+def inverse_of(x, *, name):
+    try:
+        return column_major(np.linalg.inv(x))
+    except np.linalg.LinAlgError:
+        index, at = first_failing(zero_pivot, x) or ((0,) * (x.ndim - 2), x.shape[-1])
+        raise LinAlgError(
+            f"{name}: {batch_element(index, x.shape[:-2])}The diagonal element {at} is zero, the inversion could not "
+            "be completed because the input matrix is singular."
+        ) from None
+
+
+@public(name="linalg.inv")
+def inv(input):
+    """The inverses of square matrices.
+
+    Raises:
+        RuntimeError: not square.
+        LinAlgError: a matrix is singular.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.inv(torch.tensor([[2., 0.], [0., 4.]]))
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.2500]])
+    """
+    check_square("linalg.inv", input)
+    check_float("linalg.inv", input)
+    return inverse_of(input, name="linalg.inv")
+
+
+@public(name="inverse")
+def inverse(input):
+    """The inverses of square matrices: :func:`linalg.inv`."""
+    return inv(input)
+
+
+@public(name="linalg.inv_ex")
+def inv_ex(A, *, check_errors=False):
+    """The inverses, and for each matrix 0 or the first zero pivot; where that is set the values are NaN."""
+    check_square("linalg.inv_ex", A)
+    check_float("linalg.inv_ex", A)
+    info = _info(A._a, zero_pivot)
+    if check_errors or not info.any():
+        return lapack.inv_ex((inverse_of(A, name="linalg.inv_ex"), _from(A, info)))
+    usable = A.masked_fill(_from(A, info != 0).view(*info.shape, 1, 1), 0) + _eye_where(A, info)
+    made = inverse_of(usable, name="linalg.inv_ex").masked_fill(_from(A, info != 0).view(*info.shape, 1, 1), np.nan)
+    return lapack.inv_ex((made, _from(A, info)))
+
+
+def _info(a: np.ndarray, test: Any) -> np.ndarray:
+    info = np.zeros(a.shape[:-2], np.int32)
+    for index in np.ndindex(info.shape):
+        info[index] = test(a[index])
+    return info
+
+
+def _from(like: Tensor, a: np.ndarray) -> Any:
+    from rushlight.runtime.execute import wrap
+
+    return wrap(np.array(a))
+
+
+def _eye_where(t: Tensor, info: np.ndarray) -> Any:
+    """Identity matrices where `info` is set, zeros elsewhere."""
+    return _from(t, np.where(info[..., None, None] != 0, np.eye(t._a.shape[-1]), 0).astype(t._a.dtype))
+
+
+# ---- systems of equations ----
+
+
+def _solve_vjp(g: Any, a: Any, out: Any, vector: bool, left: bool, name: str) -> tuple:
+    """gB = A^-H g and gA = -gB X^H; for X A = B the same, transposed."""
+    if not left:
+        gb = adjoint(solve_(a, adjoint(g), vector=False, left=True, name=name))
+        return -(adjoint(out) @ gb), gb
+    gb = solve_(adjoint(a), g, vector=vector, left=True, name=name)
+    if vector:
+        return -(gb.unsqueeze(-1) @ out.unsqueeze(-2).conj()), gb
+    return -(gb @ adjoint(out)), gb
+
+
+@primitive("LinalgSolveEx", vjp=_solve_vjp)
+def solve_(a, b, *, vector, left, name):
+    try:
+        if vector:
+            made = np.linalg.solve(a, b[..., None])[..., 0]
+            return np.array(made, order="F") if made.ndim > 1 else np.array(made)
+        if left:
+            return column_major(np.linalg.solve(a, b))
+        turned = np.linalg.solve(a.swapaxes(-1, -2), b.swapaxes(-1, -2))
+        return np.ascontiguousarray(turned).swapaxes(-1, -2).copy("C")
+    except np.linalg.LinAlgError:
+        index, _ = first_failing(zero_pivot, a) or ((0,) * (a.ndim - 2), 0)
+        raise LinAlgError(
+            f"torch.{name}: {batch_element(index, a.shape[:-2])}The solver failed because the input matrix is singular."
+        ) from None
+
+
+def is_vector(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether B is one vector, or a batch of vectors, rather than matrices."""
+    return b.ndim == 1 or a.ndim - 1 == b.ndim and b.shape == a.shape[:-1]
+
+
+def check_system(name: str, A: Any, B: Any, left: bool, vector: bool) -> None:
+    a, b = A._a, B._a
+    rows = b.shape[-1] if vector else b.shape[-2] if left else b.shape[-1]
+    if a.shape[-1] != rows:
+        m, n = (b.shape[-1], 1) if vector else b.shape[-2:]
+        raise RuntimeError(
+            f"{name}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
+            f"({a.shape[-2]}x{a.shape[-1]} and {m}x{n})"
+        )
+
+
+@public(name="linalg.solve")
+def solve(A, B, *, left=True):
+    """X of A X = B (or X A = B if `left` is false); `B` may be vectors, batches are broadcast.
+
+    Raises:
+        RuntimeError: not square, or sizes that do not fit.
+        LinAlgError: a matrix is singular.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.solve(torch.tensor([[2., 0.], [0., 4.]]), torch.tensor([2., 4.]))
+        tensor([1., 1.])
+    """
+    return _solve(A, B, left, "linalg.solve")
+
+
+def _solve(A: Any, B: Any, left: bool, name: str) -> Any:
+    check_tensor(name, "A", 1, A)
+    check_tensor(name, "B", 2, B)
+    check_float(name, A, low=True)
+    check_same_dtype(name, A, B)
+    check_square(name, A)
+    vector = is_vector(A._a, B._a)
+    if not vector and B._a.ndim < 2:
+        raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions.")
+    if vector and not left:
+        raise RuntimeError(
+            f"{name}: Vector broadcasting of the left hand side is not supported for left=False. In this case {name} "
+            "is equivalent to B / A.squeeze(-1)"
+        )
+    check_system(name, A, B, left, vector)
+    check_kernel("lu_cpu", A)
+    lead = broadcast(A._a.shape[:-2], B._a.shape[:-1] if vector else B._a.shape[:-2])
+    A = A.expand(*lead, *A._a.shape[-2:])
+    B = B.expand(*lead, *B._a.shape[-1 if vector else -2 :])
+    return solve_(A, B, vector=vector, left=left, name=name)
+
+
+@public(name="linalg.solve_ex")
+def solve_ex(A, B, *, left=True, check_errors=False):
+    """X of A X = B, and for each matrix 0 or its first zero pivot."""
+    check_square("linalg.solve_ex", A)
+    info = _info(A._a, zero_pivot)
+    if check_errors or not info.any():
+        return lapack.solve_ex((_solve(A, B, left, "linalg.solve_ex"), _from(A, info)))
+    made = _solve(A + _eye_where(A, info), B, left, "linalg.solve_ex")
+    return lapack.solve_ex((made * float("nan"), _from(A, info)))
+
+
+def _triangle(t: Any, upper: bool, unit: bool) -> Any:
+    made = t.triu(int(unit)) if upper else t.tril(-int(unit))
+    return made
+
+
+def _triangular_vjp(g: Any, a: Any, out: Any, upper: bool, left: bool, unitriangular: bool, needs: Any) -> tuple:
+    options = {"upper": not upper, "left": left, "unitriangular": unitriangular}
+    gb = triangular_(adjoint(a), g, **options)
+    ga = -(gb @ adjoint(out)) if left else -(adjoint(out) @ gb)
+    return _triangle(ga, upper, unitriangular), gb
+
+
+@primitive("LinalgSolveTriangular", vjp=_triangular_vjp)
+def triangular_(a, b, *, upper, left, unitriangular):
+    if left:
+        return column_major(lapack.solve_triangle(a, b, upper, unitriangular))
+    turned = lapack.solve_triangle(a.swapaxes(-1, -2), b.swapaxes(-1, -2), not upper, unitriangular)
+    return turned.swapaxes(-1, -2).copy("C")
+
+
+@public(name="linalg.solve_triangular")
+def solve_triangular(input, B, *, upper, left=True, unitriangular=False):
+    """X of A X = B for triangular A, of which the other triangle is not looked at.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.solve_triangular(torch.tensor([[1., 1.], [0., 2.]]), torch.tensor([[3.], [2.]]), upper=True)
+        tensor([[2.],
+                [1.]])
+    """
+    name = "linalg.solve_triangular"
+    check_tensor(name, "B", 2, B)
+    check_tensor(name, "input", 1, input)
+    check_same_dtype(name, input, B)
+    check_square(name, input)
+    if B._a.ndim < 2:
+        raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions.")
+    check_system(name, input, B, left, False)
+    check_kernel("triangular_solve_cpu", input)
+    lead = broadcast(input._a.shape[:-2], B._a.shape[:-2])
+    A = input.expand(*lead, *input._a.shape[-2:])
+    B = B.expand(*lead, *B._a.shape[-2:])
+    return triangular_(A, B, upper=bool(upper), left=bool(left), unitriangular=bool(unitriangular))
+
+
+@public(name="triangular_solve", out=False)
+def triangular_solve(input, A, upper=True, transpose=False, unitriangular=False):
+    """X of A X = B for triangular A, and A: the older form of :func:`linalg.solve_triangular`."""
+    matrix = A.mT if transpose else A
+    made = solve_triangular(matrix, input, upper=upper != transpose, unitriangular=unitriangular)
+    return lapack.triangular_solve((made, A.clone()))
+
+
+# ---- determinants ----
+
+
+def _det_gradient(g: Any, a: Any, out: Any) -> Any:
+    """conj(det) g A^-H; for a singular matrix the adjugate, from the singular values."""
+    scale = (g * out.conj()).unsqueeze(-1).unsqueeze(-1)
+    if not (out._a == 0).any() and np.isfinite(a._a).all():
+        return scale * adjoint(inverse_of(a, name="linalg.det"))
+    from rushlight.ops.factorizations import svd
+
+    u, s, vh = svd(a, full_matrices=True)
+    turn = (u.det() * vh.det()).conj().unsqueeze(-1)
+    others = _products_of_others(s).to(a._dtype)
+    return g.unsqueeze(-1).unsqueeze(-1) * (u * (turn * others).unsqueeze(-2)) @ vh
+
+
+def _products_of_others(s: Any) -> Any:
+    """For each singular value, the product of all the others."""
+    n = s._a.shape[-1]
+    spread = s.unsqueeze(-2).expand(*s._a.shape[:-1], n, n)
+    return spread.masked_fill(_from(s, np.eye(n, dtype=bool)), 1).prod(-1)
+
+
+@primitive("LinalgDet", vjp=(lambda g, a, out: _det_gradient(g, a, out),))
+def det_(a):
+    return np.asarray(np.linalg.det(a), a.dtype)
+
+
+@public(name="linalg.det")
+def det(A):
+    """The determinants of square matrices.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.det(torch.tensor([[1., 2.], [3., 5.]])).round()
+        tensor(-1.)
+    """
+    check_square("linalg.det", A)
+    check_float("linalg.det", A, low=True)
+    check_kernel("lu_cpu", A)
+    return det_(A)
+
+
+@public(name="det")
+def torch_det(input):
+    """The determinants of square matrices: :func:`linalg.det`."""
+    return det(input)
+
+
+def _slogdet_vjp(g: Any, a: Any, out: Any) -> tuple:
+    """With sign = exp(i t): d(log|det|) + i dt = trace(A^-1 dA)."""
+    to_sign, to_log = g
+    total = None
+    if to_log is not None:
+        total = to_log.to(a._dtype)
+    if to_sign is not None and a._dtype.category == COMPLEX:
+        turned = (to_sign * out[0].conj()).imag * 1j
+        total = turned if total is None else total + turned
+    if total is None:
+        return (a * 0,)
+    return (total.unsqueeze(-1).unsqueeze(-1) * adjoint(inverse_of(a, name="linalg.slogdet")),)
+
+
+@primitive("LinalgSlogdet", vjp=_slogdet_vjp, several=True)
+def slogdet_(a):
+    sign, log = np.linalg.slogdet(a)
+    return np.asarray(sign, a.dtype), np.asarray(log, a.real.dtype)
+
+
+@public(name="linalg.slogdet")
+def slogdet(A):
+    """Signs (for complex matrices, phases) and logarithms of the absolute values of determinants.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.slogdet(torch.eye(2) * -1).sign
+        tensor(1.)
+    """
+    check_square("linalg.slogdet", A)
+    check_float("linalg.slogdet", A)
+    return lapack.slogdet(slogdet_(A))
+
+
+@public(name="slogdet")
+def torch_slogdet(input):
+    """Signs and logarithms of determinants: :func:`linalg.slogdet`."""
+    return lapack.old_slogdet(slogdet(input))
+
+
+@public(name="logdet", out=False)
+def logdet(input):
+    """The logarithms of determinants: NaN where negative, -inf where zero."""
+    check_square("logdet", input)
+    check_float("logdet", input)
+    sign, log = slogdet_(input)
+    if input._dtype.category == COMPLEX:
+        return sign.log() + log
+    return log.where(sign != -1, _from(input, np.array(np.nan, input._a.dtype)))
+
+
+# ---- Cholesky ----
+
+
+def _cholesky_gradient(g: Any, out: Any, upper: bool) -> Any:
+    """L^-H sym(tril(L^H g), its diagonal halved) L^-1. Murray, arXiv:1602.07527."""
+    if upper:
+        g, out = adjoint(g), adjoint(out)
+    inner = adjoint(out) @ g
+    half = (inner.tril() + inner.tril(-1)) * 0.5
+    half = triangular_(adjoint(out), half + adjoint(half), upper=True, left=True, unitriangular=False)
+    return triangular_(out, half, upper=False, left=False, unitriangular=False) * 0.5
+
+
+def _failing_minor(a: np.ndarray) -> int:
+    """The order of the first leading minor that is not positive-definite, or 0."""
+    try:
+        np.linalg.cholesky(a)
+        return 0
+    except np.linalg.LinAlgError:
+        low, high = 0, a.shape[-1]
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            np.linalg.cholesky(a[:middle, :middle])
+            low = middle
+        except np.linalg.LinAlgError:
+            high = middle
+    return high
+
+
+def _cholesky(x: np.ndarray, upper: bool, name: str) -> np.ndarray:
+    try:
+        made = np.linalg.cholesky(x, upper=upper)
+    except np.linalg.LinAlgError:
+        made = None
+    if made is None or not np.isfinite(np.einsum("...ii->...i", made)).all():
+        raise _not_positive(x, upper, name) from None
+    return column_major(made)
+
+
+def _not_positive(x: np.ndarray, upper: bool, name: str) -> LinAlgError:
+    triangle = hermitian(x) if upper else x
+    index, order = first_failing(_failing_minor, triangle) or ((0,) * (x.ndim - 2), 1)
+    return LinAlgError(
+        f"{name}: {batch_element(index, x.shape[:-2])}The factorization could not be completed because the input is "
+        f"not positive-definite (the leading minor of order {order} is not positive-definite)."
+    )
+
+
+@primitive("LinalgCholeskyEx", vjp=(_cholesky_gradient,))
+def cholesky_(x, *, upper, name):
+    return _cholesky(x, upper, name)
+
+
+@primitive("Cholesky", vjp=(_cholesky_gradient,))
+def old_cholesky_(x, *, upper, name):
+    return _cholesky(x, upper, name)
+
+
+@public(name="linalg.cholesky")
+def cholesky(input, *, upper=False):
+    """The lower (or upper) triangular L of A = L L^H for Hermitian positive-definite A.
+
+    Raises:
+        LinAlgError: a matrix is not positive-definite.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.cholesky(torch.tensor([[4., 2.], [2., 2.]]))
+        tensor([[2., 0.],
+                [1., 1.]])
+    """
+    check_square("linalg.cholesky", input)
+    check_float("linalg.cholesky", input, low=True)
+    check_kernel("cholesky_cpu", input)
+    return cholesky_(input, upper=bool(upper), name="linalg.cholesky")
+
+
+@public(name="cholesky")
+def torch_cholesky(input, upper=False):
+    """Cholesky's factor: :func:`linalg.cholesky`."""
+    check_square("cholesky", input)
+    check_kernel("cholesky_cpu", input)
+    return old_cholesky_(input, upper=bool(upper), name="cholesky")
+
+
+@public(name="linalg.cholesky_ex")
+def cholesky_ex(input, *, upper=False, check_errors=False):
+    """Cholesky's factor, and for each matrix 0 or the order of its first minor that is not positive."""
+    check_square("linalg.cholesky_ex", input)
+    check_float("linalg.cholesky_ex", input, low=True)
+    check_kernel("cholesky_cpu", input)
+    info = _info(hermitian(input._a) if upper else input._a, _failing_minor)
+    if check_errors or not info.any():
+        made = cholesky_(input, upper=bool(upper), name="linalg.cholesky_ex")
+    else:
+        usable = input.masked_fill(_from(input, info != 0).view(*info.shape, 1, 1), 0) + _eye_where(input, info)
+        made = cholesky_(usable, upper=bool(upper), name="linalg.cholesky_ex")
+    return lapack.cholesky_ex((made, _from(input, info)))
+
+
+def _cholesky_inverse_gradient(g: Any, x: Any, out: Any, upper: bool) -> Any:
+    both = g + adjoint(g)
+    if upper:
+        return -(x @ (out @ both @ out)).triu()
+    return -((out @ both @ out) @ x).tril()
+
+
+@primitive("CholeskyInverse", vjp=(_cholesky_inverse_gradient,))
+def cholesky_inverse_(x, *, upper):
+    factor = np.triu(x) if upper else hermitian(np.tril(x))
+    zero = np.einsum("...ii->...i", factor) == 0
+    if zero.any():
+        index = tuple(int(i) for i in np.argwhere(zero)[0])
+        raise LinAlgError(
+            f"cholesky_inverse: {batch_element(index[:-1], x.shape[:-2])}The diagonal element {index[-1] + 1} is zero, "
+            "the inversion could not be completed because the input matrix is singular."
+        )
+    eye = np.broadcast_to(np.eye(x.shape[-1], dtype=x.dtype), x.shape)
+    root = lapack.solve_upper(factor, eye)
+    return column_major(root @ hermitian(root))
+
+
+@public(name="cholesky_inverse")
+def cholesky_inverse(input, upper=False):
+    """The inverse of L L^H (or U^H U) from its Cholesky factor."""
+    check_square("cholesky_inverse", input)
+    check_kernel("cholesky_inverse_out_cpu", input)
+    return cholesky_inverse_(input, upper=bool(upper))
+
+
+def _cholesky_solve_vjp(g: Any, b: Any, x: Any, out: Any, upper: bool) -> tuple:
+    gb = cholesky_solve_(g, x, upper=upper)
+    common = gb @ adjoint(out)
+    common = -(common + adjoint(common))
+    return gb, (x @ common).triu() if upper else (common @ x).tril()
+
+
+@primitive("CholeskySolve", vjp=_cholesky_solve_vjp)
+def cholesky_solve_(b, x, *, upper):
+    factor = np.triu(x) if upper else hermitian(np.tril(x))
+    half = lapack.solve_triangle(hermitian(factor), b, False, False)
+    return column_major(lapack.solve_upper(factor, half))
+
+
+@public(name="cholesky_solve")
+def cholesky_solve(input, L, upper=False):
+    """X of A X = B from A's Cholesky factor."""
+    name = "cholesky_solve"
+    check_tensor(name, "input", 1, input)
+    check_tensor(name, "L", 2, L)
+    for argument, t in (("b", input), ("u", L)):
+        if t._a.ndim < 2:
+            raise RuntimeError(f"{argument} should have at least 2 dimensions, but has {t._a.ndim} dimensions instead")
+    check_square(name, L)
+    if input._a.shape[-2] != L._a.shape[-1]:
+        raise RuntimeError(
+            f"Incompatible matrix sizes for {name}: each A matrix is {L._a.shape[-1]} by {L._a.shape[-1]} but each b "
+            f"matrix is {input._a.shape[-2]} by {input._a.shape[-1]}"
+        )
+    if input._dtype is not L._dtype:
+        raise RuntimeError(
+            f"Expected b and A to have the same dtype, but found b of type {input._dtype.legacy} and A of type "
+            f"{L._dtype.legacy} instead."
+        )
+    check_kernel("cholesky_solve_cpu", L)
+    lead = broadcast(input._a.shape[:-2], L._a.shape[:-2])
+    B = input.expand(*lead, *input._a.shape[-2:])
+    return cholesky_solve_(B, L.expand(*lead, *L._a.shape[-2:]), upper=bool(upper))
+
+
+# ---- least squares ----
+
+
+def _pinv_gradient(g: Any, a: Any, out: Any) -> Any:
+    """Golub and Pereyra, The differentiation of pseudo-inverses, 1973."""
+    m, n = a._a.shape[-2:]
+    p, ph, gh = out, adjoint(out), adjoint(g)
+    if m <= n:
+        k = gh @ p
+        kp = k @ ph
+        return -adjoint(p @ k) + kp - (a @ p) @ kp + (ph @ p) @ (gh - k @ a)
+    k = p @ gh
+    pk = ph @ k
+    return -adjoint(k @ p) + (gh - a @ k) @ p @ ph + pk - (pk @ p) @ a
+
+
+@primitive("LinalgPinv", vjp=(_pinv_gradient, None, None))
+def pinv_(a, atol, rtol, *, hermitian_input):
+    if a.size == 0:
+        return np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
+    if not np.isfinite(a).all():
+        raise LinAlgError(
+            "linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values."
+        )
+    if hermitian_input:
+        values, u = np.linalg.eigh(a)
+        size, vh = np.abs(values), hermitian(u)
+    else:
+        u, size, vh = np.linalg.svd(a, full_matrices=False)
+        values = size
+    cut = np.maximum(np.asarray(atol), np.asarray(rtol) * size.max(-1, initial=0))[..., None]
+    inverse_values = np.divide(1, values, where=size > cut, out=np.zeros_like(values))
+    return np.ascontiguousarray((hermitian(vh) * inverse_values[..., None, :]) @ hermitian(u)).astype(a.dtype)
+
+
+def tolerances(t: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
+    """Absolute and relative tolerances with PyTorch's defaults: eps max(m, n), if nothing is given."""
+    eps = np.finfo(t._a.dtype).eps * max(t._a.shape[-2:])
+    if rtol is None:
+        given = atol is not None and (np.asarray(atol._a if isinstance(atol, Tensor) else atol) > 0)
+        rtol = np.where(given, 0.0, eps) if given is not False else eps
+    real = t._a.real.dtype
+
+    def tensor(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.detach()
+        return _from(t, np.asarray(0.0 if value is None else value, real))
+
+    return tensor(atol), tensor(rtol)
+
+
+@public(name="linalg.pinv")
+def pinv(input, rcond=None, hermitian=False, *, atol=None, rtol=None):
+    """Moore and Penrose's inverse; singular values at most max(atol, rtol * the largest) count as zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.pinv(torch.tensor([[2., 0.], [0., 0.]]))
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.0000]])
+    """
+    check_tensor("linalg.pinv", "input", 1, input)
+    if input._a.ndim < 2 or input._dtype.category < FLOATING or input._dtype in REDUCED:
+        raise RuntimeError(
+            f"linalg.pinv({input._dtype.legacy}{{{list(input._a.shape)}}}): expected a tensor with 2 or more dimensions "
+            "of float, double, cfloat or cdouble types"
+        )
+    if hermitian:
+        check_square("linalg.pinv", input)
+    atol, rtol = tolerances(input, atol, rcond if rtol is None else rtol)
+    return pinv_(input, atol, rtol, hermitian_input=bool(hermitian))
+
+
+@public(name="pinverse", out=False)
+def pinverse(input, rcond=1e-15):
+    """Moore and Penrose's inverse: :func:`linalg.pinv`."""
+    return pinv(input, rcond)
+
+
+def _lstsq_vjp(g: Any, a: Any, b: Any, out: Any) -> tuple:
+    to_solution = g[0]
+    if to_solution is None:
+        return None, None
+    inverted = pinv(a)
+    return _pinv_gradient(to_solution @ adjoint(b), a, inverted), adjoint(inverted) @ to_solution
+
+
+@primitive("LinalgLstsq", vjp=_lstsq_vjp, several=True, differentiable=(0,))
+def lstsq_(a, b, *, rcond, driver):
+    lead = batch_of(a, b)
+    m, n, k = a.shape[-2], a.shape[-1], b.shape[-1]
+    rank = np.zeros(lead, np.int64)
+    solution = np.zeros((*lead, n, k), a.dtype)
+    values = np.zeros((*lead, min(m, n)), a.real.dtype)
+    wide_a = np.broadcast_to(a, (*lead, m, n))
+    wide_b = np.broadcast_to(b, (*lead, m, k))
+    for index in np.ndindex(lead):
+        solution[index], _, rank[index], values[index] = np.linalg.lstsq(wide_a[index], wide_b[index], rcond)
+    rest = np.zeros(0, a.real.dtype)
+    if m > n and driver != "gelsy" and (rank == n).all() and driver is not None:
+        rest = (np.abs(wide_b - wide_a @ solution) ** 2).sum(-2)
+    return column_major(solution), rest, rank, values
+
+
+@public(name="linalg.lstsq")
+def lstsq(input, b, rcond=None, *, driver=None):
+    """The X that makes A X - B smallest; also residuals, ranks and singular values.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.lstsq(torch.ones(3, 1), torch.tensor([[1.], [2.], [3.]])).solution
+        tensor([[2.]])
+    """
+    name = "torch.linalg.lstsq"
+    check_tensor("linalg.lstsq", "input", 1, input)
+    check_tensor("linalg.lstsq", "b", 2, b)
+    if input._a.ndim < 2:
+        raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
+    if b._a.ndim < 1:
+        raise RuntimeError(f"{name}: other must have at least 1 dimension.")
+    if input._dtype is not b._dtype:
+        raise RuntimeError(
+            f"{name}: Expected input and other to have the same dtype, but got input's dtype {input._dtype.legacy} and "
+            f"other's dtype {b._dtype.legacy}"
+        )
+    if input._dtype.category < FLOATING or input._dtype in REDUCED:
+        raise RuntimeError("This function doesn't handle types other than float and double")
+    if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
+        raise RuntimeError(f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
+    vector = is_vector(input._a, b._a)
+    columns = b.unsqueeze(-1) if vector else b
+    if input._a.shape[-2] != columns._a.shape[-2]:
+        which = "input.size(-2) should match other.size(-1)" if vector else "input.size(-2) should match other.size(-2)"
+        raise RuntimeError(f"{name}: {which}")
+    driver = driver or "gelsy"
+    if rcond is None:
+        rcond = float(np.finfo(input._a.dtype).eps) * max(input._a.shape[-2:])
+    solution, rest, rank, values = lstsq_(input, columns, rcond=rcond, driver=driver)
+    empty = input.new_zeros(0, dtype=values._dtype)
+    if driver == "gels":
+        rank = rank.new_zeros(0)
+    if driver in ("gels", "gelsy"):
+        values = empty
+    return lapack.lstsq((solution.squeeze(-1) if vector else solution, rest, rank, values))
+
+
+__all__ = ["check_matrix", "det", "inv", "solve"]
