@@ -43,7 +43,8 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
     pieces = [t for t in (prepend, input, append) if t is not None]
     out = input if len(pieces) == 1 else REGISTRY["cat"].function(pieces, dim)
     if n >= out.shape[dim]:
-        return out.narrow(dim, 0, 0).clone()
+        none = out.narrow(dim, 0, 0)
+        return none.logical_xor(none) if out._dtype is bool_ else none - none
     for _ in range(n):
         later, earlier = _neighbours(out, dim)
         out = later.logical_xor(earlier) if out._dtype is bool_ else later - earlier

@@ -11,6 +11,7 @@ from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING
 from rushlight.ops.kinds.reduction import (
+    NOT_GIVEN,
     as_dtype,
     cast_first,
     check_keepdim,
@@ -165,7 +166,9 @@ class _NoLayout(errors.WrongArgument):
 
 
 @public(out=same_dtype)
-def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def norm(
+    input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None, *, axis: Any = NOT_GIVEN
+) -> Tensor:
     """The norm of all elements, or over the dimensions `dim`: a number p, "fro", or "nuc" of a matrix.
 
     Example:
@@ -173,6 +176,8 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
         >>> torch.tensor([[3., 4.], [0., 0.]]).norm(dim=1)
         tensor([5., 0.])
     """
+    if axis is not NOT_GIVEN:  # the one reduction for which PyTorch does not take NumPy's name
+        raise TypeError("norm() got an unexpected keyword argument 'axis'")
     if not isinstance(input, Tensor):
         raise _NoLayout("input", "Tensor", input)
     if isinstance(p, str):

@@ -10,6 +10,7 @@ from rushlight import return_types
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, INTEGER, REDUCED
 from rushlight.ops.kinds.reduction import (
+    NOT_GIVEN,
     accumulated,
     as_dtype,
     cast_first,
@@ -36,13 +37,24 @@ def cumsum_dim(x, *, dim, dtype):
     return lifted(lambda a: scan_along(np.add, cast_first(a, dtype), dim, result.numpy), x)
 
 
-def _checked_scan(input: Tensor, dim: Any, operation: str) -> int:
-    return one_dim(dim, input._a.ndim, operation)
+def _line(input: Tensor, dim: Any, axis: Any, operation: str) -> tuple[Tensor, int]:
+    """What is scanned along which dimension; NumPy's axis=None scans all elements in order."""
+    if axis is None and dim is NOT_GIVEN:
+        return input.reshape(-1), 0
+    if dim is NOT_GIVEN:
+        dim = axis
+    elif axis is not NOT_GIVEN:
+        raise TypeError(f"{operation}() got an unexpected keyword argument 'axis'")
+    if dim is NOT_GIVEN:
+        raise TypeError(f'{operation}() missing 1 required positional arguments: "dim"')
+    return input, one_dim(dim, input._a.ndim, operation)
 
 
 @public(out=dtype_of_out)
-def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The running sum along `dim`. Integers are added in int64, float32 in float64.
+def cumsum(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any = NOT_GIVEN) -> Tensor:
+    """The running sum along `dim`; with NumPy's `axis=None`, over all elements in order.
+
+    Integers are added in int64, float32 in float64.
 
     Example:
         >>> import rushlight as torch
@@ -51,7 +63,8 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """
     to = as_dtype(dtype, "cumsum")
     check_recordable(input, to)
-    return cumsum_dim(input, dim=_checked_scan(input, dim, "cumsum"), dtype=to)
+    input, dim = _line(input, dim, axis, "cumsum")
+    return cumsum_dim(input, dim=dim, dtype=to)
 
 
 @primitive("Shift", vjp=(lambda g, dim, by, fill: shift(g, dim=dim, by=-by, fill=0),))
@@ -119,8 +132,10 @@ def cumprod_dim(x, *, dim, dtype):
 
 
 @public(out=dtype_of_out)
-def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The running product along `dim`. Integers are multiplied in int64.
+def cumprod(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any = NOT_GIVEN) -> Tensor:
+    """The running product along `dim`; with NumPy's `axis=None`, over all elements in order.
+
+    Integers are multiplied in int64.
 
     Example:
         >>> import rushlight as torch
@@ -129,4 +144,5 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """
     to = as_dtype(dtype, "cumprod")
     check_recordable(input, to)
-    return cumprod_dim(input, dim=_checked_scan(input, dim, "cumprod"), dtype=to)
+    input, dim = _line(input, dim, axis, "cumprod")
+    return cumprod_dim(input, dim=dim, dtype=to)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float, finfo
 from rushlight.ops.kinds.reduction import (
@@ -140,6 +141,10 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
         >>> torch.tensor([1000., 1000.]).logsumexp(0)
         tensor(1000.6931)
     """
+    if dim is None:
+        raise errors.WrongArgument("dim", "tuple of ints", dim)
+    if dim in ((), []) and input._a.ndim and not keepdim:
+        raise RuntimeError(f"output with shape [] doesn't match the broadcast shape {[1] * input._a.ndim}")
     if input._dtype.category < FLOATING:
         input = input.to(default_float(input._dtype))
     dims = reduced_dims(dim, input._a.ndim, "logsumexp")

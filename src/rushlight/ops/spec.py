@@ -29,7 +29,7 @@ from rushlight.tape.node import (
     record,
     requires_grad,
 )
-from rushlight.tape.writes import check_overlap, check_write, rebase, wrote
+from rushlight.tape.writes import check_overlap, check_recorded, check_write, rebase, wrote
 
 _make = object.__new__
 
@@ -133,6 +133,7 @@ def public(
     out: Any = True,
     into: Callable | None = None,
     check: Callable | None = None,
+    overloaded: bool = False,
 ) -> Any:
     """Make PyTorch's form of `function`: NumPy's argument names, `out=`, and `.inplace`.
 
@@ -142,9 +143,10 @@ def public(
             args, kwargs), which may also refuse their dtypes.
         into: how to do it in place without a graph, if there is a faster way than copying.
         check: called with (out, result, the tensors among the arguments) before `out` is written.
+        overloaded: whether PyTorch has several signatures, which its messages about missing arguments say.
     """
     if function is None:
-        return functools.partial(public, name=name, out=out, into=into, check=check)
+        return functools.partial(public, name=name, out=out, into=into, check=check, overloaded=overloaded)
     called = name or function.__name__
     names = parameters(function)
     plain = function
@@ -163,6 +165,11 @@ def public(
             return plain(*args, **kwargs)
         except errors.WrongArgument as wrong:
             raise wrong.worded(called, names, args, kwargs) from None
+        except TypeError as wrong:
+            missing = errors.missing_argument(called, plain.__name__, wrong, args, overloaded)
+            if missing is None:
+                raise
+            raise missing from None
         except AttributeError:
             if first_is_tensor and args and not isinstance(args[0], Tensor):
                 raise errors.wrong_type(called, "input", 1, args[0]) from None
@@ -174,10 +181,12 @@ def public(
 
 
 def _named(names: tuple[str, ...], kwargs: dict) -> dict:
-    return {
-        (_RENAMED[key] if key in _RENAMED and key not in names and _RENAMED[key] in names else key): value
-        for key, value in kwargs.items()
-    }
+    """The arguments under PyTorch's names; one given by both names stays, and is refused later."""
+    named = {}
+    for key, value in kwargs.items():
+        known = _RENAMED.get(key)
+        named[known if known in names and key not in names and known not in kwargs else key] = value
+    return named
 
 
 # ---- out= ----
@@ -347,11 +356,11 @@ def _inplace_recorded(called: str, function: Callable, t: Tensor, args: tuple, k
     2. Write the result to t's memory; every alias sees a new version.
     3. t's history is now the result's (through its base, if t is a view).
     """
+    check_recorded(t)
     before = _make(Tensor)
     before._a, before._dtype, before._buf = t._a.copy("K"), t._dtype, None
     source = edge_of(t)
     before._edge = LEAF if isinstance(source, Tensor) else source
-    args = tuple(before if value is t else value for value in args)
     result = function(before, *args, **kwargs)
     check_result(called, t, result)
     result = result.to(t._dtype) if result._dtype is not t._dtype else result

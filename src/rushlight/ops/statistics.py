@@ -118,7 +118,8 @@ def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction:
     if isinstance(correction, bool) or not isinstance(correction, (int, float, np.number)):
         raise errors.WrongArgument("correction", "Number", correction, True)
     if input._dtype.category < FLOATING:
-        raise RuntimeError("std and var only support floating point and complex dtypes")
+        who = operation if operation.endswith("_mean") else "std and var"
+        raise RuntimeError(f"{who} only support floating point and complex dtypes")
     dims = reduced_dims(dim, input._a.ndim, operation)
     if input._a.size and count_of(input._a.shape, dims) - correction <= 0 or 0 in [input._a.shape[d] for d in dims]:
         warnings.warn(
