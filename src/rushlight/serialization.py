@@ -63,7 +63,7 @@ def rebuild_tensor(
 ) -> Tensor:
     """The tensor that `reduce_tensor` took apart."""
     t = object.__new__(cls)
-    _fill(t, Buffer(whole), kind, at, shape, steps, grad)
+    _fill(t, Buffer.of(whole), kind, at, shape, steps, grad)
     if state:
         t.__dict__.update(state)
     return t
@@ -110,7 +110,7 @@ def copied_buffer(buffer: Buffer, memo: dict) -> Buffer:
     buffer.locate()
     key = ("storage", buffer.address, buffer.nbytes)
     if key not in memo:
-        memo[key] = Buffer(buffer.bytes().copy())
+        memo[key] = Buffer.of(buffer.bytes().copy())
         memo.setdefault(id(memo), []).append(buffer)
     return memo[key]
 
@@ -427,7 +427,7 @@ def _read(archive: zipfile.ZipFile, map_location: Any, options: dict) -> Any:
                 memory = memory.reshape(-1, part)[:, ::-1].reshape(-1).copy()
             if count < 0 or memory.size < count * item:
                 raise RuntimeError(f"storage {key} has {memory.size} bytes, but {count} elements are said to be in it")
-            storages[key] = Buffer(memory)
+            storages[key] = Buffer.of(memory)
         held = of_buffer(storages[key])
         return held if cls is UntypedStorage else TypedStorage.of(held, kind)
 

@@ -15,6 +15,7 @@ from rushlight.ops import activations, arithmetic, bits, clamping, comparison, c
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
+from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import affine, late, contractions, products, sampling, views
 from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
 from rushlight.ops import statistics
@@ -311,7 +312,7 @@ class _Methods:
     __abs__ = arithmetic.abs.method
     __invert__ = bits.invert
     __round__ = rounding.round_operator
-    __eq__ = comparison.eq.operator
+    __eq__ = comparison.equals
     __ne__ = comparison.ne.operator
     __lt__ = comparison.lt.operator
     __le__ = comparison.le.operator

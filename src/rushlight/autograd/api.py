@@ -15,8 +15,7 @@ from rushlight.buffer import LEAF, Tensor, new_tensor
 from rushlight.dtypes import FLOATING
 from rushlight.size import Size
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Node, ViewMeta, edge_of, extra_of, requires_grad
-from rushlight.tape.writes import check_creation
+from rushlight.tape.node import Node, Nowhere, ViewMeta, edge_of, extra_of, requires_grad
 
 # ---- backward and grad ----
 
@@ -355,30 +354,27 @@ _NOT_A_LEAF = (
 
 def set_requires_grad(t: Tensor, value: bool) -> None:
     """Make a leaf collect gradients, or stop; RuntimeError for non-leaves and integers."""
-    leaf = _is_leaf(t)
-    if not leaf and not value:
+    if not value and not _is_leaf(t):
         raise RuntimeError(_NOT_A_LEAF)
     if value and t._dtype.category < FLOATING:
         raise RuntimeError("only Tensors of floating point dtype can require gradients")
     if value and t._buf is not None and t._buf.inference and not MODES.inference:
         raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
-    if not leaf:
-        return
-    edge = LEAF if value else None
-    if type(t._edge) is ViewMeta:
-        t._edge.edge = edge
-    else:
-        t._edge = edge
+    holder, name = (t._edge, "edge") if type(t._edge) is ViewMeta else (t, "_edge")
+    have = getattr(holder, name)
+    if have is None or have is LEAF:
+        setattr(holder, name, LEAF if value else None)
 
 
 def _is_leaf(self: Tensor) -> bool:
-    edge = edge_of(self)
-    return edge is None or edge is self
+    """Whether no node made this tensor, as far as is known without looking for later writes to its base."""
+    edge = self._edge.edge if type(self._edge) is ViewMeta else self._edge
+    return edge is None or edge is LEAF
 
 
 def _get_grad(self: Tensor) -> Any:
     g = getattr(self, "_grad", None)
-    if g is None and self._edge is not LEAF and self._edge is not None and not _is_leaf(self) and not _retains(self):
+    if g is None and not _is_leaf(self) and not _retains(self):
         warnings.warn(
             "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
             "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
@@ -436,7 +432,7 @@ def _del_grad(self: Tensor) -> None:
 
 def _get_grad_fn(self: Tensor) -> Any:
     edge = edge_of(self)
-    if edge is None or edge is self:
+    if edge is None or edge is self or type(edge) is Nowhere:
         return None
     return edge[0] if type(edge) is tuple else edge
 
@@ -447,7 +443,7 @@ def _get_output_nr(self: Tensor) -> int:
 
 
 def _retains(self: Tensor) -> bool:
-    edge = edge_of(self)
+    edge = self._edge.edge if type(self._edge) is ViewMeta else self._edge
     node, number = edge if type(edge) is tuple else (edge, 0)
     if not isinstance(node, Node) or node.extra is None or not node.extra.retained:
         return False
@@ -472,7 +468,7 @@ def retain_grad(self: Tensor) -> None:
     edge = edge_of(self)
     if edge is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if edge is self:
+    if _is_leaf(self):
         return
     node, number = edge if type(edge) is tuple else (edge, 0)
     extra = extra_of(node)
@@ -486,33 +482,8 @@ def is_inference(self: Tensor) -> bool:
     return self._buf is not None and self._buf.inference
 
 
-def detach_(self: Tensor) -> Tensor:
-    """Cut this tensor from the graph, in place: it becomes a leaf that requires no grad.
-
-    Raises:
-        RuntimeError: the tensor is a view; use `detach()`.
-
-    Example:
-        >>> import rushlight as torch
-        >>> (torch.ones(2, requires_grad=True) * 2).detach_().requires_grad
-        False
-    """
-    edge = self._edge
-    if type(edge) is ViewMeta:
-        if edge.edge is not None and edge.edge is not LEAF or edge.base._edge is not None:
-            check_creation(edge, "is being")
-        raise RuntimeError(
-            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
-            "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
-            "detach_() cannot be called on these gradients. To fix this error, please refer to the "
-            "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
-        )
-    self._edge = None
-    return self
-
-
 requires_grad_property = property(_get_requires_grad, _set_requires_grad, doc="Whether gradients are recorded.")
-is_leaf_property = property(_is_leaf, doc="Whether the tensor was made by the user rather than recorded as a result.")
+is_leaf_property = property(lambda t: _get_grad_fn(t) is None, doc="Whether the tensor was made by the user rather than recorded as a result.")
 grad_property = property(_get_grad, _set_grad, _del_grad, doc="The gradient collected by `backward()`, or None.")
 grad_fn_property = property(_get_grad_fn, doc="The node that made this tensor, or None.")
 output_nr_property = property(_get_output_nr, doc="Which of its node's outputs this tensor is.")

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, storage, strides
+from rushlight.buffer import LEAF, Tensor, storage, strides
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.layout import is_dense
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import ANOMALY, Extra, Node
+from rushlight.tape.node import ANOMALY, Extra, Node, requires_grad
 
 
 def run_backward(
@@ -278,6 +278,8 @@ class _Walk:
             return
         if extra is not None and extra.held is not None:
             (g,) = run_prehooks((extra.held.extra or Extra()).prehooks, (g,))
+        if leaf._edge is not LEAF and not requires_grad(leaf):
+            return
         have = getattr(leaf, "_grad", None)
         if have is None:
             leaf._grad = _copy(g, leaf) if self.create else _own(g, leaf, sys.getrefcount(g))

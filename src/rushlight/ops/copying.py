@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import errors, layout
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
-from rushlight.dtypes import FLOATING
+from rushlight.dtypes import FLOATING, complex128, float64
 from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
 from rushlight.ops.kinds.method import method
 from rushlight.ops.spec import public
@@ -17,7 +17,7 @@ from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Derivative, Node, edge_of, meta_of, record, record1, requires_grad, start
-from rushlight.tape.writes import check_write, rebase, wrote
+from rushlight.tape.writes import check_recorded, check_write, rebase, wrote
 
 _CLONE = Derivative("Clone", ("x",), (lambda g: g,))
 
@@ -52,8 +52,12 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 
 def _copied(t: Tensor, wanted: Any) -> np.ndarray:
     a = t._a
-    if wanted is contiguous_format or (a.flags.c_contiguous and wanted is preserve_format):
+    if wanted is contiguous_format:
         return np.array(a, order="C")
+    if wanted is None or wanted is preserve_format:
+        copied = a.copy("K")
+        if copied.strides == a.strides:  # so `a` is dense, and its strides are to be kept
+            return copied
     made = strided(a.shape, like_strides(t, wanted), t._dtype)
     made[...] = a
     return made
@@ -76,11 +80,13 @@ def contiguous(self: Tensor, memory_format: Any = contiguous_format) -> Tensor:
 _FORMAT = memory_format
 
 
-@method
 def is_contiguous(self: Tensor, memory_format: Any = contiguous_format) -> bool:
     """Whether the elements lie in row-major order without gaps, or in the given memory format."""
-    if memory_format is contiguous_format:
-        return self._a.flags.c_contiguous
+    try:
+        if memory_format is contiguous_format:
+            return self._a.flags.c_contiguous
+    except AttributeError:
+        raise errors.wrong_self("is_contiguous", self) from None
     if not isinstance(memory_format, _FORMAT):
         raise TypeError(
             f"is_contiguous(): argument 'memory_format' must be torch.memory_format, not {type(memory_format).__name__}"
@@ -129,8 +135,8 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'src' (position 1) must be Tensor, not {type(src).__name__}")
     check_write(self, "copy_")
-    if src is self:
-        return self
+    if MODES.grad and src._edge is not None and self._edge is not None and requires_grad(src):
+        check_recorded(self)
     a, b = self._a, src._a
     if a.shape != b.shape:
         _check_broadcast(a.shape, b.shape)
@@ -180,8 +186,14 @@ def fill(input, value):
     return out
 
 
+#: types that hold every Python float
+_ANY_FLOAT = frozenset({float64, complex128})
+
+
 def _fill_memory(t: Tensor, value: Any) -> None:
-    if isinstance(value, Tensor):
+    if type(value) is int and 0 <= value <= 127 or type(value) is float and t._dtype in _ANY_FLOAT:
+        t._a.fill(value)
+    elif isinstance(value, Tensor):
         if value._a.ndim:
             raise RuntimeError(
                 f"fill_ only supports 0-dimension value tensor but got tensor with {value._a.ndim} dimensions."
@@ -193,8 +205,7 @@ def _fill_memory(t: Tensor, value: Any) -> None:
 
 def _check_fill(t: Tensor, operation: str) -> None:
     """One value may be written to memory that is shown twice; all else is as for other writes."""
-    a = t._a
-    if 0 in a.strides and a.size:
+    if 0 in t._a.strides and t._a.size:
         t = _without_repeats(t)
     check_write(t, operation)
 

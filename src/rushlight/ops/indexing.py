@@ -17,9 +17,11 @@ from rushlight.buffer import Tensor, new_tensor, offset, strides
 from rushlight.ops import gathering, scattering
 from rushlight.ops.promotion import checked_number
 from rushlight.ops.spec import primitive
-from rushlight.ops.views import alias, unsqueeze
+from rushlight.ops.views import UNSQUEEZE, alias, unsqueeze
 from rushlight.runtime import execute
-from rushlight.tape.node import Derivative
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import Derivative, requires_grad
+from rushlight.tape.writes import check_write, wrote
 
 _view = execute.view
 
@@ -300,27 +302,74 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     kind = type(index)
     try:
         a = self._a
+        if kind is int:
+            shown = a[index, ...]
+            if shown.size:
+                if self._edge is None:
+                    return _view(self, shown, None, None)
+                return _view(self, shown, _SELECT, {"dim": 0, "index": index % len(a)})
+        elif kind is slice:
+            if index.step is None:
+                shown = a[index]
+                if shown.size:
+                    if self._edge is None:
+                        return _view(self, shown, None, None)
+                    start, stop, _ = index.indices(len(a))
+                    return _view(self, shown, _SLICE, {"dim": 0, "start": start, "stop": stop, "step": 1})
+        elif kind is tuple:
+            if _is_plain(index):
+                if self._edge is None:
+                    shown = a[index if ... in index else (*index, ...)]
+                    if shown.size:
+                        return _view(self, shown, None, None)
+                elif a.size and ... not in index:
+                    out = _recorded_views(self, index)
+                    if out is not self:
+                        return out
+        elif kind is Tensor:
+            out = gathering.chosen(self, index)
+            if out is not None:
+                return out
+        elif index is None and a.size and a.flags.c_contiguous:
+            return _view(self, a.reshape((1, *a.shape)), UNSQUEEZE, {"dim": 0})
+    except (IndexError, TypeError):
+        pass  # the careful way below says what is wrong
     except AttributeError:
+        if isinstance(self, Tensor):
+            raise
         raise TypeError(
             "descriptor '__getitem__' requires a 'torch._C.TensorBase' object but received a "
             f"'{type(self).__name__}'"
         ) from None
-    if a.size:
-        try:
-            if kind is int:
-                return _view(self, a[index, ...], _SELECT, {"dim": 0, "index": index % len(a)})
-            if kind is tuple and self._edge is None:
-                for item in index:
-                    if type(item) is not int and (type(item) is not slice or item.step is not None):
-                        break
-                else:
-                    if index:
-                        shown = a[(*index, ...)]
-                        if shown.size:
-                            return _view(self, shown, None, None)
-        except (IndexError, TypeError):
-            pass
     return _read(self, index)
+
+
+def _recorded_views(x: Tensor, index: tuple) -> Tensor:
+    """One view after another, for ints and `:`; x itself for anything else."""
+    out, dim = x, 0
+    for item in index:
+        if type(item) is int:
+            a = out._a
+            shown = a[(*_BEFORE[dim], item, ...)]
+            out = _view(out, shown, _SELECT, {"dim": dim, "index": item % a.shape[dim]})
+        elif item.start is None and item.stop is None:
+            dim += 1
+        else:
+            return x
+    return out
+
+
+_BEFORE = [(slice(None),) * dim for dim in range(65)]
+_PLAIN = frozenset({int, slice, type(...)})
+
+
+def _is_plain(index: tuple) -> bool:
+    """Whether NumPy understands an index as PyTorch does: ints, slices without step, and `...`."""
+    for item in index:
+        kind = type(item)
+        if kind is not int and (kind not in _PLAIN or kind is slice and item.step is not None):
+            return False
+    return len(index) > 0 and sum([item is ... for item in index]) < 2
 
 
 def _read(x: Tensor, index: Any) -> Tensor:
@@ -358,17 +407,22 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         tensor([[1., 2.],
                 [7., 7.]])
     """
+    if _assign(self, index, value):
+        return
     value = _as_value(self, value)
     if index is False:
         return
     if index is ...:
         target, indices = self, []
+        if value is self:
+            check_write(self)
+            value = value.view(value._a.shape)
     elif index is None or index is True:
         target, indices = unsqueeze(self, 0), []
     elif _is_int(index):
         target, indices = select(self, 0, _as_int(index)), []
     elif isinstance(index, slice) and self._a.ndim == 0:
-        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
+        target, indices = slice_view(self, 0, *_bounds(index)), []
     else:
         target, indices = _walk(self, _as_items(index))
     if indices:
@@ -377,6 +431,48 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         scattering.put_places(target, gathering.Places(target, indices), value)
     else:
         _copy_to(target, value)
+
+
+def _assign(x: Tensor, index: Any, value: Any) -> bool:
+    """The plain cases, off the tape: NumPy's own assignment. False, and nothing written, for all others."""
+    a, kind = x._a, type(index)
+    if x._edge is not None and requires_grad(x) or 0 in a.strides:
+        return False
+    if kind is tuple:
+        if not _is_plain(index):
+            return False
+    elif kind is Tensor:
+        if x._dtype in gathering.STORED:
+            return False
+        if index._dtype is dtypes.bool_:
+            if index._a.shape != a.shape or not a.ndim:
+                return False
+        elif index._dtype is not dtypes.int64 or not index._a.ndim:
+            return False
+        index = index._a
+    elif kind is not int and (kind is not slice or index.step is not None):
+        return False
+    if type(value) is Tensor:
+        if value._dtype is not x._dtype or value._edge is not None and requires_grad(value) and MODES.grad:
+            return False
+        value = value._a
+        if kind is Tensor and index.dtype == np.bool_ and value.ndim or np.may_share_memory(a, value):
+            return False
+    elif type(value) is float:
+        if x._dtype not in _WIDE or not -1e38 < value < 1e38:
+            return False
+    elif type(value) is not int or not 0 <= value < 128:
+        return False
+    check_write(x, "__setitem__")
+    try:
+        a[index] = value
+    except (IndexError, ValueError, TypeError):
+        return False
+    wrote(x)
+    return True
+
+
+_WIDE = frozenset({dtypes.float32, dtypes.float64})
 
 
 def _as_value(x: Tensor, value: Any) -> Tensor:
@@ -400,6 +496,8 @@ def _without_leading_ones(value: Tensor) -> Tensor:
 
 
 def _copy_to(target: Tensor, value: Tensor) -> None:
+    if 0 in target._a.strides:
+        check_write(target, "copy_")
     if value._a.shape == target._a.shape:
         target.copy_(value)
     elif value._a.ndim == 0:

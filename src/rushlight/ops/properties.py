@@ -13,7 +13,7 @@ from rushlight.dtypes import COMPLEX, FLOATING
 from rushlight.layout import wrap_dim
 from rushlight.ops.kinds.method import method
 from rushlight.size import Size
-from rushlight.tape.node import ViewMeta, edge_of, requires_grad
+from rushlight.tape.node import ViewMeta
 
 _tuple = tuple.__new__
 
@@ -217,10 +217,6 @@ def is_view(self: Tensor) -> bool:
     return type(self._edge) is ViewMeta
 
 
-def get_is_leaf(self: Tensor) -> bool:
-    return not requires_grad(self) or edge_of(self) is self
-
-
 shape = property(get_shape, doc="The sizes of the dimensions.")
 dtype = property(get_dtype, doc="The element type.")
 device = property(get_device_attribute, doc="Where the memory is: the CPU.")
@@ -230,7 +226,6 @@ nbytes = property(get_nbytes, doc="Bytes that the elements take.")
 itemsize = property(get_itemsize, doc="Bytes per element.")
 version_property = property(get_version, doc="How often the memory was written to.")
 base = property(get_base, doc="The tensor whose memory this view shows, or None.")
-is_leaf = property(get_is_leaf, doc="Whether no recorded operation made this tensor.")
 never = property(_no, doc="False: Rushlight's tensors are dense, strided and on the CPU.")
 always = property(_yes, doc="True: Rushlight's tensors are on the CPU.")
 

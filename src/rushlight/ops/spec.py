@@ -279,7 +279,7 @@ def resize(t: Tensor, shape: tuple[int, ...]) -> None:
         grown[:kept] = t._a.reshape(-1)[:kept]
     t._a = grown.reshape(shape)
     if buffer is not None:
-        buffer.array, buffer.address = grown, -1
+        buffer.replace(grown)
 
 
 # ---- in place ----
@@ -290,12 +290,15 @@ def make_inplace(name: str, function: Callable, into: Callable | None) -> Callab
     called = name + "_"
 
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        recorded = _recorded(self, args, kwargs)
+        if recorded:
+            check_recorded(self)
         check_write(self, called)
         if self._buf is not None:
             for value in args:
                 if isinstance(value, Tensor) and value._buf is self._buf:
                     check_overlap(self, value)
-        if _recorded(self, args, kwargs):
+        if recorded:
             return _inplace_recorded(called, function, self, args, kwargs)
         if into is not None and into(self, *args, **kwargs):
             wrote(self)
@@ -356,7 +359,6 @@ def _inplace_recorded(called: str, function: Callable, t: Tensor, args: tuple, k
     2. Write the result to t's memory; every alias sees a new version.
     3. t's history is now the result's (through its base, if t is a view).
     """
-    check_recorded(t)
     before = _make(Tensor)
     before._a, before._dtype, before._buf = t._a.copy("K"), t._dtype, None
     source = edge_of(t)

@@ -83,8 +83,6 @@ def view(
                 meta.creation = edge.creation
         if not MODES.grad:
             meta.creation = INFERENCE if MODES.inference else UNRECORDED
-            if derivative is not None and requires_grad(base):
-                meta.edge = LEAF
         elif derivative is not None:
             record1(derivative, base, attrs, t)
     return t
@@ -101,7 +99,16 @@ def alias(t: Tensor) -> Tensor:
 
 
 def restrided(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...], at: int | None = None) -> np.ndarray:
-    """An array of exactly this layout (in elements) on the tensor's storage; bounds are checked."""
+    """An array of exactly this layout (in elements) on the tensor's storage; bounds are checked.
+
+    Where `at` is not given, the layout starts where the tensor does.
+    """
+    if at is None:
+        a = t._a
+        if a.flags.c_contiguous:
+            found = within(a, shape, steps)
+            if found is not None:
+                return found
     a = t._a
     if at is None and a.flags.c_contiguous and a.size and 0 not in shape and min(steps, default=0) >= 0:
         item = a.itemsize
@@ -112,6 +119,18 @@ def restrided(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...], at: int
             return np.ndarray(shape, a.dtype, a, 0, tuple([step * item for step in steps]))
     start = offset(t) if at is None else at
     return shown(storage(t), t._dtype.numpy, shape, steps, start)
+
+
+def within(a: np.ndarray, shape: tuple[int, ...], steps: tuple[int, ...]) -> np.ndarray | None:
+    """A layout that stays inside a row-major array, from its first element; None if it does not."""
+    item = a.itemsize
+    reach, bytes_ = 1, []
+    for n, step in zip(shape, steps):
+        if n < 1 or step < 0:
+            return None
+        reach += (n - 1) * step
+        bytes_.append(step * item)
+    return np.ndarray(shape, a.dtype, a, 0, bytes_) if reach <= a.size else None
 
 
 def cast(a: np.ndarray, kind: dtype) -> np.ndarray:

@@ -264,7 +264,8 @@ def edge_of(t: Tensor) -> Any:
 
 
 def _view_edge(t: Tensor, view: ViewMeta) -> Any:
-    if view.base._edge is None:
+    base_edge = view.base._edge
+    if base_edge is None and (view.edge is None or view.edge is LEAF):
         return view.edge
     buffer = t._buf
     if buffer is not None and view.version != buffer.version:
@@ -272,7 +273,7 @@ def _view_edge(t: Tensor, view: ViewMeta) -> Any:
 
         check_creation(view, "its base or another view of its base has been")
         regenerate(t, view)
-    if view.edge is None and t._dtype.category >= FLOATING:
+    if view.edge is None and base_edge is not None and t._dtype.category >= FLOATING:
         return Nowhere(t)
     return view.edge
 
@@ -507,8 +508,9 @@ def with_edge(array: np.ndarray, kind: dtype, buffer: Buffer | None, edge: Any) 
 
 
 def short_name(node: Node) -> str:
-    """The operation's name, as messages have it: "Mul" for MulBackward0."""
-    return node.name().removesuffix("0").removesuffix("Backward")
+    """The operation's name, as messages have it: "Mul" for MulBackward0, "Sum1" for SumBackward1."""
+    head, found, number = node.name().rpartition("Backward")
+    return head + number.removeprefix("0") if found and (not number or number.isdigit()) else node.name()
 
 
 def overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edge: Any) -> str:

@@ -171,8 +171,7 @@ def _keep_retaining(t: Tensor, before: Node, edge: Any) -> None:
 def regenerate(t: Tensor, view: ViewMeta) -> None:
     """Make the view's edge anew from its base, whose history has changed."""
     view.version = t._buf.version
-    source = edge_of(view.base)
-    view.edge = None if source is None else AsStridedBackward0(view.base, t, source)
+    view.edge = AsStridedBackward0(view.base, t, edge_of(view.base))
 
 
 class _Region:

@@ -1,0 +1,192 @@
+"""Views, writes and gradients in random programs: every observable must be PyTorch's.
+
+A program is a list of steps on a growing list of tensors. It runs on both libraries; after each step the kind of error,
+and at the end values, versions, flags, node names and gradients (of first and second order) are compared.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import warnings
+
+import pytest
+import torch
+
+import rushlight
+
+# ---- steps: each takes (library, tensor, another tensor, random choices) and returns what joins the list ----
+
+VIEWS = {
+    "view": lambda T, x, y, r: x.view(-1),
+    "reshape": lambda T, x, y, r: x.reshape(-1),
+    "row": lambda T, x, y, r: x[r.randrange(2)] if x.dim() else x,
+    "slice": lambda T, x, y, r: x[1:] if x.dim() else x,
+    "step": lambda T, x, y, r: x[::2] if x.dim() else x,
+    "t": lambda T, x, y, r: x.t() if x.dim() <= 2 else x.permute(2, 0, 1),
+    "unsqueeze": lambda T, x, y, r: x.unsqueeze(0),
+    "squeeze": lambda T, x, y, r: x.squeeze(),
+    "expand": lambda T, x, y, r: x.unsqueeze(0).expand(2, *x.shape),
+    "diagonal": lambda T, x, y, r: x.diagonal() if x.dim() == 2 else x,
+    "narrow": lambda T, x, y, r: x.narrow(0, 0, 1) if x.dim() else x,
+    "unbind": lambda T, x, y, r: x.unbind(0)[0],
+    "split": lambda T, x, y, r: x.split(1)[-1],
+    "chunk": lambda T, x, y, r: x.chunk(2)[0],
+    "detach": lambda T, x, y, r: x.detach(),
+    "data": lambda T, x, y, r: x.data,
+    "view_as": lambda T, x, y, r: x.view_as(x),
+    "as_strided": lambda T, x, y, r: x.as_strided((2,), (1,)),
+    "alias": lambda T, x, y, r: x,
+}
+WRITES = {
+    "add_": lambda T, x, y, r: x.add_(r.choice([1, 0.5])),
+    "mul_": lambda T, x, y, r: x.mul_(r.choice([2, 0.5])),
+    "mul_ tensor": lambda T, x, y, r: x.mul_(y),
+    "add_ tensor": lambda T, x, y, r: x.add_(y),
+    "sin_": lambda T, x, y, r: x.sin_(),
+    "exp_": lambda T, x, y, r: x.exp_(),
+    "sigmoid_": lambda T, x, y, r: x.sigmoid_(),
+    "zero_": lambda T, x, y, r: x.zero_(),
+    "fill_": lambda T, x, y, r: x.fill_(0.75),
+    "copy_": lambda T, x, y, r: x.copy_(y),
+    "setitem": lambda T, x, y, r: x.__setitem__(0, 0.25),
+    "setitem tensor": lambda T, x, y, r: x.__setitem__(slice(0, 1), y.sum()),
+    "setitem all": lambda T, x, y, r: x.__setitem__(..., y),
+    "iadd": lambda T, x, y, r: x.__iadd__(y),
+    "requires_grad_": lambda T, x, y, r: x.requires_grad_(),
+    "detach_": lambda T, x, y, r: x.detach_(),
+    "retain_grad": lambda T, x, y, r: x.retain_grad(),
+}
+VALUES = {
+    "clone": lambda T, x, y, r: x.clone(),
+    "mul": lambda T, x, y, r: x * y,
+    "square": lambda T, x, y, r: x * x,
+    "add": lambda T, x, y, r: x + y,
+    "exp": lambda T, x, y, r: x.exp(),
+    "sin": lambda T, x, y, r: x.sin(),
+    "sigmoid": lambda T, x, y, r: x.sigmoid(),
+    "sum": lambda T, x, y, r: x.sum(),
+    "scale": lambda T, x, y, r: x * 3,
+    "contiguous": lambda T, x, y, r: x.contiguous(),
+    "leaf": lambda T, x, y, r: T.full((2, 3), 0.5, dtype=T.float64, requires_grad=True),
+    "plain": lambda T, x, y, r: T.full((2, 3), 0.25, dtype=T.float64),
+}
+STEPS = {**VIEWS, **WRITES, **VALUES}
+
+
+def program(seed: int, length: int) -> list[tuple]:
+    """(step, tensor, other tensor, in no_grad, seed of its choices), the tensors as fractions of the list."""
+    source = random.Random(seed)
+    kinds = [VIEWS] * 3 + [WRITES] * 3 + [VALUES] * 2
+    return [
+        (source.choice(list(source.choice(kinds))), source.random(), source.random(), source.random() < 0.1, source.random())
+        for _ in range(length)
+    ]
+
+
+def run(T, steps: list[tuple]) -> tuple[list, list]:
+    """The tensors, and what happened at each step."""
+    tensors = [
+        T.arange(6, dtype=T.float64).reshape(2, 3).div(4).requires_grad_(),
+        T.arange(6, dtype=T.float64).reshape(2, 3).add(1).div(5),
+    ]
+    tensors.append(tensors[0] * 1)
+    log = []
+    for name, at, other, quiet, choices in steps:
+        # newer tensors are likelier
+        x, y = tensors[-1 - int(at * at * len(tensors))], tensors[-1 - int(other * len(tensors))]
+        try:
+            with T.set_grad_enabled(not quiet):
+                made = STEPS[name](T, x, y, random.Random(choices))
+            log.append("done")
+        except Exception as error:
+            log.append(failure(error))
+            made = None
+        if isinstance(made, T.Tensor) and made.numel() <= 64 and made.dim() <= 4:
+            tensors.append(made)
+    return tensors, log
+
+
+def failure(error: Exception) -> tuple[str, str]:
+    text = re.sub(r" The last write to it was at .*", "", str(error).split("\n")[0])
+    text = re.sub(r", which is output \d+ of [\w:]+,", "", text)
+    return type(error).__name__, text if "inplace" in text or "in-place" in text or "leaf" in text else ""
+
+
+def ask(question) -> object:
+    try:
+        return question()
+    except Exception as error:
+        return failure(error)
+
+
+def facts(t) -> dict:
+    """What a user can see of a tensor."""
+    return {
+        "requires_grad": ask(lambda: t.requires_grad),
+        "grad_fn": ask(lambda: None if t.grad_fn is None else t.grad_fn.name()),
+        "leaf": ask(lambda: t.is_leaf),
+        "version": t._version,
+        "view": t._is_view(),
+        "shape": tuple(t.shape),
+        "strides": [step for n, step in zip(t.shape, t.stride()) if n > 1],
+        "offset": t.storage_offset() if t.numel() else 0,
+        "values": t.detach().tolist(),
+    }
+
+
+def gradients(T, tensors: list) -> object:
+    """First and second order, of a sum over everything that requires grad."""
+    roots = [t for t in tensors if ask(lambda: t.requires_grad) is True and ask(lambda: t.grad_fn.name()) is not None]
+    leaves = [t for t in tensors if ask(lambda: t.requires_grad and t.is_leaf) is True]
+    seen: list = []
+    for root in roots[-4:]:
+        found = ask(lambda: T.autograd.grad((root * root).sum(), leaves, create_graph=True, allow_unused=True))
+        if not isinstance(found, tuple) or isinstance(found[0], str):
+            seen.append(found)
+            continue
+        seen.append([None if g is None else g.detach().tolist() for g in found])
+        again = [g for g in found if g is not None and g.requires_grad]
+        if again:
+            second = ask(
+                lambda: T.autograd.grad(sum((g * g).sum() for g in again), leaves, retain_graph=True, allow_unused=True)
+            )
+            seen.append([g if not isinstance(g, T.Tensor) else g.tolist() for g in second])
+    for root in roots[-2:]:
+        seen.append(ask(lambda: root.sum().backward(retain_graph=True)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        seen.append([None if t.grad is None else t.grad.tolist() for t in tensors])
+    return seen
+
+
+def close(a, b) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or a != a and b != b or abs(a - b) <= 1e-9 * max(1, abs(a), abs(b))
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(close, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(close(a[k], b[k]) for k in a)
+    return a == b
+
+
+def compare(seed: int, length: int) -> None:
+    steps = program(seed, length)
+    theirs, their_log = run(torch, steps)
+    ours, our_log = run(rushlight, steps)
+    for number, (a, b) in enumerate(zip(their_log, our_log)):
+        assert a == b, f"seed {seed}, step {number} of {[s[0] for s in steps]}: torch {a}, rushlight {b}"
+    assert len(theirs) == len(ours)
+    for number, (a, b) in enumerate(zip(theirs, ours)):
+        wanted, found = facts(a), facts(b)
+        differing = {k: (wanted[k], found[k]) for k in wanted if not close(wanted[k], found[k])}
+        assert not differing, f"seed {seed}, tensor {number} of {[s[0] for s in steps]}: {differing}"
+    wanted, found = gradients(torch, theirs), gradients(rushlight, ours)
+    for number, (a, b) in enumerate(zip(wanted, found)):
+        assert close(a, b), f"seed {seed}, gradient {number} of {[s[0] for s in steps]}: torch {a}, rushlight {b}"
+
+
+@pytest.mark.parametrize("block", range(20))
+def test_random_programs(block):
+    for seed in range(block * 20, block * 20 + 20):
+        compare(seed, 4 + seed % 12)
