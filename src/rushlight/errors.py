@@ -30,9 +30,15 @@ def size_mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> RuntimeError:
     return RuntimeError(f"shapes {a} and {b} do not broadcast")
 
 
+def type_name(value: Any) -> str:
+    """The type as PyTorch's messages write it: NumPy's with their module, all others bare."""
+    kind = type(value)
+    return f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
+
+
 def wrong_type(operation: str, argument: str, position: int, got: Any, wanted: str = "Tensor") -> TypeError:
     return TypeError(
-        f"{operation}(): argument '{argument}' (position {position}) must be {wanted}, not {type(got).__name__}"
+        f"{operation}(): argument '{argument}' (position {position}) must be {wanted}, not {type_name(got)}"
     )
 
 
@@ -46,14 +52,14 @@ class WrongArgument(TypeError):
     """
 
     def __init__(self, argument: str, wanted: str, got: Any, overloaded: bool = False) -> None:
-        super().__init__(f"argument '{argument}' must be {wanted}, not {type(got).__name__}")
-        self.argument, self.wanted, self.kind, self.overloaded = argument, wanted, type(got).__name__, overloaded
+        super().__init__(f"argument '{argument}' must be {wanted}, not {type_name(got)}")
+        self.argument, self.wanted, self.kind, self.overloaded = argument, wanted, type_name(got), overloaded
 
     def worded(self, operation: str, names: tuple[str, ...], args: tuple, kwargs: dict) -> TypeError:
         """PyTorch's sentence about a call with these arguments."""
         if self.overloaded:
-            got = [type(value).__name__ for value in args]
-            got += [f"{name}={type(value).__name__}" for name, value in reversed(kwargs.items())]
+            got = [type_name(value) for value in args]
+            got += [f"{name}={type_name(value)}" for name, value in reversed(kwargs.items())]
             return TypeError(
                 f"{operation}() received an invalid combination of arguments - got ({', '.join(got)}), "
                 f"but expected one of:\n{self}"
@@ -64,9 +70,23 @@ class WrongArgument(TypeError):
         return TypeError(f"{operation}(): argument '{self.argument}'{place} must be {self.wanted}, not {self.kind}")
 
 
+def missing_argument(
+    operation: str, function: str, error: TypeError, args: tuple, overloaded: bool
+) -> TypeError | None:
+    """PyTorch's sentence for Python's "f() missing 1 required positional argument: 'x'"; None for other errors."""
+    start = f"{function}() missing "
+    text = str(error)
+    if not text.startswith(start):
+        return None
+    if overloaded:
+        return invalid_combination(operation, *args)
+    names = text.split(": ", 1)[1].replace(" and ", ", ").replace("'", '"')
+    return TypeError(f"{operation}() missing {text[len(start)]} required positional arguments: {names}")
+
+
 def invalid_combination(operation: str, *got: Any) -> TypeError:
     """PyTorch's sentence about arguments that fit none of an operation's signatures."""
-    kinds = ", ".join(type(value).__name__ for value in got)
+    kinds = ", ".join(type_name(value) for value in got)
     return TypeError(f"{operation}() received an invalid combination of arguments - got ({kinds}), but expected one of:")
 
 
@@ -77,7 +97,7 @@ def cannot_cast(result: Any, target: Any) -> RuntimeError:
 def wrong_self(method: str, got: Any) -> TypeError:
     """A method of Tensor was called on something else: `Tensor.item("text")`."""
     return TypeError(
-        f"descriptor '{method}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(got).__name__}' object"
+        f"descriptor '{method}' for 'torch._C.TensorBase' objects doesn't apply to a '{type_name(got)}' object"
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING, INTEGER, bool_, default_float, dtype, uint16, uint32, uint64
+from rushlight.numerics.fused import multiply_add
 from rushlight.ops.kinds.elementwise import (
     ONE,
     OTHER,
@@ -74,12 +75,10 @@ def rsub_number(x, y, *, alpha):
 
 
 def _multiply_add(x: np.ndarray, y: np.ndarray, alpha: Any) -> np.ndarray:
-    """x + alpha y, rounded once where double precision allows it (PyTorch uses fused multiply-add)."""
-    if x.dtype.char == "f":
-        return (x.astype("d") + float(np.float32(alpha)) * y.astype("d")).astype("f")
+    """x + alpha y, rounded once: PyTorch uses fused multiply-add."""
     if x.dtype.kind == "b":
         return x | y if alpha else x | np.zeros_like(y)
-    return x + y * number(alpha, BY_NUMPY[x.dtype])
+    return multiply_add(x, y, number(alpha, BY_NUMPY[x.dtype]))
 
 
 def _alpha(promoted: dtype, alpha: Any) -> Any:
@@ -128,6 +127,7 @@ def _scaled_difference(input: Any, other: Any, alpha: Any) -> Tensor:
 
 add = binary(
     "add",
+    commutes=True,
     numpy=np.add,
     dtype=same,
     refuse=not_implemented("add_stub", *WIDE_UNSIGNED),
@@ -161,7 +161,7 @@ sub = binary(
 subtract = sub
 
 
-@public
+@public(overloaded=True)
 def rsub(input, other, *, alpha=1):
     """The difference `other - alpha * input`.
 
@@ -207,6 +207,7 @@ neg = unary(
 negative = neg
 
 
+@public(out=False)
 def positive(input: Tensor) -> Tensor:
     """`input` itself; RuntimeError for bool tensors, as with PyTorch."""
     if input._dtype is bool_:
@@ -218,6 +219,7 @@ def positive(input: Tensor) -> Tensor:
 
 mul = binary(
     "mul",
+    commutes=True,
     numpy=np.multiply,
     dtype=same,
     vjp=(lambda g, y: g * y.conj(), lambda g, x: g * x.conj()),
@@ -342,9 +344,10 @@ floor_divide = binary(
 
 def reflected_div(self: Tensor, other: Any) -> Any:
     """`other / self`, by way of the reciprocal, as PyTorch computes it."""
-    if isinstance(other, (Tensor, *NUMBERS)):
-        return mul.operator(reciprocal.method(self), other)
-    return NotImplemented
+    try:
+        return reciprocal.method(self) * other
+    except TypeError:
+        return NotImplemented
 
 
 def floor_remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -405,7 +408,7 @@ def fmod_tensors(x, y):
     return trunc_remainder(x, y)
 
 
-@public
+@public(overloaded=True)
 def remainder(input, other):
     """What Python's `%` leaves: `input - floor(input / other) * other`, of the sign of `other`.
 
@@ -423,7 +426,7 @@ def remainder(input, other):
     return remainder_tensors(input, other) if isinstance(other, Tensor) else remainder_number(input, other)
 
 
-@public
+@public(overloaded=True)
 def fmod(input, other):
     """What C's `fmod` leaves: `input - trunc(input / other) * other`, of the sign of `input`.
 
@@ -545,7 +548,7 @@ def copysign_number(x, y):
     return np.copysign(x, y)
 
 
-@public
+@public(overloaded=True)
 def copysign(input, other):
     """The size of `input` with the sign of `other`.
 

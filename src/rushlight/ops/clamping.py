@@ -10,6 +10,7 @@ from rushlight import dtypes
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, dtype
 from rushlight.errors import invalid_combination
+from rushlight.numerics.fused import multiply_add
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import OTHER, check_operands, not_implemented, same
 from rushlight.ops.kinds.pointwise import pointwise
@@ -137,7 +138,7 @@ def clamp(input, min=None, max=None):
 clip = clamp
 
 
-@public
+@public(overloaded=True)
 def clamp_min(input, min):
     """The larger of each element and `min`, a number or a tensor.
 
@@ -152,7 +153,7 @@ def clamp_min(input, min):
     return _numbers(clamp_min_number, input, min, None)
 
 
-@public
+@public(overloaded=True)
 def clamp_max(input, max):
     """The smaller of each element and `max`, a number or a tensor.
 
@@ -215,11 +216,7 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
 def _lerp(x: np.ndarray, end: np.ndarray, weight: Any) -> np.ndarray:
     """From the nearer end, so that a weight of 1 gives `end` exactly."""
     step = end - x
-    if x.dtype.char == "f":
-        # the multiplication is fused with the addition, as PyTorch's is
-        x, end, step, rest = x.astype("d"), end.astype("d"), step.astype("d"), (1 - weight).astype("d")
-        return np.where(np.abs(weight) < 0.5, x + weight.astype("d") * step, end - step * rest).astype("f")
-    return np.where(np.abs(weight) < 0.5, x + weight * step, end - step * (1 - weight))
+    return np.where(np.abs(weight) < 0.5, multiply_add(x, weight, step), multiply_add(end, step, weight - 1))
 
 
 @pointwise(
@@ -307,7 +304,7 @@ def lerp(input, end, weight):
     ),
 )
 def addcmul_values(x, tensor1, tensor2, *, value):
-    return x + x.dtype.type(value) * tensor1 * tensor2
+    return multiply_add(x, x.dtype.type(value) * tensor1, tensor2)
 
 
 @pointwise(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import COMPLEX, FLOATING, REDUCED, bool_, dtype, float32
+from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, REDUCED, bool_, dtype, float32
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import NONE, OTHER, binary, bool_out, boolean, not_implemented, same, unary
 from rushlight.ops.promotion import check_tensors, result_type
@@ -38,6 +38,16 @@ lt = _comparison("lt", np.less, True, "<")
 le = _comparison("le", np.less_equal, True, "<=")
 gt = _comparison("gt", np.greater, True, ">")
 ge = _comparison("ge", np.greater_equal, True, ">=")
+
+
+def equals(self: Tensor, other: Any) -> Any:
+    """`self == other`; a NumPy array counts as a tensor, anything else that is none is unequal."""
+    out = eq.operator(self, other)
+    if out is NotImplemented and isinstance(other, np.ndarray) and other.dtype in BY_NUMPY:
+        return eq.operator(self, new_tensor(other, BY_NUMPY[other.dtype]))
+    return out
+
+
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 # ---- tests of values ----

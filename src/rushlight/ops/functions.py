@@ -358,7 +358,7 @@ def xlogy_with_number(x, y):
     return _xlogy_values(x, y)
 
 
-@public
+@public(overloaded=True)
 def xlogy(input, other):
     """`input * log(other)`, which is 0 where `input` is, unless `other` is nan.
 

@@ -12,7 +12,7 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import ALL, BOOL, COMPLEX, FLOATING, INTEGER, complex128, dtype, float64, int64
 from rushlight.errors import invalid_combination
 from rushlight.ops.arithmetic import WIDE_UNSIGNED, mul, reciprocal
-from rushlight.ops.kinds.elementwise import floating, not_implemented, same, unary
+from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import in_double, in_double_2, pointwise
 from rushlight.ops.promotion import NUMBERS, checked_number, result_type
 from rushlight.ops.spec import public
@@ -147,7 +147,7 @@ def pow_of_number(y, *, base):
 # ---- public forms ----
 
 
-@public
+@public(overloaded=True)
 def pow(input, exponent):
     """`input ** exponent`, of tensors or numbers (one of them a tensor).
 
@@ -215,7 +215,7 @@ def _double(value: Any, kind: dtype) -> Any:
     return complex(value) if kind is complex128 else float(value)
 
 
-@public
+@public(overloaded=True)
 def float_power(input, exponent):
     """`input ** exponent` in float64, or complex128 if either is complex.
 
@@ -224,8 +224,7 @@ def float_power(input, exponent):
         >>> torch.float_power(torch.tensor([1, 2]), -1)
         tensor([1.0000, 0.5000], dtype=torch.float64)
     """
-    if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
-        raise invalid_combination("float_power", input, exponent)
+    check_operands("float_power", input, exponent, ONE)
     kinds = [v._dtype.category if isinstance(v, Tensor) else COMPLEX * isinstance(v, complex) for v in (input, exponent)]
     kind = complex128 if COMPLEX in kinds else float64
     return pow(_double(input, kind), _double(exponent, kind))

@@ -231,7 +231,7 @@ def zeta_values(x, y):
     return gamma.zeta(x.astype("d"), y.astype("d")).astype(x.dtype)
 
 
-@public
+@public(name="special_zeta", overloaded=True)
 def zeta(input, other):
     """Hurwitz's zeta function: the sum of `(other + k)**-input` over k = 0, 1, ..."""
     return zeta_values(*check_operands("special_zeta", input, other, ONE))
@@ -270,7 +270,7 @@ def xlog1py_values(x, y):
     return _xlog1py(x, y).astype(x.dtype)
 
 
-@public
+@public(name="special_xlog1py", overloaded=True)
 def xlog1py(input, other):
     """`input * log1p(other)`, which is 0 where `input` is, unless `other` is nan."""
     return xlog1py_values(*check_operands("special_xlog1py", input, other, ONE))

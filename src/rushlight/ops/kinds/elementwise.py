@@ -15,7 +15,7 @@ import numpy as np
 
 from rushlight import dtypes, errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import ALL, BOOL, FLOATING, INTEGER, REDUCED, bool_, default_float, dtype, float32, of_number
+from rushlight.dtypes import ALL, BOOL, FLOATING, INTEGER, REDUCED, bool_, can_cast, default_float, dtype, float32, of_number
 from rushlight.layout import broadcast
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
@@ -213,10 +213,11 @@ def _finish(
     op: Elementwise,
     out: bool = True,
     out_check: Callable | None = None,
+    overloaded: bool = False,
 ) -> Any:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
-    made = public(function, name=name, out=out, into=into, check=out_check)
+    made = public(function, name=name, out=out, into=into, check=out_check, overloaded=overloaded)
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"
     method.__doc__ = doc
@@ -244,6 +245,7 @@ def binary(
     numbers: str = ANY,
     exact_numbers: bool = False,
     scaled: Callable | None = None,
+    commutes: bool = False,
     doc: str = "",
 ) -> Any:
     """Declare `name(input, other)`. `vjp` is a pair of functions of (g[, x][, y][, out]).
@@ -255,6 +257,7 @@ def binary(
         numbers: which operands may be numbers.
         exact_numbers: see `Elementwise`.
         scaled: what `name(input, other, alpha=alpha)` does.
+        commutes: whether the operands may be exchanged.
     """
     derived = vjp if isinstance(vjp, Derivative) else _derivative(node or _camel(name), ("x", "y"), vjp)
     op = Elementwise(name, numpy, dtype, derived, refuse)
@@ -311,6 +314,10 @@ def binary(
         return slow(x, y) if isinstance(y, NUMBERS) else NotImplemented
 
     def reflected(x: Tensor, y: Any) -> Any:
+        if not isinstance(x, Tensor):
+            raise errors.wrong_self(f"__r{name}__", x)
+        if commutes or isinstance(y, Tensor):
+            return operator(x, y) if commutes else operator(y, x)
         return slow(y, x) if isinstance(y, NUMBERS) else NotImplemented
 
     def slow(x: Any, y: Any) -> Tensor:
@@ -338,20 +345,31 @@ def binary(
             return scaled(*check_operands(name, input, other, numbers), alpha)
 
     def into(self: Tensor, other: Any, **attrs: Any) -> bool:
+        if check is not None:
+            check(self, other)
         if not isinstance(other, Tensor):
-            return False
+            return isinstance(other, NUMBERS) and check_kinds(self, other)
         a, b = self._a, other._a
         if a.shape != b.shape:
             check_fits(a.shape, broadcast(a.shape, b.shape))
-        if attrs or other._dtype is not self._dtype or not isinstance(numpy, np.ufunc):
-            return False
-        if direct[self._dtype.index] is not self._dtype:
+        if other._dtype is not self._dtype:
+            return check_kinds(self, other)
+        if attrs or direct[self._dtype.index] is not self._dtype or not isinstance(numpy, np.ufunc):
             return False
         quiet(numpy, a, b, a)
         return True
 
+    def check_kinds(self: Tensor, other: Any) -> bool:
+        """A result that does not fit is refused before an operation that is not defined."""
+        promoted = result_type(self, other)
+        if op.refuse is not None and op.refuse(promoted) is not None:
+            result = op.rule(promoted)[1]
+            if not can_cast(result, self._dtype):
+                raise errors.cannot_cast(result, self._dtype)
+        return False
+
     operator.__name__ = name
-    made = _finish(name, function, operator, into, doc, op)
+    made = _finish(name, function, operator, into, doc, op, overloaded=numbers in (ONE, OTHER))
     if isinstance(numpy, np.ufunc):
         made.inplace = _short_inplace(numpy, direct, made.inplace)
     made.operator = operator
