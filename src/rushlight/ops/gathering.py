@@ -11,15 +11,22 @@ import numpy as np
 
 from rushlight import dtypes, layout
 from rushlight.buffer import Tensor, new_tensor, version
-from rushlight.dtypes import int32, int64
+from rushlight.dtypes import int32, int64, promote_types
 from rushlight.ops.kinds.overlap import exact_out
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import execute
-from rushlight.tape.node import NOT_DIFFERENTIABLE
+from rushlight.tape.node import NOT_DIFFERENTIABLE, record
 
 MASKS = frozenset({dtypes.bool_, dtypes.uint8})
 _INDICES = frozenset({int64, int32}) | MASKS
 _ALL = slice(None)
+STORED = frozenset({dtypes.uint16, dtypes.uint32, dtypes.uint64})
+
+
+def implemented(t: Tensor, kernel: str) -> None:
+    """NotImplementedError for the unsigned types that PyTorch stores but has few kernels for."""
+    if t._dtype in STORED:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{t._dtype.legacy}'")
 
 
 # ---- index tensors ----
@@ -55,8 +62,20 @@ def iteration_strides(shape: tuple[int, ...], operands: Sequence[tuple[int, ...]
     steps, step = [0] * len(shape), 1
     for dim in order:
         steps[dim] = step
-        step *= max(shape[dim], 1)
+        step *= shape[dim]
+    if order == list(range(len(shape)))[::-1]:
+        return layout.contiguous_strides(shape)
     return tuple(steps)
+
+
+def _broadcast(positions: list[np.ndarray]) -> tuple[int, ...]:
+    try:
+        return layout.broadcast(*[p.shape for p in positions])
+    except RuntimeError:
+        shapes = ", ".join(str(list(p.shape)) for p in positions)
+        raise IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+        ) from None
 
 
 class Places:
@@ -74,30 +93,25 @@ class Places:
         self.of = x._a.shape
         self.tensors = tuple(t for t in indices if t is not None)
         self.versions = [version(t) for t in self.tensors]
-        found = self._positions(indices)
-        arrays = [p for p in found if p is not None]
-        try:
-            self.chosen = layout.broadcast(*[p.shape for p in arrays])
-        except RuntimeError:
-            shapes = ", ".join(str(list(p.shape)) for p in arrays)
-            raise IndexError(
-                f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
-            ) from None
-        found += [None] * (len(self.of) - len(found))
-        dims = [d for d, p in enumerate(found) if p is not None]
-        adjacent = dims[-1] - dims[0] == len(dims) - 1
-        self.result_at = dims[0] if adjacent else 0
-        kept = [n for n, p in zip(self.of, found) if p is None]
+        first = indices[0]
+        if len(indices) == 1 and first is not None and first._dtype is int64 and self.of:
+            found = [first._a] + [None] * (len(self.of) - 1)
+            dims, kept = [0], self.of[1:]
+            self.chosen, self.result_at = first._a.shape, 0
+        else:
+            found = self._positions(indices)
+            self.chosen = _broadcast([p for p in found if p is not None])
+            found += [None] * (len(self.of) - len(found))
+            dims = [d for d, p in enumerate(found) if p is not None]
+            kept = tuple([n for n, p in zip(self.of, found) if p is None])
+            self.result_at = dims[0] if dims[-1] - dims[0] == len(dims) - 1 else 0
         self.shape = (*kept[: self.result_at], *self.chosen, *kept[self.result_at :])
         self._found = found
-        self.key = tuple(_ALL if p is None else p for p in found)
-        if 0 not in self.chosen and any(self.of[d] == 0 for d in dims):
+        self.key = tuple([_ALL if p is None else p for p in found])
+        if 0 not in self.chosen and 0 in [self.of[d] for d in dims]:
             raise IndexError("index is out of bounds for dimension with size 0")
         whole = self.tensors[0]._a if len(self.tensors) == 1 else None
-        if whole is not None and whole.dtype == np.bool_ and whole.shape == self.of:
-            self.mask = whole
-        else:
-            self.mask = None
+        self.mask = whole if whole is not None and whole.dtype == np.bool_ and whole.shape == self.of else None
 
     def _positions(self, indices: Sequence[Tensor | None]) -> list[np.ndarray | None]:
         """int64 positions by dimension; a mask stands for as many dimensions as it has."""
@@ -203,7 +217,7 @@ def _index_vjp(g: Any, x_meta: Any, places: Places) -> Any:
 def index(x, *, places):
     """The elements that index tensors choose, as a fresh array."""
     if 0 in places.shape:
-        return np.empty(places.shape, x.dtype)
+        return laid_out(np.empty(places.shape, x.dtype), places.strides(x) or layout.contiguous_strides(places.shape))
     if places.mask is not None:
         out = x[places.mask]
     else:
@@ -221,9 +235,33 @@ def index(x, *, places):
     return laid_out(out, steps)
 
 
+def chosen(x: Tensor, at: Tensor) -> Tensor | None:
+    """x[at] in the plain cases: a mask of x's shape, or rows of a contiguous x by number; else None."""
+    a, p = x._a, at._a
+    if not p.ndim or not a.ndim:
+        return None
+    if at._dtype is dtypes.bool_:
+        if p.shape != a.shape:
+            return None
+        made = a[p]
+    elif at._dtype is int64 and a.size and a.flags.c_contiguous and p.flags.c_contiguous:
+        made = a.take(p, 0)
+    else:
+        return None
+    out = new_tensor(made, x._dtype)
+    if x._edge is not None:
+        record(_INDEX, (x,), {"places": Places(x, (at,))}, out)
+    return out
+
+
+_INDEX: Any = index.derivative
+
+
 def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
     """A copy of `a` in fresh, dense memory of these strides (in elements)."""
-    order = sorted(range(a.ndim), key=lambda d: -steps[d])
+    if not a.size:
+        return np.ndarray(a.shape, a.dtype, np.empty(0, a.dtype), 0, [step * a.itemsize for step in steps])
+    order = sorted(range(a.ndim), key=lambda d: (-steps[d], -a.shape[d]))
     back = np.argsort(order)
     out = np.empty([a.shape[d] for d in order], a.dtype).transpose(back)
     out[...] = a
@@ -290,6 +328,7 @@ def gather(input, dim, index, *, sparse_grad=False):
     dim = check_dim(input, dim, "gather")
     if index._dtype is not int64 and index._dtype is not int32 and index._a.size:
         raise RuntimeError("gather(): Expected dtype int32/int64 for index")
+    implemented(input, "scatter_gather_tensor_cpu")
     shape, p = input._a.shape, index._a
     if p.size:
         if max(p.ndim, 1) != max(len(shape), 1):
@@ -339,6 +378,8 @@ def index_select(input, dim, index):
     index = as_tensor(index, "index_select", "index", 2)
     dim = check_dim(input, dim, "index_select")
     p = check_vector(index, "index_select")
+    if input._a.ndim < 2:
+        implemented(input, "index_select")
     if input._a.ndim == 0 and p.size != 1:
         raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {p.size} value(s)")
     size = input._a.shape[dim] if input._a.ndim else 1
@@ -386,6 +427,7 @@ def take(input, index):
     if index._dtype is int64 and input._a.size == 0 and index._a.size:
         raise IndexError("take(): tried to take from an empty tensor")
     check_flat(input, index, "take")
+    implemented(input, "take_cpu")
     if index._a.size == 0:
         return take_flat(input.reshape(-1) if input._a.size else input, index)
     return take_flat(input, index)
@@ -456,6 +498,7 @@ def masked_select(input, mask):
         tensor([1, 3])
     """
     mask = check_mask(mask, "masked_select")
+    implemented(input, "masked_select")
     return masked_select_of(input, mask)
 
 
@@ -477,6 +520,7 @@ def nonzero(input, *, as_tuple=False):
         tensor([[0, 1],
                 [1, 0]])
     """
+    implemented(input, "nonzero_count_cpu")
     if as_tuple:
         return nonzero_positions(input if input._a.ndim else input.unsqueeze(0)).unbind(1)
     return nonzero_positions(input)
@@ -485,7 +529,7 @@ def nonzero(input, *, as_tuple=False):
 @public(out=False)
 def argwhere(input):
     """The positions of the elements that are not zero: (n, ndim)."""
-    return nonzero_positions(input)
+    return nonzero(input)
 
 
 @public(out=False)
@@ -510,6 +554,9 @@ def unravel_index(indices, shape):
             raise TypeError(f"expected 'shape' sequence to only contain ints, but got {type(size)}")
     if any(size < 0 for size in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
+    promote_types(indices._dtype, int64)
+    if any(size == 0 for size in sizes) and indices._a.size:
+        raise RuntimeError("ZeroDivisionError")
     a = indices._a.astype(np.int64)
     steps = [math.prod(sizes[d + 1 :]) for d in range(len(sizes))]
     if not sizes:

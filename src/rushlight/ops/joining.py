@@ -15,6 +15,7 @@ from rushlight.ops.kinds.overlap import check_apart
 from rushlight.ops.promotion import result_type
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
+from rushlight.tape.node import record
 
 # ---- cat, stack ----
 
@@ -118,12 +119,47 @@ def cat(tensors, dim=0):
         tensor([[1., 1.],
                 [0., 0.]])
     """
+    made = _joined(tensors, dim, np.concatenate)
+    if made is not None:
+        return _recorded(made, tensors, _CAT, dim)
     ts = _tensors(tensors, "cat")
     dim = _int(dim, "cat")
     if not ts:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     dim = _checked_cat(ts, dim)
     return cat_along(*ts, dim=dim, kind=_common(ts))
+
+
+_CAT: Any = cat_along.derivative
+
+
+def _joined(tensors: Any, dim: Any, join: Any) -> np.ndarray | None:
+    """The plain case: contiguous results of equal types, and no more than three dimensions."""
+    if type(dim) is not int or type(tensors) not in (list, tuple):
+        return None
+    kind, arrays = None, []
+    for t in tensors:
+        if type(t) is not Tensor or kind is not None and t._dtype is not kind:
+            return None
+        kind, a = t._dtype, t._a
+        if not a.size or a.ndim > 3:
+            return None
+        arrays.append(a)
+    try:
+        made = join(arrays, dim)
+    except ValueError:
+        return None
+    return made if made.flags.c_contiguous else np.ascontiguousarray(made)
+
+
+def _recorded(made: np.ndarray, tensors: Any, derivative: Any, dim: int) -> Tensor:
+    out = new_tensor(made, tensors[0]._dtype)
+    for t in tensors:
+        if t._edge is not None:
+            attrs = {"dim": dim if dim >= 0 else dim + made.ndim, "kind": out._dtype}
+            record(derivative, tensors, attrs, out)
+            break
+    return out
 
 
 def _common(ts: list[Tensor]) -> Any:
@@ -151,6 +187,9 @@ def stack_along(*xs, dim, kind):
     return np.ascontiguousarray(np.stack([x if x.dtype == kind.numpy else convert(x, kind) for x in xs], dim))
 
 
+_STACK: Any = stack_along.derivative
+
+
 @public(check=_check_out)
 def stack(tensors, dim=0):
     """The tensors, all of one shape, one after another along a new dimension.
@@ -164,6 +203,9 @@ def stack(tensors, dim=0):
         tensor([[1, 3],
                 [2, 4]])
     """
+    made = _joined(tensors, dim, np.stack)
+    if made is not None:
+        return _recorded(made, tensors, _STACK, dim)
     ts = _tensors(tensors, "stack")
     dim = _int(dim, "stack")
     if not ts:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, dtype
+from rushlight.dtypes import BOOL, COMPLEX
+from rushlight.ops.gathering import implemented
 from rushlight.ops.kinds.overlap import apart, check_overlap, exact_out
 from rushlight.ops.scattering import check_rows, check_scatter, rows, scatter_at, where
 from rushlight.ops.spec import as_tensor, primitive, public
@@ -116,10 +117,12 @@ def scatter_reduce_along(x, index, src, *, dim, reduce, include_self):
     return out
 
 
-def _refuse(reduce: str, kind: dtype, name: str) -> None:
+def _refuse(reduce: str, t: Tensor, kernel: str) -> None:
     """Means of bools and extremes of complex numbers are not defined."""
+    implemented(t, "scatter_gather_tensor_cpu" if reduce in ("sum", "prod") else kernel)
+    kind = t._dtype
     if reduce == "mean" and kind.category == BOOL or reduce[:2] == "am" and kind.category == COMPLEX:
-        raise NotImplementedError(f"\"{name}\" not implemented for '{kind.legacy}'")
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind.legacy}'")
 
 
 def _check_reduce(name: str, reduce: Any, known: tuple[str, ...]) -> None:
@@ -138,7 +141,7 @@ _INDEX = ("prod", "mean", "amax", "amin")
 def _scatter_reduce_into(self, dim, index, src, reduce, *, include_self=True):
     _check_reduce("scatter_reduce", reduce, _SCATTER)
     src = as_tensor(src, "scatter_reduce_", "src", 3)
-    _refuse(reduce, self._dtype, f"scatter_gather_tensor_cpu_reduce_{reduce}")
+    _refuse(reduce, self, f"scatter_gather_tensor_cpu_reduce_{reduce}")
     dim = check_scatter("scatter_reduce", self, dim, index, src)
     check_overlap(self, index, src)
     _scatter_reduce(self._a, apart(index._a, self._a), apart(src._a, self._a), dim, reduce, include_self)
@@ -164,7 +167,7 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     """
     _check_reduce("scatter_reduce", reduce, _SCATTER)
     src = as_tensor(src, "scatter_reduce", "src", 3)
-    _refuse(reduce, input._dtype, f"scatter_gather_tensor_cpu_reduce_{reduce}")
+    _refuse(reduce, input, f"scatter_gather_tensor_cpu_reduce_{reduce}")
     dim = check_scatter("scatter_reduce", input, dim, index, src)
     return scatter_reduce_along(input, index, src, dim=dim, reduce=reduce, include_self=include_self)
 
@@ -216,9 +219,12 @@ def index_reduce_rows(x, index, source, *, dim, reduce, include_self):
 
 def _check_index_reduce(t: Tensor, dim: Any, index: Any, source: Any, reduce: Any) -> int:
     _check_reduce("index_reduce", reduce, _INDEX)
-    _refuse(reduce, t._dtype, {"amax": "maximum_cpu", "amin": "minimum_cpu"}.get(reduce, "index_func_"))
-    if t._dtype.category == BOOL and t._a.ndim < 2:
-        raise NotImplementedError("\"index_func_\" not implemented for 'Bool'")
+    if t._a.ndim < 2 and t._dtype.category in (BOOL, COMPLEX):
+        raise NotImplementedError(f"\"index_func_\" not implemented for '{t._dtype.legacy}'")
+    if t._a.ndim < 2:
+        implemented(t, "index_func_")
+    elif reduce != "prod":
+        _refuse(reduce, t, {"amax": "maximum_cpu", "amin": "minimum_cpu", "mean": "div_floor_cpu"}[reduce])
     return check_rows(t, dim, index, source, "index_reduce")
 
 

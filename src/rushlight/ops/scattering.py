@@ -10,7 +10,7 @@ import numpy as np
 from rushlight import dtypes, layout
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, int32, int64
-from rushlight.ops.gathering import MASKS, Places, along, check_dim, check_flat, check_range
+from rushlight.ops.gathering import MASKS, Places, along, check_dim, check_flat, check_range, implemented
 from rushlight.ops.kinds.overlap import apart, check_overlap, exact_out
 from rushlight.ops.promotion import NUMBERS, checked_number, operand, result_type
 from rushlight.ops.spec import as_tensor, primitive, public
@@ -89,6 +89,7 @@ def _check_put(x: Tensor, places: Places, values: Tensor, accumulate: bool) -> T
     """The values in x's type; RuntimeError for a wrong type or shape."""
     if not accumulate and values._a.size == 1 and len(places.tensors) == 1 and places.tensors[0]._dtype in MASKS:
         return _as_fill(x, places.tensors[0], values)
+    implemented(x, "index_put")
     if values._dtype is not x._dtype:
         raise RuntimeError(
             f"Index put requires the source and destination dtypes match, got {x._dtype.legacy} for the destination "
@@ -107,6 +108,7 @@ def _as_fill(x: Tensor, mask: Tensor, value: Tensor) -> Tensor:
     """One value for a mask is `masked_fill`, which converts the value and wants the mask to be of bools."""
     if mask._dtype is not dtypes.bool_:
         raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype unsigned char")
+    implemented(x, "masked_fill")
     if value._dtype is not x._dtype:
         checked_number(value._a.reshape(())[()], x._dtype)
         value = value.to(x._dtype)
@@ -198,6 +200,7 @@ def check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) -
     p, shape = index._a, t._a.shape
     if p.size == 0:
         return dim
+    implemented(t, "scatter_gather_scalar_cpu" if src is None else "scatter_gather_tensor_cpu")
     if max(p.ndim, 1) != max(len(shape), 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
     if src is not None and max(p.ndim, 1) != max(src._a.ndim, 1):
@@ -382,6 +385,8 @@ def check_rows(t: Tensor, dim: Any, index: Any, source: Any, name: str) -> int:
     if len(x) <= 1 and p.size and (p.min() < 0 or p.max() >= size):
         raise IndexError("index out of range in self")
     check_range(p, size, dim)
+    if name == "index_add_":
+        implemented(t, name if len(x) < 2 else "scatter_gather_tensor_cpu")
     return dim
 
 
@@ -482,6 +487,7 @@ def _check_copy(t: Tensor, dim: Any, index: Any, source: Any) -> int:
     if p.size and (p.min() < 0 or p.max() >= size):
         bad = p[(p < 0) | (p >= size)].flat[0]
         raise IndexError(f"{name}(): index {bad} is out of bounds for dimension {dim} with size {size}")
+    implemented(t, "index_copy_cpu")
     return dim
 
 
@@ -545,6 +551,7 @@ def _check_fill(t: Tensor, dim: Any, index: Any, value: Any) -> tuple[int, Any]:
     if p.size and (p.min() < -size or p.max() >= size):
         bad = p[(p < -size) | (p >= size)].flat[0]
         raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+    implemented(t, "index_fill_cpu")
     return dim, value
 
 
@@ -654,6 +661,7 @@ def _check_put_flat(t: Tensor, index: Any, source: Any) -> None:
     if t._a.size == 0 and index._a.size:
         raise IndexError("put_(): Tried to put elements into an empty tensor")
     check_flat(t, index, "put_")
+    implemented(t, "take_put_cpu")
 
 
 def _put_flat_into(self, index, source, accumulate=False):
@@ -682,6 +690,8 @@ def put(input, index, source, accumulate=False):
 
 def _masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """A copy of `x`, broadcast with the mask."""
+    if x.shape == mask.shape:
+        return x.copy()
     shape = layout.broadcast(x.shape, mask.shape)
     return np.array(np.broadcast_to(x, shape), order="C")
 
@@ -720,6 +730,7 @@ def _check_masked_fill(t: Tensor, mask: Any, value: Any) -> Any:
     if mask._dtype is not dtypes.bool_:
         kind = _C_TYPES.get(mask._dtype.name, mask._dtype.name)
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {kind}")
+    implemented(t, "masked_fill")
     return number
 
 
@@ -799,6 +810,7 @@ def _check_masked_scatter(t: Tensor, mask: Any, source: Any) -> None:
         )
     if mask._dtype is not dtypes.bool_:
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask._dtype.legacy}")
+    implemented(t, "masked_scatter")
 
 
 def _masked_scatter_into(self, mask, source):

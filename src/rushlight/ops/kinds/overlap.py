@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, offset, strides
-from rushlight.layout import is_dense, overlaps_itself, span
+from rushlight.buffer import Tensor, address, strides
+from rushlight.layout import is_dense, overlaps_itself
 from rushlight.ops.kinds.contraction import CPP_NAMES
 
 
@@ -66,8 +66,13 @@ def check_apart(out: Tensor, result: Tensor, inputs: Iterable[Any]) -> None:
             "Please clone() the tensor before performing the operation."
         )
     read = [t for value in inputs for t in ((value,) if isinstance(value, Tensor) else value) if isinstance(t, Tensor)]
-    if a.shape != result._a.shape and out._buf is not None:
-        start, end = offset(out), offset(out) + result._a.size
-        if any(t._buf is out._buf and start < offset(t) + span(t._a.shape, strides(t)) and offset(t) < end for t in read):
-            check_overlap(out, out)
+    if a.shape != result._a.shape and a.size and any(_reaches(out, result, t._a) for t in read):
+        check_overlap(out, out)
     check_overlap(out, *read)
+
+
+def _reaches(out: Tensor, result: Tensor, b: np.ndarray) -> bool:
+    """Whether `out`, grown to the result's size within its storage, would lie on `b`."""
+    start = address(out._a)
+    low, high = np.lib.array_utils.byte_bounds(b)
+    return out._buf is not None and b.size > 0 and start < high and low < start + result._a.nbytes
