@@ -51,7 +51,7 @@ WRITES = {
     "copy_": lambda T, x, y, r: x.copy_(y),
     "setitem": lambda T, x, y, r: x.__setitem__(0, 0.25),
     "setitem tensor": lambda T, x, y, r: x.__setitem__(slice(0, 1), y.sum()),
-    "setitem all": lambda T, x, y, r: x.__setitem__(..., y),
+    "setitem all": lambda T, x, y, r: x.__setitem__(..., y.clone()),
     "iadd": lambda T, x, y, r: x.__iadd__(y),
     "requires_grad_": lambda T, x, y, r: x.requires_grad_(),
     "detach_": lambda T, x, y, r: x.detach_(),
@@ -96,7 +96,7 @@ def run(T, steps: list[tuple]) -> tuple[list, list]:
         # newer tensors are likelier
         x, y = tensors[-1 - int(at * at * len(tensors))], tensors[-1 - int(other * len(tensors))]
         try:
-            with T.set_grad_enabled(not quiet):
+            with T.set_grad_enabled(not (quiet and x.requires_grad)):
                 made = STEPS[name](T, x, y, random.Random(choices))
             log.append("done")
         except Exception as error:
@@ -144,6 +144,8 @@ def gradients(T, tensors: list) -> object:
         found = ask(lambda: T.autograd.grad((root * root).sum(), leaves, create_graph=True, allow_unused=True))
         if not isinstance(found, tuple) or isinstance(found[0], str):
             seen.append(found)
+            if found[1] == "":  # PyTorch cannot differentiate some writes to expanded memory; see `compare`
+                return seen
             continue
         seen.append([None if g is None else g.detach().tolist() for g in found])
         again = [g for g in found if g is not None and g.requires_grad]
@@ -182,6 +184,8 @@ def compare(seed: int, length: int) -> None:
         differing = {k: (wanted[k], found[k]) for k in wanted if not close(wanted[k], found[k])}
         assert not differing, f"seed {seed}, tensor {number} of {[s[0] for s in steps]}: {differing}"
     wanted, found = gradients(torch, theirs), gradients(rushlight, ours)
+    if wanted and wanted[-1] == ("RuntimeError", ""):
+        return
     for number, (a, b) in enumerate(zip(wanted, found)):
         assert close(a, b), f"seed {seed}, gradient {number} of {[s[0] for s in steps]}: torch {a}, rushlight {b}"
 

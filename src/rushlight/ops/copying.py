@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import errors, layout
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
-from rushlight.dtypes import FLOATING, complex128, float64
+from rushlight.dtypes import FLOATING, complex128, float32, float64
 from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
 from rushlight.ops.kinds.method import method
 from rushlight.ops.spec import public
@@ -17,7 +17,7 @@ from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Derivative, Node, edge_of, meta_of, record, record1, requires_grad, start
-from rushlight.tape.writes import check_recorded, check_write, rebase, wrote
+from rushlight.tape.writes import check_overlap, check_recorded, check_write, rebase, wrote
 
 _CLONE = Derivative("Clone", ("x",), (lambda g: g,))
 
@@ -135,8 +135,13 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'src' (position 1) must be Tensor, not {type(src).__name__}")
     check_write(self, "copy_")
-    if MODES.grad and src._edge is not None and self._edge is not None and requires_grad(src):
-        check_recorded(self)
+    before = source = None
+    if MODES.grad and (self._edge is not None or src._edge is not None) and self._dtype.category >= FLOATING:
+        before, source = edge_of(self), edge_of(src)
+        if source is not None:
+            check_recorded(self)
+    if self._buf is not None and src._buf is self._buf:
+        check_overlap(self, src)
     a, b = self._a, src._a
     if a.shape != b.shape:
         _check_broadcast(a.shape, b.shape)
@@ -145,8 +150,8 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     else:
         np.copyto(a, quiet(convert, b, self._dtype))
     wrote(self)
-    if MODES.grad and (self._edge is not None or src._edge is not None):
-        _record_copy(self, src)
+    if before is not None or source is not None:
+        rebase(self, CopyBackwards(self, before, source))
     return self
 
 
@@ -155,14 +160,6 @@ def _check_broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> None:
         raise RuntimeError(
             f"output with shape {list(shape)} doesn't match the broadcast shape {list(layout.broadcast(shape, other))}"
         )
-
-
-def _record_copy(t: Tensor, src: Tensor) -> None:
-    source = edge_of(src) if src._edge is not None else None
-    before = edge_of(t) if t._edge is not None else None
-    if source is None and before is None or t._dtype.category < FLOATING:
-        return
-    rebase(t, CopyBackwards(t, before, source))
 
 
 # ---- fill ----
@@ -186,12 +183,13 @@ def fill(input, value):
     return out
 
 
-#: types that hold every Python float
-_ANY_FLOAT = frozenset({float64, complex128})
+#: types that hold every Python float up to this size, rounded once
+_WIDE = frozenset({float32, float64, complex128})
+_FITS = 3.4e38
 
 
 def _fill_memory(t: Tensor, value: Any) -> None:
-    if type(value) is int and 0 <= value <= 127 or type(value) is float and t._dtype in _ANY_FLOAT:
+    if type(value) is int and 0 <= value <= 127 or type(value) is float and -_FITS <= value <= _FITS and t._dtype in _WIDE:
         t._a.fill(value)
     elif isinstance(value, Tensor):
         if value._a.ndim:
@@ -217,15 +215,21 @@ def _without_repeats(t: Tensor) -> Tensor:
     return out
 
 
-@method
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Write `value`, a number or a 0-d tensor, to every element."""
-    _check_fill(self, "fill_")
-    edge = edge_of(self) if self._edge is not None else None
+    try:
+        _check_fill(self, "fill_")
+    except AttributeError:
+        raise errors.wrong_self("fill_", self) from None
+    edge = theirs = None
+    if MODES.grad and self._dtype.category >= FLOATING:
+        theirs = edge_of(value) if isinstance(value, Tensor) else None
+        if theirs is not None:
+            check_recorded(self)
+        edge = edge_of(self) if self._edge is not None else None
     _fill_memory(self, value)
     wrote(self)
     if MODES.grad and self._dtype.category >= FLOATING:
-        theirs = edge_of(value) if isinstance(value, Tensor) and requires_grad(value) else None
         if edge is not None or theirs is not None:
             rebase(self, FillBackward3(self, edge, theirs) if isinstance(value, Tensor) else FillBackward2(self, edge, None))
     return self
@@ -256,10 +260,12 @@ class ZeroBackward0(FillBackward2):
     __slots__ = ()
 
 
-@method
 def zero_(self: Tensor) -> Tensor:
     """Write zero to every element."""
-    _check_fill(self, "zero_")
+    try:
+        _check_fill(self, "zero_")
+    except AttributeError:
+        raise errors.wrong_self("zero_", self) from None
     edge = edge_of(self) if self._edge is not None else None
     self._a.fill(0)
     wrote(self)

@@ -456,6 +456,11 @@ class OpNode(Node):
         buffer = t._buf
         if (0 if buffer is None else buffer.version) != expected:
             raise RuntimeError(overwritten(t._a, t._dtype, t._buf, expected, edge_of(t)))
+        if t._edge is None and isinstance(self.edges[at], Node):
+            raise RuntimeError(
+                "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().This is not "
+                "supported, please use out-of-place `.detach()` instead"
+            )
         if MODES.grad and self.edges[at] is not edge_of(t) and self.edges[at] is not None:
             return with_edge(t._a, t._dtype, t._buf, self.edges[at])
         return t

@@ -85,7 +85,7 @@ def check_recorded(t: Tensor) -> None:
         base = edge.base._edge
         if (base is LEAF or base is None) and requires_grad(t):
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-        edge = edge.edge
+        edge = edge.edge or (LEAF if requires_grad(t) else None)
     if edge is LEAF:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
 
@@ -171,7 +171,10 @@ def _keep_retaining(t: Tensor, before: Node, edge: Any) -> None:
 def regenerate(t: Tensor, view: ViewMeta) -> None:
     """Make the view's edge anew from its base, whose history has changed."""
     view.version = t._buf.version
+    before = view.edge
     view.edge = AsStridedBackward0(view.base, t, edge_of(view.base))
+    if isinstance(before, Node) and before.extra is not None:
+        _keep_retaining(t, before, view.edge)
 
 
 class _Region:
