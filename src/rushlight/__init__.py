@@ -236,6 +236,26 @@ def __getattr__(name: str) -> object:
 
 # ---- end products ----
 # ---- views ----
+from rushlight.ops.copies import (
+    alias_copy,
+    as_strided_copy,
+    detach_copy,
+    diagonal_copy,
+    expand_copy,
+    permute_copy,
+    select_copy,
+    split_copy,
+    split_with_sizes_copy,
+    squeeze_copy,
+    t_copy,
+    transpose_copy,
+    unbind_copy,
+    unfold_copy,
+    unsqueeze_copy,
+    view_as_complex_copy,
+    view_as_real_copy,
+    view_copy,
+)
 from rushlight.ops.copying import clone, fill, fill_, zero_
 from rushlight.ops.memory import detach_, resize_as_
 from rushlight.ops.reshaping import (

@@ -13,6 +13,9 @@ import numpy as np
 from rushlight.dtypes import dtype
 
 
+_BYTE = np.dtype(np.uint8)
+
+
 class Buffer:
     """One piece of storage: the identity that views share.
 
@@ -41,14 +44,30 @@ class Buffer:
             low, high = np.lib.array_utils.byte_bounds(self.array)
             if self.array.size == 0:
                 high = low
-            self.address, self.nbytes, self._bytes = low, high - low, None
+            self.address, self.nbytes = low, high - low
 
     def bytes(self) -> np.ndarray:
         """The whole memory as a flat uint8 array."""
-        self.locate()
-        if self._bytes is None:
+        try:
+            return self._bytes
+        except AttributeError:
+            pass
+        array = self.array
+        if array.flags.c_contiguous and array.size:
+            self._bytes = array.reshape(-1).view(_BYTE)
+        else:
+            self.locate()
             self._bytes = np.asarray(_Memory(self))
         return self._bytes
+
+    def replace(self, array: np.ndarray) -> None:
+        """Take other memory; the tensors that show the old must be given the new by the caller."""
+        self.array = array
+        self.address = -1
+        try:
+            del self._bytes
+        except AttributeError:
+            pass
 
 
 class _Memory:
@@ -131,7 +150,7 @@ def strides(t: Tensor) -> tuple[int, ...]:
 
 def offset(t: Tensor) -> int:
     """Elements from the start of the storage to the tensor's first."""
-    if t._buf is None:
+    if t._buf is None or t._buf.array is t._a:
         return 0
     t._buf.locate()
     return (address(t._a) - t._buf.address) // t._a.itemsize if t._a.size else _empty_offset(t)

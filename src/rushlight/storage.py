@@ -15,9 +15,6 @@ from rushlight.buffer import Buffer, Tensor, new_tensor, offset, shown, storage,
 from rushlight.device import CPU, device
 from rushlight.dtypes import dtype
 
-_BYTE = np.dtype(np.uint8)
-
-
 # ---- memory ----
 
 
@@ -35,27 +32,31 @@ def size_of(buffer: Buffer) -> int:
 def twin(buffer: Buffer) -> Buffer:
     """Another buffer on the same memory, with a version counter of its own: what `data` gives."""
     made = Buffer.of(buffer.array)
-    buffer.bytes()
-    made.address, made.nbytes, made._bytes = buffer.address, buffer.nbytes, buffer._bytes
+    if buffer.address >= 0:
+        made.address, made.nbytes = buffer.address, buffer.nbytes
     return made
 
 
-def resize(buffer: Buffer, nbytes: int) -> None:
+def resize(buffer: Buffer, nbytes: int, alone: bool = False) -> None:
     """Give the storage another size, keeping what fits; every tensor on it moves along.
 
     1. Copy the bytes to new memory.
-    2. Find the tensors that show the buffer: they are among the objects that refer to it.
+    2. Find the tensors that show the buffer: they are among the objects that refer to it. (This is slow; a caller who
+       holds the only tensor says `alone`, and moves it.)
     3. Let each show the new memory; one that no longer fits keeps what it had.
     """
+    if not buffer.array.flags.writeable:
+        raise RuntimeError("Trying to resize storage that is not resizable")
     old = buffer.bytes()
-    holders = [(t, strides(t), offset(t)) for t in gc.get_referrers(buffer) if isinstance(t, Tensor) and t._buf is buffer]
+    owners = [] if alone else [t for t in gc.get_referrers(buffer) if isinstance(t, Tensor) and t._buf is buffer]
+    holders = [(t, strides(t), offset(t)) for t in owners]
     try:
         memory = np.zeros(nbytes, np.uint8)
     except (ValueError, MemoryError):
         raise RuntimeError(f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes.") from None
     kept = min(nbytes, old.size)
     memory[:kept] = old[:kept]
-    buffer.array, buffer.address = memory, -1
+    buffer.replace(memory)
     for t, steps, at in holders:
         try:
             t._a = shown(buffer, t._dtype.numpy, t._a.shape, steps, at)

@@ -19,6 +19,7 @@ from rushlight.runtime.execute import quiet
 #: PyTorch's bound on the depth of nested sequences; NumPy's own on dimensions is lower
 _MAX_DEPTH = 128
 _MAX_DIMS = 64
+_SMALL = 1 << 62
 
 _PLAIN_TYPES = {bool: dtypes.bool_, int: dtypes.int64}
 
@@ -307,8 +308,19 @@ def nested(data: Any, kind: dtype | None) -> Tensor:
     3. The dtype is the common one of the elements, unless it is given.
     4. The elements are stored, each checked to fit.
     """
+    plain = type(data)
+    if plain is float and kind is None:
+        kind = dtypes.get_default_dtype()
+        return new_tensor(quiet(_array, data, kind), kind)
+    if plain is bool and kind is None:
+        return new_tensor(np.asarray(data), dtypes.bool_)
+    if plain is int and kind is None and -_SMALL < data < _SMALL:
+        return new_tensor(np.asarray(data), dtypes.int64)
+    if plain is list and kind is None and set(map(type, data)) == {float}:
+        kind = dtypes.get_default_dtype()
+        return new_tensor(quiet(_array, data, kind), kind)
     if isinstance(data, (str, bytes)):
-        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+        raise TypeError(f"new(): invalid data type '{plain.__name__}'")
     shape = _sizes(data)
     if kind is None:
         kind = _infer(data)
@@ -459,10 +471,10 @@ def _stored(elements: list, kind: dtype) -> np.ndarray:
     return quiet(_array, [_unit(value, kind) for value in elements], kind)
 
 
-def _array(values: list, kind: dtype) -> np.ndarray:
-    if kind is dtypes.bfloat16 or kind is dtypes.float16:
-        return np.array(values, np.float64).astype(np.float32).astype(kind.numpy)
-    return np.array(values, np.float64).astype(np.float32) if kind is dtypes.float32 else np.array(values, kind.numpy)
+def _array(values: Any, kind: dtype) -> np.ndarray:
+    if kind in dtypes.REDUCED:
+        return np.array(values, np.float32).astype(kind.numpy)
+    return np.array(values, kind.numpy)
 
 
 def _unit(value: Any, kind: dtype) -> Any:

@@ -86,6 +86,12 @@ def _shape(args: tuple, size: Any, operation: str) -> tuple[int, ...]:
         if args:
             raise TypeError(f"{operation}() received sizes both by position and by keyword")
         args = (size,)
+    for n in args:
+        if type(n) is not int:
+            break
+    else:
+        if args:
+            return args
     if not args:
         raise TypeError(
             f"{operation}() received an invalid combination of arguments - expected (tuple of ints size, *, ...)"
@@ -320,8 +326,14 @@ def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
             f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {len(shape)} "
             f"is not equal to len(physical_layout) = {len(order)}"
         )
-    if sorted(order) != list(range(len(shape))):
-        raise RuntimeError(f"Dimensions of physical_layout must be a permutation of 0 to {len(shape) - 1}")
+    for dim in order:
+        if not 0 <= dim < len(shape):
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {dim} at index "
+                f"{order.index(dim)}).  NB: negative dims not currently supported"
+            )
+    if len(set(order)) != len(order):
+        raise RuntimeError("Duplicate dim not allowed")
     steps = [0] * len(shape)
     for dim, step in zip(order, layout.contiguous_strides([shape[dim] for dim in order])):
         steps[dim] = step

@@ -18,6 +18,7 @@ from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 
 _INT64_MAX = (1 << 63) - 1
+_SMALL = 1 << 31
 
 # Note [Bits of a range]: PyTorch's kernel fills eight lanes of float32 (four of float64, sixteen of
 # the halves) from the value at the block's first index, rounded, and what is left of pairs of blocks
@@ -55,6 +56,9 @@ def arange(*bounds: Any, start: Any = None, end: Any = None, step: Any = None, o
         >>> torch.arange(0, 1, 0.25)
         tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
+    if len(bounds) == 1 and type(bounds[0]) is int and 0 <= bounds[0] < _SMALL and start is end is step is out is None:
+        if (dtype is None or dtype is dtypes.int64) and device is None and layout is None and not requires_grad:
+            return new_tensor(np.arange(bounds[0]), dtypes.int64)
     start, end, step = _bounds(bounds, start, end, step)
     asked = place(dtype, layout, device, pin_memory, "arange")
     whole = all(isinstance(n, (int, np.integer)) for n in (start, end, step))

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor, storage
 from rushlight.dtypes import INTEGER
 from rushlight.layout import wrap_dim
 from rushlight.ops.construct import is_sequence
 from rushlight.ops.indexing import select as select_at
+from rushlight.ops.indexing import slice_backward
 from rushlight.ops.indexing import slice_view
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
@@ -73,10 +75,24 @@ def narrow(input, dim, start, length):
     return slice_view(input, dim, start, start + length, 1)
 
 
+@primitive(
+    "NarrowCopy",
+    vjp=(lambda g, x_meta, dim, start, stop: slice_backward(g, shape=x_meta.shape, dim=dim, start=start, stop=stop, step=1),),
+)
+def narrow_copy_of(x, *, dim, start, stop):
+    return np.array(x[(slice(None),) * dim + (slice(start, stop),)], order="C")
+
+
 @public
 def narrow_copy(input, dim, start, length):
     """:func:`narrow` as a copy."""
-    return narrow(input, dim, start, length).clone()
+    shape = input._a.shape
+    if shape and dim >= len(shape):
+        raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.")
+    dim = wrap_dim(dim, len(shape))
+    shown = narrow(input.detach(), dim, start, length)
+    start = start + shape[dim] if start < 0 else start
+    return narrow_copy_of(input, dim=dim, start=start, stop=start + shown._a.shape[dim])
 
 
 def _integer(value: Any, operation: str, argument: str, position: int) -> int:
@@ -246,10 +262,10 @@ def _unsafe(t: Tensor, sizes: Sequence[int], dim: int, derivative: Derivative) -
 
 
 @public(out=False)
-def unsafe_split(tensor, split_size, dim=0):
+def unsafe_split(input, split_size, dim=0):
     """:func:`split`, not tracked as views."""
-    dim = _check_dim(tensor, dim, "split")
-    return _unsafe(tensor, _sizes_of(tensor, split_size, dim), dim, _UNSAFE_SPLIT)
+    dim = _check_dim(input, dim, "split")
+    return _unsafe(input, _sizes_of(input, split_size, dim), dim, _UNSAFE_SPLIT)
 
 
 @public(out=False)
@@ -332,10 +348,12 @@ def _split_along(name: str, ndim: int, dim: int) -> Any:
         have = input._a.ndim
         if have < ndim:
             raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {ndim} dimension{'s' if ndim > 1 else ''}, but got a tensor "
+                f"torch.{name} requires a tensor with at least {ndim} dimension, but got a tensor "
                 f"with {have} dimensions!"
             )
         along = 0 if name == "hsplit" and have == 1 else dim
+        if isinstance(cuts, str):
+            raise errors.invalid_combination(name, input, cuts)
         if not is_sequence(cuts):
             size = input._a.shape[along]
             if cuts <= 0 or size % cuts:

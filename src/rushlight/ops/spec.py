@@ -8,6 +8,7 @@ public function are made here.
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import LEAF, Tensor, new_tensor
+from rushlight.buffer import LEAF, Tensor, new_tensor, strides
 from rushlight.dtypes import FLOATING, can_cast, dtype
+from rushlight.layout import contiguous_strides, is_dense, numel
 from rushlight.runtime import execute
 from rushlight.runtime.casting import convert
+from rushlight.storage import resize as resize_storage
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import (
     NOT_DIFFERENTIABLE,
@@ -134,6 +137,7 @@ def public(
     into: Callable | None = None,
     check: Callable | None = None,
     overloaded: bool = False,
+    numpy_names: bool = True,
 ) -> Any:
     """Make PyTorch's form of `function`: NumPy's argument names, `out=`, and `.inplace`.
 
@@ -143,10 +147,11 @@ def public(
             args, kwargs), which may also refuse their dtypes.
         into: how to do it in place without a graph, if there is a faster way than copying.
         check: called with (out, result, the tensors among the arguments) before `out` is written.
+        numpy_names: whether `axis` stands for `dim`, and so on.
         overloaded: whether PyTorch has several signatures, which its messages about missing arguments say.
     """
     if function is None:
-        return functools.partial(public, name=name, out=out, into=into, check=check, overloaded=overloaded)
+        return functools.partial(public, name=name, out=out, into=into, check=check, overloaded=overloaded, numpy_names=numpy_names)
     called = name or function.__name__
     names = parameters(function)
     plain = function
@@ -155,7 +160,7 @@ def public(
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
-            kwargs = _named(names, kwargs)
+            kwargs = _named(names, kwargs) if numpy_names else dict(kwargs)
             if out and "out" in kwargs:
                 target = kwargs.pop("out")
                 if target is not None:
@@ -254,32 +259,23 @@ def store_out(out: Tensor, result: Tensor) -> None:
                 "an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
                 stacklevel=5,
             )
-        resize(out, r.shape)
+        resize(out, r.shape, strides(result) if is_dense(r.shape, strides(result)) else None)
         a = out._a
     np.copyto(a, convert(r, out._dtype) if r.dtype != a.dtype else r, casting="unsafe")
     wrote(out)
 
 
-def resize(t: Tensor, shape: tuple[int, ...]) -> None:
-    """Give the handle memory of another shape, keeping what fits (contiguous, from its offset)."""
-    from rushlight.layout import contiguous_strides, numel
+def resize(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...] | None = None) -> None:
+    """Give the tensor other sizes from its offset on, contiguous or with the dense strides `steps`.
 
-    count = numel(shape)
-    buffer = t._buf
-    if buffer is not None or t._a.size >= count:
-        buffer = execute.storage(t)
-        buffer.locate()
-        start = execute.offset(t)
-        if (start + count) * t._a.itemsize <= buffer.nbytes:
-            t._a = execute.restrided(t, shape, contiguous_strides(shape), start)
-            return
-    grown = np.zeros(count, t._dtype.numpy)
-    kept = min(count, t._a.size)
-    if kept:
-        grown[:kept] = t._a.reshape(-1)[:kept]
-    t._a = grown.reshape(shape)
-    if buffer is not None:
-        buffer.replace(grown)
+    Its storage grows if it must, and aliases see it.
+    """
+    buffer = execute.storage(t)
+    start = execute.offset(t)
+    need = (start + numel(shape)) * t._a.itemsize
+    if numel(shape) and need > buffer.bytes().size:
+        resize_storage(buffer, need, alone=sys.getrefcount(buffer) <= 3)
+    t._a = execute.shown(buffer, t._dtype.numpy, shape, steps or contiguous_strides(shape), start)
 
 
 # ---- in place ----

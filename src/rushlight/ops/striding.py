@@ -11,6 +11,7 @@ from rushlight.buffer import Tensor, strides
 from rushlight.layout import wrap_dim
 from rushlight.ops.indexing import slice_view
 from rushlight.ops.kinds.method import method
+from rushlight.ops.kinds.strict import same_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
@@ -51,7 +52,7 @@ def as_strided_backward(g, *, source, shown):
     return memory[places]
 
 
-@primitive("AsStridedScatter", vjp=(lambda g, source, shown: as_strided_backward(g, source=source, shown=shown),))
+@primitive("AsStrided", vjp=(lambda g, source, shown: as_strided_backward(g, source=source, shown=shown),))
 def as_strided_gather(x, *, source, shown):
     """What `shown` shows of an x laid out as `source`; zero outside it."""
     memory = np.zeros(_reach(source, shown), x.dtype)
@@ -268,7 +269,7 @@ def select_scatter_of(x, y, *, dim, index):
     return out
 
 
-@public(out=False)
+@public
 def select_scatter(input, src, dim, index):
     """A copy of `input` with `src` at one index of a dimension."""
     shape = input._a.shape
@@ -292,7 +293,7 @@ def slice_scatter_of(x, y, *, dim, start, stop, step):
     return out
 
 
-@public(out=False)
+@public(check=same_type)
 def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     """A copy of `input` with `src` at `start:end:step` of a dimension."""
     shape = input._a.shape
@@ -318,7 +319,7 @@ def diagonal_scatter_of(x, y, *, offset, dim1, dim2):
     return out
 
 
-@public(out=False)
+@public
 def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     """A copy of `input` with `src` on a diagonal."""
     dim1, dim2 = _diagonal_dims(input._a.ndim, dim1, dim2)
@@ -329,24 +330,27 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
 @primitive(
     "AsStridedScatter",
     vjp=(
-        lambda g, size, stride, at: _without(g.contiguous(), lambda x: x.as_strided(size, stride, at)),
-        lambda g, size, stride, at: g.contiguous().as_strided(size, stride, at),
+        # PyTorch's own choice: the replaced part, not the rest, is what the input's gradient shows
+        lambda g, source, shown: as_strided_backward(
+            as_strided_gather(g, source=source, shown=shown), source=source, shown=shown
+        ),
+        lambda g, source, shown: as_strided_gather(g, source=source, shown=shown),
     ),
 )
-def as_strided_scatter_of(x, y, *, size, stride, at):
-    out = np.array(x, order="C")
-    flat = out.reshape(-1)
-    flat[layout.places(size, stride, at)] = y
-    return out
+def as_strided_scatter_of(x, y, *, source, shown):
+    memory = np.zeros(_reach(source, shown), x.dtype)
+    memory[source.places()] = x
+    memory[shown.places()] = y
+    return memory[source.places()]
 
 
-@public(out=False)
+@public
 def as_strided_scatter(input, src, size, stride, storage_offset=None):
     """A copy of `input` with `src` at the places that `as_strided` shows."""
     shape, steps, at = _layout(input, size, stride, storage_offset)
     restrided(input, shape, steps, at)
     _check_part("slice", shape, src)
-    return as_strided_scatter_of(input, src, size=shape, stride=steps, at=at)
+    return as_strided_scatter_of(input, src, **_geometry(input, shape, steps, at))
 
 
 __all__ = ["as_strided", "diagonal", "unfold"]

@@ -8,25 +8,9 @@ import numpy as np
 
 from rushlight.buffer import Tensor
 from rushlight.layout import wrap_dim
+from rushlight.ops.kinds.strict import same_type
 from rushlight.ops.spec import primitive, public
 from rushlight.ops.striding import diagonal_copy_of
-
-
-def same_type(out: Tensor, result: Tensor, inputs: list) -> None:
-    """`out` must have the result's dtype exactly."""
-    if out._dtype is not result._dtype:
-        raise RuntimeError(
-            f"Expected out tensor to have dtype {cpp_name(result._dtype)}, but got {cpp_name(out._dtype)} instead"
-        )
-
-
-_CPP = {"int64": "long int", "int32": "int", "float64": "double", "float32": "float", "int16": "short int",
-        "int8": "signed char", "uint8": "unsigned char", "bool": "bool", "float16": "c10::Half",
-        "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}  # fmt: skip
-
-
-def cpp_name(kind: Any) -> str:
-    return _CPP.get(kind.name, kind.name)
 
 
 def _triangle(name: str, node: str, lower: bool) -> Any:

@@ -227,6 +227,10 @@ def swapdims(input, dim0, dim1):
     return transpose(input, dim0, dim1)
 
 
+#: the dimensions in order, by how many there are
+_ORDERS = [list(range(ndim)) for ndim in range(65)]
+
+
 @public(out=False)
 def permute(input, *dims):
     """The dimensions in another order, on the same memory: `permute(2, 0, 1)`.
@@ -237,6 +241,9 @@ def permute(input, *dims):
     if len(dims) == 1 and not isinstance(dims[0], int):
         dims = dims[0]
     a = input._a
+    ndim = a.ndim
+    if type(dims) is tuple and len(dims) == ndim and sorted(dims) == _ORDERS[ndim]:
+        return _view(input, a.transpose(dims), _PERMUTE, {"dims": dims})
     dims = layout.sizes((dims,), "permute")
     if len(dims) != a.ndim:
         raise RuntimeError(
@@ -369,9 +376,12 @@ def squeeze(input, dim=None):
         gone, form = [i for i in wrap_dims(dim, len(shape)) if shape[i : i + 1] == (1,)], 2
     else:
         gone, form = [i for i in (wrap_dim(dim, len(shape)),) if shape[i : i + 1] == (1,)], 1
-    steps = strides(input)
-    kept = [i for i in range(len(shape)) if i not in gone]
-    array = restrided(input, tuple([shape[i] for i in kept]), tuple([steps[i] for i in kept]))
+    if input._a.size:
+        array = input._a.squeeze(tuple(gone))
+    else:
+        steps = strides(input)
+        kept = [i for i in range(len(shape)) if i not in gone]
+        array = restrided(input, tuple([shape[i] for i in kept]), tuple([steps[i] for i in kept]))
     return _view(input, array, _SQUEEZE[form], None)
 
 
@@ -399,10 +409,33 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
                 break
         else:  # the gradient of a sum takes this way
             return _view(self, np.ndarray(sizes[0], a.dtype, a, 0, (0,) * len(sizes[0])), _EXPAND, None)
+    if size is None:
+        array = _expanded_contiguous(self._a, sizes[0] if len(sizes) == 1 and type(sizes[0]) is not int else sizes)
+        if array is not None:
+            return _view(self, array, _EXPAND, None)
     shape = layout.sizes(sizes if size is None else (size,), "expand")
     steps = expanded_strides(self, shape)
     shape = tuple([n if n != -1 else m for n, m in zip(shape, _padded(self._a.shape, len(shape)))])
     return _view(self, restrided(self, shape, steps), _EXPAND, None)
+
+
+def _expanded_contiguous(a: np.ndarray, sizes: Any) -> np.ndarray | None:
+    """The common case at little cost: a row-major array, sizes without -1, no new dimension of size 1."""
+    lead = len(sizes) - a.ndim if type(sizes) is tuple else -1
+    if lead < 0 or not a.size or not a.flags.c_contiguous:
+        return None
+    for n in sizes[:lead]:
+        if type(n) is not int or n < 2:
+            return None
+    steps = [0] * lead
+    for n, m, step in zip(sizes[lead:], a.shape, a.strides):
+        if n == m:
+            steps.append(step)
+        elif m == 1 and n > 1:
+            steps.append(0)
+        else:
+            return None
+    return np.ndarray(sizes, a.dtype, a, 0, steps)
 
 
 def _padded(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
