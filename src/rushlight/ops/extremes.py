@@ -108,7 +108,8 @@ def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
 def _over(input: Tensor, dim: Any, keepdim: Any, found: Any, operation: str, kernel: str) -> Tensor:
     dims = reduced_dims(dim, input._a.ndim, operation)
     check_nonempty(input._a.shape, dim, dims, operation)
-    refuse_kinds(kernel, input, COMPLEX)
+    if input._a.size:
+        refuse_kinds(kernel, input, COMPLEX)
     return found(input, dims=dims, keepdim=check_keepdim(keepdim, operation))
 
 
@@ -204,7 +205,9 @@ def _extreme(input: Tensor, dim: Any, keepdim: Any, other: Any, operation: str) 
     dim = one_dim(dim, input._a.ndim, operation)
     keepdim = check_keepdim(False if keepdim is NOT_GIVEN else keepdim, operation)
     check_nonempty(input._a.shape, dim, (dim,) if input._a.ndim else (), operation)
-    refuse_kinds(f"{operation}_cpu", input, COMPLEX)
+    if input._dtype.category == COMPLEX:
+        raise RuntimeError(f"{operation}(): does not support complex input")
+    refuse_kinds(f"{operation}_cpu", input)
     return _RESULT[operation](_DIM[operation](input, dim=dim, keepdim=keepdim))
 
 

@@ -11,7 +11,6 @@ from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING
 from rushlight.ops.kinds.reduction import (
-    NOT_GIVEN,
     as_dtype,
     cast_first,
     check_keepdim,
@@ -165,10 +164,8 @@ class _NoLayout(errors.WrongArgument):
         return AttributeError(f"'{self.kind}' object has no attribute 'layout'")
 
 
-@public(out=same_dtype)
-def norm(
-    input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None, *, axis: Any = NOT_GIVEN
-) -> Tensor:
+@public(out=same_dtype, numpy_names=False)
+def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """The norm of all elements, or over the dimensions `dim`: a number p, "fro", or "nuc" of a matrix.
 
     Example:
@@ -176,25 +173,22 @@ def norm(
         >>> torch.tensor([[3., 4.], [0., 0.]]).norm(dim=1)
         tensor([5., 0.])
     """
-    if axis is not NOT_GIVEN:  # the one reduction for which PyTorch does not take NumPy's name
-        raise TypeError("norm() got an unexpected keyword argument 'axis'")
     if not isinstance(input, Tensor):
         raise _NoLayout("input", "Tensor", input)
     if isinstance(p, str):
         if p == "fro" and (dim is None or not isinstance(dim, (tuple, list)) or len(dim) <= 2):
             return vector_norm(input, 2, dim, keepdim, dtype=dtype)
-        dims = list(range(input._a.ndim)) if dim is None else dim
+        dims = list(range(input._a.ndim)) if dim is None else dim if isinstance(dim, (tuple, list)) else [dim]
         from rushlight.ops.matrix_functions import matrix_norm
 
         return matrix_norm(input, p, dims, keepdim, dtype=dtype)
     return vector_norm(input, 2 if p is None else p, dim, keepdim, dtype=dtype)
 
 
-
 @primitive("Dist", vjp=_dist_vjp)
 def dist_all(x, y, *, p):
     away = np.subtract(x, y)
-    out = _norm(away, p, tuple(range(away.ndim))) if away.size or p >= 0 and p != math.inf else np.zeros(())
+    out = _norm(away, p, tuple(range(away.ndim)))
     return narrowed(out, BY_NUMPY[away.dtype].to_real().numpy).reshape(())
 
 
@@ -209,4 +203,6 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """
     if input._dtype.category == BOOL and other._dtype.category == BOOL:
         return (input - other).norm(p)
+    if not (input._a.size and other._a.size) and (p < 0 or p == math.inf):
+        _check_identity((0,), None, (), p)
     return dist_all(input, other, p=float(p))

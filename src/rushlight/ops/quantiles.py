@@ -78,7 +78,7 @@ def _ranks(ordered: Tensor, q: Tensor, skip_nan: bool, mode: str) -> Tensor:
         ranks = ranks.masked_fill(ranks < 0, 0)
     else:
         last = ordered.shape[-1] - 1
-        ranks = (q * last + ordered.detach()[..., :1] * 0).masked_fill(ordered.isnan().any(-1, keepdim=True), last)
+        ranks = (q * last).masked_fill(ordered.isnan().any(-1, keepdim=True), last)
     if mode == "lower":
         return ranks.floor()
     if mode == "higher":

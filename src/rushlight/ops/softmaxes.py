@@ -72,7 +72,8 @@ def _prepared(input: Tensor, dim: Any, dtype: Any, operation: str, kernel: str) 
     if to is not None and to is not input._dtype:
         input = input.to(to)
     dim = one_dim(dim, input._a.ndim, operation)
-    refuse_kinds(kernel, input, BOOL, INTEGER, COMPLEX)
+    if input._a.size:
+        refuse_kinds(kernel, input, BOOL, INTEGER, COMPLEX)
     return input, dim
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight import errors, return_types
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX
+from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX
 from rushlight.ops.extremes import selected, shared_by_all
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
@@ -25,6 +25,7 @@ from rushlight.ops.kinds.reduction import (
 )
 from rushlight.ops import selection
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.runtime.casting import convert
 
 #: `topk` of at least this many elements partitions before it sorts
 _PARTITION = 1024
@@ -205,8 +206,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not 0 <= k <= (input._a.shape[dim] if input._a.ndim else 1):
         raise RuntimeError("selected index k out of range")
     if input._dtype.category in (BOOL, COMPLEX):
-        kind = "bool" if input._dtype.category == BOOL else "complex"
-        raise RuntimeError(f"topk does not support {kind} dtypes on CPU")
+        kind = "topk does not support bool" if input._dtype.category == BOOL else " topk does not support complex"
+        raise RuntimeError(f"{kind} dtypes on CPU")
     return return_types.topk(topk_dim(input, k=k, dim=dim, largest=largest, in_order=sorted))
 
 
@@ -273,9 +274,7 @@ def _mode_index(lines: np.ndarray) -> np.ndarray:
 
 def _median_of(x: np.ndarray, find: Callable) -> np.ndarray:
     if not x.size:
-        if x.dtype.kind in "iu":
-            return np.array(np.iinfo(x.dtype).min if x.dtype.kind == "i" else 0, x.dtype)
-        return np.array(np.nan).astype(x.dtype)
+        return convert(np.array(np.nan), BY_NUMPY[x.dtype])
     flat = x.reshape(-1)
     return np.array(flat[find(_keys(flat))[0]])
 
@@ -326,7 +325,8 @@ def median(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False) -> Any:
         tensor(2.)
     """
     if dim is NOT_GIVEN:
-        refuse_kinds("median_cpu", input, BOOL, COMPLEX)
+        if input._a.size:
+            refuse_kinds("median_cpu", input, BOOL, COMPLEX)
         return median_all(input)
     attrs = _line(input, dim, keepdim, "median")
     refuse_kinds("median_out", input, BOOL, COMPLEX)
@@ -343,7 +343,8 @@ def nanmedian(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False) -> Any
         tensor(3.)
     """
     if dim is NOT_GIVEN:
-        refuse_kinds("median_cpu", input, BOOL, COMPLEX)
+        if input._a.size:
+            refuse_kinds("median_cpu", input, BOOL, COMPLEX)
         return nanmedian_all(input)
     attrs = _line(input, dim, keepdim, "nanmedian")
     refuse_kinds("median_out", input, BOOL, COMPLEX)
