@@ -10,7 +10,8 @@ from rushlight import layout
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import contiguous_format
 from rushlight.dtypes import can_cast, int32, int64
-from rushlight.ops.gathering import laid_out
+from rushlight.errors import dim_out_of_range
+from rushlight.ops.gathering import iteration_strides, laid_out
 from rushlight.ops.kinds.overlap import check_apart
 from rushlight.ops.promotion import result_type
 from rushlight.ops.spec import as_tensor, primitive, public
@@ -63,23 +64,27 @@ def _cat_vjp(g: Any, xs_meta: Any, dim: int, needs: tuple) -> list:
 def cat_along(*xs, dim, kind):
     parts = [x for x in xs if not _is_legacy_empty(x.shape)] or [xs[0]]
     parts = [x if x.dtype == kind.numpy else convert(x, kind) for x in parts]
-    if parts[0].ndim in (4, 5) and all(_channels_last(x) for x in parts):
-        order = (0, *range(2, parts[0].ndim), 1)
-        joined = np.concatenate([x.transpose(order) for x in parts], order.index(dim))
-        return np.ascontiguousarray(joined).transpose(0, -1, *range(1, parts[0].ndim - 1))
+    if parts[0].ndim in (4, 5) and all(_channels_last(x.shape, x.strides) for x in parts):
+        return _inner_channels(np.concatenate(parts, dim))
     return np.ascontiguousarray(np.concatenate(parts, dim)) if len(parts) > 1 else parts[0].copy()
 
 
-def _channels_last(x: np.ndarray) -> bool:
+def _channels_last(shape: tuple[int, ...], steps: tuple[int, ...]) -> bool:
     """Whether an image's strides say that its channels lie innermost."""
-    if x.strides[1] == 0 or 0 in x.shape:
+    if steps[1] == 0 or 0 in shape:
         return False
     least = 0
-    for d in (1, *range(x.ndim - 1, 1, -1), 0):
-        if x.strides[d] < least or d == 0 and least == x.strides[1]:
+    for d in (1, *range(len(shape) - 1, 1, -1), 0):
+        if steps[d] < least or d == 0 and least == steps[1]:
             return False
-        least = x.strides[d] * x.shape[d]
+        least = steps[d] * shape[d]
     return True
+
+
+def _inner_channels(a: np.ndarray) -> np.ndarray:
+    """A fresh array with dimension 1 innermost in memory."""
+    order = (0, *range(2, a.ndim), 1)
+    return np.array(a.transpose(order), order="C").transpose(0, -1, *range(1, a.ndim - 1))
 
 
 def _checked_cat(ts: list[Tensor], dim: Any) -> int:
@@ -184,7 +189,11 @@ def concatenate(tensors, dim=0):
 
 @primitive("Stack", vjp=lambda g, dim: g.unbind(dim))
 def stack_along(*xs, dim, kind):
-    return np.ascontiguousarray(np.stack([x if x.dtype == kind.numpy else convert(x, kind) for x in xs], dim))
+    parts = [x if x.dtype == kind.numpy else convert(x, kind) for x in xs]
+    if dim < xs[0].ndim == 4 and all(_channels_last(x.shape, x.strides) for x in parts):
+        joined = _inner_channels(np.concatenate(parts, dim))
+        return joined.reshape((*joined.shape[:dim], len(parts), xs[0].shape[dim], *joined.shape[dim + 1 :]))
+    return np.ascontiguousarray(np.stack(parts, dim))
 
 
 _STACK: Any = stack_along.derivative
@@ -301,7 +310,7 @@ def flip_dims(x, *, dims):
     turned = x[tuple(slice(None, None, -1) if d in dims else slice(None) for d in range(x.ndim))]
     if x.flags.c_contiguous or x.ndim < 2:
         return np.array(turned, order="C")
-    return laid_out(turned, [abs(step) for step in x.strides])
+    return laid_out(turned, iteration_strides(x.shape, [x.strides]))
 
 
 @public(out=False)
@@ -354,10 +363,12 @@ def flipud(input):
 @primitive("Rot90Backward0", vjp=(lambda g, k, dims: g.rot90(-k, dims),))
 def rot90_dims(x, *, k, dims):
     turned = np.rot90(x, k, dims)
-    swapped = x.swapaxes(*dims) if k % 2 else x
-    if swapped.flags.c_contiguous:
+    if k % 4 == 0:
         return np.array(turned, order="C")
-    return laid_out(turned, [abs(step) for step in swapped.strides])
+    steps = list(iteration_strides(x.shape, [x.strides]))
+    if k % 2:
+        steps[dims[0]], steps[dims[1]] = steps[dims[1]], steps[dims[0]]
+    return laid_out(turned, tuple(steps))
 
 
 @public(out=False)
@@ -508,12 +519,13 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         input, dim = input.reshape(-1), 0
     if not isinstance(repeats, Tensor):
         return _repeat_each(input, repeats, dim, output_size)
-    if input._a.ndim == 0:
-        input = input.reshape(1)
-    dim = layout.wrap_dim(dim, input._a.ndim)
-    size, counts = input._a.shape[dim], repeats
+    counts = repeats
     if counts._a.ndim > 1:
         raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
+    if input._a.ndim == 0:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    dim = layout.wrap_dim(dim, input._a.ndim)
+    size = input._a.shape[dim]
     if counts._a.size == 1:
         counts = new_tensor(np.repeat(counts._a.reshape(-1), size), counts._dtype)
     elif counts._a.shape[0] != size:
@@ -540,12 +552,12 @@ def _repeat_each(input: Tensor, times: Any, dim: Any, output_size: int | None) -
     if isinstance(times, bool) or not hasattr(times, "__index__"):
         raise TypeError(f"repeat_interleave(): argument 'repeats' must be int or Tensor, not {type(times).__name__}")
     times = times.__index__()
-    if input._a.ndim == 0:
-        input = input.reshape(1)
     dim = layout.wrap_dim(dim, input._a.ndim)
     if times < 0:
         raise RuntimeError("Repeats must be non-negative")
     shape = input._a.shape
+    if not shape:
+        raise dim_out_of_range(1, 0)
     if output_size is not None and output_size != shape[dim] * times:
         raise RuntimeError(
             f"repeat_interleave: Invalid output_size, expected {shape[dim] * times} but got {output_size}"
