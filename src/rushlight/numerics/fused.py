@@ -13,9 +13,9 @@ _SPLITTER = 134217729.0
 def multiply_add(x: Any, y: Any, z: Any) -> np.ndarray:
     """x + y z. Exact before rounding for float32; for float64 through the errors of the product
     and of the sum; integers and complex numbers have nothing to fuse."""
-    char = np.result_type(x, y, z).char
+    char = x.dtype.char
     if char == "f":
-        return (np.float64(x) + np.float64(y) * np.float64(z)).astype("f")
+        return np.add(x, np.multiply(y, z, dtype=np.float64), dtype=np.float64).astype("f")
     return _double(x, y, z) if char == "d" else x + y * z
 
 

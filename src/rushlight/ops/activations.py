@@ -7,12 +7,13 @@ Parameters are numbers, read in full precision for half types.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, INTEGER, bool_, dtype, uint8
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, dtype, finfo, float64, uint8
 from rushlight.numerics.errors import erf
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.clamping import bounded
@@ -33,22 +34,26 @@ def _refuse_relu(d: dtype) -> Exception | None:
 
 
 @pointwise(
-    "ThresholdBackward",
+    "PiecewiseBackward",
     rule=same,
-    vjp=(lambda g, y: threshold_backward(g, y), lambda g: g.new_zeros(g.shape)),
+    vjp=(lambda g, y, inside, slope: piecewise(g, y, inside=inside, slope=slope), lambda g: g.new_zeros(g.shape)),
 )
-def threshold_backward(x, y):
-    """The gradient x where the result y is above 0."""
-    return np.where(y <= 0, x.dtype.type(0), x)
+def piecewise(x, y, *, inside, slope):
+    """The gradient x where y lies inside, times a constant slope elsewhere.
+
+    An operation of its own, so that the gradient depends on y on the tape, as it does for
+    PyTorch, though its derivative with respect to y is zero.
+    """
+    return np.where(inside(y), x, x * x.dtype.type(slope) if slope else x.dtype.type(0))
 
 
 relu = unary(
     "relu",
     out=False,
-    numpy=lambda x: np.maximum(x, x.dtype.type(0)),
+    numpy=lambda x: np.maximum(x, 0),
     dtype=same,
     refuse=_refuse_relu,
-    vjp=lambda g, out: threshold_backward(g, out),
+    vjp=lambda g, out: piecewise(g, out, inside=lambda y: ~(y <= 0), slope=0),
     doc="""The larger of each element and 0; its gradient at 0 is 0.
 
     Example:
@@ -59,18 +64,29 @@ relu = unary(
 )
 
 
+def relu_functional(input: Tensor, inplace: bool = False) -> Tensor:
+    """`torch.nn.functional.relu`: the larger of each element and 0, in place if asked."""
+    return relu.inplace(input) if inplace else relu(input)
+
+
 def _floats(kernel: str) -> Any:
     return not_implemented(kernel, BOOL, INTEGER, COMPLEX)
 
 
-def _outside(x: Any, low: Any, high: Any) -> Any:
-    return (x <= low) | (x >= high)
+def _strictly_between(low: float, high: float) -> Callable:
+    return lambda x: ~((x <= low) | (x >= high))
+
+
+def _beyond(distance: float) -> Callable:
+    return lambda x: ~((x >= -distance) & (x <= distance))
 
 
 @pointwise(
     "Hardtanh",
     rule=same,
-    vjp=(lambda g, x, min_val, max_val: g.masked_fill(_outside(x, min_val, max_val), 0),),
+    vjp=(
+        lambda g, x, min_val, max_val: piecewise(g, x, inside=_strictly_between(min_val, max_val), slope=0),
+    ),
 )
 def hardtanh_values(x, *, min_val, max_val):
     kind = x.dtype.type
@@ -78,7 +94,7 @@ def hardtanh_values(x, *, min_val, max_val):
 
 
 @public(out=False)
-def hardtanh(input, min_val=-1.0, max_val=1.0):
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """`input` held between two numbers; the gradient is 0 at and beyond them.
 
     Example:
@@ -86,6 +102,8 @@ def hardtanh(input, min_val=-1.0, max_val=1.0):
         >>> torch.nn.functional.hardtanh(torch.tensor([-2.0, 0.5]))
         tensor([-1.0000,  0.5000])
     """
+    if inplace:
+        return hardtanh.inplace(input, min_val, max_val)
     kind = input._dtype
     if kind is bool_:
         raise RuntimeError("Bool inputs not supported for hardtanh")
@@ -103,8 +121,10 @@ def hardtanh(input, min_val=-1.0, max_val=1.0):
 
 
 @public(out=False)
-def relu6(input):
+def relu6(input, inplace=False):
     """`input` held between 0 and 6."""
+    if inplace:
+        return relu6.inplace(input)
     return hardtanh(input, 0.0, 6.0)
 
 
@@ -112,14 +132,14 @@ def relu6(input):
     "Threshold",
     rule=same,
     refuse=not_implemented("threshold_cpu", BOOL, COMPLEX, *WIDE_UNSIGNED),
-    vjp=(lambda g, x, threshold: g.masked_fill(x <= threshold, 0),),
+    vjp=(lambda g, x, threshold: piecewise(g, x, inside=lambda x: ~(x <= threshold), slope=0),),
 )
 def threshold_values(x, *, threshold, value):
     return np.where(x <= threshold, x.dtype.type(value), x)
 
 
 @public(out=False)
-def threshold(input, threshold, value):
+def threshold(input, threshold, value, inplace=False):
     """`input` where it is above `threshold`, else `value`.
 
     Example:
@@ -127,16 +147,21 @@ def threshold(input, threshold, value):
         >>> torch.nn.functional.threshold(torch.tensor([0.1, 1.0]), 0.5, 20.0)
         tensor([20.,  1.])
     """
+    if inplace:
+        return threshold_inplace(input, threshold, value)
     if input._dtype.category == INTEGER:
         threshold, value = int(threshold), int(value)
     return threshold_values(input, threshold=threshold, value=value)
+
+
+threshold_inplace = threshold.inplace
 
 
 @pointwise(
     "Hardshrink",
     rule=same,
     refuse=_floats("hardshrink_cpu"),
-    vjp=(lambda g, x, lambd: g.masked_fill((x >= -lambd) & (x <= lambd), 0),),
+    vjp=(lambda g, x, lambd: piecewise(g, x, inside=_beyond(lambd), slope=0),),
 )
 def hardshrink_values(x, *, lambd):
     return np.where((x >= -lambd) & (x <= lambd), x.dtype.type(0), x)
@@ -152,7 +177,7 @@ def hardshrink(input, lambd=0.5):
     "Softshrink",
     rule=same,
     refuse=_floats("softshrink_check"),
-    vjp=(lambda g, x, lambd: g.masked_fill((x >= -lambd) & (x <= lambd), 0),),
+    vjp=(lambda g, x, lambd: piecewise(g, x, inside=_beyond(lambd), slope=0),),
 )
 def softshrink_values(x, *, lambd):
     lambd = x.dtype.type(lambd)
@@ -163,7 +188,10 @@ def softshrink_values(x, *, lambd):
 def softshrink(input, lambd=0.5):
     """`input` moved towards 0 by `lambd`, and 0 within that distance; RuntimeError if `lambd` is negative."""
     if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+        most = finfo(input._dtype).max if input._dtype.category == FLOATING else 0
+        raise RuntimeError(
+            f"lambda must be in range [0, {most:g}] for input dtype {input._dtype.legacy}, but found {lambd:g}"
+        )
     return softshrink_values(input, lambd=lambd)
 
 
@@ -174,14 +202,14 @@ def softshrink(input, lambd=0.5):
     "LeakyRelu",
     rule=same,
     refuse=_floats("leaky_relu_cpu"),
-    vjp=(lambda g, x, negative_slope: g.where(x > 0, g * negative_slope),),
+    vjp=(lambda g, x, negative_slope: piecewise(g, x, inside=lambda x: x > 0, slope=negative_slope),),
 )
 def leaky_relu_values(x, *, negative_slope):
     return np.where(x > 0, x, x * x.dtype.type(negative_slope))
 
 
 @public(out=False)
-def leaky_relu(input, negative_slope=0.01):
+def leaky_relu(input, negative_slope=0.01, inplace=False):
     """`input` where positive, else `negative_slope * input`.
 
     Example:
@@ -189,6 +217,8 @@ def leaky_relu(input, negative_slope=0.01):
         >>> torch.nn.functional.leaky_relu(torch.tensor([-1.0, 2.0]), 0.1)
         tensor([-0.1000,  2.0000])
     """
+    if inplace:
+        return leaky_relu.inplace(input, negative_slope)
     return leaky_relu_values(input, negative_slope=negative_slope)
 
 
@@ -196,10 +226,23 @@ def leaky_relu(input, negative_slope=0.01):
     "PreluKernel",
     rule=same,
     refuse=_floats("prelu_cpu"),
-    vjp=(lambda g, x, weight: g.where(x > 0, g * weight), lambda g, x: (g * x).masked_fill(x > 0, 0)),
+    vjp=(lambda g, x, weight: prelu_gradient(g, x, weight), lambda g, x: (g * x).masked_fill(x > 0, 0)),
 )
 def prelu_values(x, weight):
     return np.where(x > 0, x, x * weight)
+
+
+@pointwise(
+    "PreluKernelBackward",
+    rule=same,
+    vjp=(
+        lambda g, x, weight: prelu_gradient(g, x, weight),
+        lambda g: g.new_zeros(g.shape),
+        lambda g, grad, x: (g * grad).masked_fill(x > 0, 0),
+    ),
+)
+def prelu_gradient(grad, x, weight):
+    return np.where(x > 0, grad, grad * weight)
 
 
 @public(out=False)
@@ -229,17 +272,50 @@ def prelu(input, weight):
                 f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and channel "
                 f"size = {channels}."
             )
+    if ndim == 0 and weight._a.ndim:
+        weight = weight.reshape(())
     if ndim >= 2 and weight._a.ndim:
         weight = weight.view(1, count, *(1,) * (ndim - 2))
     return prelu_values(input, weight)
 
 
+@pointwise(
+    "RreluWithNoise",
+    rule=same,
+    refuse=_floats("rrelu_with_noise_out_cpu"),
+    vjp=(lambda g, slope: g * slope, None),
+)
+def rrelu_values(x, slope):
+    return x * slope
+
+
+@pointwise(
+    "RreluWithNoise",
+    rule=same,
+    refuse=_floats("leaky_relu_cpu"),
+    vjp=(lambda g, x, negative_slope: piecewise(g, x, inside=lambda x: x > 0, slope=negative_slope),),
+)
+def rrelu_mean(x, *, negative_slope):
+    return np.where(x > 0, x, x * x.dtype.type(negative_slope))
+
+
 @public(out=False)
-def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
-    """`leaky_relu` with the slope halfway between `lower` and `upper`; random slopes (training) are not made."""
-    if training:
-        raise NotImplementedError("rrelu: training=True draws random slopes, which Rushlight does not; use leaky_relu")
-    return leaky_relu_values(input, negative_slope=(lower + upper) / 2)
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
+    """`leaky_relu` with random slopes from [lower, upper] in training, their mean otherwise.
+
+    Raises:
+        RuntimeError: `lower` is above `upper`.
+    """
+    if inplace:
+        return rrelu.inplace(input, lower, upper, training)
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+    if not training:
+        return rrelu_mean(input, negative_slope=(lower + upper) / 2)
+    below = input._a <= 0
+    slope = input.new_ones(input.shape)
+    slope._a[below] = input.new_empty((int(below.sum()),), dtype=float64).uniform_(lower, upper)._a.astype(slope._a.dtype)
+    return rrelu_values(input, slope)
 
 
 # ---- exponentials below 0 ----
@@ -269,7 +345,7 @@ celu_values = _elu_kind("Celu")
 
 
 @public(out=False)
-def elu(input, alpha=1.0):
+def elu(input, alpha=1.0, inplace=False):
     """`input` where positive, else `alpha * (exp(input) - 1)` (Clevert and others, 2015).
 
     Example:
@@ -277,18 +353,24 @@ def elu(input, alpha=1.0):
         >>> torch.nn.functional.elu(torch.tensor([-1.0, 2.0]))
         tensor([-0.6321,  2.0000])
     """
+    if inplace:
+        return elu.inplace(input, alpha)
     return elu_values(input, alpha=alpha, scale=1.0, input_scale=1.0)
 
 
 @public(out=False)
-def selu(input):
+def selu(input, inplace=False):
     """`elu` with the constants that keep mean 0 and variance 1 (Klambauer and others, 2017)."""
+    if inplace:
+        return selu.inplace(input)
     return elu_values(input, alpha=1.6732632423543772, scale=1.0507009873554805, input_scale=1.0)
 
 
 @public(out=False)
-def celu(input, alpha=1.0):
+def celu(input, alpha=1.0, inplace=False):
     """`input` where positive, else `alpha * (exp(input / alpha) - 1)`; RuntimeError for an `alpha` of 0."""
+    if inplace:
+        return celu.inplace(input, alpha)
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
     return celu_values(input, alpha=alpha, scale=1.0, input_scale=1.0 / alpha)
@@ -340,14 +422,19 @@ def _silu_gradient(g: Any, x: Any) -> Any:
     return g * (s * (1 + x * (1 - s))).conj()
 
 
-silu = unary(
+_silu = unary(
     "silu",
     numpy=in_double(lambda x: x / (1 + np.exp(-x))),
     dtype=same,
     refuse=not_implemented("silu_cpu", BOOL, INTEGER),
     vjp=_silu_gradient,
-    doc="`input * sigmoid(input)`, also called swish.",
 )
+
+
+@public(out=False)
+def silu(input, inplace=False):
+    """`input * sigmoid(input)`, also called swish."""
+    return _silu.inplace(input) if inplace else _silu.method(input)
 
 
 def _mish_gradient(g: Any, x: Any) -> Any:
@@ -356,14 +443,19 @@ def _mish_gradient(g: Any, x: Any) -> Any:
     return g * (t + x * (1 - t * t) * x.sigmoid())
 
 
-mish = unary(
+_mish = unary(
     "mish",
     numpy=in_double(lambda x: x * np.tanh(np.logaddexp(0, x))),
     dtype=same,
     refuse=_floats("mish_cpu"),
     vjp=_mish_gradient,
-    doc="`input * tanh(softplus(input))` (Misra, 2019).",
 )
+
+
+@public(out=False)
+def mish(input, inplace=False):
+    """`input * tanh(softplus(input))` (Misra, 2019)."""
+    return _mish.inplace(input) if inplace else _mish.method(input)
 
 
 def _softplus_gradient(g: Any, x: Any, beta: float, threshold: float) -> Any:
@@ -406,22 +498,33 @@ def _sixth(x: np.ndarray) -> np.ndarray:
     return bounded(x + kind(3), kind(0), kind(6))
 
 
-hardsigmoid = unary(
+_hardsigmoid = unary(
     "hardsigmoid",
     numpy=lambda x: _sixth(x) / x.dtype.type(6),
     dtype=same,
     refuse=_floats("hardsigmoid_cpu"),
-    vjp=lambda g, x: (g / 6).masked_fill(_outside(x, -3, 3), 0),
-    doc="`(input + 3) / 6` held between 0 and 1.",
+    vjp=lambda g, x: piecewise(g / 6, x, inside=_strictly_between(-3, 3), slope=0),
 )
-hardswish = unary(
+
+
+@public(out=False)
+def hardsigmoid(input, inplace=False):
+    """`(input + 3) / 6` held between 0 and 1."""
+    return _hardsigmoid.inplace(input) if inplace else _hardsigmoid.method(input)
+
+_hardswish = unary(
     "hardswish",
     numpy=lambda x: x * _sixth(x) / x.dtype.type(6),
     dtype=same,
     refuse=_floats("hardswish_cpu"),
     vjp=lambda g, x: (g * (x / 3 + 0.5)).where(x < 3, g).masked_fill(x <= -3, 0),
-    doc="`input * hardsigmoid(input)`.",
 )
+
+
+@public(out=False)
+def hardswish(input, inplace=False):
+    """`input * hardsigmoid(input)`."""
+    return _hardswish.inplace(input) if inplace else _hardswish.method(input)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -448,6 +551,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "relu_functional",
     "rrelu",
     "selu",
     "sigmoid",

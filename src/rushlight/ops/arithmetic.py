@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING, INTEGER, bool_, default_float, dtype, uint16, uint32, uint64
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING, INTEGER, bool_, default_float, dtype, float32, float64, uint16, uint32, uint64
 from rushlight.numerics.fused import multiply_add
 from rushlight.ops.kinds.elementwise import (
     ONE,
@@ -23,7 +23,8 @@ from rushlight.ops.kinds.elementwise import (
 from rushlight.ops.kinds.pointwise import Pointwise, in_double, pointwise, undefined_derivative
 from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
 from rushlight.ops.spec import public
-from rushlight.tape.node import NOT_DIFFERENTIABLE
+from rushlight.runtime.execute import quiet
+from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, record
 
 WIDE_UNSIGNED = (uint16, uint32, uint64)
 
@@ -181,8 +182,17 @@ def _difference_from(x: Tensor, y: Any, alpha: Any = 1) -> Tensor:
     return operation.at(promoted, x, y, alpha=_alpha(promoted, alpha))
 
 
+_taken_from = Derivative("RsubBackward1", ("x",), (lambda g: -g,))
+
+
 def reflected_sub(self: Tensor, other: Any) -> Any:
     """`other - self`."""
+    kind = self._dtype
+    if (kind is float32 or kind is float64) and type(other) in (float, int):
+        out = new_tensor(np.asarray(quiet(np.subtract, other, self._a)), kind)
+        if self._edge is not None:
+            record(_taken_from, (self,), None, out)
+        return out
     return _difference_from(self, other) if isinstance(other, (Tensor, *NUMBERS)) else NotImplemented
 
 

@@ -37,7 +37,7 @@ logical_not = unary(
 
 def _bitwise(name: str, numpy: Any, doc: str) -> Any:
     refuse = not_implemented(f"{name}_cpu", FLOATING, COMPLEX)
-    return binary(name, numpy=numpy, dtype=same, refuse=refuse, vjp=NOT_DIFFERENTIABLE, numbers=ONE, doc=doc)
+    return binary(name, numpy=numpy, dtype=same, refuse=refuse, vjp=NOT_DIFFERENTIABLE, numbers=ONE, commutes=True, doc=doc)
 
 
 bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "The bits set in both; of bools, `and`.")

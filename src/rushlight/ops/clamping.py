@@ -55,8 +55,7 @@ def _scalar_clamp(node: str, kernel: str) -> Any:
         vjp=(lambda g, x, low, high: g.masked_fill(_outside(x, low, high), 0),),
     )
     def clamp_numbers(x, *, low, high):
-        kind = x.dtype.type
-        return bounded(x, None if low is None else kind(low), None if high is None else kind(high))
+        return bounded(x, low, high)
 
     return clamp_numbers
 
@@ -101,7 +100,14 @@ clamp_min_tensor = _one_sided("ClampMinBackward1", "maximum_cpu", True)
 clamp_max_tensor = _one_sided("ClampMaxBackward1", "minimum_cpu", False)
 
 
+def _plain(bound: Any) -> bool:
+    return bound is None or type(bound) in (int, float) and -1e38 < bound < 1e38
+
+
 def _numbers(operation: Any, input: Tensor, low: Any, high: Any) -> Tensor:
+    kind = input._dtype
+    if (kind is dtypes.float32 or kind is dtypes.float64) and _plain(low) and _plain(high):
+        return operation.at(kind, input, low=low, high=high)
     promoted = result_type(input, *[bound for bound in (low, high) if bound is not None])
     inner = dtypes.float32 if promoted in dtypes.REDUCED else promoted
     error = operation.refuse(promoted)

@@ -162,7 +162,9 @@ arcsin, arccos, arctan = asin, acos, atan
 
 
 def _inverse_square(x: Any, y: Any) -> Any:
-    return (x * x + y * y).reciprocal()
+    """1 / (x^2 + y^2), and 0 at the origin, where the angle has no derivative."""
+    square = x * x + y * y
+    return square.reciprocal().masked_fill(square == 0, 0)
 
 
 atan2 = binary(

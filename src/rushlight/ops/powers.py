@@ -201,7 +201,9 @@ def power_operator(self: Tensor, exponent: Any, modulo: Any = None) -> Any:
         return NotImplemented
     if type(exponent) is int and exponent == 2 and _PLAIN[self._dtype.index]:
         return _square(self)
-    return pow(self, exponent) if isinstance(exponent, (Tensor, *NUMBERS)) else NotImplemented
+    if isinstance(exponent, Tensor):
+        return pow_tensors(self, exponent)
+    return _to_number(self, exponent) if isinstance(exponent, NUMBERS) else NotImplemented
 
 
 def reflected_power(self: Tensor, base: Any) -> Any:

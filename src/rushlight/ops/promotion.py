@@ -121,9 +121,13 @@ def checked_number(value: Any, kind: dtype) -> Any:
         if not low <= value <= limits.max:
             raise _overflow(kind)
         value = int(value)
-    elif kind.category == FLOATING and abs(value) > dtypes.finfo(kind).max and np.isfinite(value):
+    elif kind.category == FLOATING and _LARGEST[kind.index] < abs(value) < float("inf"):
         raise _overflow(kind)
     return number(value, kind)
+
+
+#: the largest finite number of each floating type
+_LARGEST = [dtypes.finfo(d).max if d.category == FLOATING else 0.0 for d in dtypes.ALL]
 
 
 def _overflow(kind: dtype) -> RuntimeError:

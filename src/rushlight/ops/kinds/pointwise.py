@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import dtype
+from rushlight.layout import broadcast
 from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand
-from rushlight.ops.promotion import result_type
+from rushlight.ops.promotion import operand, result_type
+from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, parameters, record
 
@@ -31,11 +33,29 @@ class Pointwise(Elementwise):
     __slots__ = ()
 
     def __call__(self, *operands: Any, **attrs: Any) -> Tensor:
-        return self.at(operands[0]._dtype if len(operands) == 1 else result_type(*operands), *operands, **attrs)
+        kind = operands[0]._dtype if isinstance(operands[0], Tensor) else None
+        for value in operands:
+            if not isinstance(value, Tensor) or value._dtype is not kind:
+                break
+        else:
+            return self.at(kind, *operands, **attrs)
+        return self.at(result_type(*operands), *operands, **attrs)
 
     def at(self, promoted: dtype, *operands: Any, **attrs: Any) -> Tensor:
         """The same, where the caller knows the promoted type."""
-        out = self.compute(operands, promoted, **attrs)
+        result = self.direct[promoted.index]
+        if result is None:
+            out = self.compute(operands, promoted, **attrs)
+        else:
+            arrays = [
+                value._a if isinstance(value, Tensor) and value._dtype is promoted else operand(value, promoted)
+                for value in operands
+            ]
+            try:
+                out = new_tensor(np.asarray(quiet(self.numpy, *arrays, **attrs), result.numpy), result)
+            except ValueError:
+                broadcast(*[np.shape(a) for a in arrays])
+                raise
         if self.derivative is not None and MODES.grad:
             for value in operands:
                 if isinstance(value, Tensor) and value._edge is not None:
