@@ -92,10 +92,9 @@ def _checked(y: Tensor, x: Any, dim: Any, name: str) -> int:
     for t in (y, x):
         if not isinstance(t, Tensor) and (t is y or t is not None):
             raise errors.WrongArgument("y", "Tensor", t, True)
-    dim = one_dim(dim, y._a.ndim, name)
     if y._dtype is bool_:
         raise RuntimeError(f"{name}: received a bool input for `y`, but bool is not supported")
-    return dim
+    return one_dim(dim, y._a.ndim, name)
 
 
 @public(out=False)
@@ -117,6 +116,8 @@ def trapz(y: Tensor, x: Any = None, *, dx: float = 1, dim: int = -1) -> Tensor:
 
 
 def _area(y: Tensor, x: Any, dx: Any, dim: int, name: str) -> Tensor:
+    if isinstance(y, Tensor) and not y._a.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = _checked(y, x, dim, name)
     if y._a.shape[dim] == 0:
         return y.new_zeros([n for d, n in enumerate(y._a.shape) if d != dim])

@@ -343,12 +343,12 @@ def _running(a: np.ndarray, dim: int, reach: np.ufunc) -> tuple:
     """The extreme so far and where it was: of equals the last, and the last nan once there is one."""
     if not a.ndim:
         return a.copy(), np.zeros((), np.int64)
-    values = reach.accumulate(a, dim)
+    values = np.ascontiguousarray(reach.accumulate(a, dim))
     places = np.arange(a.shape[dim]).reshape([-1 if d == dim else 1 for d in range(a.ndim)])
     hits = a == values
     if a.dtype.kind not in "biu":
         hits |= np.isnan(a)
-    return values, np.maximum.accumulate(np.where(hits, places, 0), dim)
+    return values, np.ascontiguousarray(np.maximum.accumulate(np.where(hits, places, 0), dim))
 
 
 def _gathered(g: Any, x_meta: Any, out1: Any, dim: int) -> Any:
@@ -376,7 +376,8 @@ def cummax(input: Tensor, dim: int) -> Any:
         tensor([0, 1, 1, 3])
     """
     dim = one_dim(dim, input._a.ndim, "cummax")
-    refuse_kinds("cummax_cpu", input, COMPLEX)
+    if input._a.ndim and input._a.size:
+        refuse_kinds("cummax_cpu", input, COMPLEX)
     return return_types.cummax(cummax_dim(input, dim=dim))
 
 
@@ -390,5 +391,6 @@ def cummin(input: Tensor, dim: int) -> Any:
         tensor([0, 1, 1, 3])
     """
     dim = one_dim(dim, input._a.ndim, "cummin")
-    refuse_kinds("cummin_cpu", input, COMPLEX)
+    if input._a.ndim and input._a.size:
+        refuse_kinds("cummin_cpu", input, COMPLEX)
     return return_types.cummin(cummin_dim(input, dim=dim))

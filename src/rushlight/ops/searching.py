@@ -77,12 +77,17 @@ def unique_neighbours(x, *, dim):
     return _distinct(x, dim, True)
 
 
-def _check_slices(input: Tensor, dim: int, operation: str) -> None:
+def _slices(input: Tensor, dim: Any, operation: str) -> int:
+    """The dimension whose slices are compared; they must not be empty."""
     shape = input._a.shape
-    if shape and 0 in shape and not (shape[dim] == 0 and all(n for d, n in enumerate(shape) if d != dim)):
+    dim = one_dim(dim, len(shape), operation)
+    if not shape:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    if 0 in shape and not (shape[dim] == 0 and all(n for d, n in enumerate(shape) if d != dim)):
         raise RuntimeError(
             "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
         )
+    return dim
 
 
 def _chosen(found: tuple, return_inverse: bool, return_counts: bool) -> Any:
@@ -108,12 +113,8 @@ def unique(
     if dim is None:
         refuse_kinds("unique", input, COMPLEX, unsigned=False)
         return _chosen(unique_all(input), return_inverse, return_counts)
-    dim = one_dim(dim, input._a.ndim, "unique")
-    _check_slices(input, dim, "unique")
     refuse_kinds("unique_dim", input, COMPLEX, unsigned=False)
-    if not input._a.ndim:
-        input = input.view(1)
-    return _chosen(unique_dim(input, dim=dim), return_inverse, return_counts)
+    return _chosen(unique_dim(input, dim=_slices(input, dim, "unique")), return_inverse, return_counts)
 
 
 @public(out=False)
@@ -127,12 +128,9 @@ def unique_consecutive(
         >>> torch.tensor([1, 1, 2, 1]).unique_consecutive()
         tensor([1, 2, 1])
     """
-    if dim is not None:
-        dim = one_dim(dim, input._a.ndim, "unique_consecutive")
-        _check_slices(input, dim, "unique_consecutive")
-        if not input._a.ndim:
-            input = input.view(1)
     refuse_kinds("unique", input, COMPLEX, unsigned=False)
+    if dim is not None:
+        dim = _slices(input, dim, "unique_consecutive")
     return _chosen(unique_neighbours(input, dim=dim), return_inverse, return_counts)
 
 
@@ -195,7 +193,6 @@ def searchsorted(
         raise RuntimeError(
             f"{name}: side and right can't be set to opposites, got side of left while right was True"
         )
-    refuse_kinds("searchsorted_out_cpu", sorted_sequence, BOOL, COMPLEX)
     edges = sorted_sequence._a
     values = input._a if isinstance(input, Tensor) else np.asarray(input)
     if not edges.ndim:
@@ -206,6 +203,8 @@ def searchsorted(
             f"input value tensor must match, but we got boundaries tensor {list(edges.shape)} and input value tensor "
             f"{list(values.shape)}"
         )
+    if isinstance(input, Tensor) and values.size:
+        refuse_kinds("searchsorted_out_cpu", input, BOOL, COMPLEX)
     if sorter is not None:
         _check_sorter(sorter, edges, name)
     if out_int32 and edges.shape[-1] >= 2**31 - 1:

@@ -192,7 +192,7 @@ def _reversed(x: Any, dim: int) -> Any:
 
 @primitive("Logcumsumexp", vjp=(_logcumsumexp_vjp,))
 def logcumsumexp_dim(x, *, dim):
-    return lifted(lambda a: narrowed(_logcumsumexp(a, dim), a.dtype), x)
+    return lifted(lambda a: _logcumsumexp(a, dim).astype(a.dtype, "C"), x)
 
 
 @public(out=same_scalar_type)

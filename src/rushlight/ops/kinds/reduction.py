@@ -215,17 +215,17 @@ def narrowed(a: Any, kind: np.dtype) -> np.ndarray:
 
 
 def scan_along(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -> np.ndarray:
-    """`ufunc.accumulate` along `dim`, accumulated in a wide type, rounded once to `kind`.
+    """`ufunc.accumulate` along `dim`, accumulated in a wide type, rounded once to `kind`; contiguous.
 
     1. A narrow type is accumulated a chunk at a time, so that no wide copy of the whole exists.
     2. Chunks are cut along the largest dimension; if that is `dim` itself, the carry is passed on.
     """
     wide = np.dtype(wider(kind)) if kind.kind not in "biu" else kind
     if wide == kind:
-        return ufunc.accumulate(a, dim, kind)
+        return np.ascontiguousarray(ufunc.accumulate(a, dim, kind))
     if a.size <= CHUNK:
-        return ufunc.accumulate(a, dim, wide).astype(kind)
-    out = np.empty_like(a, kind)
+        return ufunc.accumulate(a, dim, wide).astype(kind, "C")
+    out = np.empty(a.shape, kind)
     across = max(range(a.ndim), key=lambda d: a.shape[d])
     step = max(1, CHUNK * a.shape[across] // a.size)
     carry = None
