@@ -321,7 +321,7 @@ def _set_requires_grad(self: Tensor, value: Any) -> None:
     if not isinstance(value, bool):
         raise RuntimeError("requires_grad must be a bool")
     if not _is_leaf(self):
-        raise RuntimeError(_NOT_A_LEAF if value else _NOT_A_LEAF.partition(" If")[0])
+        raise RuntimeError(_NOT_A_LEAF.partition(" If")[0] if value else _NOT_A_LEAF)
     if value and self._dtype.category < FLOATING:
         raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
     set_requires_grad(self, value)

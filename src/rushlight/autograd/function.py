@@ -282,9 +282,10 @@ class Function(metaclass=FunctionMeta):
             bound.apply_defaults()
             args, kwargs = bound.args, bound.kwargs
         node = cls._backward_cls.__new__(cls._backward_cls)
-        tensors = [t for t in args if isinstance(t, Tensor)]
-        node._is_tensor = tuple([isinstance(t, Tensor) for t in args])
-        node.needs_input_grad = tuple([isinstance(t, Tensor) and requires_grad(t) for t in args])
+        inputs = (*args, *kwargs.values()) if kwargs else args
+        tensors = [t for t in inputs if isinstance(t, Tensor)]
+        node._is_tensor = tuple([isinstance(t, Tensor) for t in inputs])
+        node.needs_input_grad = tuple([isinstance(t, Tensor) and requires_grad(t) for t in inputs])
         recorded = MODES.grad and any(node.needs_input_grad)
         edges = tuple([edge_of(t) for t in tensors]) if recorded else (None,) * len(tensors)
         start(node, edges, ())

@@ -10,7 +10,7 @@ import numpy as np
 from rushlight import layout
 from rushlight.buffer import LEAF, Tensor, new_tensor, offset, storage
 from rushlight.device import contiguous_format, preserve_format
-from rushlight.dtypes import dtype
+from rushlight.dtypes import FLOATING, dtype
 from rushlight.ops import striding, views
 from rushlight.ops.creation import check_shape, format_strides, like_strides
 from rushlight.ops.kinds.method import method
@@ -34,6 +34,8 @@ def _get_data(self: Tensor) -> Tensor:
 def _set_data(self: Tensor, value: Any) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+    if requires_grad(self) and value._dtype.category < FLOATING:
+        raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
     before = storage(self)
     buffer = twin(storage(value))
     buffer.version = before.version

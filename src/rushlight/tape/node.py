@@ -265,7 +265,7 @@ def edge_of(t: Tensor) -> Any:
 
 def _view_edge(t: Tensor, view: ViewMeta) -> Any:
     base_edge = view.base._edge
-    if base_edge is None and (view.edge is None or view.edge is LEAF):
+    if base_edge is None and (view.edge is None or view.edge is LEAF) or t._dtype.category < FLOATING:
         return view.edge
     buffer = t._buf
     if buffer is not None and view.version != buffer.version:
@@ -273,7 +273,7 @@ def _view_edge(t: Tensor, view: ViewMeta) -> Any:
 
         check_creation(view, "its base or another view of its base has been")
         regenerate(t, view)
-    if view.edge is None and base_edge is not None and t._dtype.category >= FLOATING:
+    if view.edge is None and base_edge is not None:
         return Nowhere(t)
     return view.edge
 

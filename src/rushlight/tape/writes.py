@@ -10,7 +10,7 @@ import weakref
 from typing import Any
 
 from rushlight.buffer import LEAF, Tensor, address, new_tensor, offset, storage, strides
-from rushlight.dtypes import int64
+from rushlight.dtypes import FLOATING, int64
 from rushlight.layout import is_dense, may_overlap, overlaps_itself, places, span
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import (
@@ -142,6 +142,8 @@ def wrote(t: Tensor) -> None:
 def rebase(t: Tensor, edge: Any) -> None:
     """The values of `t` now come from `edge`; called after `wrote`."""
     view = t._edge
+    if t._dtype.category < FLOATING:
+        return
     if type(view) is not ViewMeta:
         t._edge = edge
         if isinstance(view, Node) and view.extra is not None:
@@ -178,15 +180,21 @@ def regenerate(t: Tensor, view: ViewMeta) -> None:
 
 
 class _Region:
-    """Where a view lies in its base, so that the same place can be found in a gradient."""
+    """Where a view lies in its base, so that the same place can be found in a gradient.
 
-    __slots__ = ("shape", "strides", "offset", "base_shape", "base_strides")
+    Attributes:
+        turn: how a base-like gradient is seen as the view's type: 0 as it is, 1 a complex one as pairs of reals,
+            -1 pairs of reals as a complex one.
+    """
+
+    __slots__ = ("shape", "strides", "offset", "base_shape", "base_strides", "base_dtype", "turn")
 
     def __init__(self, base: Tensor, t: Tensor) -> None:
         storage(base)
         self.shape, self.strides = t._a.shape, strides(t)
-        self.offset = offset(t) - offset(base)
-        self.base_shape, self.base_strides = base._a.shape, strides(base)
+        self.turn = base._dtype.is_complex - t._dtype.is_complex
+        self.offset = offset(t) - (offset(base) << 1 if self.turn > 0 else offset(base) >> -self.turn)
+        self.base_shape, self.base_strides, self.base_dtype = base._a.shape, strides(base), base._dtype
 
     def same_layout(self, g: Any) -> Any:
         """A fresh copy of a base-shaped gradient, laid out as the base is."""
@@ -195,6 +203,14 @@ class _Region:
         return out
 
     def of(self, g: Any) -> Any:
+        if self.turn:
+            import rushlight
+
+            if self.turn > 0:
+                g = rushlight.view_as_real(g)
+            else:
+                pairs = g.as_strided((span(self.base_shape, self.base_strides) // 2, 2), (2, 1))
+                g = rushlight.view_as_complex(pairs)
         return g.as_strided(self.shape, self.strides, self.offset)
 
 
@@ -232,9 +248,9 @@ class AsStridedBackward0(Node):
 
     def run(self, g: Any) -> tuple:
         region = self.region
-        if may_overlap(region.shape, region.strides):
+        if not region.turn and may_overlap(region.shape, region.strides):
             return (self._added_up(g),)
-        out = g.new_empty_strided(region.base_shape, region.base_strides).zero_()
+        out = g.new_empty_strided(region.base_shape, region.base_strides, dtype=region.base_dtype).zero_()
         region.of(out).add_(g)
         return (out,)
 
