@@ -80,18 +80,46 @@ def same(want, got, rtol: float = 1e-6) -> None:
 # ---- values ----
 
 CALLS = {
-    "sum": ["x.sum()", "x.sum(0)", "x.sum((0, 2))", "x.sum(-1, keepdim=True)", "x.sum(())", "x.sum(1, dtype=L.float64)"],
+    "sum": [
+        "x.sum()",
+        "x.sum(0)",
+        "x.sum((0, 2))",
+        "x.sum(-1, keepdim=True)",
+        "x.sum(())",
+        "x.sum(1, dtype=L.float64)",
+    ],
     "mean": ["x.mean()", "x.mean(1)", "x.mean((0, -1), True)", "x.mean(0, dtype=L.float64)"],
     "prod": ["x[:2, :2, :2].prod()", "x.prod(0)", "x[..., :3].prod(-1, True)", "x.prod(1, dtype=L.float64)"],
     "any, all": ["x.any()", "x.any(1)", "x.all((0, 2))", "x.all(2, True)", "x.any(())"],
     "count": ["x.count_nonzero()", "x.count_nonzero(0)", "x.count_nonzero((1, 2))"],
-    "extreme": ["x.amax()", "x.amin((0, 1))", "x.amax(1, True)", "x.max()", "x.min()", "x.max(1)", "x.min(-1, True)"],
+    "extreme": [
+        "x.amax()",
+        "x.amin((0, 1))",
+        "x.amax(1, True)",
+        "x.max()",
+        "x.min()",
+        "x.max(1)",
+        "x.min(-1, True)",
+    ],
     "both extremes": ["x.aminmax()", "x.aminmax(dim=1)", "x.aminmax(dim=0, keepdim=True)"],
     "argument": ["x.argmax()", "x.argmin(1)", "x.argmax(2, True)", "x.argmin(None, True)"],
-    "spread": ["x.std()", "x.var(1)", "x.std((0, 1), correction=0)", "x.var(0, False, True)", "L.std_mean(x, 1)"],
+    "spread": [
+        "x.std()",
+        "x.var(1)",
+        "x.std((0, 1), correction=0)",
+        "x.var(0, False, True)",
+        "L.std_mean(x, 1)",
+    ],
     "several": ["L.var_mean(x, (0, 2), correction=2, keepdim=True)", "x.std(unbiased=False)", "x.std(False)"],
-    "norm": [f"x.norm({p})" for p in ("2", "1", "0", "3", "0.5", "float('inf')", "-float('inf')", "-2", "'fro'")],
-    "norms": ["x.norm(2, 1)", "x.norm(1, (0, 1), True)", "x.norm(float('inf'), 2)", "x.norm(dim=0, dtype=L.float64)"],
+    "norm": [
+        f"x.norm({p})" for p in ("2", "1", "0", "3", "0.5", "float('inf')", "-float('inf')", "-2", "'fro'")
+    ],
+    "norms": [
+        "x.norm(2, 1)",
+        "x.norm(1, (0, 1), True)",
+        "x.norm(float('inf'), 2)",
+        "x.norm(dim=0, dtype=L.float64)",
+    ],
     "dist": ["L.dist(x, x + 1)", "L.dist(x, x * 2, 1)", "L.dist(x, x * 2, float('inf'))"],
     "nan": ["x.nansum()", "x.nansum((0, 1))", "x.nanmean(1)", "x.nanmean(1, True)"],
     "median": ["x.median()", "x.median(1)", "x.nanmedian()", "x.nanmedian(0, True)"],
@@ -117,7 +145,13 @@ def test_values(family: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 def test_nan_and_infinity(dtype: str) -> None:
-    rows = [[1.0, math.nan, 2.0], [math.inf, -math.inf, 1.0], [math.inf, 3.0, 2.0], [-math.inf] * 3, [math.nan] * 3]
+    rows = [
+        [1.0, math.nan, 2.0],
+        [math.inf, -math.inf, 1.0],
+        [math.inf, 3.0, 2.0],
+        [-math.inf] * 3,
+        [math.nan] * 3,
+    ]
     calls = [call for family in CALLS for call in CALLS[family] if "(1" not in call and "2)" not in call]
     calls.remove("L.std_mean(x, 1)")  # PyTorch's running mean of [inf, 3.] is nan
     for row in (*rows, [rows[0], rows[2]]):
@@ -164,7 +198,16 @@ def test_float16_norm_does_not_overflow_inside() -> None:
 
 
 def test_named_results() -> None:
-    for call in ("x.max(1)", "x.median(0)", "x.sort()", "x.topk(2)", "x.cummin(0)", "x.aminmax()", "x.mode()", "x.kthvalue(1)"):
+    for call in (
+        "x.max(1)",
+        "x.median(0)",
+        "x.sort()",
+        "x.topk(2)",
+        "x.cummin(0)",
+        "x.aminmax()",
+        "x.mode()",
+        "x.kthvalue(1)",
+    ):
         t, r = (eval(call, {"x": L.tensor([[1.0, 5.0], [3.0, 2.0]])}) for L in (T, R))
         assert repr(t) == repr(r)
         assert isinstance(r, tuple) and type(r).__name__ == type(t).__name__
@@ -218,7 +261,14 @@ def gradients(L, call: str, data: list) -> list:
 @pytest.mark.parametrize("call", DIFFERENTIABLE)
 def test_gradients(call: str, point: str) -> None:
     data = POINTS[point]
-    if "2)" in call and "dist" not in call or "(0, 2" in call or "(2" in call and "norm" not in call or "(1, 2" in call:
+    if (
+        "2)" in call
+        and "dist" not in call
+        or "(0, 2" in call
+        or "(2" in call
+        and "norm" not in call
+        or "(1, 2" in call
+    ):
         data = [data, data]
     want = run(gradients, T, call, data)
     got = run(gradients, R, call, data)

@@ -17,8 +17,19 @@ CALLS = {
     "products": ["(x / 4).cumprod(1)", "x[..., :2].cumprod(-1)", "x.cumprod(0, dtype=L.float64)"],
     "extremes": ["x.cummax(0)", "x.cummin(-1)", "x.cummax(1)", "x.cummin(dim=1)"],
     "exponential": ["x.logcumsumexp(0)", "x.logcumsumexp(-1)"],
-    "differences": ["x.diff()", "x.diff(2, 0)", "x.diff(1, 1, prepend=x)", "x.diff(9)", "x.diff(dim=1, append=x[:, :1])"],
-    "areas": ["L.trapezoid(x)", "L.trapezoid(x, dx=0.5, dim=0)", "L.cumulative_trapezoid(x, dim=1)", "L.trapz(x, x + 1)"],
+    "differences": [
+        "x.diff()",
+        "x.diff(2, 0)",
+        "x.diff(1, 1, prepend=x)",
+        "x.diff(9)",
+        "x.diff(dim=1, append=x[:, :1])",
+    ],
+    "areas": [
+        "L.trapezoid(x)",
+        "L.trapezoid(x, dx=0.5, dim=0)",
+        "L.cumulative_trapezoid(x, dim=1)",
+        "L.trapz(x, x + 1)",
+    ],
 }
 
 
@@ -38,7 +49,9 @@ def test_strides_follow_the_input() -> None:
         assert t.stride() == r.stride(), call
 
 
-@pytest.mark.parametrize("row", [[1, math.nan, 2], [math.inf, -math.inf, 1], [-math.inf, -math.inf, 3], [math.nan, math.nan, 0]])
+@pytest.mark.parametrize(
+    "row", [[1, math.nan, 2], [math.inf, -math.inf, 1], [-math.inf, -math.inf, 3], [math.nan, math.nan, 0]]
+)
 def test_nan_and_infinity(row: list) -> None:
     for call in ("cumsum(0)", "cumprod(0)", "cummax(0)", "cummin(0)", "logcumsumexp(0)"):
         same(*(eval("x." + call, {"x": L.tensor(row, dtype=L.float64)}) for L in (T, R)))
@@ -77,11 +90,26 @@ def test_chunks_carry_on() -> None:
     assert wide.amin().item() == 1 and wide[1].amin().item() == 2
     tall = R.ones(n, 2).cumsum(0)
     assert tall[-1].tolist() == [n, n]
-    assert R.full((n,), 1.0000001).cumprod(0)[-1].item() == pytest.approx(float(np.float32(1.0000001)) ** n, rel=1e-6)
+    assert R.full((n,), 1.0000001).cumprod(0)[-1].item() == pytest.approx(
+        float(np.float32(1.0000001)) ** n, rel=1e-6
+    )
 
 
-SMOOTH = ["x.cumsum(0)", "x.cumprod(0)", "x.cumprod(1)", "x.logcumsumexp(0)", "x.cummax(1)", "x.cummin(0)", "x.diff()"]
-SMOOTH += ["x.diff(2, 1)", "L.trapezoid(x, dim=0)", "L.trapezoid(x, x * 2)", "L.cumulative_trapezoid(x, dx=3.0)"]
+SMOOTH = [
+    "x.cumsum(0)",
+    "x.cumprod(0)",
+    "x.cumprod(1)",
+    "x.logcumsumexp(0)",
+    "x.cummax(1)",
+    "x.cummin(0)",
+    "x.diff()",
+]
+SMOOTH += [
+    "x.diff(2, 1)",
+    "L.trapezoid(x, dim=0)",
+    "L.trapezoid(x, x * 2)",
+    "L.cumulative_trapezoid(x, dx=3.0)",
+]
 POINTS = {
     "smooth": [[0.3, -1.2, 2.5], [0.7, 1.9, -0.4], [1.1, 0.2, 0.6]],
     "one zero": [[0.3, 0.0, 2.5], [0.0, 1.9, -0.4], [1.1, 0.2, 0.6]],
@@ -104,7 +132,15 @@ def test_gradients(call: str, point: str) -> None:
 
 
 def test_complex_gradients() -> None:
-    for call in ("x.cumsum(0)", "x.cumprod(0)", "x.logcumsumexp(0)", "x.prod()", "x.logsumexp(0)", "x.norm()", "x.std()"):
+    for call in (
+        "x.cumsum(0)",
+        "x.cumprod(0)",
+        "x.logcumsumexp(0)",
+        "x.prod()",
+        "x.logsumexp(0)",
+        "x.norm()",
+        "x.std()",
+    ):
         found = []
         for L in (T, R):
             x = L.tensor([1 + 2j, 0.5 - 1j, -1 + 0.3j], dtype=L.complex128, requires_grad=True)

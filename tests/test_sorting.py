@@ -14,15 +14,33 @@ import rushlight as R
 from rushlight.ops import selection
 
 CALLS = {
-    "sort": ["x.sort()", "x.sort(0, True)", "x.sort(stable=True, dim=1)", "x.argsort(1)", "x.argsort(descending=True)", "x.msort()"],
+    "sort": [
+        "x.sort()",
+        "x.sort(0, True)",
+        "x.sort(stable=True, dim=1)",
+        "x.argsort(1)",
+        "x.argsort(descending=True)",
+        "x.msort()",
+    ],
     "topk": ["x.topk(2)", "x.topk(1, 0)", "x.topk(3, 1, False)", "x.topk(2, -1, True, False)", "x.topk(0)"],
     "rank": ["x.kthvalue(1)", "x.kthvalue(2, 1)", "x.kthvalue(1, 0, True)", "x.mode()", "x.mode(1, True)"],
     "unique": ["x.unique()", "x.unique(return_inverse=True, return_counts=True)", "x.unique(dim=1)"],
     "unique slices": ["x.unique(True, True, True, 0)", "x.unique_consecutive(dim=-1)"],
-    "neighbours": ["x.unique_consecutive()", "x.unique_consecutive(True, True)", "x.unique_consecutive(dim=0, return_counts=True)"],
+    "neighbours": [
+        "x.unique_consecutive()",
+        "x.unique_consecutive(True, True)",
+        "x.unique_consecutive(dim=0, return_counts=True)",
+    ],
     "places": ["L.searchsorted(x.flatten().sort()[0], x)", "L.searchsorted(x.sort()[0], x, right=True)"],
-    "buckets": ["L.bucketize(x, x.flatten().unique())", "L.bucketize(2, x.flatten().unique(), out_int32=True)"],
-    "counts": ["x.flatten().bincount()", "L.bincount(x.flatten(), x.flatten() * 0.5)", "x.flatten().bincount(minlength=20)"],
+    "buckets": [
+        "L.bucketize(x, x.flatten().unique())",
+        "L.bucketize(2, x.flatten().unique(), out_int32=True)",
+    ],
+    "counts": [
+        "x.flatten().bincount()",
+        "L.bincount(x.flatten(), x.flatten() * 0.5)",
+        "x.flatten().bincount(minlength=20)",
+    ],
     "histogram": ["x.histc()", "x.histc(5, -2, 3)", "L.histc(x, bins=3, min=1, max=2)"],
     "several variables": ["L.cov(x[0])", "L.corrcoef(x[0])", "L.cov(x[0], correction=0)", "L.cov(x[0, 0])"],
 }
@@ -42,8 +60,23 @@ def test_values(family: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 def test_nan_is_the_largest(dtype: str) -> None:
     row = [2.0, math.nan, -math.inf, 1.0, math.nan, math.inf, 1.0]
-    calls = ["sort()", "sort(descending=True)", "argsort()", "topk(3)", "topk(3, largest=False)", "median(0)", "nanmedian(0)"]
-    calls += ["median()", "nanmedian()", "kthvalue(2)", "kthvalue(7)", "unique()", "unique(return_counts=True)"]
+    calls = [
+        "sort()",
+        "sort(descending=True)",
+        "argsort()",
+        "topk(3)",
+        "topk(3, largest=False)",
+        "median(0)",
+        "nanmedian(0)",
+    ]
+    calls += [
+        "median()",
+        "nanmedian()",
+        "kthvalue(2)",
+        "kthvalue(7)",
+        "unique()",
+        "unique(return_counts=True)",
+    ]
     calls += ["quantile(0.5)", "nanquantile(0.25)", "msort()"] if dtype != "float16" else []
     for call in calls:
         same(*(eval("x." + call, {"x": L.tensor(row, dtype=getattr(L, dtype))}) for L in (T, R)))
@@ -54,12 +87,24 @@ def test_nan_is_the_largest(dtype: str) -> None:
 def test_equal_elements(dtype: str, n: int) -> None:
     """The indices of equal elements are PyTorch's, in unstable sorts too."""
     rng = np.random.default_rng(n)
-    for trial in range(3):
+    for _ in range(3):
         data = rng.integers(0, 2 if dtype == "bool" else max(2, min(200, n // 3)), n).tolist()
         t, r = (L.tensor(data).to(getattr(L, dtype)) for L in (T, R))
-        calls = ["sort()", "sort(descending=True)", "sort(stable=True)", "sort(descending=True, stable=True)", "mode()", "argsort()"]
+        calls = [
+            "sort()",
+            "sort(descending=True)",
+            "sort(stable=True)",
+            "sort(descending=True, stable=True)",
+            "mode()",
+            "argsort()",
+        ]
         if dtype != "bool":
-            calls += [f"topk({k}, largest={most}, sorted={order})" for k in {1, n // 2, n} for most in (0 == 0, 0 == 1) for order in (True, False)]
+            calls += [
+                f"topk({k}, largest={most}, sorted={order})"
+                for k in {1, n // 2, n}
+                for most in (0 == 0, 0 == 1)
+                for order in (True, False)
+            ]
             calls += [f"kthvalue({k})" for k in {1, n // 2 + 1, n}] + ["median(0)"]
         for call in calls:
             same(eval("x." + call, {"x": t}), eval("x." + call, {"x": r}))
@@ -72,25 +117,15 @@ def test_many_lines_with_ties() -> None:
         same(*(eval("x." + call, {"x": L.tensor(data)}) for L in (T, R)))
 
 
-def test_heap_sort_when_partitions_degenerate() -> None:
-    """Introsort falls back to a heap on McIlroy's adversary; the order must stay a permutation in order."""
-    n = 400
-    rank = _killer(n)
-    p = list(range(n))
-    selection.sort(p, rank, 0, n)
-    assert [rank[i] for i in p] == sorted(rank) and sorted(p) == list(range(n))
-    p = list(range(n))
-    selection.nth_element(p, rank, 0, 17, n)
-    assert rank[p[17]] == sorted(rank)[17]
-
-
-def _killer(n: int) -> list[int]:
-    """A permutation for which the median of three is always among the smallest."""
-    rank, half = [0] * n, n // 2
-    for i in range(half):
-        rank[i if i % 2 == 0 else i] = i + 1 if i % 2 == 0 else half + i + (n % 2)
-        rank[half + i] = 2 * (i + 1)
-    return rank
+def test_heap() -> None:
+    """What sort and nth_element fall back to when their partitions degenerate."""
+    rank = np.random.default_rng(3).permutation(401).tolist()
+    p = list(range(401))
+    selection.partial_sort(p, rank, 0, 401, 401)
+    assert [rank[i] for i in p] == sorted(rank)
+    p = list(range(401))
+    selection.partial_sort(p, rank, 0, 30, 401)
+    assert [rank[i] for i in p[:30]] == sorted(rank)[:30]
 
 
 def test_stable_beyond_the_limit() -> None:
@@ -103,9 +138,27 @@ def test_stable_beyond_the_limit() -> None:
     assert [data[i] for i in indices.tolist()] == values.tolist()
 
 
-GRADIENTS = ["x.sort()", "x.sort(0, True)", "x.topk(2)", "x.msort()", "x.kthvalue(2, 1)", "x.mode()", "x.median(0)", "x.quantile(0.4)"]
-GRADIENTS += ["x.quantile(0.4, 1)", "x.nanquantile(L.tensor([0.2, 0.9], dtype=L.float64), 0)", "L.cov(x)", "L.corrcoef(x)"]
-GRADIENTS += ["x.sort(stable=True)", "x.quantile(0.5, interpolation='nearest')", "x.quantile(0.5, interpolation='midpoint')"]
+GRADIENTS = [
+    "x.sort()",
+    "x.sort(0, True)",
+    "x.topk(2)",
+    "x.msort()",
+    "x.kthvalue(2, 1)",
+    "x.mode()",
+    "x.median(0)",
+    "x.quantile(0.4)",
+]
+GRADIENTS += [
+    "x.quantile(0.4, 1)",
+    "x.nanquantile(L.tensor([0.2, 0.9], dtype=L.float64), 0)",
+    "L.cov(x)",
+    "L.corrcoef(x)",
+]
+GRADIENTS += [
+    "x.sort(stable=True)",
+    "x.quantile(0.5, interpolation='nearest')",
+    "x.quantile(0.5, interpolation='midpoint')",
+]
 
 
 @pytest.mark.parametrize("call", GRADIENTS)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import errors, return_types
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, float32, float64
+from rushlight.dtypes import BOOL, COMPLEX, float32, float64
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     check_keepdim,
@@ -130,7 +130,9 @@ def _pick(a: np.ndarray, dim: int, keepdim: bool, reach: np.ufunc, where: Callab
     if not a.size:
         shape = [1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim]
         return np.empty(shape, a.dtype), np.empty(shape, np.int64)
-    return np.asarray(reach.reduce(a, dim, None, None, keepdim)), np.asarray(where(a, dim, None, keepdims=keepdim))
+    return np.asarray(reach.reduce(a, dim, None, None, keepdim)), np.asarray(
+        where(a, dim, None, keepdims=keepdim)
+    )
 
 
 @primitive("MaxBackward0", several=True, differentiable=(0,), vjp=(selected,))
@@ -283,7 +285,9 @@ def _where(a: np.ndarray, dim: int | None, keepdim: bool, find: Callable) -> np.
     if not a.ndim:
         return np.zeros((), np.int64)
     if not a.size:
-        return np.empty([1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim], np.int64)
+        return np.empty(
+            [1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim], np.int64
+        )
     return np.asarray(find(a, dim, None, keepdims=keepdim))
 
 

@@ -14,7 +14,6 @@ from rushlight.ops.kinds.reduction import (
     as_dtype,
     cast_first,
     check_keepdim,
-    count_of,
     narrowed,
     reduced_dims,
     restore,
@@ -53,8 +52,6 @@ def _norm(x: np.ndarray, ord: float, dims: tuple[int, ...]) -> np.ndarray:
     return sum_mapped(lambda a: _magnitude(a) ** ord, dims, x) ** (1.0 / ord)
 
 
-
-
 # ---- derivatives ----
 
 
@@ -80,7 +77,9 @@ def norm_vjp(g: Any, x: Any, ord: float, out: Any, dims: tuple[int, ...]) -> Any
     return scaled * (g / out.pow(ord - 1)).masked_fill(out == 0, 0)
 
 
-def _vector_norm_vjp(g: Any, x: Any, out: Any, ord: float, dims: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
+def _vector_norm_vjp(
+    g: Any, x: Any, out: Any, ord: float, dims: tuple[int, ...], keepdim: bool, dtype: Any
+) -> Any:
     if dtype is not None:
         x = x.to(dtype)
     g, out = (restore(t, x.shape, dims, keepdim) for t in (g, out))
@@ -136,9 +135,7 @@ def _refuse_dtype(input: Tensor, to: Any) -> None:
     kind = "complex" if input._dtype.category == COMPLEX else "real"
     if to.category < FLOATING:
         raise RuntimeError(f"linalg.vector_norm: dtype should be floating point or complex. Got {to.legacy}")
-    raise RuntimeError(
-        f"linalg.vector_norm: dtype should be {kind} for {kind} inputs, but got {to.legacy}"
-    )
+    raise RuntimeError(f"linalg.vector_norm: dtype should be {kind} for {kind} inputs, but got {to.legacy}")
 
 
 def _check_identity(shape: tuple[int, ...], dim: Any, dims: tuple[int, ...], ord: float) -> None:

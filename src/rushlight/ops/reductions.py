@@ -291,7 +291,9 @@ def _as_truth(found: Any, x: np.ndarray) -> np.ndarray:
 
 def _into_truth(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
     if outs[0]._dtype not in (bool_, uint8):
-        raise RuntimeError(f"{plain.__name__} only supports bool tensor for result, got: {outs[0]._dtype.legacy}")
+        raise RuntimeError(
+            f"{plain.__name__} only supports bool tensor for result, got: {outs[0]._dtype.legacy}"
+        )
     return plain(*args, **kwargs)
 
 

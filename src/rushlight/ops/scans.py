@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import return_types
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, INTEGER, REDUCED
+from rushlight.dtypes import BY_NUMPY
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     accumulated,
@@ -18,10 +17,8 @@ from rushlight.ops.kinds.reduction import (
     dtype_of_out,
     lifted,
     one_dim,
-    refuse_kinds,
     scan_along,
 )
-from rushlight.ops.promotion import NUMBERS
 from rushlight.ops.spec import primitive, public
 
 # ---- linear ----

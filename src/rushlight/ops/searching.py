@@ -12,7 +12,7 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, COMPLEX, INTEGER, int64
 from rushlight.ops.kinds.reduction import one_dim, refuse_kinds
 from rushlight.ops.promotion import NUMBERS
-from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.ops.spec import primitive, public
 from rushlight.runtime.execute import wrap
 
 # ---- unique ----
@@ -99,7 +99,11 @@ def _chosen(found: tuple, return_inverse: bool, return_counts: bool) -> Any:
 
 @public(out=False)
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: Any = None,
 ) -> Any:
     """The distinct elements in order, or the distinct slices along `dim`.
 
@@ -223,7 +227,9 @@ def _check_sorter(sorter: Tensor, edges: np.ndarray, name: str) -> None:
             f"got sorter tensor {list(sorter._a.shape)}"
         )
     if sorter._dtype is not int64:
-        raise RuntimeError(f"{name}: sorter must be a tensor of long dtype but got dtype {sorter._dtype.legacy}")
+        raise RuntimeError(
+            f"{name}: sorter must be a tensor of long dtype but got dtype {sorter._dtype.legacy}"
+        )
     if sorter._a.size and (sorter._a.min() < 0 or sorter._a.max() >= edges.shape[-1]):
         raise RuntimeError(f"{name}: sorter index out of range")
 

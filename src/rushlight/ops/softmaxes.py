@@ -129,7 +129,9 @@ def logsumexp_dims(x, *, dims, keepdim):
 def _into_floating(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
     kind = outs[0]._dtype
     if kind.category < FLOATING:
-        raise RuntimeError(f"logsumexp(): Expected floating point type for result tensor, but got: {kind.legacy}")
+        raise RuntimeError(
+            f"logsumexp(): Expected floating point type for result tensor, but got: {kind.legacy}"
+        )
     return plain(*args, **kwargs)
 
 

@@ -6,6 +6,7 @@ in any sort of up to 16 or of very many elements; in between they come in PyTorc
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from rushlight import errors, return_types
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX
+from rushlight.ops import selection
 from rushlight.ops.extremes import selected, shared_by_all
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
@@ -23,7 +25,6 @@ from rushlight.ops.kinds.reduction import (
     refuse_kinds,
     same_dtype,
 )
-from rushlight.ops import selection
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert
 
@@ -54,7 +55,9 @@ def unstable_order(a: np.ndarray, dim: int, descending: bool = False) -> np.ndar
     return _as_selected(a, at, dim, lambda p, rank: selection.sort(p, rank, 0, len(p)))
 
 
-def _as_selected(a: np.ndarray, at: np.ndarray, dim: int, select: Callable, always: bool = False) -> np.ndarray:
+def _as_selected(
+    a: np.ndarray, at: np.ndarray, dim: int, select: Callable, always: bool = False
+) -> np.ndarray:
     """The order `at`, but in each line with equal elements as `select(positions, ranks)` leaves it."""
     if not 0 < a.size <= selection.LIMIT:
         return at
@@ -170,9 +173,8 @@ def _top(a: np.ndarray, k: int, dim: int, largest: bool, in_order: bool) -> np.n
     n = a.shape[dim]
     front = (slice(None),) * dim + (slice(0, k),)
     if n < _PARTITION or k * 8 > n or not k or a.size <= selection.LIMIT:
-        at = order(a, dim, largest)
-        select = lambda p, rank: selection.top(p, rank, k, in_order)  # noqa: E731
-        return _as_selected(a, at, dim, select, not in_order)[front]
+        select = functools.partial(selection.top, k=k, in_order=in_order)
+        return _as_selected(a, order(a, dim, largest), dim, select, not in_order)[front]
     keys = _keys(a)
     part = np.argpartition(keys, n - k if largest else k - 1, dim)
     part = np.sort(part[(slice(None),) * dim + (slice(n - k, n) if largest else slice(0, k),)], dim)
@@ -207,7 +209,11 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not 0 <= k <= (input._a.shape[dim] if input._a.ndim else 1):
         raise RuntimeError("selected index k out of range")
     if input._dtype.category in (BOOL, COMPLEX):
-        kind = "topk does not support bool" if input._dtype.category == BOOL else " topk does not support complex"
+        kind = (
+            "topk does not support bool"
+            if input._dtype.category == BOOL
+            else " topk does not support complex"
+        )
         raise RuntimeError(f"{kind} dtypes on CPU")
     return return_types.topk(topk_dim(input, k=k, dim=dim, largest=largest, in_order=sorted))
 

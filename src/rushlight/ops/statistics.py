@@ -74,7 +74,9 @@ def _var_mean_vjp(g: Any, x: Any, dims: tuple, correction: float, keepdim: bool,
     return _with_mean(g, x, part, dims, keepdim)
 
 
-def _std_mean_vjp(g: Any, x: Any, out: Any, dims: tuple, correction: float, keepdim: bool, whole: bool) -> Any:
+def _std_mean_vjp(
+    g: Any, x: Any, out: Any, dims: tuple, correction: float, keepdim: bool, whole: bool
+) -> Any:
     part = None if g[0] is None else _std_vjp(g[0], x, out[0], dims, correction, keepdim, whole)
     return _with_mean(g, x, part, dims, keepdim)
 
@@ -121,7 +123,11 @@ def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction:
         who = operation if operation.endswith("_mean") else "std and var"
         raise RuntimeError(f"{who} only support floating point and complex dtypes")
     dims = reduced_dims(dim, input._a.ndim, operation)
-    if input._a.size and count_of(input._a.shape, dims) - correction <= 0 or 0 in [input._a.shape[d] for d in dims]:
+    if (
+        input._a.size
+        and count_of(input._a.shape, dims) - correction <= 0
+        or 0 in [input._a.shape[d] for d in dims]
+    ):
         warnings.warn(
             f"{operation}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
             "(input numel divided by output numel).",
@@ -133,7 +139,12 @@ def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction:
 
 @public
 def var(
-    input: Tensor, dim: Any = NOT_GIVEN, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Tensor,
+    dim: Any = NOT_GIVEN,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> Tensor:
     """The variance of all elements, or over the dimensions `dim`: squared distances over n - correction (1).
 
@@ -147,7 +158,12 @@ def var(
 
 @public
 def std(
-    input: Tensor, dim: Any = NOT_GIVEN, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Tensor,
+    dim: Any = NOT_GIVEN,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> Tensor:
     """The standard deviation of all elements, or over the dimensions `dim`; `correction` is 1 unless given.
 
@@ -161,7 +177,12 @@ def std(
 
 @public(out=False)
 def var_mean(
-    input: Tensor, dim: Any = NOT_GIVEN, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Tensor,
+    dim: Any = NOT_GIVEN,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Variance and mean in one pass; see `var`."""
     return var_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "var_mean"))
@@ -169,7 +190,12 @@ def var_mean(
 
 @public(out=False)
 def std_mean(
-    input: Tensor, dim: Any = NOT_GIVEN, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Tensor,
+    dim: Any = NOT_GIVEN,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean in one pass; see `std`."""
     return std_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "std_mean"))
@@ -180,10 +206,14 @@ def std_mean(
 
 def _weights(given: Any, observations: int, name: str) -> Tensor:
     if given._a.ndim > 1:
-        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {given._a.ndim} dimensions")
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with {given._a.ndim} dimensions"
+        )
     if (given._dtype.category == INTEGER) != (name == "fweights") or given._dtype.category > FLOATING:
         wanted = "integral" if name == "fweights" else "floating point"
-        raise RuntimeError(f"cov(): expected {name} to have {wanted} dtype but got {name} with {given._dtype.legacy} dtype")
+        raise RuntimeError(
+            f"cov(): expected {name} to have {wanted} dtype but got {name} with {given._dtype.legacy} dtype"
+        )
     if given._a.size != observations:
         raise RuntimeError(
             f"cov(): expected {name} to have the same numel as there are observations in the input but got "

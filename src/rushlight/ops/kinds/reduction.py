@@ -16,11 +16,20 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, complex64, complex128, dtype, float32, float64, int64
+from rushlight.buffer import Tensor
+from rushlight.dtypes import (
+    FLOATING,
+    INTEGER,
+    bool_,
+    complex128,
+    dtype,
+    float32,
+    float64,
+    int64,
+)
 from rushlight.layout import wrap_dim
 from rushlight.runtime.casting import convert
-from rushlight.runtime.execute import enter, quiet
+from rushlight.runtime.execute import enter
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import record1, requires_grad
 
@@ -187,7 +196,9 @@ def sum_mapped(function: Callable, dims: tuple[int, ...], a: np.ndarray, *like: 
     parts = []
     for start in range(0, a.shape[across], step):
         part = (slice(None),) * across + (slice(start, start + step),)
-        parts.append(sum_over(function(a[part], *[x[part] if x.shape[across] > 1 else x for x in like]), dims, True))
+        parts.append(
+            sum_over(function(a[part], *[x[part] if x.shape[across] > 1 else x for x in like]), dims, True)
+        )
     joined = np.concatenate(parts, across)
     return _sum_axis(joined, across) if across in dims else joined
 
@@ -386,19 +397,3 @@ def refuse_kinds(name: str, t: Tensor, *kinds: int, unsigned: bool = True) -> No
     d = t._dtype
     if d.category in kinds or unsigned and d.category == INTEGER and not d.is_signed and d.itemsize > 1:
         raise NotImplementedError(f"\"{name}\" not implemented for '{d.legacy}'")
-
-
-__all__ = [
-    "BOOL",
-    "COMPLEX",
-    "NOT_GIVEN",
-    "FLOATING",
-    "accumulated",
-    "complex64",
-    "hot_reduction",
-    "mean_over",
-    "quiet",
-    "reduced_dims",
-    "scan_along",
-    "sum_over",
-]
