@@ -268,6 +268,11 @@ def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
     return out
 
 
+def preserved(a: np.ndarray) -> np.ndarray:
+    """A copy with the dimensions in the order that they have in memory, and without gaps."""
+    return a.copy() if a.flags.c_contiguous else laid_out(a, iteration_strides(a.shape, [a.strides]))
+
+
 # ---- along one dimension ----
 
 
@@ -328,7 +333,6 @@ def gather(input, dim, index, *, sparse_grad=False):
     dim = check_dim(input, dim, "gather")
     if index._dtype is not int64 and index._dtype is not int32 and index._a.size:
         raise RuntimeError("gather(): Expected dtype int32/int64 for index")
-    implemented(input, "scatter_gather_tensor_cpu")
     shape, p = input._a.shape, index._a
     if p.size:
         if max(p.ndim, 1) != max(len(shape), 1):
@@ -339,6 +343,7 @@ def gather(input, dim, index, *, sparse_grad=False):
                     f"Size does not match at dimension {d} expected index {list(p.shape)} to be no larger than self "
                     f"{list(shape)} apart from dimension {dim}"
                 )
+        implemented(input, "scatter_gather_tensor_cpu")
         check_range(p, shape[dim] if shape else 1, dim)
     return gather_along(input, index, dim=dim)
 
@@ -504,10 +509,11 @@ def masked_select(input, mask):
 
 @primitive("Nonzero", vjp=NOT_DIFFERENTIABLE)
 def nonzero_positions(x):
-    found = np.nonzero(x) if x.ndim else (np.zeros((0, int(bool(x))), np.int64),)
-    if x.ndim == 0:
-        return np.zeros((int(bool(x)), 0), np.int64)
-    return np.array(found, np.int64).reshape(x.ndim, -1).T
+    found = np.array(np.nonzero(x), np.int64) if x.ndim else np.zeros((0, int(bool(x))), np.int64)
+    count = found.shape[1]
+    if found.size:
+        return found.T
+    return np.ndarray((count, x.ndim), np.int64, found, 0, (8, 8 * count))
 
 
 @public(check=exact_out("nonzero: Expected out tensor to have scalar type {wanted} but got scalar type{got}"))

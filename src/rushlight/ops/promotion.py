@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.buffer import Tensor
-from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, float32, of_number, promote_types
+from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, WIDE, complex32, dtype, of_number, promote_types
 from rushlight.errors import wrong_type
 from rushlight.runtime.casting import convert
 
@@ -58,7 +58,7 @@ def _dominate(higher: dtype | None, lower: dtype | None) -> dtype | None:
     if lower.category <= higher.category:
         return higher
     if lower.category == COMPLEX and higher.category == FLOATING:
-        return dtypes.complex128 if higher is dtypes.float64 else dtypes.complex64
+        return higher.to_complex()
     return lower
 
 
@@ -71,18 +71,20 @@ def operand(value: Any, kind: dtype) -> Any:
 
 
 def half_operand(value: Any, kind: dtype, exact_numbers: bool) -> Any:
-    """An operand of an operation on float16 or bfloat16, as float32.
+    """An operand of an operation on float16, bfloat16 or complex32, in the type that this is computed in.
 
     Numbers and 0-d tensors of another type are rounded to `kind` first, like any operand,
     unless the operation reads them in full (`exact_numbers`): PyTorch's mul and div do.
     """
+    wide = WIDE[kind]
+    exact_numbers = exact_numbers and kind is not complex32
     if isinstance(value, Tensor):
         own = value._dtype
         if own is kind or exact_numbers and not value._a.ndim:
-            return convert(value._a, float32)
-        return convert(convert(value._a, kind), float32)
-    exact = number(value, float32)
-    return exact if exact_numbers else convert(np.asarray(exact), kind).astype(float32.numpy)
+            return convert(value._a, wide)
+        return convert(convert(value._a, kind), wide)
+    exact = number(value, wide)
+    return exact if exact_numbers else convert(convert(np.asarray(exact), kind), wide)
 
 
 def number(value: Any, kind: dtype) -> Any:
@@ -116,8 +118,8 @@ def checked_number(value: Any, kind: dtype) -> Any:
         value = value.real
     if kind.category == INTEGER:
         limits = np.iinfo(kind.numpy)
-        # an unsigned type takes negative numbers, as C does
-        low = limits.min if kind.is_signed else -limits.max
+        # an unsigned type takes negative integers, as C does
+        low = limits.min if kind.is_signed or isinstance(value, (float, np.floating)) else -limits.max
         if not low <= value <= limits.max:
             raise _overflow(kind)
         value = int(value)
@@ -141,6 +143,7 @@ C_NAMES = {d.name: f"{d.name}_t" for d in dtypes.ALL} | {
     "bfloat16": "at::BFloat16",
     "float32": "float",
     "float64": "double",
+    "complex32": "c10::complex<c10::Half>",
     "complex64": "c10::complex<float>",
     "complex128": "c10::complex<double>",
 }

@@ -10,7 +10,7 @@ import numpy as np
 from rushlight import dtypes, layout
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, int32, int64
-from rushlight.ops.gathering import MASKS, Places, along, check_dim, check_flat, check_range, implemented
+from rushlight.ops.gathering import MASKS, Places, along, check_dim, check_flat, check_range, implemented, preserved
 from rushlight.ops.kinds.overlap import apart, check_overlap, exact_out
 from rushlight.ops.promotion import NUMBERS, checked_number, operand, result_type
 from rushlight.ops.spec import as_tensor, primitive, public
@@ -25,6 +25,18 @@ _ALL = slice(None)
 def combine_at(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> None:
     """a[key] = ufunc(a[key], values), one after another, in order, so that repeated places add up."""
     quiet(ufunc.at, a, key, values)
+
+
+def combine_widely(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> None:
+    """`combine_at`, but half types are combined in float32 and rounded once."""
+    if a.dtype not in _HALVES:
+        return combine_at(ufunc, a, key, values)
+    wide = a.astype(np.float32)
+    combine_at(ufunc, wide, key, values.astype(np.float32))
+    a[...] = wide.astype(a.dtype)
+
+
+_HALVES = frozenset({dtypes.float16.numpy, dtypes.bfloat16.numpy})
 
 
 def value_of(value: Any, t: Tensor, name: str, message: str) -> np.ndarray:
@@ -80,7 +92,7 @@ def _put_vjp(g: Any, places: Places, accumulate: bool) -> Any:
 
 @primitive("IndexPut", vjp=(_put_vjp, _put_values_vjp))
 def index_put_places(x, values, *, places, accumulate):
-    out = x.copy("K")
+    out = preserved(x)
     _put(out, places, values, accumulate)
     return out
 
@@ -187,7 +199,7 @@ def scatter_at(a: np.ndarray, p: np.ndarray, values: Any, dim: int, ufunc: np.uf
     if ufunc is None:
         a[key] = values
     else:
-        combine_at(ufunc, a, key, values)
+        combine_widely(ufunc, a, key, values)
 
 
 def check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) -> int:
@@ -200,7 +212,6 @@ def check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) -
     p, shape = index._a, t._a.shape
     if p.size == 0:
         return dim
-    implemented(t, "scatter_gather_scalar_cpu" if src is None else "scatter_gather_tensor_cpu")
     if max(p.ndim, 1) != max(len(shape), 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
     if src is not None and max(p.ndim, 1) != max(src._a.ndim, 1):
@@ -212,6 +223,7 @@ def check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) -
         raise RuntimeError(
             f"Expected index {list(p.shape)} to be no larger than self {list(shape)} apart from dimension {dim}{than}"
         )
+    implemented(t, "scatter_gather_scalar_cpu" if src is None else "scatter_gather_tensor_cpu")
     check_range(p, have[dim], dim)
     return dim
 
@@ -373,6 +385,8 @@ def check_rows(t: Tensor, dim: Any, index: Any, source: Any, name: str) -> int:
             f"{name}(): Indexing dim {dim} is out of bounds of the source tensor with dim {len(s)}"
         )
     count = s[dim] if s else 1
+    if p.size > 1 and not s:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     if p.size != count and (s or p.size):
         if not x and s:
             raise _other_shape(x, s)
@@ -382,6 +396,8 @@ def check_rows(t: Tensor, dim: Any, index: Any, source: Any, name: str) -> int:
     if x[:dim] + x[dim + 1 :] != s[:dim] + s[dim + 1 :] or bool(x) != bool(s) and len(x) != len(s):
         raise _other_shape(x, s)
     size = x[dim] if x else 1
+    if name == "index_add_" and len(x) > 1 and t._a.size == 0:
+        return dim
     if len(x) <= 1 and p.size and (p.min() < 0 or p.max() >= size):
         raise IndexError("index out of range in self")
     check_range(p, size, dim)
@@ -398,12 +414,16 @@ def _other_shape(x: tuple, s: tuple) -> RuntimeError:
 
 
 def _add_rows(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int, alpha: Any) -> None:
+    if not a.size:
+        return
     if alpha is not None:
         source = quiet(np.multiply, source, alpha)
     if a.ndim == 0:
         a[...] = quiet(np.add, a, source.reshape(()))
         return
-    combine_at(np.add, a, rows(dim, index.reshape(-1)), source)
+    # PyTorch takes the way of scatter_add, which adds half types in float32, in these cases only
+    wide = a.ndim > 1 and dim in (0, a.ndim - 1) and alpha is None and index.dtype == np.int64
+    (combine_widely if wide else combine_at)(np.add, a, rows(dim, index.reshape(-1)), source)
 
 
 def _scaled(g: Any, alpha: Any) -> Any:
@@ -565,7 +585,7 @@ def _fill_rows(a: np.ndarray, index: np.ndarray, value: Any, dim: int) -> None:
 
 @primitive("IndexFillBackward0", vjp=(lambda g, dim, index: g.index_fill(dim, index, 0), None))
 def index_fill_number(x, index, *, dim, value):
-    out = x.copy("K")
+    out = preserved(x)
     _fill_rows(out, index, value, dim)
     return out
 
@@ -579,7 +599,7 @@ def index_fill_number(x, index, *, dim, value):
     ),
 )
 def index_fill_tensor(x, index, value, *, dim):
-    out = x.copy("K")
+    out = preserved(x)
     _fill_rows(out, index, value, dim)
     return out
 
@@ -639,7 +659,7 @@ def _put_flat(a: np.ndarray, index: np.ndarray, source: np.ndarray, accumulate: 
     ),
 )
 def put_elements(x, index, source, *, accumulate):
-    out = x.copy("K")
+    out = preserved(x)
     _put_flat(out, index, source, accumulate)
     return out
 
