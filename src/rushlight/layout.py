@@ -78,7 +78,7 @@ def infer_size(shape: Sequence[int], count: int) -> Shape:
                 raise RuntimeError("only one dimension can be inferred")
             unknown = at
         elif size < 0:
-            raise RuntimeError(f"invalid shape dimension {size}")
+            raise RuntimeError(f"invalid shape dimension {size} at index {at} of shape {list(shape)}")
         else:
             known *= size
     if unknown is None:

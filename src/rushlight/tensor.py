@@ -520,6 +520,7 @@ class _Methods:
     char = conversion.to_char
     byte = conversion.to_byte
     bool = conversion.to_bool
+    chalf = conversion.to_chalf
     cfloat = conversion.to_cfloat
     cdouble = conversion.to_cdouble
     type = legacy.type_

@@ -13,6 +13,7 @@ from rushlight import dtypes
 from rushlight.buffer import LEAF, Tensor, new_tensor
 from rushlight.device import check_device
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, from_numpy_dtype, promote_types
+from rushlight.ops.kinds.method import warn_once
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 
@@ -204,19 +205,17 @@ def from_numpy(ndarray: Any) -> Tensor:
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     a = _checked_array(ndarray)
     if not a.flags.writeable:
-        _warn_read_only()
+        warn_once(_READ_ONLY)
     kind = from_numpy_dtype(a.dtype)
     return new_tensor(a.view(np.ndarray) if type(a) is not np.ndarray else a[...], kind)
 
 
-def _warn_read_only() -> None:
-    warnings.warn(
-        "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to "
-        "this tensor will result in undefined behavior. You may want to copy the array to protect its data or make it "
-        "writable before converting it to a tensor. This type of warning will be suppressed for the rest of this "
-        "program. (In Rushlight, writing to the tensor raises RuntimeError.)",
-        stacklevel=3,
-    )
+_READ_ONLY = (
+    "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to this "
+    "tensor will result in undefined behavior. You may want to copy the array to protect its data or make it writable "
+    "before converting it to a tensor. This type of warning will be suppressed for the rest of this program. (In "
+    "Rushlight, writing to the tensor raises RuntimeError.)"
+)
 
 
 def _checked_array(a: np.ndarray, negative: bool = False) -> np.ndarray:
@@ -286,13 +285,7 @@ def frombuffer(
             f"actual buffer length ({size} bytes)"
         )
     if memory.readonly:
-        warnings.warn(
-            "The given buffer is not writable, and PyTorch does not support non-writable tensors. This means you can "
-            "write to the underlying (supposedly non-writable) buffer using the tensor. You may want to copy the buffer "
-            "to protect its data or make it writable before converting it to a tensor. This type of warning will be "
-            "suppressed for the rest of this program. (In Rushlight, writing to the tensor raises RuntimeError.)",
-            stacklevel=2,
-        )
+        warn_once(_READ_ONLY.replace("NumPy array", "buffer"))
     flat = memory.cast("B") if memory.ndim != 1 or memory.format != "B" else memory
     return with_grad(new_tensor(np.ndarray((count,), kind.numpy, flat, offset), kind), requires_grad)
 
@@ -346,7 +339,11 @@ def _sizes(data: Any) -> tuple[int, ...]:
     """The length at each depth, following first elements."""
     sizes: list[int] = []
     while is_sequence(data):
-        if isinstance(data, (Tensor, np.ndarray)):
+        if isinstance(data, Tensor):  # inside a sequence a tensor counts as a number
+            break
+        if isinstance(data, np.ndarray):
+            if data.ndim == 0:
+                raise TypeError("len() of unsized object")
             sizes.extend(data.shape)
             break
         try:
@@ -368,8 +365,6 @@ def _sizes(data: Any) -> tuple[int, ...]:
 def _items(value: Any, size: int, depth: int) -> Sequence[Any]:
     if isinstance(value, (list, tuple)):
         items: Sequence[Any] = value
-    elif isinstance(value, Tensor) and value._a.ndim:
-        items = [value._a[i, ...] for i in range(len(value._a))]
     elif isinstance(value, np.ndarray) and value.ndim:
         items = [value[i, ...] for i in range(len(value))]
     elif is_sequence(value) and not isinstance(value, (Tensor, np.ndarray)):
@@ -474,13 +469,15 @@ def _stored(elements: list, kind: dtype) -> np.ndarray:
 def _array(values: Any, kind: dtype) -> np.ndarray:
     if kind in dtypes.REDUCED:
         return np.array(values, np.float32).astype(kind.numpy)
+    if kind is dtypes.complex32:
+        return convert(np.array(values, np.complex64), kind)
     return np.array(values, kind.numpy)
 
 
 def _unit(value: Any, kind: dtype) -> Any:
     """One element as the Python number that `kind` stores."""
     if isinstance(value, Tensor):
-        value = value.item()
+        value = _of_tensor(value, kind)
     elif isinstance(value, (np.ndarray, np.generic)):
         value = value.item()
     if kind.category == dtypes.BOOL:
@@ -492,6 +489,14 @@ def _unit(value: Any, kind: dtype) -> Any:
     if isinstance(value, complex):
         raise TypeError("must be real number, not complex")
     return float(value)
+
+
+def _of_tensor(value: Tensor, kind: dtype) -> Any:
+    if kind.category == INTEGER:
+        return value.__index__()
+    if value._a.size != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    return float(value) if kind.category == FLOATING else value.item()
 
 
 def _unit_integer(value: Any, kind: dtype) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import check_device, device, preserve_format
-from rushlight.dtypes import dtype
+from rushlight.dtypes import FLOATING, dtype
 from rushlight.ops.construct import as_kind
 from rushlight.ops.creation import like_strides, strided
 from rushlight.ops.kinds.method import method
@@ -27,12 +27,12 @@ def cast(t: Tensor, kind: dtype, wanted: Any = None) -> Tensor:
     """A copy of another dtype, in the graph; strides as `clone` keeps them."""
     a = t._a
     converted = quiet(convert, a, kind) if kind is not t._dtype else a.copy()
-    if wanted is not None and wanted is not preserve_format or not a.flags.c_contiguous:
+    if wanted is not None and wanted is not preserve_format or not a.flags.c_contiguous or 1 in a.shape:
         laid = strided(a.shape, like_strides(t, wanted), kind)
         laid[...] = converted
         converted = laid
     out = new_tensor(converted, kind)
-    if t._edge is not None:
+    if t._edge is not None and kind.category >= FLOATING:
         record(_TO_COPY, (t,), None, out)
     return out
 
@@ -163,5 +163,6 @@ to_short = _named_cast("short", dtypes.int16)
 to_char = _named_cast("char", dtypes.int8)
 to_byte = _named_cast("byte", dtypes.uint8)
 to_bool = _named_cast("bool", dtypes.bool_)
+to_chalf = _named_cast("chalf", dtypes.complex32)
 to_cfloat = _named_cast("cfloat", dtypes.complex64)
 to_cdouble = _named_cast("cdouble", dtypes.complex128)

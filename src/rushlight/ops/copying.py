@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import errors, layout
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
-from rushlight.dtypes import FLOATING, complex128, float32, float64
+from rushlight.dtypes import FLOATING, complex32, complex128, float32, float64
 from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
 from rushlight.ops.kinds.method import method
 from rushlight.ops.spec import public
@@ -40,9 +40,8 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         a = input._a
     except AttributeError:
         raise errors.wrong_type("clone", "input", 1, input) from None
-    if memory_format is None and a.flags.c_contiguous:
-        copied = a.copy()
-    else:
+    copied = a.copy()
+    if memory_format is not None or copied.strides != a.strides:
         copied = _copied(input, memory_format)
     out = new_tensor(copied, input._dtype)
     if input._edge is not None:
@@ -189,7 +188,7 @@ _FITS = 3.4e38
 
 
 def _fill_memory(t: Tensor, value: Any) -> None:
-    if type(value) is int and 0 <= value <= 127 or type(value) is float and -_FITS <= value <= _FITS and t._dtype in _WIDE:
+    if type(value) is int and 0 <= value <= 127 and t._dtype is not complex32 or type(value) is float and -_FITS <= value <= _FITS and t._dtype in _WIDE:
         t._a.fill(value)
     elif isinstance(value, Tensor):
         if value._a.ndim:

@@ -32,6 +32,8 @@ _LIMIT = (1 << 63) - 1
 
 def allocate(shape: tuple[int, ...], kind: dtype, make: Any = np.empty) -> np.ndarray:
     """A fresh array, or what PyTorch raises for a shape that no memory can have."""
+    if kind is dtypes.complex32 and make is np.ones:
+        return convert(allocate(shape, dtypes.complex64, make), kind)
     try:
         return make(shape, kind.numpy)
     except (ValueError, MemoryError, OverflowError):
@@ -49,6 +51,12 @@ def check_shape(shape: tuple[int, ...], kind: dtype) -> None:
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
     if len(shape) > 64:
         raise RuntimeError(f"a tensor has at most 64 dimensions here (NumPy's limit), but {len(shape)} were asked for")
+
+
+def _no_negative_zeros(shape: tuple[int, ...]) -> None:
+    """`zeros` has a sentence of its own."""
+    if any(size < 0 for size in shape):
+        raise RuntimeError("zeros: Dimension size must be non-negative.")
 
 
 def no_memory(nbytes: int) -> RuntimeError:
@@ -145,7 +153,12 @@ def _factory(name: str, make: Any, doc: str) -> Any:
         asked = place(dtype, layout, device, pin_memory, name)
         shape = _shape(args, size, name)
         kind = asked or (out._dtype if isinstance(out, Tensor) else get_default_dtype())
-        a = allocate(shape, kind, make)
+        try:
+            a = allocate(shape, kind, make)
+        except RuntimeError:
+            if make is np.zeros:
+                _no_negative_zeros(shape)
+            raise
         if memory_format is not None and memory_format is not contiguous_format:
             a = _ordered(a, kind, memory_format)
         if out is not None:
@@ -442,8 +455,9 @@ def _like(name: str, fill: Any, doc: str) -> Any:
 def empty_as(t: Tensor, kind: dtype, wanted: Any = None) -> np.ndarray:
     """Fresh memory shaped like `t`, with its strides where they are dense."""
     a = t._a
-    if (wanted is None or wanted is contiguous_format) and a.flags.c_contiguous:
-        return np.empty(a.shape, kind.numpy)
+    made = np.empty(a.shape, kind.numpy)
+    if wanted is contiguous_format or wanted is None and a.flags.c_contiguous and (a.ndim < 2 or 1 not in a.shape):
+        return made
     return strided(a.shape, like_strides(t, wanted), kind)
 
 

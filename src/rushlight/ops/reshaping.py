@@ -247,8 +247,6 @@ def view_as_complex(input):
             "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
             f"{input._dtype.legacy}"
         )
-    if input._dtype.name == "float16":
-        raise NotImplementedError("view_as_complex: there is no complex32 here; convert to float32 first")
     shape, steps, at = input._a.shape, strides(input), execute.offset(input)
     if not shape:
         raise RuntimeError("Input tensor must have one or more dimensions")

@@ -10,9 +10,10 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.buffer import Tensor, storage
-from rushlight.dtypes import INTEGER, bfloat16
+from rushlight.dtypes import INTEGER, WIDE, bfloat16, complex32
 from rushlight.ops.kinds.method import method
 from rushlight.ops.promotion import NUMBERS
+from rushlight.runtime.casting import convert
 from rushlight.tape.node import requires_grad
 
 
@@ -33,14 +34,17 @@ def item(self: Tensor) -> Any:
         raise errors.wrong_self("item", self) from None
     if a.size != 1:
         raise RuntimeError(f"a Tensor with {a.size} elements cannot be converted to Scalar")
-    return a.item() if self._dtype is not bfloat16 else float(a.item())
+    kind = self._dtype
+    if kind is bfloat16:
+        return float(a.item())
+    return complex(*a.item()) if kind is complex32 else a.item()
 
 
 @method
 def tolist(self: Tensor) -> Any:
     """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
     a = self._a
-    return (a.astype(np.float32) if self._dtype is bfloat16 else a).tolist()
+    return (convert(a, WIDE[self._dtype]) if self._dtype in WIDE else a).tolist()
 
 
 @method
@@ -52,7 +56,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
 
     Raises:
         RuntimeError: the tensor requires grad.
-        TypeError: bfloat16, which NumPy does not have.
+        TypeError: bfloat16 or complex32, which NumPy does not have.
     """
     if not force and requires_grad(self):
         raise RuntimeError(
@@ -60,6 +64,8 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         )
     if self._dtype is bfloat16:
         raise TypeError("Got unsupported ScalarType BFloat16")
+    if self._dtype is complex32:
+        raise TypeError("Got unsupported ScalarType ComplexHalf")
     storage(self)
     return self._a[...]
 
@@ -106,7 +112,7 @@ def to_bool(self: Tensor) -> bool:
         if a.size == 0:
             raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
         raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-    return bool(a.item())
+    return bool(a.item() if self._dtype is not complex32 else item(self))
 
 
 def to_index(self: Tensor) -> int:

@@ -11,7 +11,7 @@ from rushlight.buffer import Tensor, strides
 from rushlight.device import contiguous_format
 from rushlight.dtypes import dtype
 from rushlight.layout import wrap_dim, wrap_dims
-from rushlight.ops.kinds.method import method
+from rushlight.ops.kinds.method import method, warn_once
 from rushlight.ops.spec import public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
@@ -22,6 +22,7 @@ _alias = execute.alias
 _dtype = dtype
 
 VIEW = Derivative("View", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
+_RESHAPE_ALIAS = Derivative("ReshapeAlias", ("x",), VIEW.vjps)
 UNSAFE_VIEW = Derivative("UnsafeView", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
 _EXPAND = Derivative("Expand", ("x",), (lambda g: g,))
 _T = Derivative("T", ("x",), (lambda g: g.t(),))
@@ -97,51 +98,37 @@ def view_dtype(self: Tensor, kind: Any) -> Tensor:
     """The same memory read as another dtype; the last dimension grows or shrinks with the element size."""
     if not isinstance(kind, _dtype):
         raise TypeError(f"view(): argument 'dtype' must be torch.dtype, not {type(kind).__name__}")
-    have, want = self._dtype.itemsize, kind.itemsize
     shape, steps = self._a.shape, strides(self)
     at = execute.offset(self)
-    if have != want:
-        shape, steps, at = _resized_elements(self, shape, steps, at, have, want)
+    if self._dtype.itemsize != kind.itemsize:
+        shape, steps, at = _resized_elements(self, kind, shape, steps, at)
     array = execute.shown(execute.storage(self), kind.numpy, shape, steps, at)
     out = _view(self, array, None, None)
     out._dtype = kind
     return out
 
 
-def _resized_elements(t: Tensor, shape: tuple, steps: tuple, at: int, have: int, want: int) -> tuple:
+def _resized_elements(t: Tensor, kind: Any, shape: tuple, steps: tuple, at: int) -> tuple:
+    """Sizes, strides and offset of the same memory in elements of another size."""
+    have, want = t._dtype.itemsize, kind.itemsize
+    what = f"to view {t._dtype.legacy} as {kind.legacy} (different element sizes)"
     if not shape:
-        raise RuntimeError(
-            f"self.dim() cannot be 0 to view {t._dtype.legacy} as a type of another element size (different element sizes)"
-        )
+        raise RuntimeError(f"self.dim() cannot be 0 {what}")
     if have > want:
         ratio = have // want
-        if steps[-1] != 1 and t._a.size:
-            raise RuntimeError(
-                "self.stride(-1) must be 1 to view the tensor as a type of a smaller element size, but got "
-                f"{steps[-1]}"
-            )
+        if steps[-1] != 1:
+            raise RuntimeError(f"self.stride(-1) must be 1 {what}, but got {steps[-1]}")
         return (*shape[:-1], shape[-1] * ratio), (*[s * ratio for s in steps[:-1]], 1), at * ratio
     ratio = want // have
     if shape[-1] % ratio:
-        raise RuntimeError(
-            f"self.size(-1) must be divisible by {ratio} to view the tensor as a type of a larger element size, but got "
-            f"{shape[-1]}"
-        )
+        raise RuntimeError(f"self.size(-1) must be divisible by {ratio} {what}, but got {shape[-1]}")
     if at % ratio:
-        raise RuntimeError(
-            f"self.storage_offset() must be divisible by {ratio} to view the tensor as a type of a larger element size, "
-            f"but got {at}"
-        )
+        raise RuntimeError(f"self.storage_offset() must be divisible by {ratio} {what}, but got {at}")
     for dim, step in enumerate(steps[:-1]):
         if step % ratio:
-            raise RuntimeError(
-                f"self.stride({dim}) must be divisible by {ratio} to view the tensor as a type of a larger element size, "
-                f"but got {step}"
-            )
+            raise RuntimeError(f"self.stride({dim}) must be divisible by {ratio} {what}, but got {step}")
     if steps[-1] != 1:
-        raise RuntimeError(
-            f"self.stride(-1) must be 1 to view the tensor as a type of a larger element size, but got {steps[-1]}"
-        )
+        raise RuntimeError(f"self.stride(-1) must be 1 {what}, but got {steps[-1]}")
     return (*shape[:-1], shape[-1] // ratio), (*[s // ratio for s in steps[:-1]], 1), at // ratio
 
 
@@ -170,7 +157,7 @@ def reshape(input, *shape):
     wanted = layout.infer_size(layout.sizes((shape,), "reshape"), a.size)
     steps = layout.view_strides(a.shape, strides(input), wanted)
     if steps is not None:
-        return _view(input, restrided(input, wanted, steps), VIEW, None)
+        return _view(input, restrided(input, wanted, steps), VIEW if a.flags.c_contiguous else _RESHAPE_ALIAS, None)
     return unsafe_view(input.clone(memory_format=contiguous_format), wanted)
 
 
@@ -196,7 +183,7 @@ def t(input):
     a = input._a
     if a.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {a.ndim}D")
-    return _view(input, a.T, _T, None)
+    return _view(input, a.T if a.size else _reordered(input, range(a.ndim)[::-1]), _T, None)
 
 
 @public(out=False)
@@ -211,7 +198,12 @@ def transpose(input, dim0, dim1):
     a = input._a
     ndim = a.ndim
     dim0, dim1 = wrap_dim(dim0, ndim), wrap_dim(dim1, ndim)
-    moved = a.swapaxes(dim0, dim1) if ndim else a[...]
+    if a.size:
+        moved = a.swapaxes(dim0, dim1) if ndim else a[...]
+    else:
+        order = list(range(ndim))
+        order[dim0], order[dim1] = dim1, dim0
+        moved = _reordered(input, order)
     return _view(input, moved, _TRANSPOSE, {"dim0": dim0, "dim1": dim1})
 
 
@@ -238,11 +230,13 @@ def permute(input, *dims):
     Raises:
         RuntimeError: `dims` does not name every dimension once.
     """
+    if not dims:
+        raise TypeError('permute() missing 1 required positional arguments: "dims"')
     if len(dims) == 1 and not isinstance(dims[0], int):
         dims = dims[0]
     a = input._a
     ndim = a.ndim
-    if type(dims) is tuple and len(dims) == ndim and sorted(dims) == _ORDERS[ndim]:
+    if type(dims) is tuple and len(dims) == ndim and a.size and sorted(dims) == _ORDERS[ndim]:
         return _view(input, a.transpose(dims), _PERMUTE, {"dims": dims})
     dims = layout.sizes((dims,), "permute")
     if len(dims) != a.ndim:
@@ -253,7 +247,13 @@ def permute(input, *dims):
     wrapped = tuple([wrap_dim(dim, a.ndim) for dim in dims])
     if len(set(wrapped)) != len(wrapped):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return _view(input, a.transpose(wrapped), _PERMUTE, {"dims": wrapped})
+    return _view(input, a.transpose(wrapped) if a.size else _reordered(input, wrapped), _PERMUTE, {"dims": wrapped})
+
+
+def _reordered(t: Tensor, order: Any) -> np.ndarray:
+    """The dimensions of an empty tensor in another order (NumPy does not keep the strides of empty arrays)."""
+    shape, steps = t._a.shape, strides(t)
+    return restrided(t, tuple([shape[dim] for dim in order]), tuple([steps[dim] for dim in order]))
 
 
 @public(out=False)
@@ -299,8 +299,18 @@ def alias(t: Tensor) -> Tensor:
 
 def _get_T(self: Tensor) -> Tensor:
     a = self._a
+    if not a.size:
+        return permute(self, tuple(range(a.ndim))[::-1])
     if a.ndim == 2:
         return _view(self, a.T, _PERMUTE, {"dims": (1, 0)})
+    if a.ndim == 0:
+        warn_once("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
+        return alias(self)
+    warn_once(
+        "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
+        "error in a future release. Consider `x.mT` to transpose batches of matrices or "
+        "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
+    )
     return _view(self, a.T, _PERMUTE, {"dims": tuple(range(a.ndim - 1, -1, -1))})
 
 
@@ -314,7 +324,10 @@ def _get_mT(self: Tensor) -> Tensor:
 def _get_H(self: Tensor) -> Tensor:
     ndim = self._a.ndim
     if ndim not in (0, 2):
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.")
+        more = " For batches of matrices, consider using tensor.mH" if ndim > 2 else ""
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}")
+    if ndim == 0:
+        warn_once("Tensor.H is deprecated on 0-D tensors. Consider using x.conj().")
     return adjoint(self) if ndim else self.conj() if self._dtype.is_complex else alias(self)
 
 
@@ -458,12 +471,9 @@ def expanded_strides(t: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
         if n == -1:
             if at < lead:
                 raise RuntimeError(
-                    f"expand({_named(t)}, size={list(shape)}): The expanded size of the tensor ({n}) isn't allowed in a "
-                    f"leading, non-existing dimension {at}"
+                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {at}"
                 )
             n = m
-        elif n < 0:
-            raise RuntimeError(f"expand: size {n} at dimension {at} is negative: {list(shape)}")
         if m != n:
             if m != 1:
                 raise RuntimeError(
@@ -505,7 +515,7 @@ def broadcast_tensors(*tensors):
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {at} in argument 0, but got {type(t).__name__}")
     shape = layout.broadcast(*[t._a.shape for t in tensors])
-    return tuple([expand(t, shape) for t in tensors])
+    return tuple([t if t._a.shape == shape else expand(t, shape) for t in tensors])
 
 
 # ---- detach ----

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rushlight import errors
 from rushlight.buffer import Tensor
+
+
+_WARNED: set[str] = set()
+
+
+def warn_once(message: str) -> None:
+    """A UserWarning at the caller of the caller, the first time in the process; so PyTorch warns of old habits."""
+    if message not in _WARNED:
+        _WARNED.add(message)
+        warnings.warn(message, stacklevel=4)
 
 
 def method(function: Callable) -> Any:
