@@ -1,0 +1,249 @@
+"""Layers that hold a matrix or throw elements away: linear, bilinear, embedding, dropout."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import int32, int64
+from rushlight.layout import numel
+from rushlight.ops.affine import addmm
+from rushlight.ops.contractions import matmul
+from rushlight.ops.einsum import einsum
+from rushlight.ops.sampling import draw_dropout
+from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.tape.writes import wrote
+
+# ---- linear ----
+
+
+@public(name="nn.functional.linear", out=False)
+def linear(input, weight, bias=None):
+    """input @ weight^T + bias, for weight (out, in) and input (.., in).
+
+    Raises:
+        RuntimeError: sizes that do not fit, different dtypes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.linear(torch.ones(1, 2), torch.ones(3, 2), torch.zeros(3))
+        tensor([[2., 2., 2.]])
+    """
+    as_tensor(input, "linear", "input", 1)
+    as_tensor(weight, "linear", "weight", 2)
+    if bias is None:
+        return matmul(input, weight.t() if weight._a.ndim > 1 else weight)
+    as_tensor(bias, "linear", "bias", 3)
+    shape = input._a.shape
+    if len(shape) == 2 and weight._a.ndim == 2:
+        return addmm(bias, input, weight.t())
+    if weight._a.ndim != 2 or not shape:
+        return matmul(input, weight.t()) + bias
+    made = addmm(bias, input.reshape(numel(shape[:-1]), shape[-1]), weight.t())
+    return made.view(*shape[:-1], weight._a.shape[0])
+
+
+@public(name="bilinear", out=False)
+def bilinear(input1, input2, weight, bias=None):
+    """x1^T W x2 + bias for weight (out, in1, in2)."""
+    for at, (argument, t) in enumerate((("input1", input1), ("input2", input2), ("weight", weight)), 1):
+        as_tensor(t, "bilinear", argument, at)
+    if input1._a.ndim != input2._a.ndim:
+        raise RuntimeError(
+            f"bilinear(): input dimensions do not match: got {input1._a.ndim} and {input2._a.ndim}"
+        )
+    for n, (m, k) in enumerate(zip(input1._a.shape[:-1], input2._a.shape[:-1])):
+        if m != k:
+            raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {n}: got {m} and {k}")
+    for n, t in enumerate((input1, input2), 1):
+        if t._a.shape[-1] != weight._a.shape[n]:
+            raise RuntimeError(
+                f"bilinear(): input{n} size does not match weight size: got {t._a.shape[-1]} but expected "
+                f"{weight._a.shape[n]}"
+            )
+    if bias is not None and bias._a.shape[0] != weight._a.shape[0]:
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {bias._a.shape[0]} but expected "
+            f"{weight._a.shape[0]}"
+        )
+    made = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return made if bias is None else made + bias
+
+
+# ---- embedding ----
+
+
+def _embedding_gradient(g: Any, indices: Any, weight_meta: Any, padding_idx: int, scale_grad_by_freq: bool) -> Any:
+    rows = indices.reshape(-1)
+    g = g.reshape(rows._a.size, *weight_meta.shape[1:])
+    if padding_idx >= 0:
+        g = g.masked_fill((rows == padding_idx).view(-1, *(1,) * (g._a.ndim - 1)), 0)
+    if scale_grad_by_freq:
+        count = np.bincount(rows._a, minlength=weight_meta.shape[0])[rows._a]
+        g = g / g.new_tensor(count.tolist()).view(-1, *(1,) * (g._a.ndim - 1))
+    return g.new_zeros(weight_meta.shape).index_add(0, rows, g)
+
+
+@primitive("Embedding", vjp=(_embedding_gradient, None))
+def embedding_(weight, indices, *, padding_idx, scale_grad_by_freq):
+    return np.take(weight, indices, 0)
+
+
+@public(name="nn.functional.embedding", out=False)
+def embedding(
+    input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
+):
+    """Rows of `weight` by number.
+
+    Args:
+        padding_idx: a row that gets no gradient.
+        max_norm: rows with a larger `norm_type`-norm are scaled down to it first, in place.
+
+    Raises:
+        RuntimeError: the numbers are not int32 or int64.
+        IndexError: a number is not a row.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.embedding(torch.tensor([1, 0]), torch.tensor([[1., 2.], [3., 4.]]))
+        tensor([[3., 4.],
+                [1., 2.]])
+    """
+    as_tensor(input, "embedding", "indices", 2)
+    as_tensor(weight, "embedding", "weight", 1)
+    if sparse:
+        raise NotImplementedError("embedding: sparse=True is not implemented; leave it off to get a dense gradient")
+    rows = weight._a.shape[0]
+    if padding_idx is not None:
+        if not -rows <= padding_idx < rows:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        padding_idx = padding_idx + rows if padding_idx < 0 else padding_idx
+    if weight._a.ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    if input._dtype not in (int64, int32):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            f"torch.{input._dtype.legacy}Tensor instead (while checking arguments for embedding)"
+        )
+    if input._a.size and (input._a.min() < 0 or input._a.max() >= rows):
+        raise IndexError("index out of range in self")
+    if max_norm is not None:
+        _renormalize(weight, input._a, max_norm, norm_type)
+    padding = -1 if padding_idx is None else padding_idx
+    return embedding_(weight, input, padding_idx=padding, scale_grad_by_freq=bool(scale_grad_by_freq))
+
+
+def _renormalize(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float) -> None:
+    """Scale the named rows down to `max_norm`, in place and outside the graph."""
+    for row in np.unique(rows):
+        line = weight._a[row]
+        norm = float(np.linalg.norm(line.astype(np.float64), norm_type))
+        if norm > max_norm:
+            weight._a[row] = line * (max_norm / (norm + 1e-7))
+    wrote(weight)
+
+
+# ---- dropout ----
+
+
+def check_probability(p: float) -> None:
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+@public(name="nn.functional.dropout", out=False)
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Each element set to 0 with probability `p`, the others scaled by 1 / (1 - p); the input itself if not training.
+
+    Raises:
+        ValueError: `p` is no probability.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.dropout(torch.ones(2), 0.0)
+        tensor([1., 1.])
+    """
+    check_probability(p)
+    as_tensor(input, "dropout", "input", 1)
+    if p == 0 or not training or not input._a.size:
+        return input
+    return _times(input, input.new_zeros(()) if p == 1 else draw_dropout(input.detach(), p), inplace)
+
+
+def _times(x: Any, noise: Any, inplace: bool) -> Any:
+    return x.mul_(noise) if inplace else x * noise
+
+
+def _feature_noise(x: Any, p: float) -> Any:
+    """Noise that is the same over all but the first two dimensions."""
+    if x._a.ndim < 2:
+        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    return x.detach().new_empty(*x._a.shape[:2], *(1,) * (x._a.ndim - 2))
+
+
+def _drop_features(input: Any, p: float, training: bool, inplace: bool, ranks: tuple[int, int]) -> Any:
+    """Dropout of whole channels; an input without batch gets one for the time."""
+    check_probability(p)
+    if input._a.ndim == ranks[0]:
+        made = _drop_features(input.unsqueeze(0), p, training, inplace, ranks)
+        return input if made is input else made.squeeze(0)
+    if p == 0 or not training or not input._a.size:
+        return input
+    noise = input.new_zeros(()) if p == 1 else draw_dropout(_feature_noise(input, p), p)
+    return _times(input, noise, inplace)
+
+
+@public(name="nn.functional.dropout1d", out=False)
+def dropout1d(input, p=0.5, training=True, inplace=False):
+    """Whole channels of (N, C, L) or (C, L) set to 0 with probability `p`."""
+    if input._a.ndim not in (2, 3):
+        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input._a.ndim}D input.")
+    return _drop_features(input, p, training, inplace, (2, 3))
+
+
+@public(name="nn.functional.dropout2d", out=False)
+def dropout2d(input, p=0.5, training=True, inplace=False):
+    """Whole channels of (N, C, H, W) or (C, H, W) set to 0 with probability `p`."""
+    return _drop_features(input, p, training, inplace, (-1, 4))
+
+
+@public(name="nn.functional.dropout3d", out=False)
+def dropout3d(input, p=0.5, training=True, inplace=False):
+    """Whole channels of (N, C, D, H, W) or (C, D, H, W) set to 0 with probability `p`."""
+    return _drop_features(input, p, training, inplace, (4, 5))
+
+
+_ALPHA = 1.7580993408473766
+
+
+def _alpha(input: Any, p: float, training: bool, inplace: bool, feature: bool) -> Any:
+    """Dropout that keeps mean and variance under SELU. Klambauer et al., arXiv:1706.02515."""
+    check_probability(p)
+    if p == 0 or not training or not input._a.size:
+        return input
+    if p == 1:
+        return _times(input, input.new_zeros(()), inplace)
+    noise = _feature_noise(input, p) if feature else input.detach().new_empty(input._a.shape)
+    noise = noise.bernoulli_(1 - p)
+    a = 1 / math.sqrt((_ALPHA * _ALPHA * p + 1) * (1 - p))
+    shift = (noise - 1) * (_ALPHA * a) + _ALPHA * a * p
+    noise = noise * a
+    return input.mul_(noise).add_(shift) if inplace else input * noise + shift
+
+
+@public(name="nn.functional.alpha_dropout", out=False)
+def alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """Dropout that keeps mean and variance under SELU."""
+    return _alpha(input, p, training, inplace, False)
+
+
+@public(name="nn.functional.feature_alpha_dropout", out=False)
+def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """Alpha dropout of whole channels."""
+    return _alpha(input, p, training, inplace, True)
+
+
+__all__ = ["dropout", "embedding", "linear"]

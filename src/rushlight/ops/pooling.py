@@ -1,0 +1,529 @@
+"""Pooling: the largest or the mean of each window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING
+from rushlight.layout import numel
+from rushlight.ops.convolution import padded, spread_windows, windows
+from rushlight.ops.spec import as_tensor, primitive, public
+
+# ---- sizes ----
+
+
+def _out_size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
+    """Windows along one dimension; in ceil mode a last one may hang over, if it starts inside."""
+    span = size + 2 * padding - dilation * (kernel - 1) - 1
+    count = (span + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    return count
+
+
+def _tuple(value: Any, count: int, argument: str, name: str) -> tuple[int, ...]:
+    if isinstance(value, (tuple, list)):
+        if len(value) not in (1, count):
+            raise RuntimeError(
+                f"{name}: {argument} must either be a single int, or a tuple of {_WORDS[count]} ints"
+                if count > 1
+                else f"{name}() {argument} must be an int or int list of size 1 but got {len(value)}"
+            )
+        return tuple(int(v) for v in value) * (count if len(value) == 1 else 1)
+    return (int(value),) * count
+
+
+_WORDS = {2: "two", 3: "three"}
+
+
+class _Plan:
+    """The geometry of one pooling: all sizes as tuples, and the sizes of the result."""
+
+    def __init__(
+        self, name: str, input: Tensor, count: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+    ) -> None:
+        self.kernel = _tuple(kernel, count, "kernel_size", name)
+        omitted = stride is None or isinstance(stride, (tuple, list)) and not stride
+        self.stride = self.kernel if omitted else _tuple(stride, count, "stride", name)
+        self.padding = _tuple(padding, count, "padding", name)
+        self.dilation = _tuple(dilation, count, "dilation", name)
+        self._check(name, input, count)
+        spatial = input._a.shape[-count:]
+        self.out = tuple(
+            _out_size(n, k, s, p, d, ceil)
+            for n, k, s, p, d in zip(spatial, self.kernel, self.stride, self.padding, self.dilation)
+        )
+        if min(self.out) < 1:
+            raise RuntimeError(
+                f"Given input size: ({'x'.join(map(str, input._a.shape[-count - 1 :]))}). Calculated output size: "
+                f"({'x'.join(map(str, (input._a.shape[-count - 1], *self.out)))}). Output size is too small"
+            )
+
+    def _check(self, name: str, input: Tensor, count: int) -> None:
+        shape = input._a.shape
+        if len(shape) not in (count + 1, count + 2) or 0 in shape[-count:] or len(shape) == count + 1 and not shape[0]:
+            if count == 1:
+                raise RuntimeError(f"Expected 2D or 3D input tensor, but got {list(shape)}")
+            raise RuntimeError(
+                f"Expected {count + 1}D or {count + 2}D (batch mode) tensor with optional 0 dim batch size for input, "
+                f"but got: {list(shape)}"
+            )
+        if min(self.kernel) <= 0:
+            raise RuntimeError("kernel size should be greater than zero, but got " + _named("k", self.kernel))
+        if min(self.stride) <= 0:
+            raise RuntimeError("stride should not be zero" if 0 in self.stride else "stride must be greater than zero")
+        if min(self.dilation) <= 0:
+            raise RuntimeError("dilation should be greater than zero, but got " + _named("dilation", self.dilation))
+        for k, p in zip(self.kernel, self.padding):
+            if p < 0 or p > k // 2:
+                raise RuntimeError(
+                    f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and "
+                    "dilation=1"
+                    if p > 0
+                    else f"pad must be non-negative, but got pad: {p}"
+                )
+
+    def reach(self) -> tuple[int, ...]:
+        """How far the windows reach, from the start of the padding."""
+        return tuple(
+            (o - 1) * s + d * (k - 1) + 1 for o, s, d, k in zip(self.out, self.stride, self.dilation, self.kernel)
+        )
+
+    def attrs(self) -> dict:
+        return {
+            "kernel": self.kernel,
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "out_size": self.out,
+        }
+
+
+def _named(prefix: str, values: tuple[int, ...]) -> str:
+    letters = "TWH"[: len(values)] if len(values) == 1 else ("HW" if len(values) == 2 else "TWH")
+    return " ".join(f"{prefix}{letter}: {v}" for letter, v in zip(letters, values))
+
+
+def _reaching(x: np.ndarray, padding: tuple, reach: tuple, value: Any) -> np.ndarray:
+    """The padded input, longer where windows hang over its end."""
+    x = padded(x, padding, value)
+    if any(r > n for r, n in zip(reach, x.shape[2:])):
+        longer = np.full((*x.shape[:2], *map(max, reach, x.shape[2:])), value, x.dtype)
+        longer[(..., *(slice(0, n) for n in x.shape[2:]))] = x
+        return longer
+    return x
+
+
+def _reach_of(kernel: tuple, stride: tuple, dilation: tuple, out_size: tuple) -> tuple[int, ...]:
+    return tuple((o - 1) * s + d * (k - 1) + 1 for o, s, d, k in zip(out_size, stride, dilation, kernel))
+
+
+# ---- the largest ----
+
+
+def _lowest(kind: np.dtype) -> Any:
+    return np.iinfo(kind).min if kind.kind in "iu" else -np.inf
+
+
+def _scatter_back(g: Any, indices: Any, shape: tuple[int, ...]) -> Any:
+    """Each gradient to the place in its plane that the largest came from."""
+    flat = (*shape[:2], numel(shape[2:]))
+    lead = (*shape[:2], -1)
+    made = g.new_zeros(flat).scatter_add(2, indices.reshape(lead), g.reshape(lead))
+    return made.reshape(shape)
+
+
+def _max_pooling(node: str) -> Any:
+    def pool(x, *, kernel, stride, padding, dilation, out_size):
+        reach = _reach_of(kernel, stride, dilation, out_size)
+        wide = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
+        seen = windows(_reaching(wide, padding, reach, _lowest(wide.dtype)), kernel, stride, dilation, out_size)
+        flat = seen.reshape(*x.shape[:2], numel(kernel), *out_size)
+        best = flat.argmax(2)
+        values = np.take_along_axis(flat, best[:, :, None], 2)[:, :, 0].astype(x.dtype)
+        return values, _plane_index(best, x.shape[2:], kernel, stride, padding, dilation, out_size)
+
+    pool.__name__ = node
+    return primitive(
+        node,
+        vjp=lambda g, out, x_meta: (_scatter_back(g[0], out[1], x_meta.shape),),
+        several=True,
+        differentiable=(0,),
+    )(pool)
+
+
+def _plane_index(
+    best: np.ndarray, size: tuple, kernel: tuple, stride: tuple, padding: tuple, dilation: tuple, out: tuple
+) -> np.ndarray:
+    """From the number within a window to the number within the plane."""
+    offsets = np.unravel_index(best, kernel)
+    total = np.zeros(best.shape, np.int64)
+    for n, (offset, s, p, d) in enumerate(zip(offsets, stride, padding, dilation)):
+        start = np.arange(out[n]).reshape(-1, *(1,) * (len(out) - 1 - n)) * s - p
+        total = total * size[n] + np.clip(start + offset * d, 0, size[n] - 1)
+    return total
+
+
+_MAX = {2: _max_pooling("MaxPool2DWithIndices"), 3: _max_pooling("MaxPool3DWithIndices")}
+
+
+def _max_pool(
+    count: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool, return_indices: bool
+) -> Any:
+    name = f"max_pool{count}d"
+    as_tensor(input, name, "input", 1)
+    if input._dtype.category in (BOOL, COMPLEX):
+        raise NotImplementedError(f"\"{name}\" not implemented for '{input._dtype.legacy}'")
+    plan = _Plan(name, input, count, kernel, stride, padding, dilation, ceil)
+    attrs = plan.attrs()
+    x = input if input._a.ndim == count + 2 else input.unsqueeze(0)
+    if count == 1:
+        attrs = {key: (1, *value) for key, value in attrs.items()} | {"padding": (0, *plan.padding)}
+        values, indices = (t.squeeze(2) for t in _MAX[2](x.unsqueeze(2), **attrs))
+    else:
+        values, indices = _MAX[count](x, **attrs)
+    if input._a.ndim == count + 1:
+        values, indices = values.squeeze(0), indices.squeeze(0)
+    return (values, indices) if return_indices else values
+
+
+@public(name="nn.functional.max_pool1d", out=False)
+def max_pool1d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
+    """The largest of each window of (N, C, L)."""
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+@public(name="nn.functional.max_pool2d", out=False)
+def max_pool2d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
+    """The largest of each window of (N, C, H, W), and where in its plane it is if `return_indices`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.max_pool2d(torch.tensor([[[1., 2.], [3., 4.]]]), 2)
+        tensor([[[4.]]])
+    """
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+@public(name="nn.functional.max_pool3d", out=False)
+def max_pool3d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
+    """The largest of each window of (N, C, D, H, W)."""
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def _max_unpool(count: int, input: Any, indices: Any, kernel: Any, stride: Any, padding: Any, size: Any) -> Any:
+    name = f"max_unpool{count}d"
+    kernel = _tuple(kernel, count, "kernel_size", name)
+    stride = kernel if stride is None else _tuple(stride, count, "stride", name)
+    padding = _tuple(padding, count, "padding", name)
+    if size is None:
+        shape = input._a.shape[-count:]
+        size = tuple((n - 1) * s + k - 2 * p for n, s, k, p in zip(shape, stride, kernel, padding))
+    size = tuple(size)[-count:]
+    lead = input._a.shape[:-count]
+    if indices._a.size and not (0 <= indices._a.min() and indices._a.max() < numel(size)):
+        raise RuntimeError(f"Found an invalid max index: {int(indices._a.max())} (output volumes are of size {size})")
+    flat = input.new_zeros(*lead, numel(size))
+    return flat.scatter(-1, indices.reshape(*lead, -1), input.reshape(*lead, -1)).reshape(*lead, *size)
+
+
+@public(name="nn.functional.max_unpool1d", out=False)
+def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """The largest put back to their places, zeros elsewhere."""
+    return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
+
+
+@public(name="nn.functional.max_unpool2d", out=False)
+def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """The largest put back to their places, zeros elsewhere."""
+    return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
+
+
+@public(name="nn.functional.max_unpool3d", out=False)
+def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """The largest put back to their places, zeros elsewhere."""
+    return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
+
+
+# ---- the mean ----
+
+
+def _divisors(size: tuple, kernel: tuple, stride: tuple, padding: tuple, out: tuple, whole: bool) -> np.ndarray:
+    """By how much each window is divided: its elements, with or without the padding."""
+    total = np.ones((1,) * len(out))
+    for n, (m, k, s, p, o) in enumerate(zip(size, kernel, stride, padding, out)):
+        start = np.arange(o) * s - p
+        stop = np.minimum(start + k, m + p)
+        count = stop - start if whole else np.minimum(stop, m) - np.maximum(start, 0)
+        total = total * count.reshape(-1, *(1,) * (len(out) - 1 - n))
+    return total
+
+
+def _avg_pooling(node: str) -> Any:
+    """Average pooling and its transpose, each the derivative of the other."""
+
+    def pool(x, *, size, kernel, stride, padding, out_size, whole, divisor):
+        ones = (1,) * len(kernel)
+        reach = _reach_of(kernel, stride, ones, out_size)
+        seen = windows(_reaching(x.astype(np.float64), padding, reach, 0), kernel, stride, ones, out_size)
+        total = seen.sum(tuple(range(2, 2 + len(kernel))))
+        by = divisor or _divisors(size, kernel, stride, padding, out_size, whole)
+        return (total / by).astype(x.dtype)
+
+    def spread(x, *, size, kernel, stride, padding, out_size, whole, divisor):
+        ones = (1,) * len(kernel)
+        by = divisor or _divisors(size, kernel, stride, padding, out_size, whole)
+        each = (x.astype(np.float64) / by)[(slice(None), slice(None), *(None,) * len(kernel))]
+        columns = np.broadcast_to(each, (*x.shape[:2], *kernel, *out_size))
+        reach = _reach_of(kernel, stride, ones, out_size)
+        shape = tuple(max(r, n + 2 * p) for r, n, p in zip(reach, size, padding))
+        made = spread_windows(columns, shape, stride, ones)
+        return made[(..., *(slice(p, p + n) for p, n in zip(padding, size)))].astype(x.dtype)
+
+    pool.__name__, spread.__name__ = node, node + "_spread"
+
+    def back(g, size, kernel, stride, padding, out_size, whole, divisor):
+        return spreading(
+            g, size=size, kernel=kernel, stride=stride, padding=padding, out_size=out_size, whole=whole, divisor=divisor
+        )
+
+    def forth(g, size, kernel, stride, padding, out_size, whole, divisor):
+        return pooling(
+            g, size=size, kernel=kernel, stride=stride, padding=padding, out_size=out_size, whole=whole, divisor=divisor
+        )
+
+    pooling = primitive(node, vjp=(back,))(pool)
+    spreading = primitive(node + "BackwardBackward0", vjp=(forth,))(spread)
+    return pooling
+
+
+_AVERAGE = {2: _avg_pooling("AvgPool2D"), 3: _avg_pooling("AvgPool3D")}
+
+
+def _avg_pool(
+    count: int, input: Any, kernel: Any, stride: Any, padding: Any, ceil: bool, whole: bool, divisor: Any
+) -> Any:
+    name = f"avg_pool{count}d"
+    as_tensor(input, name, "input", 1)
+    plan = _Plan(name, input, count, kernel, stride, padding, 1, ceil)
+    if divisor == 0:
+        raise RuntimeError("divisor must be not zero")
+    if input._dtype.category != FLOATING and input._dtype.name != "int64":
+        raise NotImplementedError(f"\"avg_pool2d\" not implemented for '{input._dtype.legacy}'")
+    x = input if input._a.ndim == count + 2 else input.unsqueeze(0)
+    attrs = plan.attrs() | {"size": x._a.shape[2:]}
+    del attrs["dilation"]
+    if count == 1:
+        attrs = {key: (1, *value) for key, value in attrs.items()} | {"padding": (0, *plan.padding)}
+        x = x.unsqueeze(2)
+    made = _AVERAGE[max(count, 2)](x, **attrs, whole=bool(whole), divisor=divisor)
+    made = made.squeeze(2) if count == 1 else made
+    return made if input._a.ndim == count + 2 else made.squeeze(0)
+
+
+@public(name="nn.functional.avg_pool1d", out=False)
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    """The mean of each window of (N, C, L)."""
+    return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+
+
+@public(name="nn.functional.avg_pool2d", out=False)
+def avg_pool2d(
+    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+):
+    """The mean of each window of (N, C, H, W); padding counts unless `count_include_pad` is false.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.avg_pool2d(torch.tensor([[[1., 2.], [3., 4.]]]), 2)
+        tensor([[[2.5000]]])
+    """
+    return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+@public(name="nn.functional.avg_pool3d", out=False)
+def avg_pool3d(
+    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+):
+    """The mean of each window of (N, C, D, H, W)."""
+    return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+@public(name="nn.functional.lp_pool1d", out=False)
+def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """The p-norm of each window of (N, C, L)."""
+    made = avg_pool1d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
+    return (made.sign() * made.relu() * kernel_size).pow(1.0 / norm_type)
+
+
+@public(name="nn.functional.lp_pool2d", out=False)
+def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """The p-norm of each window of (N, C, H, W)."""
+    made = avg_pool2d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
+    return (made.sign() * made.relu() * numel(_tuple(kernel_size, 2, "kernel_size", "lp_pool2d"))).pow(1.0 / norm_type)
+
+
+# ---- to a given size ----
+
+
+def _bounds(size: int, out: int) -> list[tuple[int, int]]:
+    """Window i covers floor(i size / out) up to ceil((i + 1) size / out)."""
+    return [(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
+
+
+def _adaptive_average(node: str) -> Any:
+    def pool(x, *, size, out_size):
+        made = x.astype(np.float64)
+        for n, (m, o) in enumerate(zip(size, out_size)):
+            parts = [made.take(range(a, b), 2 + n).mean(2 + n) for a, b in _bounds(m, o)]
+            made = np.stack(parts, 2 + n) if parts else np.zeros((*made.shape[: 2 + n], 0, *made.shape[3 + n :]))
+        return made.astype(x.dtype)
+
+    def spread(x, *, size, out_size):
+        made = x.astype(np.float64)
+        for n, (m, o) in enumerate(zip(size, out_size)):
+            wide = np.zeros((*made.shape[: 2 + n], m, *made.shape[3 + n :]))
+            for i, (a, b) in enumerate(_bounds(m, o)):
+                place = (slice(None),) * (2 + n)
+                wide[(*place, slice(a, b))] += made[(*place, slice(i, i + 1))] / (b - a)
+            made = wide
+        return made.astype(x.dtype)
+
+    pool.__name__, spread.__name__ = node, node + "_spread"
+    pooling = primitive(
+        node, vjp=(lambda g, size, out_size: spreading(g, size=size, out_size=out_size),)
+    )(pool)
+    spreading = primitive(
+        node + "BackwardBackward0", vjp=(lambda g, size, out_size: pooling(g, size=size, out_size=out_size),)
+    )(spread)
+    return pooling
+
+
+_ADAPTIVE_AVERAGE = {2: _adaptive_average("AdaptiveAvgPool2D"), 3: _adaptive_average("AdaptiveAvgPool3D")}
+
+
+def _adaptive_max(node: str) -> Any:
+    def pool(x, *, out_size):
+        size = x.shape[2:]
+        values = np.empty((*x.shape[:2], *out_size), x.dtype)
+        indices = np.empty(values.shape, np.int64)
+        wide = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
+        all_bounds = [_bounds(m, o) for m, o in zip(size, out_size)]
+        for at in np.ndindex(*out_size):
+            chosen = [bounds[i] for bounds, i in zip(all_bounds, at)]
+            part = wide[(..., *(slice(a, b) for a, b in chosen))]
+            flat = part.reshape(*x.shape[:2], -1)
+            best = flat.argmax(-1)
+            values[(..., *at)] = np.take_along_axis(flat, best[..., None], -1)[..., 0]
+            offsets = np.unravel_index(best, part.shape[2:])
+            indices[(..., *at)] = np.ravel_multi_index([a + o for (a, _), o in zip(chosen, offsets)], size)
+        return values, indices
+
+    pool.__name__ = node
+    return primitive(
+        node,
+        vjp=lambda g, out, x_meta: (_scatter_back(g[0], out[1], x_meta.shape),),
+        several=True,
+        differentiable=(0,),
+    )(pool)
+
+
+_ADAPTIVE_MAX = {2: _adaptive_max("AdaptiveMaxPool2D"), 3: _adaptive_max("AdaptiveMaxPool3D")}
+
+
+def _target_size(name: str, input: Any, count: int, output_size: Any) -> tuple[int, ...]:
+    as_tensor(input, name, "input", 1)
+    shape = input._a.shape
+    if len(shape) not in (count + 1, count + 2):
+        ranks = f"{count + 1}D or {count + 2}D"
+        raise RuntimeError(f"{name}(): Expected {ranks} tensor, but got {list(shape)}")
+    for n in range(1, count + 1):
+        if shape[-n] == 0:
+            raise RuntimeError(
+                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
+                f"{list(shape)} with dimension {len(shape) - n} being empty"
+            )
+    given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * count
+    if len(given) != count:
+        raise RuntimeError(f"{name}: internal error: output_size.size() must be {count}")
+    return tuple(shape[n - count] if o is None else int(o) for n, o in enumerate(given))
+
+
+def _adaptive_avg_pool(count: int, input: Any, output_size: Any) -> Any:
+    name = f"adaptive_avg_pool{count}d"
+    out = _target_size(name, input, count, output_size)
+    if min(out) < 0:
+        raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received {out}")
+    if input._dtype.category != FLOATING:
+        raise NotImplementedError(f"\"{name}\" not implemented for '{input._dtype.legacy}'")
+    if count > 1 and set(out) == {1}:
+        return input.mean(tuple(range(-count, 0)), True)
+    x = input if input._a.ndim == count + 2 else input.unsqueeze(0)
+    if count == 1:
+        made = _ADAPTIVE_AVERAGE[2](x.unsqueeze(2), size=(1, x._a.shape[2]), out_size=(1, *out)).squeeze(2)
+    else:
+        made = _ADAPTIVE_AVERAGE[count](x, size=x._a.shape[2:], out_size=out)
+    return made if input._a.ndim == count + 2 else made.squeeze(0)
+
+
+@public(name="nn.functional.adaptive_avg_pool1d", out=False)
+def adaptive_avg_pool1d(input, output_size):
+    """Means over `output_size` windows that cover (N, C, L)."""
+    return _adaptive_avg_pool(1, input, output_size)
+
+
+@public(name="nn.functional.adaptive_avg_pool2d", out=False)
+def adaptive_avg_pool2d(input, output_size):
+    """Means over `output_size` windows that cover (N, C, H, W)."""
+    return _adaptive_avg_pool(2, input, output_size)
+
+
+@public(name="nn.functional.adaptive_avg_pool3d", out=False)
+def adaptive_avg_pool3d(input, output_size):
+    """Means over `output_size` windows that cover (N, C, D, H, W)."""
+    return _adaptive_avg_pool(3, input, output_size)
+
+
+def _adaptive_max_pool(count: int, input: Any, output_size: Any, return_indices: bool) -> Any:
+    name = f"adaptive_max_pool{count}d"
+    out = _target_size(name, input, count, output_size)
+    if input._dtype.category != FLOATING:
+        raise NotImplementedError(f"\"{name}\" not implemented for '{input._dtype.legacy}'")
+    x = input if input._a.ndim == count + 2 else input.unsqueeze(0)
+    if count == 1:
+        values, indices = (t.squeeze(2) for t in _ADAPTIVE_MAX[2](x.unsqueeze(2), out_size=(1, *out)))
+    else:
+        values, indices = _ADAPTIVE_MAX[count](x, out_size=out)
+    if input._a.ndim == count + 1:
+        values, indices = values.squeeze(0), indices.squeeze(0)
+    return (values, indices) if return_indices else values
+
+
+@public(name="nn.functional.adaptive_max_pool1d", out=False)
+def adaptive_max_pool1d(input, output_size, return_indices=False):
+    """The largest of `output_size` windows that cover (N, C, L)."""
+    return _adaptive_max_pool(1, input, output_size, return_indices)
+
+
+@public(name="nn.functional.adaptive_max_pool2d", out=False)
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    """The largest of `output_size` windows that cover (N, C, H, W)."""
+    return _adaptive_max_pool(2, input, output_size, return_indices)
+
+
+@public(name="nn.functional.adaptive_max_pool3d", out=False)
+def adaptive_max_pool3d(input, output_size, return_indices=False):
+    """The largest of `output_size` windows that cover (N, C, D, H, W)."""
+    return _adaptive_max_pool(3, input, output_size, return_indices)
+
+
+__all__ = ["avg_pool2d", "max_pool2d"]
