@@ -53,6 +53,7 @@ clean:
 
 .venv/.runtime: .venv/.python pyproject.toml
 	$(PIP) --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 .venv/.dev: .venv/.runtime

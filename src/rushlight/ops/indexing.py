@@ -20,7 +20,7 @@ from rushlight.ops.spec import primitive
 from rushlight.ops.views import UNSQUEEZE, alias, unsqueeze
 from rushlight.runtime import execute
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Derivative, requires_grad
+from rushlight.tape.node import Derivative, between, edge_of, requires_grad
 from rushlight.tape.writes import check_write, wrote
 
 _view = execute.view
@@ -36,11 +36,11 @@ def select_backward(g, *, shape, dim, index):
     return out
 
 
-@primitive("SliceBackward", vjp=(lambda g, dim, start, stop, step: slice_view(g, dim, start, stop, step),))
-def slice_backward(g, *, shape, dim, start, stop, step):
-    """Zeros of `shape`, with `g` at `start:stop:step` along `dim`."""
+@primitive("SliceBackward", vjp=(lambda g, dim, part: slice_view(g, dim, *part.indices(g._a.shape[dim])),))
+def slice_backward(g, *, shape, dim, part):
+    """Zeros of `shape`, with `g` at the slice `part` along `dim`."""
     out = np.zeros(shape, g.dtype)
-    out[(slice(None),) * dim + (slice(start, stop, step),)] = g
+    out[(slice(None),) * dim + (part,)] = g
     return out
 
 
@@ -52,11 +52,7 @@ _SELECT = Derivative(
 _SLICE = Derivative(
     "Slice",
     ("x",),
-    (
-        lambda g, x_meta, dim, start, stop, step: slice_backward(
-            g, shape=x_meta.shape, dim=dim, start=start, stop=stop, step=step
-        ),
-    ),
+    (lambda g, x_meta, dim, part: slice_backward(g, shape=x_meta.shape, dim=dim, part=part),),
 )
 
 
@@ -99,7 +95,7 @@ def slice_view(x: Tensor, dim: int, start: int, stop: int, step: int) -> Tensor:
         shape[dim] = -((start - stop) // step)
         steps[dim] *= step
         shown = execute.restrided(x, tuple(shape), tuple(steps), at)
-    return _view(x, shown, _SLICE, {"dim": dim, "start": start, "stop": stop, "step": step})
+    return _view(x, shown, _SLICE, {"dim": dim, "part": slice(start, stop, step)})
 
 
 # ---- what an index may hold ----
@@ -314,18 +310,18 @@ def getitem(self: Tensor, index: Any) -> Tensor:
                 if shown.size:
                     if self._edge is None:
                         return _view(self, shown, None, None)
-                    start, stop, _ = index.indices(len(a))
-                    return _view(self, shown, _SLICE, {"dim": 0, "start": start, "stop": stop, "step": 1})
+                    if type(index.start) in _CONSTANT and type(index.stop) in _CONSTANT:
+                        return _view(self, shown, _SLICE, {"dim": 0, "part": index})
         elif kind is tuple:
-            if _is_plain(index):
-                if self._edge is None:
+            if self._edge is None:
+                if _is_plain(index):
                     shown = a[index if ... in index else (*index, ...)]
                     if shown.size:
                         return _view(self, shown, None, None)
-                elif a.size and ... not in index:
-                    out = _recorded_views(self, index)
-                    if out is not self:
-                        return out
+            elif a.size and MODES.grad:
+                out = _recorded_views(self, index)
+                if out is not None:
+                    return out
         elif kind is Tensor:
             out = gathering.chosen(self, index)
             if out is not None:
@@ -344,32 +340,45 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     return _read(self, index)
 
 
-def _recorded_views(x: Tensor, index: tuple) -> Tensor:
-    """One view after another, for ints and `:`; x itself for anything else."""
-    out, dim = x, 0
+_CONSTANT = frozenset({int, type(None)})
+
+
+def _recorded_views(x: Tensor, index: tuple) -> Tensor | None:
+    """Ints and `:` on the tape: one view of memory, and a node for each int; None for anything else."""
+    steps: list[tuple[int, int]] = []
+    dim = 0
     for item in index:
         if type(item) is int:
-            a = out._a
-            shown = a[(*_BEFORE[dim], item, ...)]
-            out = _view(out, shown, _SELECT, {"dim": dim, "index": item % a.shape[dim]})
-        elif item.start is None and item.stop is None:
+            steps.append((dim, item))
+        elif type(item) is slice and item.start is item.stop is item.step is None:
             dim += 1
         else:
-            return x
+            return None
+    edge = edge_of(x)
+    if not steps or edge is None:
+        return None
+    a, kind = x._a, x._dtype
+    shown = a[(*index, ...)]
+    shape = a.shape
+    for dim, item in steps:
+        rest = shape[:dim] + shape[dim + 1 :]
+        edge = between(_SELECT, edge, {"dim": dim, "index": item % shape[dim]}, (shape, kind), (rest, kind))
+        shape = rest
+    out = _view(x, shown, None, None)
+    out._edge.edge = edge
     return out
-
-
-_BEFORE = [(slice(None),) * dim for dim in range(65)]
-_PLAIN = frozenset({int, slice, type(...)})
 
 
 def _is_plain(index: tuple) -> bool:
     """Whether NumPy understands an index as PyTorch does: ints, slices without step, and `...`."""
+    dots = 0
     for item in index:
-        kind = type(item)
-        if kind is not int and (kind not in _PLAIN or kind is slice and item.step is not None):
-            return False
-    return len(index) > 0 and sum([item is ... for item in index]) < 2
+        if type(item) is not int:
+            if item is ...:
+                dots += 1
+            elif type(item) is not slice or item.step is not None:
+                return False
+    return dots < 2 and len(index) > 0
 
 
 def _read(x: Tensor, index: Any) -> Tensor:
@@ -426,6 +435,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     else:
         target, indices = _walk(self, _as_items(index))
     if indices:
+        check_write(target, "index_put_")
         if value._a.ndim and value._a.shape[0] == 1:
             value = _without_leading_ones(value)
         scattering.put_places(target, gathering.Places(target, indices), value)

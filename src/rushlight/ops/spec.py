@@ -17,8 +17,9 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.buffer import LEAF, Tensor, new_tensor, strides
-from rushlight.dtypes import FLOATING, can_cast, dtype
+from rushlight.dtypes import FLOATING, can_cast, complex32, dtype
 from rushlight.layout import contiguous_strides, is_dense, numel
+from rushlight.ops import complex_half
 from rushlight.runtime import execute
 from rushlight.runtime.casting import convert
 from rushlight.storage import resize as resize_storage
@@ -57,11 +58,24 @@ class Primitive:
         self.derivative = derivative
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
-        made = execute.quiet(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
-        out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
+        try:
+            made = execute.quiet(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
+            out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
+        except Exception as error:
+            if not complex_half.uses(inputs) and error.args != (complex32.numpy,):
+                raise
+            out = self._widened(inputs, attrs)
         if self.derivative is not None:
             record(self.derivative, inputs, attrs, out)
         return out
+
+    def _widened(self, inputs: tuple, attrs: dict) -> Any:
+        """The result for complex32, which NumPy does not have, where PyTorch has one."""
+        arrays, wide_attrs = complex_half.widened(self.name, inputs, attrs)
+        made = execute.quiet(self.compute, *arrays, **wide_attrs)
+        if type(made) is tuple:
+            return tuple([complex_half.narrowed(a, attrs) for a in made])
+        return complex_half.narrowed(made, attrs)
 
 
 def primitive(
@@ -170,7 +184,9 @@ def public(
             return plain(*args, **kwargs)
         except errors.WrongArgument as wrong:
             raise wrong.worded(called, names, args, kwargs) from None
-        except TypeError as wrong:
+        except (TypeError, KeyError) as wrong:
+            if complex_half.uses((*args, *kwargs.values())):
+                raise complex_half.unless_worded(called, wrong) from None
             missing = errors.missing_argument(called, plain.__name__, wrong, args, overloaded)
             if missing is None:
                 raise

@@ -542,7 +542,8 @@ ANOMALY: list[bool] = []
 def record1(derivative: Derivative, x: Tensor, attrs: dict | None, out: Tensor) -> None:
     """`record` for one input and one output, which is most of what is recorded."""
     edge = x._edge
-    if edge is None or not MODES.grad:
+    kind = out._dtype
+    if edge is None or kind.category < FLOATING or not MODES.grad:
         return
     if edge is LEAF:
         edge = x
@@ -557,7 +558,6 @@ def record1(derivative: Derivative, x: Tensor, attrs: dict | None, out: Tensor) 
     node.edges = (edge,)
     node.seq = next(SEQUENCE)
     node.extra = None
-    kind = out._dtype
     node.metas = ((out._a.shape, kind),)
     if plan.keep:
         _keep(node, (x,))
@@ -575,9 +575,25 @@ def record1(derivative: Derivative, x: Tensor, attrs: dict | None, out: Tensor) 
         _special(node)
 
 
+def between(derivative: Derivative, edge: Any, attrs: dict, before: tuple, after: tuple) -> OpNode:
+    """The node of one step, for several views that are taken at once: shapes and dtypes as `metas` holds them."""
+    node = derivative.node()
+    node.plan = derivative.first or derivative.plan(1)
+    node.attrs = attrs
+    node.edges = (edge,)
+    node.seq = next(SEQUENCE)
+    node.extra = None
+    node.metas = (after,)
+    node.saved_metas = (before,)
+    if SAVING or ANOMALY:
+        _special(node)
+    return node
+
+
 def record2(derivative: Derivative, x: Any, y: Any, attrs: dict | None, out: Tensor) -> None:
     """`record` for two inputs (either may be None) and one output."""
-    if not MODES.grad:
+    kind = out._dtype
+    if kind.category < FLOATING or not MODES.grad:
         return
     e = None if x is None else x._edge
     f = None if y is None else y._edge
@@ -595,7 +611,6 @@ def record2(derivative: Derivative, x: Any, y: Any, attrs: dict | None, out: Ten
     node.edges = (e, f) if mask == 3 else (e, None) if mask == 1 else (None, f)
     node.seq = next(SEQUENCE)
     node.extra = None
-    kind = out._dtype
     node.metas = ((out._a.shape, kind),)
     keep = plan.keep
     if keep:
@@ -612,7 +627,7 @@ def record2(derivative: Derivative, x: Any, y: Any, attrs: dict | None, out: Ten
 
 def record(derivative: Derivative, inputs: Sequence[Any], attrs: dict | None, out: Any) -> None:
     """Hang a node on `out` (a tensor, or a tuple of them) if an input wants a gradient."""
-    if not MODES.grad:
+    if not MODES.grad or not derivative.several and out._dtype.category < FLOATING:
         return
     edges = []
     mask, bit, wanted = 0, 1, derivative.wanted
