@@ -7,7 +7,7 @@ from typing import Any
 from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import bool_
-from rushlight.ops.kinds.reduction import one_dim
+from rushlight.ops.kinds.reduction import one_dim, same_scalar_type
 from rushlight.ops.promotion import NUMBERS
 from rushlight.ops.spec import REGISTRY, public
 
@@ -21,7 +21,12 @@ def _neighbours(x: Any, dim: int) -> tuple[Any, Any]:
 # ---- diff ----
 
 
-@public
+def _into_out(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    order = args[1] if len(args) > 1 else kwargs.get("n", 1)
+    return same_scalar_type(plain, outs, args, kwargs) if order == 0 else plain(*args, **kwargs)
+
+
+@public(out=_into_out)
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
     """The n-th difference between neighbours along `dim`; of bools, whether they differ.
 
