@@ -28,8 +28,6 @@ ERFCX = (
 )
 
 _SQRT_PI = math.sqrt(math.pi)
-#: up to this many elements the C library's function, one number at a time, is faster
-_FEW = 128
 
 
 def _scaled_tail(x: np.ndarray) -> np.ndarray:
@@ -53,7 +51,6 @@ def _near(x: np.ndarray) -> np.ndarray:
     return x * on_interval(ERF_SMALL, x * x, 0.0, 1.0)
 
 
-@blockwise
 def _erf(x: np.ndarray) -> np.ndarray:
     size = np.abs(x)
     out = x.copy()
@@ -62,7 +59,6 @@ def _erf(x: np.ndarray) -> np.ndarray:
     return out
 
 
-@blockwise
 def _erfc(x: np.ndarray) -> np.ndarray:
     out = x.copy()
     where(np.abs(x) < 0.5, x, out, lambda x: 1 - _near(x))
@@ -71,18 +67,10 @@ def _erfc(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def _each(f, x: np.ndarray) -> np.ndarray:
-    return np.array([f(value) for value in x.ravel().tolist()]).reshape(x.shape)
-
-
-def erf(x: np.ndarray) -> np.ndarray:
-    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, within 2 ULP."""
-    return _each(math.erf, x) if x.size <= _FEW else _erf(x)
-
-
-def erfc(x: np.ndarray) -> np.ndarray:
-    """1 - erf(x), accurate in the tail."""
-    return _each(math.erfc, x) if x.size <= _FEW else _erfc(x)
+#: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, within 2 ULP
+erf = blockwise(_erf, math.erf)
+#: 1 - erf(x), accurate in the tail
+erfc = blockwise(_erfc, math.erfc)
 
 
 @blockwise

@@ -107,7 +107,7 @@ def lgamma(x: np.ndarray) -> np.ndarray:
     where((x >= 0.5) & (x < 1), x, out, lambda x: (x - 1) * (x - 2) * on_interval(LGAMMA_LOW, x, 0.5, 1.0))
     where((x >= 0) & (x < 0.5), x, out, lambda x: _above_one(x + 1) - np.log(x))
     where((x < 0) & (x > -np.inf), x, out, _below_zero)
-    return out
+    return out + 0.0  # of the roots 1 and 2, no -0.0
 
 
 # ---- digamma ----

@@ -30,16 +30,27 @@ def on_interval(coefficients: Sequence[float], x: np.ndarray, low: float, high: 
     return horner(coefficients, (2 * x - (low + high)) / (high - low))
 
 
-def blockwise(f: Callable) -> Callable:
-    """`f`, a function of flat float64 arrays, for arrays of any shape."""
+#: up to this many elements a function of Python numbers is faster, one at a time
+FEW = 128
+
+
+def blockwise(f: Callable, each: Callable | None = None) -> Callable:
+    """`f`, a function of flat float64 arrays, for arrays of any shape.
+
+    Args:
+        each: the same function of one Python number, if there is one.
+    """
 
     def compute(x: np.ndarray) -> np.ndarray:
         x = np.asarray(x)
         out = np.empty_like(x)
         source = x.ravel(order="K")
         target = out.ravel(order="K")
-        for start in range(0, source.size, BLOCK):
-            target[start : start + BLOCK] = f(source[start : start + BLOCK])
+        if each is not None and x.size <= FEW:
+            target[:] = [each(value) for value in source.tolist()]
+        else:
+            for start in range(0, source.size, BLOCK):
+                target[start : start + BLOCK] = f(source[start : start + BLOCK])
         return out if np.shares_memory(out, target) else target.reshape(x.shape)
 
     compute.__name__ = f.__name__

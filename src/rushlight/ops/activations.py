@@ -50,7 +50,7 @@ def piecewise(x, y, *, inside, slope):
 relu = unary(
     "relu",
     out=False,
-    numpy=lambda x: np.maximum(x, 0),
+    numpy=lambda x: np.maximum(0, x),
     dtype=same,
     refuse=_refuse_relu,
     vjp=lambda g, out: piecewise(g, out, inside=lambda y: ~(y <= 0), slope=0),
@@ -327,9 +327,27 @@ def _elu(x: np.ndarray, alpha: float, scale: float, input_scale: float) -> np.nd
     return np.where(wide < 0, below, wide * scale).astype(x.dtype)
 
 
+def _elu_curvature(g: Any, x: Any, y: Any, alpha: float, scale: float, input_scale: float) -> Any:
+    curve = g * x * (alpha * scale * input_scale * input_scale) * (y * input_scale).exp()
+    return curve.masked_fill((y < 0).logical_not(), 0)
+
+
+@pointwise(
+    "EluBackward",
+    rule=same,
+    vjp=(
+        lambda g, y, alpha, scale, input_scale: elu_slope(g, y, alpha=alpha, scale=scale, input_scale=input_scale),
+        _elu_curvature,
+    ),
+)
+def elu_slope(x, y, *, alpha, scale, input_scale):
+    """The gradient x through elu at y."""
+    below = (alpha * scale * input_scale) * np.exp(y.astype("d") * input_scale)
+    return np.where(y <= 0, x * below, x * scale).astype(x.dtype)
+
+
 def _elu_gradient(g: Any, x: Any, alpha: float, scale: float, input_scale: float) -> Any:
-    below = g * (alpha * scale * input_scale) * (x * input_scale).exp()
-    return below.where(x <= 0, g * scale)
+    return elu_slope(g, x, alpha=alpha, scale=scale, input_scale=input_scale)
 
 
 def _elu_kind(node: str) -> Any:
@@ -503,7 +521,7 @@ _hardsigmoid = unary(
     numpy=lambda x: _sixth(x) / x.dtype.type(6),
     dtype=same,
     refuse=_floats("hardsigmoid_cpu"),
-    vjp=lambda g, x: piecewise(g / 6, x, inside=_strictly_between(-3, 3), slope=0),
+    vjp=lambda g, x: piecewise(g / 6, x, inside=lambda x: (x > -3) & (x < 3), slope=0),
 )
 
 

@@ -489,6 +489,18 @@ abs = unary(
 )
 absolute = abs
 
+_overwrite_with_size = abs.inplace
+
+
+def _abs_in_place(self: Tensor) -> Tensor:
+    """In-place form of :func:`abs`; RuntimeError for complex tensors, whose sizes are real."""
+    if self._dtype.category == COMPLEX:
+        raise RuntimeError("In-place abs is not supported for complex tensors.")
+    return _overwrite_with_size(self)
+
+
+abs.inplace = _abs_in_place
+
 
 def _no_complex_sign(d: dtype) -> Exception | None:
     if d.category == COMPLEX:
@@ -501,7 +513,7 @@ def _no_complex_sign(d: dtype) -> Exception | None:
 def signs(x: np.ndarray) -> np.ndarray:
     """-1, 0 or 1; a nan counts as 0, as it does with PyTorch."""
     if x.dtype.kind == "b":
-        return x.copy()
+        return x.copy("K")
     if x.dtype.kind == "c":
         size = np.abs(x)
         return np.divide(x, size, out=np.zeros_like(x), where=size != 0)

@@ -41,10 +41,13 @@ def _outside(x: Any, low: Any, high: Any) -> Any:
 
 
 def bounded(x: np.ndarray, low: Any, high: Any) -> np.ndarray:
-    """min(max(x, low), high): a nan stays, and where the bounds cross the upper one wins."""
+    """min(max(x, low), high): a nan stays, and where the bounds cross the upper one wins.
+
+    Of two equal operands NumPy returns the second, so x comes second: -0.0 stays between 0 and 1.
+    """
     if low is not None:
-        x = np.maximum(x, low)
-    return x if high is None else np.minimum(x, high)
+        x = np.maximum(low, x)
+    return x if high is None else np.minimum(high, x)
 
 
 def _scalar_clamp(node: str, kernel: str) -> Any:
@@ -133,7 +136,7 @@ def clamp(input, min=None, max=None):
     if not kinds:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if len(kinds) > 1 or not isinstance(input, Tensor) or not all(b is None or isinstance(b, (Tensor, *NUMBERS)) for b in (min, max)):
-        raise invalid_combination("clamp", input, min, max)
+        raise invalid_combination("clamp", input, *[bound for bound in (min, max) if bound is not None])
     if kinds == {False}:
         return _numbers(clamp_numbers, input, min, max)
     if max is None:

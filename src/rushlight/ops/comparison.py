@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, REDUCED, bool_, dtype, float32
+from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, REDUCED, bool_, complex32, dtype, float32
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
+from rushlight.ops.complex_half import refusal
 from rushlight.ops.kinds.elementwise import NONE, OTHER, binary, bool_out, boolean, not_implemented, same, unary
 from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import primitive, public
@@ -105,7 +106,7 @@ signbit = unary(
 
 isreal = unary(
     "isreal",
-    numpy=lambda x: x.imag == 0 if x.dtype.kind == "c" else np.ones(x.shape, bool),
+    numpy=lambda x: x.imag == 0 if x.dtype.kind == "c" else np.ones_like(x, bool),
     dtype=boolean,
     vjp=NOT_DIFFERENTIABLE,
     doc="Whether each element has no imaginary part.",
@@ -271,6 +272,8 @@ def equal(input, other):
     check_tensors("equal", input=input, other=other)
     if input._a.shape != other._a.shape:
         return False
+    if complex32 in (input._dtype, other._dtype):
+        raise refusal("equal")
     if input._dtype is not other._dtype:
         kind = result_type(input, other)
         return bool(quiet(np.array_equal, convert(input._a, kind), convert(other._a, kind)))

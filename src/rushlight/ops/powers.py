@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import ALL, BOOL, COMPLEX, FLOATING, INTEGER, complex128, dtype, float64, int64
+from rushlight.dtypes import ALL, BOOL, BY_NUMPY, COMPLEX, FLOATING, INTEGER, complex128, dtype, float64, int64
 from rushlight.errors import invalid_combination
 from rushlight.ops.arithmetic import WIDE_UNSIGNED, mul, reciprocal
 from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import in_double, in_double_2, pointwise
-from rushlight.ops.promotion import NUMBERS, checked_number, result_type
+from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
 from rushlight.ops.spec import public
 
 _refuse = not_implemented("pow", BOOL, *WIDE_UNSIGNED)
@@ -96,7 +96,7 @@ def _self_gradient(g: Any, x: Any, exponent: Any) -> Any:
     return g * (exponent * x.pow(exponent - 1)).conj()
 
 
-@pointwise("PowBackward0", rule=same, refuse=not_implemented("pow", *WIDE_UNSIGNED), vjp=(_self_gradient,))
+@pointwise("PowBackward0", rule=same, vjp=(_self_gradient,))
 def pow_number(x, *, exponent):
     if x.dtype.kind in "fc":
         special = _SPECIAL.get(exponent) if not isinstance(exponent, complex) else None
@@ -141,7 +141,7 @@ def _number_base_gradient(g: Any, y: Any, out: Any, base: Any) -> Any:
 def pow_of_number(y, *, base):
     if base == 1:
         return np.ones(y.shape, y.dtype)
-    return powers(np.asarray(base).astype(y.dtype), y)
+    return powers(np.asarray(number(base, BY_NUMPY[y.dtype])), y)
 
 
 # ---- public forms ----
@@ -180,14 +180,14 @@ def _to_number(input: Tensor, exponent: Any) -> Tensor:
         exponent = bool(exponent)
     elif promoted.category == FLOATING:
         exponent = float(exponent)
+    if promoted in WIDE_UNSIGNED and exponent not in (0, 1):
+        raise not_implemented("pow", promoted)(promoted)
     return pow_number.at(promoted, input, exponent=exponent)
 
 
 def _of_number(base: Any, exponent: Tensor) -> Tensor:
     base = base.item() if isinstance(base, np.generic) else base
     promoted = result_type(base, exponent)
-    if promoted.category <= INTEGER:
-        checked_number(base, promoted)
     return pow_of_number.at(promoted, exponent, base=base)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import return_types
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, REDUCED, dtype, float32
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, REDUCED, default_float, dtype, float32
 from rushlight.layout import broadcast
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemented, same, same_out, unary
@@ -214,6 +214,10 @@ def ldexp(input, other):
         tensor([8.])
     """
     check_tensors("ldexp", input=input, other=other)
+    if other._dtype in WIDE_UNSIGNED and input._dtype.category >= FLOATING:
+        raise not_implemented("pow", other._dtype)(other._dtype)
+    if other._dtype.category < FLOATING:
+        other = other.to(default_float(other._dtype))
     return ldexp_values(input, other)
 
 

@@ -26,7 +26,7 @@ _SQRT_PI = math.sqrt(math.pi)
 
 def _wide(f: Callable) -> Callable:
     """`f` of float64, for any real type."""
-    return lambda x: np.asarray(f(x.astype("d"))).astype(x.dtype)
+    return lambda x: np.asarray(f(np.positive(x, dtype=np.float64))).astype(x.dtype)
 
 
 # ---- the error function ----

@@ -107,20 +107,28 @@ def undefined_derivative(name: str, operands: int, node: str = "NotImplemented")
 # ---- computing in double precision ----
 
 
+#: single precision types, and the double precision type that they are computed in
+_DOUBLE = {"f": np.dtype("d"), "F": np.dtype("D")}
+
+
 def in_double(f: Callable) -> Callable:
     """`f` of float32 and complex64 arrays, computed in double precision and rounded once.
 
     NumPy's single precision functions are off by up to 3 ULP; this is within half of one,
     which is also what PyTorch's vector library gives nearly always.
     """
+    if isinstance(f, np.ufunc):
 
-    def compute(x: np.ndarray) -> np.ndarray:
-        char = x.dtype.char
-        if char == "f":
-            return f(x.astype("d")).astype("f")
-        if char == "F":
-            return f(x.astype("D")).astype("F")
-        return f(x)
+        def compute(x: np.ndarray) -> np.ndarray:
+            wide = _DOUBLE.get(x.dtype.char)
+            return f(x) if wide is None else f(x, dtype=wide).astype(x.dtype)
+
+    else:
+
+        def compute(x: np.ndarray) -> np.ndarray:
+            wide = _DOUBLE.get(x.dtype.char)
+            # np.positive converts, and lays out broadcast memory as PyTorch does, unlike astype
+            return f(x) if wide is None else f(np.positive(x, dtype=wide)).astype(x.dtype)
 
     return compute
 
@@ -129,11 +137,9 @@ def in_double_2(f: Callable) -> Callable:
     """The same for functions of two arrays of one type."""
 
     def compute(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        char = x.dtype.char
-        if char == "f":
-            return f(x.astype("d"), y.astype("d")).astype("f")
-        if char == "F":
-            return f(x.astype("D"), y.astype("D")).astype("F")
-        return f(x, y)
+        wide = _DOUBLE.get(x.dtype.char)
+        if wide is None:
+            return f(x, y)
+        return f(np.positive(x, dtype=wide), np.positive(y, dtype=wide)).astype(x.dtype)
 
     return compute
