@@ -431,8 +431,9 @@ def take(input, index):
     index = as_tensor(index, "take", "index", 1)
     if index._dtype is int64 and input._a.size == 0 and index._a.size:
         raise IndexError("take(): tried to take from an empty tensor")
+    if index._dtype is int64 and index._a.size:
+        implemented(input, "take_cpu")
     check_flat(input, index, "take")
-    implemented(input, "take_cpu")
     if index._a.size == 0:
         return take_flat(input.reshape(-1) if input._a.size else input, index)
     return take_flat(input, index)

@@ -11,6 +11,7 @@ from rushlight import dtypes, layout
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, int32, int64
 from rushlight.ops.gathering import MASKS, Places, along, check_dim, check_flat, check_range, implemented, preserved
+from rushlight.ops.kinds.contraction import CPP_NAMES
 from rushlight.ops.kinds.overlap import apart, check_overlap, exact_out
 from rushlight.ops.promotion import NUMBERS, checked_number, operand, result_type
 from rushlight.ops.spec import as_tensor, primitive, public
@@ -101,7 +102,6 @@ def _check_put(x: Tensor, places: Places, values: Tensor, accumulate: bool) -> T
     """The values in x's type; RuntimeError for a wrong type or shape."""
     if not accumulate and values._a.size == 1 and len(places.tensors) == 1 and places.tensors[0]._dtype in MASKS:
         return _as_fill(x, places.tensors[0], values)
-    implemented(x, "index_put")
     if values._dtype is not x._dtype:
         raise RuntimeError(
             f"Index put requires the source and destination dtypes match, got {x._dtype.legacy} for the destination "
@@ -113,6 +113,7 @@ def _check_put(x: Tensor, places: Places, values: Tensor, accumulate: bool) -> T
             f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing result of shape "
             f"{list(wanted)}"
         )
+    implemented(x, "index_put")
     return values
 
 
@@ -284,8 +285,8 @@ def _combiner(reduce: str) -> np.ufunc:
 
 def _scatter_into(self, dim, index, src=None, *, value=None, reduce=None):
     src, number = _scatter_args(src, value, self)
-    dim = check_scatter("scatter", self, dim, index, src)
     ufunc = None if reduce is None else _combiner(reduce)
+    dim = check_scatter("scatter", self, dim, index, src)
     check_overlap(self, index, *(() if src is None else (src,)))
     scatter_at(self._a, apart(index._a, self._a), number if src is None else apart(src._a, self._a), dim, ufunc)
     return True
@@ -309,8 +310,9 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
                 [0., 0., 5.]])
     """
     src, number = _scatter_args(src, value, input)
+    ufunc = None if reduce is None else _combiner(reduce)
     dim = check_scatter("scatter", input, dim, index, src)
-    if reduce is not None:
+    if ufunc is not None:
         if src is None:
             src = new_tensor(np.broadcast_to(number, index._a.shape), input._dtype)
         elif src is not None:
@@ -320,7 +322,7 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None):
                 UserWarning,
                 stacklevel=3,
             )
-        return scatter_combined(input, index, src, dim=dim, ufunc=_combiner(reduce))
+        return scatter_combined(input, index, src, dim=dim, ufunc=ufunc)
     if src is None:
         return scatter_value(input, index, dim=dim, value=number)
     return scatter_src(input, index, src, dim=dim)
@@ -398,11 +400,11 @@ def check_rows(t: Tensor, dim: Any, index: Any, source: Any, name: str) -> int:
     size = x[dim] if x else 1
     if name == "index_add_" and len(x) > 1 and t._a.size == 0:
         return dim
+    if name == "index_add_":
+        implemented(t, name if len(x) < 2 else "scatter_gather_tensor_cpu")
     if len(x) <= 1 and p.size and (p.min() < 0 or p.max() >= size):
         raise IndexError("index out of range in self")
     check_range(p, size, dim)
-    if name == "index_add_":
-        implemented(t, name if len(x) < 2 else "scatter_gather_tensor_cpu")
     return dim
 
 
@@ -503,11 +505,11 @@ def _check_copy(t: Tensor, dim: Any, index: Any, source: Any) -> int:
         )
     if s and p.size != s[dim]:
         raise IndexError(f"{name}(): Number of indices ({p.size}) should be equal to source.size(dim) ({s[dim]})")
+    implemented(t, "index_copy_cpu")
     size = x[dim] if x else 1
     if p.size and (p.min() < 0 or p.max() >= size):
         bad = p[(p < 0) | (p >= size)].flat[0]
         raise IndexError(f"{name}(): index {bad} is out of bounds for dimension {dim} with size {size}")
-    implemented(t, "index_copy_cpu")
     return dim
 
 
@@ -567,11 +569,11 @@ def _check_fill(t: Tensor, dim: Any, index: Any, value: Any) -> tuple[int, Any]:
         "index_fill",
         "index_fill_ only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).",
     )
+    implemented(t, "index_fill_cpu")
     size, p = (t._a.shape[dim] if t._a.ndim else 1), index._a
     if p.size and (p.min() < -size or p.max() >= size):
         bad = p[(p < -size) | (p >= size)].flat[0]
         raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
-    implemented(t, "index_fill_cpu")
     return dim, value
 
 
@@ -680,8 +682,9 @@ def _check_put_flat(t: Tensor, index: Any, source: Any) -> None:
         )
     if t._a.size == 0 and index._a.size:
         raise IndexError("put_(): Tried to put elements into an empty tensor")
+    if index._a.size:
+        implemented(t, "take_put_cpu")
     check_flat(t, index, "put_")
-    implemented(t, "take_put_cpu")
 
 
 def _put_flat_into(self, index, source, accumulate=False):
@@ -733,25 +736,21 @@ def masked_fill_tensor(x, mask, value):
     return out
 
 
-#: C++'s names for the types
-_C_TYPES = {"uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long"}
-_C_TYPES |= {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}
-_C_TYPES |= {"complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}
-
-
 def _check_masked_fill(t: Tensor, mask: Any, value: Any) -> Any:
+    """The value in t's type."""
     mask = as_tensor(mask, "masked_fill", "mask", 1)
-    number = value_of(
-        value,
-        t,
-        "masked_fill",
-        "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).",
-    )
+    if isinstance(value, Tensor) and value._a.ndim:
+        raise RuntimeError(
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value._a.ndim} dimension(s)."
+        )
     if mask._dtype is not dtypes.bool_:
-        kind = _C_TYPES.get(mask._dtype.name, mask._dtype.name)
+        kind = CPP_NAMES[mask._dtype.name]
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {kind}")
+    if mask._a.shape != t._a.shape:
+        layout.broadcast(t._a.shape, mask._a.shape)
     implemented(t, "masked_fill")
-    return number
+    return value_of(value, t, "masked_fill", "")
 
 
 def _masked_fill_into(self, mask, value):
@@ -867,6 +866,9 @@ _WHERE = Derivative(
 )
 
 
+_CHOICES = (Tensor, *NUMBERS)
+
+
 @public(check=exact_out("Expected out type to be {wanted} but got {got}", read=False))
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` is True, else `other`; all three broadcast, and either may be a number.
@@ -884,7 +886,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """
     if input is None and other is None and isinstance(condition, Tensor):
         return condition.nonzero(as_tuple=True)
-    if not isinstance(condition, Tensor) or any(not isinstance(v, (Tensor, *NUMBERS)) for v in (input, other)):
+    if not isinstance(condition, Tensor) or not isinstance(input, _CHOICES) or not isinstance(other, _CHOICES):
         got = ", ".join(type(v).__name__ for v in (condition, input, other) if v is not None)
         raise TypeError(
             f"where() received an invalid combination of arguments - got ({got}), but expected one of:\n"
@@ -899,8 +901,11 @@ def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
     chosen = condition._a
     if condition._dtype is not dtypes.bool_:
         chosen = _as_condition(condition)
-    kind = result_type(x, y)
-    a, b = operand(x, kind), operand(y, kind)
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and x._dtype is y._dtype:
+        kind, a, b = x._dtype, x._a, y._a
+    else:
+        kind = result_type(x, y)
+        a, b = operand(x, kind), operand(y, kind)
     try:
         made = np.where(chosen, a, b)
     except ValueError:
@@ -908,9 +913,9 @@ def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
         raise
     out = new_tensor(np.asarray(made, kind.numpy), kind)
     if kind.category >= FLOATING:
-        tensors = tuple(v if isinstance(v, Tensor) else None for v in (x, y))
-        if any(t is not None and t._edge is not None for t in tensors):
-            record(_WHERE, (condition, *tensors), None, out)
+        x, y = x if isinstance(x, Tensor) else None, y if isinstance(y, Tensor) else None
+        if x is not None and x._edge is not None or y is not None and y._edge is not None:
+            record(_WHERE, (condition, x, y), None, out)
     return out
 
 

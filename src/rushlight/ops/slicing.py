@@ -77,7 +77,7 @@ def narrow(input, dim, start, length):
 
 @primitive(
     "NarrowCopy",
-    vjp=(lambda g, x_meta, dim, start, stop: slice_backward(g, shape=x_meta.shape, dim=dim, start=start, stop=stop, step=1),),
+    vjp=(lambda g, x_meta, dim, start, stop: slice_backward(g, shape=x_meta.shape, dim=dim, part=slice(start, stop)),),
 )
 def narrow_copy_of(x, *, dim, start, stop):
     return np.array(x[(slice(None),) * dim + (slice(start, stop),)], order="C")
