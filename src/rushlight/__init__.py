@@ -13,6 +13,7 @@ import rushlight.tensor  # gives Tensor its methods
 from rushlight.buffer import Tensor
 from rushlight.dtypes import (
     bfloat16,
+    complex32,
     complex64,
     complex128,
     dtype,
@@ -51,6 +52,7 @@ half = float16
 short = int16
 int = int32
 long = int64
+chalf = complex32
 cfloat = complex64
 cdouble = complex128
 
@@ -186,7 +188,7 @@ from rushlight.ops.norms import dist, norm
 from rushlight.ops.quantiles import nanquantile, quantile
 from rushlight.ops.reductions import all, any, count_nonzero, mean, nanmean, nansum, prod, sum
 from rushlight.ops.scans import cumprod, cumsum
-from rushlight.ops.searching import bincount, bucketize, histc, searchsorted, unique, unique_consecutive
+from rushlight.ops.searching import bincount, bucketize, histc, isin, searchsorted, unique, unique_consecutive
 from rushlight.ops.softmaxes import log_softmax, logcumsumexp, logsumexp, softmax
 from rushlight.ops.sorting import argsort, kthvalue, median, mode, msort, nanmedian, sort, topk
 from rushlight.ops.statistics import corrcoef, cov, std, std_mean, var, var_mean
@@ -197,15 +199,30 @@ from rushlight.ops.affine import addbmm, addmm, addmv, addr, baddbmm
 from rushlight.ops.contractions import bmm, dot, matmul, mm, mv, vdot
 from rushlight.ops.einsum import einsum
 from rushlight.ops.late import (
+    bilinear,
     cholesky,
     cholesky_inverse,
     cholesky_solve,
+    constant_pad_nd,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    cosine_similarity,
     det,
+    group_norm,
     inverse,
+    layer_norm,
     logdet,
     matrix_exp,
+    pairwise_distance,
     pinverse,
+    pixel_shuffle,
+    pixel_unshuffle,
     qr,
+    rms_norm,
     slogdet,
     svd,
     triangular_solve,

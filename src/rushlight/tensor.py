@@ -338,6 +338,7 @@ class _Methods:
 
     # ---- reductions, scans, sorting ----
     sum = reductions.sum.method
+    sum_to_size = reductions.sum_to_size
     mean = reductions.mean.method
     prod = reductions.prod
     nansum = reductions.nansum

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import layout
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, bool_, uint8
 from rushlight.dtypes import dtype as DType
@@ -84,6 +85,26 @@ def _sums(lines: Iterable) -> list[float]:
 
 
 sum.method = hot_reduction(sum, _sum_general, sum_all, sum_dims, math.fsum, _sums)
+
+
+@public(out=False)
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
+    """The sum over the dimensions along which a tensor of this size would be broadcast to the input's.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ones(2, 3).sum_to_size(1, 3)
+        tensor([[2., 2., 2.]])
+    """
+    shape, have = layout.sizes(size, "sum_to_size"), input._a.shape
+    lead = len(have) - len(shape)
+    if lead < 0 or not math.prod([n in (1, m) for n, m in zip(shape, have[lead:])]):
+        raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")
+    dims = [*range(lead), *[lead + d for d, n in enumerate(shape) if n == 1 and have[lead + d] != 1]]
+    if not shape:
+        return sum(input)
+    out = sum(input, dims, True) if dims else input
+    return out.view(shape) if lead else out
 
 
 # ---- mean ----

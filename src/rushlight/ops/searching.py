@@ -10,8 +10,8 @@ import numpy as np
 from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, COMPLEX, INTEGER, int64
-from rushlight.ops.kinds.reduction import one_dim, refuse_kinds
-from rushlight.ops.promotion import NUMBERS
+from rushlight.ops.kinds.reduction import one_dim, refuse_kinds, same_dtype
+from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.execute import wrap
 
@@ -248,6 +248,28 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
     if boundaries._a.ndim != 1:
         raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries._a.ndim})")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+
+
+@public(out=same_dtype)
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Whether each element is among the others (or is not, with `invert`); one of the two may be a number.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.isin(torch.tensor([1, 2, 3]), torch.tensor([2, 5]))
+        tensor([False,  True, False])
+    """
+    for value in (elements, test_elements):
+        if not isinstance(value, (Tensor, *NUMBERS)):
+            raise errors.WrongArgument("elements", "Tensor or Number", value, True)
+    if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
+        raise errors.WrongArgument("elements", "Tensor", elements, True)
+    kind = result_type(elements, test_elements)
+    for value in (elements, test_elements):
+        if isinstance(value, Tensor) and value._dtype.category in (BOOL, COMPLEX):
+            raise RuntimeError(f"Unsupported input type encountered for isin(): {value._dtype.legacy}")
+    a, b = (_keys(np.asarray(operand(value, kind))) for value in (elements, test_elements))
+    return wrap(np.isin(a, b, invert=invert))
 
 
 # ---- counts ----
