@@ -34,11 +34,13 @@ from rushlight.tape.node import edge_of, requires_grad
 
 
 def reduce_tensor(self: Tensor, protocol: Any = 2) -> tuple:
-    """How `pickle` and `copy.copy` take a tensor apart: its storage's array, and where in it the tensor lies."""
+    """How `pickle` and `copy.copy` take a tensor apart: its storage's memory, and where in it the tensor lies.
+
+    As in PyTorch, each tensor takes its own copy of the memory along; `save` keeps views views.
+    """
     warn_if_has_hooks(self)
-    buffer = storage(self)
-    whole = buffer.array if buffer.array.flags.forc else buffer.bytes()
-    state = {key: value for key, value in self.__dict__.items()} or None
+    whole = storage(self).bytes()[:]
+    state = dict(self.__dict__) or None
     return rebuild_tensor, (
         type(self),
         whole,
@@ -135,14 +137,14 @@ def set_state(self: Tensor, state: tuple) -> None:
 def _rebuild_tensor_v2(
     storage: Any, at: int, shape: Any, steps: Any, grad: bool = False, hooks: Any = None, metadata: Any = None
 ) -> Tensor:
-    return _rebuild_tensor_v3(storage, at, shape, steps, grad, hooks, storage.dtype, metadata)
+    return _rebuild_tensor_v3(storage.untyped(), at, shape, steps, grad, hooks, storage.dtype, metadata)
 
 
 def _rebuild_tensor_v3(
     storage: Any, at: int, shape: Any, steps: Any, grad: bool, hooks: Any, kind: dtype, metadata: Any = None
 ) -> Tensor:
     t = object.__new__(Tensor)
-    _fill(t, storage.untyped()._buffer, kind, at, tuple(shape), tuple(steps), grad)
+    _fill(t, storage._buffer, kind, at, tuple(shape), tuple(steps), grad)
     return t
 
 
@@ -397,6 +399,7 @@ def load(
 
 def _refuse(f: Any) -> None:
     if not isinstance(f, (str, os.PathLike)):
+        f.seek(0)
         start = f.read(1)
     else:
         with open(f, "rb") as file:

@@ -152,7 +152,7 @@ def _grad_of_batch(outputs: Any, inputs: Any, weights: Any, keep: bool, create: 
             raise RuntimeError(
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. "
                 "The sizes of the remaining dimensions are expected to match the shape of corresponding output, but a "
-                f"mismatch was detected: grad_output[{at}] has a shape of {Size(weight._a.shape[1:])} and output[{at}] "
+                f"mismatch was detected: grad_output[{at}] has a shape of {Size(weight._a.shape[2:])} and output[{at}] "
                 f"has a shape of {Size(output._a.shape)}. If you only want some tensors in `grad_output` to be "
                 "considered batched, consider using vmap."
             )

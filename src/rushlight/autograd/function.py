@@ -23,13 +23,14 @@ from rushlight.tape.node import (
     FREED,
     FREED_MESSAGE,
     Node,
-    Packed,
     ViewMeta,
     edge_of,
     meta_of,
     overwritten,
+    packed,
     requires_grad,
     start,
+    unpacked,
     with_edge,
 )
 from rushlight.tape.writes import check_recorded, rebase, wrote
@@ -175,13 +176,11 @@ class _KeptPacked:
     __slots__ = ("packed", "edge", "number")
 
     def __init__(self, kept: _Kept) -> None:
-        pack, unpack = tape.SAVING[-1]
-        self.packed = Packed(pack(with_edge(kept.array, kept.kind, kept.buffer, None)), unpack)
+        self.packed = packed(with_edge(kept.array, kept.kind, kept.buffer, None))
         self.edge, self.number = kept.edge, kept.number
 
     def get(self, node: BackwardCFunction) -> Tensor:
-        t = self.packed.unpack()
-        return with_edge(t._a, t._dtype, storage(t), self.edge if self.number is None else (node, self.number))
+        return unpacked(self.packed, self.edge if self.number is None else (node, self.number))
 
 
 # ---- the user's class ----

@@ -17,7 +17,6 @@ from rushlight.autograd.api import grad
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.dtypes import FLOATING, float64
 from rushlight.dtypes import complex128 as complex128_
-from rushlight.tape.modes import no_grad
 from rushlight.tape.node import requires_grad
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
@@ -232,14 +231,11 @@ def _flat(a: np.ndarray) -> np.ndarray:
 
 def _numerical(func: Callable, xs: tuple, wanted: list, eps: float) -> list[np.ndarray]:
     """For each input, the Jacobian by central differences: one row for each real number of the input."""
-    with no_grad():
-        recorded = func(*xs)
-    which = [n for n, y in enumerate(_tuple(func(*xs))) if isinstance(y, Tensor) and requires_grad(y)]
-    which = which or [n for n, y in enumerate(_tuple(recorded)) if isinstance(y, Tensor) and y._dtype.category >= FLOATING]
+    outputs = [(n, y) for n, y in enumerate(_tuple(func(*xs))) if isinstance(y, Tensor)]
+    which = [n for n, y in outputs if requires_grad(y)] or [n for n, y in outputs if y._dtype.category >= FLOATING]
 
     def values() -> np.ndarray:
-        with no_grad():
-            outputs = _tuple(func(*xs))
+        outputs = _tuple(func(*xs))
         parts = [_flat(outputs[n]._a.copy()) for n in which]
         return np.concatenate(parts) if parts else np.zeros(0)
 

@@ -452,7 +452,7 @@ class OpNode(Node):
         if t is None:
             return None
         if type(t) is Packed:
-            return t.unpack()
+            return unpacked(t, self.edges[at])
         buffer = t._buf
         if (0 if buffer is None else buffer.version) != expected:
             raise RuntimeError(overwritten(t._a, t._dtype, t._buf, expected, edge_of(t)))
@@ -467,7 +467,7 @@ class OpNode(Node):
 
     def _unpack_out(self, number: int, array: Any, kind: Any, buffer: Any, expected: Any) -> Any:
         if type(array) is Packed:
-            return array.unpack()
+            return unpacked(array, (self, number) if self.several else self)
         if buffer.version != expected:
             raise RuntimeError(overwritten(array, kind, buffer, expected, self))
         return with_edge(array, kind, buffer, (self, number) if self.several else self)
@@ -494,7 +494,42 @@ class Packed:
         self.unpacker = unpacker
 
     def unpack(self) -> Any:
-        return self.unpacker(self.form)
+        t = self.unpacker(self.form)
+        if not isinstance(t, Tensor):
+            raise TypeError(
+                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(t)}"
+            )
+        return t
+
+
+class Through(Node):
+    """Leads to a leaf from a copy of it that came back from a saved-tensor hook."""
+
+    __slots__ = ()
+
+    def __init__(self, leaf: Tensor) -> None:
+        start(self, (leaf,), (meta_of(leaf),))
+
+    def run(self, g: Any) -> tuple:
+        return (g,)
+
+
+def unpacked(packed: Packed, edge: Any) -> Any:
+    """What a hook gives back, with the place in the graph of what it was given."""
+    t = packed.unpack()
+    if edge is None or not MODES.grad:
+        return t
+    return with_edge(t._a, t._dtype, storage(t), Through(edge) if isinstance(edge, Tensor) else edge)
+
+
+def packed(t: Tensor) -> Packed:
+    """A kept tensor as the saved-tensor hooks that are on want it."""
+    pack, unpack = SAVING[-1]
+    before, MODES.grad = MODES.grad, False
+    try:
+        return Packed(pack(with_edge(t._a, t._dtype, storage(t), None)), unpack)
+    finally:
+        MODES.grad = before
 
 
 FREED_MESSAGE = (
@@ -709,12 +744,12 @@ def _attach_several(node: Any, derivative: Derivative, outs: Any) -> None:
 def _special(node: Any) -> None:
     """The rare modes: saved-tensor hooks, anomaly detection."""
     if SAVING:
-        pack, unpack = SAVING[-1]
         if node.plan.keep:
-            node.saved = [None if t is None else Packed(pack(t), unpack) for t in node.saved]
+            node.saved = [None if t is None else packed(t) for t in node.saved]
         if node.plan.keep_out:
-            kept = [e and (Packed(pack(with_edge(*e[:3], None)), unpack), *e[1:]) for e in node.out]
-            node.out = tuple(kept)
+            node.out = tuple(
+                None if kept is None else (packed(with_edge(*kept[:3], None)), *kept[1:]) for kept in node.out
+            )
     if ANOMALY:
         import traceback
 
