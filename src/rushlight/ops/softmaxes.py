@@ -142,7 +142,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     Example:
         >>> import rushlight as torch
         >>> torch.tensor([1000., 1000.]).logsumexp(0)
-        tensor(1000.6931)
+        tensor(1000.6932)
     """
     if dim is None:
         raise errors.WrongArgument("dim", "tuple of ints", dim)
