@@ -59,10 +59,7 @@ cdouble = complex128
 # ---- elementwise ----
 from rushlight.ops.activations import celu, hardshrink, prelu, relu, rrelu, selu, threshold
 from rushlight.ops.arithmetic import (
-    abs,
-    absolute,
     add,
-    copysign,
     div,
     divide,
     floor_divide,
@@ -77,8 +74,6 @@ from rushlight.ops.arithmetic import (
     reciprocal,
     remainder,
     rsub,
-    sgn,
-    sign,
     sub,
     subtract,
     true_divide,
@@ -173,6 +168,7 @@ from rushlight.ops.functions import (
 )
 from rushlight.ops.powers import float_power, pow, rsqrt, sqrt, square
 from rushlight.ops.rounding import ceil, fix, floor, frac, frexp, heaviside, ldexp, nextafter, round, trunc
+from rushlight.ops.signs import abs, absolute, copysign, sgn, sign
 from rushlight.ops.special_functions import digamma, erf, erfc, erfinv, i0, lgamma, mvlgamma, polygamma
 from rushlight import special
 from rushlight.ops.complexes import conj_function as conj
@@ -438,18 +434,16 @@ from rushlight.ops.joining import (
     vstack,
 )
 from rushlight.ops.scatter_reductions import index_reduce, scatter_reduce
+from rushlight.ops.masking import masked_fill, masked_scatter, where
 from rushlight.ops.scattering import (
     index_add,
     index_copy,
     index_fill,
     index_put,
     index_put_,
-    masked_fill,
-    masked_scatter,
     put,
     scatter,
     scatter_add,
-    where,
 )
 
 # ---- end indexing ----

@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.errors import dim_out_of_range, size_mismatch
 
 Shape = tuple[int, ...]
+_FAR = 1 << 63
 
 
 def numel(shape: Iterable[int]) -> int:
@@ -156,17 +157,56 @@ def places(shape: Sequence[int], strides: Sequence[int], at: int) -> np.ndarray:
 
 
 def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether the elements fill one block of memory, each place once, in some order."""
+    """Whether the elements fill one block of memory, each place once, in some order.
+
+    As in PyTorch, dimensions of size 1 and 0 do not count.
+    """
     expected = 1
-    for stride, size in sorted((t, s) for s, t in zip(shape, strides) if s != 1):
+    for stride, size in sorted((t, s) for s, t in zip(shape, strides) if s > 1):
         if stride != expected:
             return False
         expected *= size
     return True
 
 
+def dense_strides(shape: Shape, steps: Shape) -> Shape:
+    """The strides themselves if they are dense, else dense ones that keep the order of the dimensions in memory.
+
+    PyTorch's `infer_dense_strides`: an insertion sort of the dimensions by stride, innermost first, in which
+    dimensions of stride 0 and ties keep their places.
+    """
+    if is_dense(shape, steps):
+        return steps
+    order = list(range(len(shape) - 1, -1, -1))
+
+    def before(a: int, b: int) -> int:
+        if steps[a] == 0 or steps[b] == 0:
+            return 0
+        if steps[a] != steps[b]:
+            return -1 if steps[a] < steps[b] else 1
+        return 1 if shape[a] > shape[b] else 0
+
+    for i in range(1, len(order)):
+        at = i
+        for j in range(i - 1, -1, -1):
+            compared = before(order[j], order[at])
+            if compared > 0:
+                order[j], order[at] = order[at], order[j]
+                at = j
+            elif compared < 0:
+                break
+    result, step = [0] * len(shape), 1
+    for dim in order:
+        result[dim] = step
+        step *= max(shape[dim], 1)
+    return tuple(result)
+
+
 def sizes(args: tuple[Any, ...], operation: str) -> Shape:
     """The sizes given as separate arguments or as one sequence: f(2, 3), f((2, 3)), f([2, 3])."""
+    for at, value in enumerate(args):
+        if isinstance(value, bool):
+            raise TypeError(f"{operation}(): argument 'size' (position {at + 1}) must be tuple of ints, not bool")
     if len(args) == 1 and not _is_int(args[0]):
         args = args[0]
         if not isinstance(args, (tuple, list)):
@@ -182,7 +222,12 @@ def _is_int(value: Any) -> bool:
 
 def as_int(value: Any, operation: str) -> int:
     if type(value) is int:
-        return value
+        if -_FAR <= value < _FAR:
+            return value
+        raise TypeError(
+            f"{operation}(): argument 'size' failed to unpack the object at pos 1 with error \"Overflow when unpacking long "
+            'long"'
+        )
     try:
         return value.__index__()
     except (AttributeError, TypeError):

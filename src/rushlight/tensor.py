@@ -11,6 +11,7 @@ from rushlight.autograd import api, hooks
 from rushlight import printing, serialization
 from rushlight.buffer import Tensor
 from rushlight.interop import dlpack, numpy_protocol
+from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, signs, special_functions
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
 from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
@@ -33,7 +34,7 @@ from rushlight.ops import (
     triangles,
     values,
 )
-from rushlight.ops import gathering, indexing, joining, scatter_reductions, scattering
+from rushlight.ops import gathering, indexing, joining, masking, scatter_reductions, scattering
 from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
 
 
@@ -61,26 +62,26 @@ class _Methods:
     remainder_ = arithmetic.remainder.inplace
     fmod = arithmetic.fmod
     fmod_ = arithmetic.fmod.inplace
-    copysign = arithmetic.copysign
-    copysign_ = arithmetic.copysign.inplace
     gcd = arithmetic.gcd
     gcd_ = arithmetic.gcd.inplace
     lcm = arithmetic.lcm
     lcm_ = arithmetic.lcm.inplace
+    copysign = signs.copysign
+    copysign_ = signs.copysign.inplace
     neg = arithmetic.neg.method
     neg_ = arithmetic.neg.inplace
     negative = arithmetic.negative.method
     negative_ = arithmetic.negative.inplace
     reciprocal = arithmetic.reciprocal.method
     reciprocal_ = arithmetic.reciprocal.inplace
-    abs = arithmetic.abs.method
-    abs_ = arithmetic.abs.inplace
-    absolute = arithmetic.absolute.method
-    absolute_ = arithmetic.absolute.inplace
-    sign = arithmetic.sign.method
-    sign_ = arithmetic.sign.inplace
-    sgn = arithmetic.sgn.method
-    sgn_ = arithmetic.sgn.inplace
+    abs = signs.abs.method
+    abs_ = signs.abs.inplace
+    absolute = signs.absolute.method
+    absolute_ = signs.absolute.inplace
+    sign = signs.sign.method
+    sign_ = signs.sign.inplace
+    sgn = signs.sgn.method
+    sgn_ = signs.sgn.inplace
     positive = arithmetic.positive
     pow = powers.pow
     pow_ = powers.pow.inplace
@@ -309,7 +310,7 @@ class _Methods:
     __ipow__ = inplace_operator(powers.pow)
     __neg__ = arithmetic.neg.method
     __pos__ = arithmetic.positive
-    __abs__ = arithmetic.abs.method
+    __abs__ = signs.abs.method
     __invert__ = bits.invert
     __round__ = rounding.round_operator
     __eq__ = comparison.equals
@@ -615,15 +616,15 @@ class _Methods:
     index_fill_ = scattering.index_fill.inplace
     put = scattering.put
     put_ = scattering.put.inplace
-    masked_fill = scattering.masked_fill
-    masked_fill_ = scattering.masked_fill.inplace
-    masked_scatter = scattering.masked_scatter
-    masked_scatter_ = scattering.masked_scatter.inplace
+    masked_fill = masking.masked_fill
+    masked_fill_ = masking.masked_fill.inplace
+    masked_scatter = masking.masked_scatter
+    masked_scatter_ = masking.masked_scatter.inplace
     scatter_reduce = scatter_reductions.scatter_reduce
     scatter_reduce_ = scatter_reductions.scatter_reduce.inplace
     index_reduce = scatter_reductions.index_reduce
     index_reduce_ = scatter_reductions.index_reduce.inplace
-    where = scattering.where_method
+    where = masking.where_method
     flip = joining.flip_method
     fliplr = joining.fliplr
     flipud = joining.flipud

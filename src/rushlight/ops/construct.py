@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, layout
 from rushlight.buffer import LEAF, Tensor, new_tensor
 from rushlight.device import check_device
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, from_numpy_dtype, promote_types
 from rushlight.ops.kinds.method import warn_once
+from rushlight.ops.promotion import NUMBERS
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 
@@ -50,6 +51,8 @@ def tensor(
                 [3, 4]])
     """
     check_device(device, "tensor")
+    if pin_memory:
+        raise no_pinned_memory()
     if isinstance(data, Tensor):
         warn_copy_construct()
     made = copied(data, as_kind(dtype, "tensor"))
@@ -74,10 +77,20 @@ def copied(data: Any, kind: dtype | None) -> Tensor:
 
 
 def _fresh(a: np.ndarray, kind: dtype) -> Tensor:
-    """A contiguous copy, of type `kind`."""
-    if a.dtype == kind.numpy:
-        return new_tensor(np.array(a, order="C", subok=False), kind)
-    return new_tensor(np.ascontiguousarray(quiet(convert, a, kind)).reshape(a.shape), kind)
+    """A copy, of type `kind`; dense strides are kept."""
+    item = a.itemsize
+    steps = tuple([step // item for step in a.strides]) if a.size else layout.contiguous_strides(a.shape)
+    steps = layout.dense_strides(a.shape, steps)
+    made = np.ndarray(a.shape, kind.numpy, np.empty(a.size, kind.numpy), 0, [step * kind.itemsize for step in steps])
+    made[...] = a if a.dtype == kind.numpy else quiet(convert, a, kind)
+    return new_tensor(made, kind)
+
+
+def no_pinned_memory() -> RuntimeError:
+    return RuntimeError(
+        "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory allocator is available on this "
+        "system."
+    )
 
 
 def as_kind(value: Any, operation: str) -> dtype | None:
@@ -478,10 +491,12 @@ def _unit(value: Any, kind: dtype) -> Any:
     """One element as the Python number that `kind` stores."""
     if isinstance(value, Tensor):
         value = _of_tensor(value, kind)
-    elif isinstance(value, (np.ndarray, np.generic)):
+    elif isinstance(value, (np.ndarray, np.generic)) and (kind.category > INTEGER or not _not_whole(value)):
         value = value.item()
     if kind.category == dtypes.BOOL:
-        return bool(value)
+        if isinstance(value, np.bool_) or isinstance(value, NUMBERS) and not isinstance(value, np.generic):
+            return bool(value)
+        return bool(value.__index__() if hasattr(value, "__index__") else _not_integer(value))
     if kind.category == INTEGER:
         return _unit_integer(value, kind)
     if kind.category == COMPLEX:
@@ -491,8 +506,13 @@ def _unit(value: Any, kind: dtype) -> Any:
     return float(value)
 
 
+def _not_whole(value: Any) -> bool:
+    """A NumPy value that Python does not take for an integer (float64 is Python's float, and passes)."""
+    return isinstance(value, np.generic) and not isinstance(value, (np.integer, np.float64))
+
+
 def _of_tensor(value: Tensor, kind: dtype) -> Any:
-    if kind.category == INTEGER:
+    if kind.category <= INTEGER:
         return value.__index__()
     if value._a.size != 1:
         raise ValueError("only one element tensors can be converted to Python scalars")
@@ -500,6 +520,8 @@ def _of_tensor(value: Tensor, kind: dtype) -> Any:
 
 
 def _unit_integer(value: Any, kind: dtype) -> int:
+    if isinstance(value, float) and kind is dtypes.uint64:
+        raise TypeError("an integer is required")
     if isinstance(value, float):
         number = int(value) if value - value == 0 else None
     else:

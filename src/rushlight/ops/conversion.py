@@ -27,7 +27,7 @@ def cast(t: Tensor, kind: dtype, wanted: Any = None) -> Tensor:
     """A copy of another dtype, in the graph; strides as `clone` keeps them."""
     a = t._a
     converted = quiet(convert, a, kind) if kind is not t._dtype else a.copy()
-    if wanted is not None and wanted is not preserve_format or not a.flags.c_contiguous or 1 in a.shape:
+    if wanted is not None and wanted is not preserve_format or not a.flags.c_contiguous or 1 in a.shape or not a.size:
         laid = strided(a.shape, like_strides(t, wanted), kind)
         laid[...] = converted
         converted = laid

@@ -10,8 +10,10 @@ from rushlight import errors, layout
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
 from rushlight.dtypes import FLOATING, complex32, complex128, float32, float64
+from rushlight.ops.construct import nested
 from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
 from rushlight.ops.kinds.method import method
+from rushlight.ops.promotion import NUMBERS
 from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
@@ -132,7 +134,9 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
                 [1., 2.]])
     """
     if not isinstance(src, Tensor):
-        raise TypeError(f"copy_(): argument 'src' (position 1) must be Tensor, not {type(src).__name__}")
+        if isinstance(src, NUMBERS):
+            return copy_(self, nested(src, None))
+        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     check_write(self, "copy_")
     before = source = None
     if MODES.grad and (self._edge is not None or src._edge is not None) and self._dtype.category >= FLOATING:
@@ -216,8 +220,10 @@ def _without_repeats(t: Tensor) -> Tensor:
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Write `value`, a number or a 0-d tensor, to every element."""
+    if not isinstance(value, (Tensor, *NUMBERS)):
+        raise errors.invalid_combination("fill_", value)
     try:
-        _check_fill(self, "fill_")
+        check_write(self, "fill_") if isinstance(value, Tensor) else _check_fill(self, "fill_")
     except AttributeError:
         raise errors.wrong_self("fill_", self) from None
     edge = theirs = None

@@ -19,9 +19,10 @@ from rushlight.device import (
     preserve_format,
 )
 from rushlight.dtypes import dtype, get_default_dtype
-from rushlight.ops.construct import as_kind, copied, nested, warn_copy_construct, with_grad
+from rushlight.ops.construct import as_kind, copied, nested, no_pinned_memory, warn_copy_construct, with_grad
 from rushlight.ops.promotion import NUMBERS
 from rushlight.ops.spec import resize
+from rushlight.runtime.casting import convert
 from rushlight.tape.writes import check_write, wrote
 
 _LIMIT = (1 << 63) - 1
@@ -95,7 +96,7 @@ def _shape(args: tuple, size: Any, operation: str) -> tuple[int, ...]:
             raise TypeError(f"{operation}() received sizes both by position and by keyword")
         args = (size,)
     for n in args:
-        if type(n) is not int:
+        if type(n) is not int or n > _LIMIT:
             break
     else:
         if args:
@@ -114,10 +115,7 @@ def place(dtype: Any, layout: Any, device: Any, pin_memory: Any, operation: str)
     if layout is not None:
         check_layout(layout, operation)
     if pin_memory:
-        raise RuntimeError(
-            "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory allocator is available on "
-            "this system."
-        )
+        raise no_pinned_memory()
     return as_kind(dtype, operation) if dtype is not None else None
 
 
@@ -253,6 +251,8 @@ def filled(shape: tuple[int, ...], value: Any, kind: dtype) -> np.ndarray:
 
 def scalar(value: Any, kind: dtype) -> Any:
     """A number as one element of `kind`; RuntimeError if it does not fit, as `fill_` raises."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise OverflowError("int too big to convert" if value > 0 else "can't convert negative int to unsigned")
     if isinstance(value, (complex, np.complexfloating)) and kind.category not in (dtypes.BOOL, dtypes.COMPLEX):
         if value.imag != 0:
             raise RuntimeError(f"value cannot be converted to type {_c_name(kind)} without overflow")
@@ -266,8 +266,6 @@ def scalar(value: Any, kind: dtype) -> Any:
 
 def _integer(value: Any, kind: dtype) -> np.ndarray:
     low, high = (int(n) for n in (np.iinfo(kind.numpy).min, np.iinfo(kind.numpy).max))
-    if isinstance(value, (int, np.integer)) and not -(1 << 63) <= value < 1 << 64:
-        raise RuntimeError("Overflow when unpacking long long")
     whole = int(value) if value - value == 0 else None
     wraps = low == 0 and not isinstance(value, (float, np.floating))
     if whole is None or not (low <= value <= high or (wraps and -high <= whole < 0)):
@@ -377,43 +375,10 @@ def like_strides(t: Tensor, wanted: Any = None) -> tuple[int, ...]:
     shape = t._a.shape
     if wanted is None or wanted is preserve_format:
         steps = strides(t)
-        if layout.is_dense(shape, steps):
-            return steps
-        return ordered_strides(shape, steps)
+        return layout.dense_strides(shape, steps)
     if not isinstance(wanted, memory_format):
         raise TypeError(f"argument 'memory_format' must be torch.memory_format, not {type(wanted).__name__}")
     return format_strides(shape, wanted)
-
-
-def ordered_strides(shape: tuple[int, ...], steps: tuple[int, ...]) -> tuple[int, ...]:
-    """Dense strides that keep the order in which the dimensions lie in memory.
-
-    PyTorch's `infer_dense_strides`: an insertion sort of the dimensions by stride, innermost first, in which
-    dimensions of stride 0 and ties keep their places.
-    """
-    order = list(range(len(shape) - 1, -1, -1))
-
-    def before(a: int, b: int) -> int:
-        if steps[a] == 0 or steps[b] == 0:
-            return 0
-        if steps[a] != steps[b]:
-            return -1 if steps[a] < steps[b] else 1
-        return 1 if shape[a] > shape[b] else 0
-
-    for i in range(1, len(order)):
-        at = i
-        for j in range(i - 1, -1, -1):
-            compared = before(order[j], order[at])
-            if compared > 0:
-                order[j], order[at] = order[at], order[j]
-                at = j
-            elif compared < 0:
-                break
-    result, step = [0] * len(shape), 1
-    for dim in order:
-        result[dim] = step
-        step *= max(shape[dim], 1)
-    return tuple(result)
 
 
 def _ordered(a: np.ndarray, kind: dtype, wanted: Any) -> np.ndarray:
@@ -444,7 +409,7 @@ def _like(name: str, fill: Any, doc: str) -> Any:
         kind = place(dtype, layout, device, pin_memory, name) or input._dtype
         a = empty_as(input, kind, memory_format)
         if fill is not None:
-            a.fill(fill)
+            a.fill(fill if kind is not dtypes.complex32 else scalar(fill, kind)[()])
         return _made(a, kind, requires_grad)
 
     create.__name__ = create.__qualname__ = name
@@ -456,7 +421,7 @@ def empty_as(t: Tensor, kind: dtype, wanted: Any = None) -> np.ndarray:
     """Fresh memory shaped like `t`, with its strides where they are dense."""
     a = t._a
     made = np.empty(a.shape, kind.numpy)
-    if wanted is contiguous_format or wanted is None and a.flags.c_contiguous and (a.ndim < 2 or 1 not in a.shape):
+    if wanted is contiguous_format or wanted is None and a.flags.c_contiguous and (a.ndim < 2 or a.size and 1 not in a.shape):
         return made
     return strided(a.shape, like_strides(t, wanted), kind)
 

@@ -11,6 +11,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, get_default_dtype
+from rushlight.ops.complex_half import refusal
 from rushlight.ops.construct import with_grad
 from rushlight.ops.creation import allocate, into_out, place, scalar
 from rushlight.ops.promotion import NUMBERS
@@ -29,7 +30,7 @@ _UNROLL = 2
 
 
 def _wide(kind: dtype) -> type:
-    return np.longdouble if kind is dtypes.float64 else np.float64
+    return np.float64 if kind in dtypes.REDUCED else np.longdouble
 
 
 def _refuse(name: str, kind: dtype, *categories: int) -> None:
@@ -176,7 +177,10 @@ def _spaced(start: float, step: float, count: int, kind: dtype) -> np.ndarray:
 
 
 def _rounded(a: np.ndarray, kind: dtype) -> np.ndarray:
-    return a.astype(np.float32).astype(kind.numpy) if kind in dtypes.REDUCED else a.astype(kind.numpy)
+    """From the wide type to the kind, through the type that PyTorch's kernel computes in."""
+    if kind in dtypes.REDUCED:
+        return a.astype(np.float32).astype(kind.numpy)
+    return a.astype(np.float64).astype(kind.numpy) if kind is dtypes.float32 else a.astype(kind.numpy)
 
 
 def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None,
@@ -258,6 +262,8 @@ def _kind_between(name: str, start: Any, end: Any, steps: int, asked: dtype | No
         )
     if steps > 1:
         _refuse(name, kind, INTEGER, FLOATING, COMPLEX)
+    if kind is dtypes.complex32:
+        raise refusal(name)
     return kind
 
 
@@ -349,6 +355,8 @@ def eye(n: Any, m: Any = None, *, out: Any = None, dtype: Any = None, layout: An
     rows = _side(n, "n", 1)
     columns = rows if m is None else _side(m, "m", 2)
     kind = asked or (out._dtype if isinstance(out, Tensor) else get_default_dtype())
+    if kind is dtypes.complex32:
+        raise refusal("eye", "eye")
     a = allocate((rows, columns), kind, np.zeros)
     if a.size:
         a.reshape(-1)[:: columns + 1][: min(rows, columns)] = 1
