@@ -90,12 +90,16 @@ float16 = _make("float16", np.float16, "Half", FLOATING)
 bfloat16 = _make("bfloat16", ml_dtypes.bfloat16, "BFloat16", FLOATING)
 float32 = _make("float32", np.float32, "Float", FLOATING)
 float64 = _make("float64", np.float64, "Double", FLOATING)
+complex32 = _make("complex32", [("real", "<f2"), ("imag", "<f2")], "ComplexHalf", COMPLEX)
 complex64 = _make("complex64", np.complex64, "ComplexFloat", COMPLEX)
 complex128 = _make("complex128", np.complex128, "ComplexDouble", COMPLEX)
 
 _TO_COMPLEX = {
+    "float16": complex32,
+    "bfloat16": complex64,
     "float32": complex64,
     "float64": complex128,
+    "complex32": complex32,
     "complex64": complex64,
     "complex128": complex128,
 }
@@ -104,14 +108,18 @@ _TO_REAL = {
     "bfloat16": bfloat16,
     "float32": float32,
     "float64": float64,
+    "complex32": float16,
     "complex64": float32,
     "complex128": float64,
 }
 
-BY_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL}
+#: complex32 is not here: NumPy knows its memory only as pairs, and an array of such pairs is no tensor's data
+BY_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL if d is not complex32}
 BY_NAME: dict[str, dtype] = {d.name: d for d in ALL}
 #: types whose arithmetic is done in float32 and rounded once
 REDUCED = frozenset({float16, bfloat16})
+#: types that are computed in another one and rounded once -> that one
+WIDE = {float16: float32, bfloat16: float32, complex32: complex64}
 #: unsigned types that PyTorch stores but does not promote
 _BARE_UNSIGNED = frozenset({uint16, uint32, uint64})
 
@@ -165,7 +173,7 @@ def _wider_float(a: dtype, b: dtype) -> dtype:
 def _promote_complex(low: dtype, high: dtype) -> dtype | None:
     if low in _BARE_UNSIGNED:
         return None
-    return complex128 if low is float64 or low is complex128 else high
+    return high if low.category < FLOATING else max(low.to_complex(), high, key=lambda d: d.itemsize)
 
 
 _TABLE: list[list[dtype | None]] = [[_promote(a, b) for b in ALL] for a in ALL]
@@ -268,8 +276,7 @@ class finfo:
         chosen = _default if type is None else _expect(type, "finfo")
         if chosen.category < FLOATING:
             raise TypeError(
-                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo' "
-                f"({chosen!r})"
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
             )
         limits = ml_dtypes.finfo(chosen.to_real().numpy)
         self.bits = int(limits.bits)
@@ -277,7 +284,7 @@ class finfo:
         self.max = float(limits.max)
         self.min = float(limits.min)
         self.tiny = self.smallest_normal = float(limits.smallest_normal)
-        self.resolution = float(limits.resolution)
+        self.resolution = 10.0 ** -int(limits.precision)
         self.dtype = chosen.to_real().name
 
     def __eq__(self, other: object) -> bool:
@@ -307,7 +314,7 @@ class iinfo:
             raise TypeError("torch.bool is not supported by torch.iinfo")
         if chosen.category != INTEGER:
             raise TypeError(
-                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo' ({chosen!r})"
+                "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'"
             )
         limits = np.iinfo(chosen.numpy)
         self.bits, self.max, self.min, self.dtype = limits.bits, int(limits.max), int(limits.min), chosen.name

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from rushlight.dtypes import get_default_dtype
+from rushlight.runtime.casting import from_pairs
 
 
 class PrintableDtype(Protocol):
@@ -216,6 +217,8 @@ def _widened(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     # Every real floating dtype, bfloat16 and the 8-bit ones included, is exact in float64.
     if a.dtype.kind in "biuc":
         return a
+    if a.dtype.names:
+        return from_pairs(a)
     with np.errstate(invalid="ignore"):  # a signalling nan is no news here
         return a.astype(np.float64)
 

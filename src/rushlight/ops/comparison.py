@@ -7,10 +7,19 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, REDUCED, bool_, complex32, dtype, float32
+from rushlight.dtypes import BY_NUMPY, COMPLEX, REDUCED, complex32, dtype, float32
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.complex_half import refusal
-from rushlight.ops.kinds.elementwise import NONE, OTHER, binary, bool_out, boolean, not_implemented, same, unary
+from rushlight.ops.kinds.elementwise import (
+    NONE,
+    OTHER,
+    binary,
+    bool_out,
+    boolean,
+    not_implemented,
+    same,
+    unary,
+)
 from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.casting import convert
@@ -62,13 +71,23 @@ def _no_complex(name: str) -> Any:
 
 
 def _no_complex_signbit(d: dtype) -> Exception | None:
-    return NotImplementedError("signbit is not implemented for complex tensors.") if d.category == COMPLEX else None
+    return (
+        NotImplementedError("signbit is not implemented for complex tensors.")
+        if d.category == COMPLEX
+        else None
+    )
 
 
 isnan = unary(
-    "isnan", numpy=np.isnan, dtype=boolean, vjp=NOT_DIFFERENTIABLE, doc="Whether each element is not a number."
+    "isnan",
+    numpy=np.isnan,
+    dtype=boolean,
+    vjp=NOT_DIFFERENTIABLE,
+    doc="Whether each element is not a number.",
 )
-isinf = unary("isinf", numpy=np.isinf, dtype=boolean, vjp=NOT_DIFFERENTIABLE, doc="Whether each element is infinite.")
+isinf = unary(
+    "isinf", numpy=np.isinf, dtype=boolean, vjp=NOT_DIFFERENTIABLE, doc="Whether each element is infinite."
+)
 isfinite = unary(
     "isfinite",
     numpy=np.isfinite,
@@ -278,34 +297,3 @@ def equal(input, other):
         kind = result_type(input, other)
         return bool(quiet(np.array_equal, convert(input._a, kind), convert(other._a, kind)))
     return bool(quiet(np.array_equal, input._a, other._a))
-
-
-__all__ = [
-    "FLOATING",
-    "allclose",
-    "bool_",
-    "eq",
-    "equal",
-    "fmax",
-    "fmin",
-    "ge",
-    "greater",
-    "greater_equal",
-    "gt",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isneginf",
-    "isposinf",
-    "isreal",
-    "le",
-    "less",
-    "less_equal",
-    "lt",
-    "maximum",
-    "minimum",
-    "ne",
-    "not_equal",
-    "signbit",
-]

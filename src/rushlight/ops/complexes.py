@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import ALL, COMPLEX, dtype, float32, float64
+from rushlight.dtypes import ALL, BY_NUMPY, COMPLEX, complex32, dtype, float16, float32, float64
 from rushlight.layout import broadcast
 from rushlight.ops.kinds.elementwise import floating, same_out, unary
 from rushlight.ops.promotion import check_tensors
@@ -67,7 +67,13 @@ def _part(name: str) -> Any:
     derivative = Derivative("Select", ("x",), (gradient,))
 
     def part(input: Tensor) -> Tensor:
-        a = input._a.real if name == "real" else input._a.imag
+        a = (
+            input._a[name]
+            if input._dtype is complex32
+            else input._a.real
+            if name == "real"
+            else input._a.imag
+        )
         out = execute.view(input, a, None, None)
         out._dtype = input._dtype.to_real()
         if input._edge is not None:
@@ -166,7 +172,7 @@ angle = unary(
 
 def _check_parts(name: str, x: Any, y: Any, first: str, second: str) -> None:
     check_tensors(name, **{first: x, second: y})
-    if x._dtype not in (float32, float64) or y._dtype not in (float32, float64):
+    if x._dtype not in (float16, float32, float64) or y._dtype not in (float16, float32, float64):
         raise RuntimeError(
             f"Expected both inputs to be Half, Float or Double tensors but got {x._dtype.legacy} and {y._dtype.legacy}"
         )
@@ -179,15 +185,22 @@ def _check_parts(name: str, x: Any, y: Any, first: str, second: str) -> None:
 
 @primitive("Complex", vjp=(lambda g: g.real, lambda g: g.imag))
 def complex_parts(x, y):
-    out = np.empty(np.broadcast_shapes(x.shape, y.shape), np.complex64 if x.dtype.char == "f" else np.complex128)
-    out.real, out.imag = x, y
+    out = np.empty(np.broadcast_shapes(x.shape, y.shape), BY_NUMPY[x.dtype].to_complex().numpy)
+    if out.dtype.names:
+        out["real"], out["imag"] = x, y
+    else:
+        out.real, out.imag = x, y
     return out
 
 
 @primitive("Polar", vjp=lambda g, y, out: _polar_gradient(g, out, y))
 def polar_parts(x, y):
+    if x.dtype.char == "e":
+        raise NotImplementedError("\"polar_cpu\" not implemented for 'Half'")
     wide = x.astype("d"), y.astype("d")
-    out = np.empty(np.broadcast_shapes(x.shape, y.shape), np.complex64 if x.dtype.char == "f" else np.complex128)
+    out = np.empty(
+        np.broadcast_shapes(x.shape, y.shape), np.complex64 if x.dtype.char == "f" else np.complex128
+    )
     out.real, out.imag = wide[0] * np.cos(wide[1]), wide[0] * np.sin(wide[1])
     return out
 

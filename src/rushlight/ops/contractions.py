@@ -359,7 +359,7 @@ def _check_vectors(name: str, x: Any, y: Any, second: str) -> None:
             f"of elements, but got {a.shape[0]} and {b.shape[0]} elements respectively",
             f"{name}: both vectors must be equally long; nothing is broadcast.",
         )
-    refuse("dot", x._dtype)
+    refuse("vdot" if name == "vdot" and x._dtype.category == COMPLEX else "dot", x._dtype)
 
 
 @public(name="dot")

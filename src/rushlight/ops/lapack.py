@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import return_types
 from rushlight.buffer import Tensor
-from rushlight.dtypes import FLOATING, REDUCED
+from rushlight.dtypes import FLOATING, WIDE
 from rushlight.errors import wrong_type
 
 
@@ -44,13 +44,13 @@ def check_float(name: str, t: Tensor, low: bool = False) -> None:
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got {t._dtype.legacy}"
         )
-    if not low and t._dtype in REDUCED:
+    if not low and t._dtype in WIDE:
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {t._dtype.legacy}")
 
 
 def check_kernel(kernel: str, t: Tensor) -> None:
     """The types that LAPACK knows: float32, float64 and their complex counterparts."""
-    if t._dtype.category < FLOATING or t._dtype in REDUCED:
+    if t._dtype.category < FLOATING or t._dtype in WIDE:
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{t._dtype.legacy}'")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import COMPLEX, FLOATING, REDUCED
+from rushlight.dtypes import COMPLEX, FLOATING, WIDE
 from rushlight.layout import broadcast
 from rushlight.ops import lapack
 from rushlight.ops.contractions import adjoint
@@ -581,7 +581,7 @@ def pinv(input, rcond=None, hermitian=False, *, atol=None, rtol=None):
                 [0.0000, 0.0000]])
     """
     check_tensor("linalg.pinv", "input", 1, input)
-    if input._a.ndim < 2 or input._dtype.category < FLOATING or input._dtype in REDUCED:
+    if input._a.ndim < 2 or input._dtype.category < FLOATING or input._dtype in WIDE:
         raise RuntimeError(
             f"linalg.pinv({input._dtype.legacy}{{{list(input._a.shape)}}}): expected a tensor with 2 or more dimensions "
             "of float, double, cfloat or cdouble types"
@@ -644,7 +644,7 @@ def lstsq(input, b, rcond=None, *, driver=None):
             f"{name}: Expected input and other to have the same dtype, but got input's dtype {input._dtype.legacy} and "
             f"other's dtype {b._dtype.legacy}"
         )
-    if input._dtype.category < FLOATING or input._dtype in REDUCED:
+    if input._dtype.category < FLOATING or input._dtype in WIDE:
         raise RuntimeError("This function doesn't handle types other than float and double")
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
         raise RuntimeError(f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import FLOATING, REDUCED, int64, promote_types
+from rushlight.dtypes import FLOATING, WIDE, int64, promote_types
 from rushlight.layout import broadcast, numel, wrap_dim
 from rushlight.ops.contractions import adjoint
 from rushlight.ops.factorizations import svdvals
@@ -170,7 +170,7 @@ def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None):
     check_tensor("linalg.matrix_rank", "input", 1, input)
     if input._a.ndim < 2:
         raise RuntimeError("torch.linalg.matrix_rank: The input tensor input must have at least 2 dimensions.")
-    if input._dtype.category < FLOATING or input._dtype in REDUCED:
+    if input._dtype.category < FLOATING or input._dtype in WIDE:
         raise RuntimeError("This function doesn't handle types other than float and double")
     if tol is not None:
         atol, rtol = tol, 0.0

@@ -169,7 +169,8 @@ def public(
     called = name or function.__name__
     names = parameters(function)
     plain = function
-    first_is_tensor = bool(names) and names[0] == "input"
+    # PyTorch writes nn.functional in Python: there a wrong argument fails where it is first used.
+    first_is_tensor = bool(names) and names[0] == "input" and not called.startswith("nn.functional.")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

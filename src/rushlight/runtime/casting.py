@@ -5,6 +5,7 @@ compile to the same instructions here (the "integer indefinite" value, its low b
 narrow types), except where this module goes a step at a time:
 
 * half and bfloat16 pass through float32, in both directions;
+* complex32, which NumPy does not have, passes through complex64;
 * uint32 takes the low bits of int64, as PyTorch does for one element and for strided memory
   (its vectorised kernel for contiguous memory differs from these two).
 """
@@ -13,7 +14,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.dtypes import ALL, BOOL, COMPLEX, FLOATING, REDUCED, dtype, float32, from_numpy_dtype, int64, uint32
+from rushlight.dtypes import (
+    BOOL,
+    BY_NUMPY,
+    COMPLEX,
+    FLOATING,
+    REDUCED,
+    complex32,
+    complex64,
+    dtype,
+    float32,
+    from_numpy_dtype,
+    int64,
+    uint32,
+)
 
 
 def _step(source: dtype, target: dtype) -> np.dtype | None:
@@ -27,7 +41,8 @@ def _step(source: dtype, target: dtype) -> np.dtype | None:
     return None
 
 
-_STEPS = {(s.numpy, t.numpy): _step(s, t) for s in ALL for t in ALL}
+_STEPS = {(s.numpy, t.numpy): _step(s, t) for s in BY_NUMPY.values() for t in BY_NUMPY.values()}
+_PAIRS = complex32.numpy
 
 
 def convert(a: np.ndarray, kind: dtype) -> np.ndarray:
@@ -42,9 +57,27 @@ def convert(a: np.ndarray, kind: dtype) -> np.ndarray:
     try:
         step = _STEPS[a.dtype, target]
     except KeyError:
+        if a.dtype == _PAIRS:
+            return a.copy("K") if kind is complex32 else convert(from_pairs(a), kind)
+        if kind is complex32:
+            return to_pairs(convert(a, complex64))
         step = _STEPS[from_numpy_dtype(a.dtype.newbyteorder("=")).numpy, target]
     if step is not None and step != a.dtype:
         a = a.astype(step)
         if target == uint32.numpy and a.dtype == float32.numpy:
             a = a.astype(int64.numpy)
     return a.astype(target)
+
+
+def from_pairs(a: np.ndarray) -> np.ndarray:
+    """Memory of complex32 as complex64."""
+    out = np.empty_like(a, complex64.numpy)
+    out.real, out.imag = a["real"], a["imag"]
+    return out
+
+
+def to_pairs(a: np.ndarray) -> np.ndarray:
+    """Complex64 as memory of complex32, rounded."""
+    out = np.empty_like(a, _PAIRS)
+    out["real"], out["imag"] = a.real, a.imag
+    return out

@@ -27,7 +27,7 @@ SCALAR_TYPES = {
 }
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
-COMPLEX_PARTS = {"complex64": "float32", "complex128": "float64"}
+COMPLEX_PARTS = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
 INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
 UNSIGNED = ("uint16", "uint32", "uint64")
 
@@ -43,6 +43,8 @@ LARGEST = {
 
 def numpy_dtype(dtype: str) -> np.dtype[Any]:
     """The NumPy dtype of a dtype name; bfloat16 comes from ml_dtypes, imported only when asked for."""
+    if dtype == "complex32":
+        return np.dtype([("real", "<f2"), ("imag", "<f2")])
     if dtype != "bfloat16":
         return np.dtype(dtype)
     import ml_dtypes

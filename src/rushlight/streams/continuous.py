@@ -12,6 +12,7 @@ from rushlight.streams.checks import (
     LARGEST,
     SCALAR_TYPES,
     number,
+    numpy_dtype,
     require,
     require_dtype,
 )
@@ -31,7 +32,7 @@ def uniform(gen: Generator, size: int, dtype: str = "float32", low: float = 0.0,
     [0.49625658988952637, 0.7682217955589294]
     """
     if dtype in COMPLEX_PARTS:
-        return uniform(gen, 2 * size, COMPLEX_PARTS[dtype], low, high).view(dtype)
+        return uniform(gen, 2 * size, COMPLEX_PARTS[dtype], low, high).view(numpy_dtype(dtype))
     require_dtype("check_uniform_bounds", dtype, FLOATS)
     _check_bounds(dtype, low, high)
     if dtype == "float64":

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rushlight.streams.checks import COMPLEX_PARTS, FLOATS, number, require, require_dtype
+from rushlight.streams.checks import COMPLEX_PARTS, FLOATS, number, numpy_dtype, require, require_dtype
 from rushlight.streams.generator import Generator
 from rushlight.streams.rounding import cast, fma32, fma64, log, log1p, sine_and_cosine
 
@@ -47,7 +47,7 @@ def normal(
         return cast(np.empty(0), dtype)
     if dtype in COMPLEX_PARTS:
         parts = normal(gen, 2 * size, COMPLEX_PARTS[dtype], mean, std / math.sqrt(2), contiguous=contiguous)
-        return parts.view(dtype)
+        return parts.view(numpy_dtype(dtype))
     require_dtype("normal_kernel_cpu", dtype, FLOATS)
     if size < GROUP or not contiguous:
         return cast(fma64(_in_pairs(gen, size), std, mean), dtype)

@@ -15,8 +15,9 @@ import numpy as np
 
 from rushlight import dtypes, errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import ALL, BOOL, FLOATING, INTEGER, REDUCED, bool_, can_cast, default_float, dtype, float32, of_number
+from rushlight.dtypes import ALL, BOOL, FLOATING, INTEGER, WIDE, bool_, can_cast, complex32, default_float, dtype, of_number
 from rushlight.layout import broadcast
+from rushlight.ops.complex_half import STEPWISE, check_elementwise
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
 from rushlight.runtime.casting import convert
@@ -71,7 +72,7 @@ class Elementwise:
         self.direct = [self._direct(d) for d in ALL]
 
     def _direct(self, d: dtype) -> dtype | None:
-        if d in REDUCED or (self.refuse is not None and self.refuse(d)):
+        if d in WIDE or (self.refuse is not None and self.refuse(d)):
             return None
         if self.rule is floating and d.category < FLOATING:
             return None
@@ -83,17 +84,22 @@ class Elementwise:
             error = self.refuse(d)
             if error is not None:
                 raise error
+        if d is complex32:
+            check_elementwise(self.name, getattr(self.refuse, "kernel", None))
         return self.rule(d)
 
     def compute(self, operands: tuple, promoted: dtype, **attrs: Any) -> Tensor:
         """The values, in the right dtype; half types are computed in float32 and rounded once."""
         computed, result = self.types(promoted)
-        if computed in REDUCED:
+        numpy = self.numpy
+        if computed in WIDE:
+            if computed is complex32:
+                numpy = STEPWISE.get(self.name, numpy)
             arrays = [half_operand(value, computed, self.exact_numbers) for value in operands]
         else:
             arrays = [operand(value, computed) for value in operands]
         try:
-            a = quiet(self.numpy, *arrays, **attrs)
+            a = quiet(numpy, *arrays, **attrs)
         except ValueError:
             broadcast(*[a.shape for a in arrays])
             raise
@@ -112,6 +118,7 @@ def not_implemented(name: str, *kinds: Any) -> Callable[[dtype], Exception | Non
             return NotImplementedError(f"\"{name}\" not implemented for '{d.legacy}'")
         return None
 
+    refuse.kernel = name  # type: ignore[attr-defined]
     return refuse
 
 
@@ -419,7 +426,8 @@ def as_operand(value: Any, kind: dtype) -> Tensor:
     if isinstance(value, Tensor):
         return value
     kind = default_float(kind) if isinstance(value, (float, np.floating)) else kind
-    return new_tensor(np.asarray(value).astype(kind.numpy), kind)
+    a = np.asarray(value)
+    return new_tensor(convert(a, kind) if kind is complex32 else a.astype(kind.numpy), kind)
 
 
 def check_operands(name: str, input: Any, other: Any, numbers: str = ANY) -> tuple[Any, Any]:
