@@ -13,8 +13,7 @@ from rushlight.dtypes import INTEGER
 from rushlight.layout import wrap_dim
 from rushlight.ops.construct import is_sequence
 from rushlight.ops.indexing import select as select_at
-from rushlight.ops.indexing import slice_backward
-from rushlight.ops.indexing import slice_view
+from rushlight.ops.indexing import slice_backward, slice_view
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
 from rushlight.tape.modes import MODES

@@ -1,0 +1,249 @@
+"""Writing and choosing by mask: masked_fill, masked_scatter, where."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes, layout
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import FLOATING
+from rushlight.ops.gathering import implemented
+from rushlight.ops.kinds.contraction import CPP_NAMES
+from rushlight.ops.kinds.overlap import apart, exact_out
+from rushlight.ops.promotion import NUMBERS, operand, result_type
+from rushlight.ops.scattering import value_of
+from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.tape.node import Derivative, record
+
+# ---- by mask ----
+
+
+def _masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A copy of `x`, broadcast with the mask."""
+    if x.shape == mask.shape:
+        return x.copy()
+    shape = layout.broadcast(x.shape, mask.shape)
+    return np.array(np.broadcast_to(x, shape), order="C")
+
+
+@primitive("MaskedFillBackward0", vjp=(lambda g, mask: g.masked_fill(mask, 0), None))
+def masked_fill_number(x, mask, *, value):
+    out = _masked(x, mask)
+    np.copyto(out, value, where=mask)
+    return out
+
+
+@primitive(
+    "MaskedFillBackward1",
+    vjp=(lambda g, mask: g.masked_fill(mask, 0), None, lambda g, mask: where(mask, g, 0).sum()),
+)
+def masked_fill_tensor(x, mask, value):
+    out = _masked(x, mask)
+    np.copyto(out, value, where=mask)
+    return out
+
+
+def _check_masked_fill(t: Tensor, mask: Any, value: Any) -> Any:
+    """The value in t's type."""
+    mask = as_tensor(mask, "masked_fill", "mask", 1)
+    if isinstance(value, Tensor) and value._a.ndim:
+        raise RuntimeError(
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value._a.ndim} dimension(s)."
+        )
+    if mask._dtype is not dtypes.bool_:
+        kind = CPP_NAMES[mask._dtype.name]
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {kind}")
+    if mask._a.shape != t._a.shape:
+        layout.broadcast(t._a.shape, mask._a.shape)
+    implemented(t, "masked_fill")
+    return value_of(value, t, "masked_fill", "")
+
+
+def _masked_fill_into(self, mask, value):
+    number = _check_masked_fill(self, mask, value)
+    a, m = self._a, mask._a
+    if m.shape != a.shape and layout.broadcast(a.shape, m.shape) != a.shape:
+        raise RuntimeError(
+            f"output with shape {list(a.shape)} doesn't match the broadcast shape "
+            f"{list(layout.broadcast(a.shape, m.shape))}"
+        )
+    np.copyto(a, number, where=apart(m, a))
+    return True
+
+
+@public(out=False, into=_masked_fill_into)
+def masked_fill(input, mask, value):
+    """A copy of `input` with `value` (a number or 0-d tensor) where `mask` is True; shapes broadcast.
+
+    Raises:
+        RuntimeError: the mask is not of type bool.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 2, 3]).masked_fill(torch.tensor([True, False, True]), 0)
+        tensor([0, 2, 0])
+    """
+    number = _check_masked_fill(input, mask, value)
+    if isinstance(value, Tensor):
+        return masked_fill_tensor(input, mask, value if value._dtype is input._dtype else value.to(input._dtype))
+    return masked_fill_number(input, mask, value=number)
+
+
+def _scatter_mask(a: np.ndarray, mask: np.ndarray, source: np.ndarray) -> None:
+    mask = np.broadcast_to(mask, a.shape)
+    count = int(np.count_nonzero(mask))
+    if source.size < count:
+        raise RuntimeError("Number of elements of source < number of ones in mask")
+    a[mask] = source.reshape(-1)[:count]
+
+
+def _masked_scatter_source(g: Any, mask: Tensor, source_meta: Any) -> Any:
+    """The gradients at the mask, in order, and zeros for what was not used."""
+    chosen = g.masked_select(mask)
+    count = layout.numel(source_meta.shape)
+    rest = count - chosen._a.size
+    if rest > 0:
+        from rushlight.ops.joining import cat
+
+        chosen = cat([chosen, g.new_zeros((rest,))])
+    return chosen.reshape(source_meta.shape)
+
+
+@primitive(
+    "MaskedScatter",
+    vjp=(lambda g, mask: g.masked_fill(mask, 0), None, _masked_scatter_source),
+)
+def masked_scatter_elements(x, mask, source):
+    out = _masked(x, mask)
+    _scatter_mask(out, mask, source)
+    return out
+
+
+def _check_masked_scatter(t: Tensor, mask: Any, source: Any) -> None:
+    mask, source = as_tensor(mask, "masked_scatter", "mask", 1), as_tensor(source, "masked_scatter", "source", 2)
+    if mask._dtype is dtypes.uint8:
+        warnings.warn(
+            "masked_scatter_ received a mask with dtype torch.uint8, this behavior is now deprecated,please use a mask "
+            "with dtype torch.bool instead.",
+            UserWarning,
+            stacklevel=4,
+        )
+    if t._dtype is not source._dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got"
+            f"{t._dtype.legacy} and {source._dtype.legacy}"
+        )
+    if mask._dtype is not dtypes.bool_:
+        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask._dtype.legacy}")
+    implemented(t, "masked_scatter")
+
+
+def _masked_scatter_into(self, mask, source):
+    _check_masked_scatter(self, mask, source)
+    a = self._a
+    if mask._a.shape != a.shape:
+        mask = mask.expand(a.shape)
+    _scatter_mask(a, apart(mask._a, a), apart(source._a, a))
+    return True
+
+
+@public(out=False, into=_masked_scatter_into)
+def masked_scatter(input, mask, source):
+    """A copy of `input` with the elements of `source`, in order, where `mask` is True.
+
+    Raises:
+        RuntimeError: `source` has fewer elements than there are places.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(3).masked_scatter(torch.tensor([True, False, True]), torch.tensor([1., 2.]))
+        tensor([1., 0., 2.])
+    """
+    _check_masked_scatter(input, mask, source)
+    return masked_scatter_elements(input, mask, source)
+
+
+# ---- where ----
+
+_WHERE = Derivative(
+    "Where",
+    ("condition", "x", "y"),
+    (None, lambda g, condition: where(condition, g, 0), lambda g, condition: where(condition, 0, g)),
+)
+
+
+_CHOICES = (Tensor, *NUMBERS)
+
+
+@public(check=exact_out("Expected out type to be {wanted} but got {got}", read=False))
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """`input` where `condition` is True, else `other`; all three broadcast, and either may be a number.
+
+    With the condition alone: `nonzero(condition, as_tuple=True)`.
+
+    Raises:
+        RuntimeError: the condition is not of type bool, or the shapes do not broadcast.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([-1., 2.])
+        >>> torch.where(x > 0, x, 0)
+        tensor([0., 2.])
+    """
+    if input is None and other is None and isinstance(condition, Tensor):
+        return condition.nonzero(as_tuple=True)
+    if not isinstance(condition, Tensor) or not isinstance(input, _CHOICES) or not isinstance(other, _CHOICES):
+        got = ", ".join(type(v).__name__ for v in (condition, input, other) if v is not None)
+        raise TypeError(
+            f"where() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+            " * (Tensor condition)\n * (Tensor condition, Tensor input, Tensor other, *, Tensor out = None)\n"
+            " * (Tensor condition, Number self, Tensor other)\n * (Tensor condition, Tensor input, Number other)\n"
+            " * (Tensor condition, Number self, Number other)\n"
+        )
+    return _chosen(condition, input, other)
+
+
+def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
+    chosen = condition._a
+    if condition._dtype is not dtypes.bool_:
+        chosen = _as_condition(condition)
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and x._dtype is y._dtype:
+        kind, a, b = x._dtype, x._a, y._a
+    else:
+        kind = result_type(x, y)
+        a, b = operand(x, kind), operand(y, kind)
+    try:
+        made = np.where(chosen, a, b)
+    except ValueError:
+        layout.broadcast(layout.broadcast(chosen.shape, np.shape(a)), np.shape(b))
+        raise
+    out = new_tensor(np.asarray(made, kind.numpy), kind)
+    if kind.category >= FLOATING:
+        x, y = x if isinstance(x, Tensor) else None, y if isinstance(y, Tensor) else None
+        if x is not None and x._edge is not None or y is not None and y._edge is not None:
+            record(_WHERE, (condition, x, y), None, out)
+    return out
+
+
+def _as_condition(condition: Tensor) -> np.ndarray:
+    if condition._dtype is not dtypes.uint8:
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition._dtype.legacy}"
+        )
+    warnings.warn(
+        "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version "
+        "of PyTorch. Use a boolean condition instead.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return condition._a.astype(np.bool_)
+
+
+def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """This tensor where `condition` is True, else `other`."""
+    return where(condition, self, other)
+
