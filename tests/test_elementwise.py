@@ -90,7 +90,11 @@ def test_unary(name):
     for dtype, layout in itertools.product(DTYPES, LAYOUTS):
         x, y = both(dtype, layout)
         want = outcome(getattr(T, name), x)
-        check(want, outcome(getattr(R, name), y), strides=layout != "broadcast" and name not in ("conj", "sgn", "angle"))
+        check(
+            want,
+            outcome(getattr(R, name), y),
+            strides=layout != "broadcast" and name not in ("conj", "sgn", "angle"),
+        )
         if hasattr(T.Tensor, name + "_") and layout != "broadcast":
             want = outcome(lambda x=x: getattr(x.clone(), name + "_")())
             check(want, outcome(lambda y=y: getattr(y.clone(), name + "_")()), strides=False)
@@ -99,7 +103,9 @@ def test_unary(name):
 @pytest.mark.parametrize("name", BINARY)
 def test_binary(name):
     for one, other in itertools.product(DTYPES, repeat=2):
-        if (one in ("uint16", "uint32", "uint64")) != (other in ("uint16", "uint32", "uint64")) and one != other:
+        if (one in ("uint16", "uint32", "uint64")) != (
+            other in ("uint16", "uint32", "uint64")
+        ) and one != other:
             continue
         x, y = both(one), both(other, seed=1)
         want = outcome(getattr(T, name), x[0], y[0])
@@ -107,7 +113,9 @@ def test_binary(name):
             check(want, outcome(getattr(R, name), x[1], y[1]), strides=False)
 
 
-@pytest.mark.parametrize("name", "add sub mul div floor_divide remainder pow eq lt maximum bitwise_and atan2".split())
+@pytest.mark.parametrize(
+    "name", "add sub mul div floor_divide remainder pow eq lt maximum bitwise_and atan2".split()
+)
 def test_binary_layouts(name):
     for one, other in itertools.product(LAYOUTS, repeat=2):
         x, y = both("int64", one), both("int64", other, seed=2)
@@ -115,7 +123,9 @@ def test_binary_layouts(name):
         check(want, outcome(lambda x=x[1], y=y[1]: getattr(R, name)(x.abs(), y.abs() + 1)), strides=False)
 
 
-@pytest.mark.parametrize("name", "add sub mul div floor_divide remainder fmod pow eq lt bitwise_and rsub copysign".split())
+@pytest.mark.parametrize(
+    "name", "add sub mul div floor_divide remainder fmod pow eq lt bitwise_and rsub copysign".split()
+)
 def test_numbers(name):
     for dtype, number in itertools.product(DTYPES, NUMBERS):
         x, y = both(dtype)
@@ -134,9 +144,15 @@ def test_ternary(dtype):
     (x, rx), (y, ry), (z, rz) = [both(dtype, seed=n) for n in range(3)]
     for value in (1, 2, -1.5):
         for name in ("addcmul", "addcdiv"):
-            check(outcome(getattr(T, name), x, y, z, value=value), outcome(getattr(R, name), rx, ry, rz, value=value))
+            check(
+                outcome(getattr(T, name), x, y, z, value=value),
+                outcome(getattr(R, name), rx, ry, rz, value=value),
+            )
     for weight in (0.3, 0.8, None):
-        check(outcome(T.lerp, x, y, z if weight is None else weight), outcome(R.lerp, rx, ry, rz if weight is None else weight))
+        check(
+            outcome(T.lerp, x, y, z if weight is None else weight),
+            outcome(R.lerp, rx, ry, rz if weight is None else weight),
+        )
     for low, high in itertools.product((None, 0, -0.5, 1), repeat=2):
         check(outcome(T.clamp, x, low, high), outcome(R.clamp, rx, low, high))
     check(outcome(T.clamp, x, y, z), outcome(R.clamp, rx, ry, rz))
@@ -145,10 +161,14 @@ def test_ternary(dtype):
 
 
 def test_alpha():
-    for dtype, alpha in itertools.product(("int64", "float32", "float64", "complex64", "bool"), (2, -1.5, True, 1j)):
+    for dtype, alpha in itertools.product(
+        ("int64", "float32", "float64", "complex64", "bool"), (2, -1.5, True, 1j)
+    ):
         (x, rx), (y, ry) = both(dtype), both(dtype, seed=1)
         for name in ("add", "sub", "rsub"):
-            check(outcome(getattr(T, name), x, y, alpha=alpha), outcome(getattr(R, name), rx, ry, alpha=alpha))
+            check(
+                outcome(getattr(T, name), x, y, alpha=alpha), outcome(getattr(R, name), rx, ry, alpha=alpha)
+            )
 
 
 def test_rounding_modes():
@@ -169,7 +189,9 @@ def test_special_values():
             check(want, outcome(getattr(R, name), y))
             if isinstance(want, T.Tensor) and want.dtype is x.dtype and name != "sinc":
                 signs = T.signbit(want) & ~want.isnan()
-                assert signs.tolist() == (R.signbit(getattr(R, name)(y)) & ~getattr(R, name)(y).isnan()).tolist(), name
+                assert (
+                    signs.tolist() == (R.signbit(getattr(R, name)(y)) & ~getattr(R, name)(y).isnan()).tolist()
+                ), name
         for name in BINARY:
             f = getattr(T, name), getattr(R, name)
             check(outcome(f[0], x[:, None], x), outcome(f[1], y[:, None], y))
@@ -186,7 +208,23 @@ def test_float32_functions_are_within_one_unit_in_the_last_place():
 
 @pytest.mark.parametrize("source", "float16 bfloat16 float32 float64 complex64 int64".split())
 def test_conversion(source):
-    values = [0.0, -0.0, 1.5, -1.5, 255.0, 256.0, 300.7, -300.7, 70000.7, -70000.7, 3e9, -3e9, 2.0**63, -(2.0**63), 1e30]
+    values = [
+        0.0,
+        -0.0,
+        1.5,
+        -1.5,
+        255.0,
+        256.0,
+        300.7,
+        -300.7,
+        70000.7,
+        -70000.7,
+        3e9,
+        -3e9,
+        2.0**63,
+        -(2.0**63),
+        1e30,
+    ]
     values += [float("nan"), float("inf"), -float("inf"), 65504.0, 65520.0, 1e-8, 0.1, 16777217.0]
     whole = [0, 1, -1, 255, 300, -300, 2**31, 2**40 + 1, 2**62 + 1, -(2**63), 65519, 65520, 16777217]
     values = whole if source == "int64" else values
@@ -203,9 +241,37 @@ def test_conversion(source):
 def test_reflected_and_in_place_operators():
     import operator as o
 
-    pairs = [o.add, o.sub, o.mul, o.truediv, o.floordiv, o.mod, o.pow, o.and_, o.or_, o.xor, o.lshift, o.rshift]
-    inplace = [o.iadd, o.isub, o.imul, o.itruediv, o.ifloordiv, o.imod, o.ipow, o.iand, o.ior, o.ixor, o.ilshift, o.irshift]
-    for dtype, number in itertools.product(("float32", "int64", "bool", "uint8", "bfloat16"), (2, -1, 1.5, True)):
+    pairs = [
+        o.add,
+        o.sub,
+        o.mul,
+        o.truediv,
+        o.floordiv,
+        o.mod,
+        o.pow,
+        o.and_,
+        o.or_,
+        o.xor,
+        o.lshift,
+        o.rshift,
+    ]
+    inplace = [
+        o.iadd,
+        o.isub,
+        o.imul,
+        o.itruediv,
+        o.ifloordiv,
+        o.imod,
+        o.ipow,
+        o.iand,
+        o.ior,
+        o.ixor,
+        o.ilshift,
+        o.irshift,
+    ]
+    for dtype, number in itertools.product(
+        ("float32", "int64", "bool", "uint8", "bfloat16"), (2, -1, 1.5, True)
+    ):
         x, y = both(dtype)
         for f in pairs:
             check(outcome(f, number, x), outcome(f, number, y))
@@ -242,8 +308,13 @@ def test_closeness():
     for a, b in itertools.product(([1.0, nan, inf, -inf, 0.0], [1.0 + 1e-6, nan, inf, inf, 1e-9]), repeat=2):
         for equal_nan in (False, True):
             args = {"equal_nan": equal_nan, "rtol": 1e-5}
-            assert T.isclose(T.tensor(a), T.tensor(b), **args).tolist() == R.isclose(R.tensor(a), R.tensor(b), **args).tolist()
-            assert T.allclose(T.tensor(a), T.tensor(b), **args) == R.allclose(R.tensor(a), R.tensor(b), **args)
+            assert (
+                T.isclose(T.tensor(a), T.tensor(b), **args).tolist()
+                == R.isclose(R.tensor(a), R.tensor(b), **args).tolist()
+            )
+            assert T.allclose(T.tensor(a), T.tensor(b), **args) == R.allclose(
+                R.tensor(a), R.tensor(b), **args
+            )
     assert R.equal(R.ones(2), R.ones(2)) and not R.equal(R.ones(2), R.ones(3))
 
 

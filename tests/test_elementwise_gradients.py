@@ -57,7 +57,9 @@ def derivatives(L, f) -> list:
     found = [out]
     first = L.autograd.grad((out * weights).sum(), (x, y), create_graph=True, allow_unused=True)
     found += first
-    mixed = sum((g * weights * (n + 1)).sum() for n, g in enumerate(first) if g is not None and g.requires_grad)
+    mixed = sum(
+        (g * weights * (n + 1)).sum() for n, g in enumerate(first) if g is not None and g.requires_grad
+    )
     if isinstance(mixed, L.Tensor):
         found += L.autograd.grad(mixed, (x, y), allow_unused=True)
     return found

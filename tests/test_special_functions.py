@@ -32,7 +32,13 @@ CASES = {
     "digamma": (gamma.digamma, mpmath.digamma, 0, 20, 4),
     "trigamma": (lambda x: gamma.polygamma(1, x), lambda x: mpmath.psi(1, x), -5, 20, 16),
     "polygamma 3": (lambda x: gamma.polygamma(3, x), lambda x: mpmath.psi(3, x), 0, 20, 8),
-    "zeta": (lambda x: gamma.zeta(x, np.float64(1.5)), lambda s: mpmath.zeta(s, mpmath.mpf(1.5)), 1.01, 20, 8),
+    "zeta": (
+        lambda x: gamma.zeta(x, np.float64(1.5)),
+        lambda s: mpmath.zeta(s, mpmath.mpf(1.5)),
+        1.01,
+        20,
+        8,
+    ),
     "i0": (bessel.i0, lambda x: mpmath.besseli(0, x), -30, 30, 6),
     "i0e": (bessel.i0e, lambda x: mpmath.besseli(0, x) * mpmath.exp(-abs(x)), -100, 100, 4),
     "i1": (bessel.i1, lambda x: mpmath.besseli(1, x), -30, 30, 8),
@@ -70,5 +76,7 @@ def test_multiply_add_rounds_once():
 
     rng = np.random.default_rng(4)
     x, y, z = (rng.standard_normal(500) for _ in range(3))
-    want = [float(Fraction(a) + Fraction(b) * Fraction(c)) for a, b, c in zip(x.tolist(), y.tolist(), z.tolist())]
+    want = [
+        float(Fraction(a) + Fraction(b) * Fraction(c)) for a, b, c in zip(x.tolist(), y.tolist(), z.tolist())
+    ]
     assert multiply_add(x, y, z).tolist() == want

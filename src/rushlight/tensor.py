@@ -11,12 +11,8 @@ from rushlight.autograd import api, hooks
 from rushlight import printing, serialization
 from rushlight.buffer import Tensor
 from rushlight.interop import dlpack, numpy_protocol
-from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, signs, special_functions
-from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
-from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
-from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
-from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
-from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding, special_functions
+from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding
+from rushlight.ops import signs, special_functions
 from rushlight.ops import affine, late, contractions, products, sampling, views
 from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
 from rushlight.ops import statistics

@@ -17,7 +17,8 @@ from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, dtype, fin
 from rushlight.numerics.errors import erf
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.clamping import bounded
-from rushlight.ops.functions import sigmoid, tanh
+from rushlight.ops.functions import sigmoid as sigmoid
+from rushlight.ops.functions import tanh as tanh
 from rushlight.ops.kinds.elementwise import not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import in_double, pointwise
 from rushlight.ops.spec import public
@@ -36,7 +37,10 @@ def _refuse_relu(d: dtype) -> Exception | None:
 @pointwise(
     "PiecewiseBackward",
     rule=same,
-    vjp=(lambda g, y, inside, slope: piecewise(g, y, inside=inside, slope=slope), lambda g: g.new_zeros(g.shape)),
+    vjp=(
+        lambda g, y, inside, slope: piecewise(g, y, inside=inside, slope=slope),
+        lambda g: g.new_zeros(g.shape),
+    ),
 )
 def piecewise(x, y, *, inside, slope):
     """The gradient x where y lies inside, times a constant slope elsewhere.
@@ -255,14 +259,18 @@ def prelu(input, weight):
         tensor([-0.2500,  2.0000])
     """
     if not isinstance(weight, Tensor):
-        raise TypeError(f"prelu(): argument 'weight' (position 2) must be Tensor, not {type(weight).__name__}")
+        raise TypeError(
+            f"prelu(): argument 'weight' (position 2) must be Tensor, not {type(weight).__name__}"
+        )
     if input._dtype is not weight._dtype:
         raise RuntimeError(
             f"prelu: Type promoting not supported. Got {input._dtype.legacy} and {weight._dtype.legacy}"
         )
     count, ndim = weight._a.size, input._a.ndim
     if weight._a.ndim > 1:
-        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight._a.ndim}")
+        raise RuntimeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight._a.ndim}"
+        )
     if count != 1:
         if ndim == 0:
             raise RuntimeError("Not allow zero-dim input tensor.")
@@ -314,7 +322,9 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         return rrelu_mean(input, negative_slope=(lower + upper) / 2)
     below = input._a <= 0
     slope = input.new_ones(input.shape)
-    slope._a[below] = input.new_empty((int(below.sum()),), dtype=float64).uniform_(lower, upper)._a.astype(slope._a.dtype)
+    slope._a[below] = (
+        input.new_empty((int(below.sum()),), dtype=float64).uniform_(lower, upper)._a.astype(slope._a.dtype)
+    )
     return rrelu_values(input, slope)
 
 
@@ -336,7 +346,9 @@ def _elu_curvature(g: Any, x: Any, y: Any, alpha: float, scale: float, input_sca
     "EluBackward",
     rule=same,
     vjp=(
-        lambda g, y, alpha, scale, input_scale: elu_slope(g, y, alpha=alpha, scale=scale, input_scale=input_scale),
+        lambda g, y, alpha, scale, input_scale: elu_slope(
+            g, y, alpha=alpha, scale=scale, input_scale=input_scale
+        ),
         _elu_curvature,
     ),
 )
@@ -485,7 +497,9 @@ def _softplus_gradient(g: Any, x: Any, beta: float, threshold: float) -> Any:
 def softplus_values(x, *, beta, threshold):
     wide = x.astype("d")
     scaled = wide * beta
-    return np.where(scaled > threshold, wide, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta).astype(x.dtype)
+    return np.where(scaled > threshold, wide, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta).astype(
+        x.dtype
+    )
 
 
 @public
@@ -530,6 +544,7 @@ def hardsigmoid(input, inplace=False):
     """`(input + 3) / 6` held between 0 and 1."""
     return _hardsigmoid.inplace(input) if inplace else _hardsigmoid.method(input)
 
+
 _hardswish = unary(
     "hardswish",
     numpy=lambda x: x * _sixth(x) / x.dtype.type(6),
@@ -553,31 +568,3 @@ def softsign(input: Tensor) -> Tensor:
 def tanhshrink(input: Tensor) -> Tensor:
     """`input - tanh(input)`."""
     return input - input.tanh()
-
-
-__all__ = [
-    "celu",
-    "elu",
-    "gelu",
-    "hardshrink",
-    "hardsigmoid",
-    "hardswish",
-    "hardtanh",
-    "leaky_relu",
-    "logsigmoid",
-    "mish",
-    "prelu",
-    "relu",
-    "relu6",
-    "relu_functional",
-    "rrelu",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softplus",
-    "softshrink",
-    "softsign",
-    "tanh",
-    "tanhshrink",
-    "threshold",
-]

@@ -17,7 +17,9 @@ from rushlight.tape.node import NOT_DIFFERENTIABLE
 
 def _logical(name: str, numpy: Any, doc: str) -> Any:
     refuse = not_implemented(f"{name}_cpu", *WIDE_UNSIGNED)
-    return binary(name, numpy=numpy, dtype=boolean, refuse=refuse, vjp=NOT_DIFFERENTIABLE, numbers=NONE, doc=doc)
+    return binary(
+        name, numpy=numpy, dtype=boolean, refuse=refuse, vjp=NOT_DIFFERENTIABLE, numbers=NONE, doc=doc
+    )
 
 
 logical_and = _logical("logical_and", np.logical_and, "Whether both elements are not zero.")
@@ -37,7 +39,16 @@ logical_not = unary(
 
 def _bitwise(name: str, numpy: Any, doc: str) -> Any:
     refuse = not_implemented(f"{name}_cpu", FLOATING, COMPLEX)
-    return binary(name, numpy=numpy, dtype=same, refuse=refuse, vjp=NOT_DIFFERENTIABLE, numbers=ONE, commutes=True, doc=doc)
+    return binary(
+        name,
+        numpy=numpy,
+        dtype=same,
+        refuse=refuse,
+        vjp=NOT_DIFFERENTIABLE,
+        numbers=ONE,
+        commutes=True,
+        doc=doc,
+    )
 
 
 bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "The bits set in both; of bools, `and`.")

@@ -135,7 +135,11 @@ def clamp(input, min=None, max=None):
     kinds = {isinstance(bound, Tensor) for bound in (min, max) if bound is not None}
     if not kinds:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    if len(kinds) > 1 or not isinstance(input, Tensor) or not all(b is None or isinstance(b, (Tensor, *NUMBERS)) for b in (min, max)):
+    if (
+        len(kinds) > 1
+        or not isinstance(input, Tensor)
+        or not all(b is None or isinstance(b, (Tensor, *NUMBERS)) for b in (min, max))
+    ):
         raise invalid_combination("clamp", input, *[bound for bound in (min, max) if bound is not None])
     if kinds == {False}:
         return _numbers(clamp_numbers, input, min, max)
@@ -184,7 +188,11 @@ def _replaced(x: np.ndarray, nan: Any, posinf: Any, neginf: Any, limits: Any) ->
     kind = x.dtype.type
     high = kind(limits.max if posinf is None else posinf)
     low = kind(limits.min if neginf is None else neginf)
-    return np.where(np.isnan(x), kind(0 if nan is None else nan), np.where(x == np.inf, high, np.where(x == -np.inf, low, x)))
+    return np.where(
+        np.isnan(x),
+        kind(0 if nan is None else nan),
+        np.where(x == np.inf, high, np.where(x == -np.inf, low, x)),
+    )
 
 
 @pointwise("NanToNum", rule=same, vjp=(lambda g, x: g * x.isfinite(),))
@@ -298,8 +306,6 @@ def lerp(input, end, weight):
     if not isinstance(weight, NUMBERS):
         raise invalid_combination("lerp", input, end, weight)
     return lerp_number(input, end, weight=weight.item() if isinstance(weight, np.generic) else weight)
-
-
 
 
 @pointwise(

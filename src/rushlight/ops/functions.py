@@ -13,7 +13,15 @@ import numpy as np
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, INTEGER, dtype
-from rushlight.ops.kinds.elementwise import NONE, ONE, binary, check_operands, floating, not_implemented, unary
+from rushlight.ops.kinds.elementwise import (
+    NONE,
+    ONE,
+    binary,
+    check_operands,
+    floating,
+    not_implemented,
+    unary,
+)
 from rushlight.ops.kinds.pointwise import in_double, in_double_2, pointwise
 from rushlight.ops.spec import public
 
@@ -125,10 +133,18 @@ logaddexp2 = binary(
 # ---- circular functions ----
 
 sin = unary(
-    "sin", numpy=in_double(np.sin), dtype=floating, vjp=lambda g, x: g * x.cos().conj(), doc="The sine, of radians."
+    "sin",
+    numpy=in_double(np.sin),
+    dtype=floating,
+    vjp=lambda g, x: g * x.cos().conj(),
+    doc="The sine, of radians.",
 )
 cos = unary(
-    "cos", numpy=in_double(np.cos), dtype=floating, vjp=lambda g, x: g * -x.sin().conj(), doc="The cosine, of radians."
+    "cos",
+    numpy=in_double(np.cos),
+    dtype=floating,
+    vjp=lambda g, x: g * -x.sin().conj(),
+    doc="The cosine, of radians.",
 )
 tan = unary(
     "tan",
@@ -194,7 +210,9 @@ hypot = binary(
 
 def _real_only(name: str) -> Any:
     def refuse(d: dtype) -> Exception | None:
-        return RuntimeError(f"{name} is not supported for complex tensors.") if d.category == COMPLEX else None
+        return (
+            RuntimeError(f"{name} is not supported for complex tensors.") if d.category == COMPLEX else None
+        )
 
     return refuse
 

@@ -9,11 +9,22 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import ALL, BOOL, BY_NUMPY, COMPLEX, FLOATING, INTEGER, complex128, dtype, float64, int64
+from rushlight.dtypes import (
+    ALL,
+    BOOL,
+    BY_NUMPY,
+    COMPLEX,
+    FLOATING,
+    INTEGER,
+    complex128,
+    dtype,
+    float64,
+    int64,
+)
 from rushlight.errors import invalid_combination
-from rushlight.ops.arithmetic import WIDE_UNSIGNED, mul, reciprocal
+from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, same, unary
-from rushlight.ops.kinds.pointwise import in_double, in_double_2, pointwise
+from rushlight.ops.kinds.pointwise import in_double_2, pointwise
 from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
 from rushlight.ops.spec import public
 
@@ -69,10 +80,6 @@ def _integer_power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 _float_power = in_double_2(np.power)
-
-
-def _complex_power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _float_power(x, y)
 
 
 def powers(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -227,7 +234,10 @@ def float_power(input, exponent):
         tensor([1.0000, 0.5000], dtype=torch.float64)
     """
     check_operands("float_power", input, exponent, ONE)
-    kinds = [v._dtype.category if isinstance(v, Tensor) else COMPLEX * isinstance(v, complex) for v in (input, exponent)]
+    kinds = [
+        v._dtype.category if isinstance(v, Tensor) else COMPLEX * isinstance(v, complex)
+        for v in (input, exponent)
+    ]
     kind = complex128 if COMPLEX in kinds else float64
     return pow(_double(input, kind), _double(exponent, kind))
 
@@ -244,5 +254,3 @@ def _float_power_in_place(self: Tensor, exponent: Any) -> Tensor:
 
 _assign_power = float_power.inplace
 float_power.inplace = _float_power_in_place
-
-__all__ = ["float_power", "in_double", "mul", "pow", "reciprocal", "rsqrt", "sqrt", "square"]

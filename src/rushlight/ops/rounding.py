@@ -8,14 +8,13 @@ import numpy as np
 
 from rushlight import return_types
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, REDUCED, default_float, dtype, float32
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float, dtype
 from rushlight.layout import broadcast
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemented, same, same_out, unary
 from rushlight.ops.kinds.pointwise import in_double, pointwise, undefined_derivative
 from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import primitive, public
-from rushlight.runtime.casting import convert
 
 # ---- to a whole number ----
 
@@ -214,10 +213,10 @@ def ldexp(input, other):
         tensor([8.])
     """
     check_tensors("ldexp", input=input, other=other)
-    if other._dtype in WIDE_UNSIGNED and input._dtype.category >= FLOATING:
+    if (other._dtype.category == BOOL or other._dtype in WIDE_UNSIGNED) and input._dtype.category == FLOATING:
         raise not_implemented("pow", other._dtype)(other._dtype)
     if other._dtype.category < FLOATING:
-        other = other.to(default_float(other._dtype))
+        other = other.to(input._dtype if input._dtype.category == FLOATING else default_float(other._dtype))
     return ldexp_values(input, other)
 
 
@@ -245,20 +244,3 @@ def nextafter(input, other):
         raise error
     broadcast(input._a.shape, other._a.shape)
     return nextafter_values(input.to(kind), other.to(kind))
-
-
-__all__ = [
-    "REDUCED",
-    "ceil",
-    "convert",
-    "fix",
-    "float32",
-    "floor",
-    "frac",
-    "frexp",
-    "heaviside",
-    "ldexp",
-    "nextafter",
-    "round",
-    "trunc",
-]

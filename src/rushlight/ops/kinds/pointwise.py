@@ -48,7 +48,9 @@ class Pointwise(Elementwise):
             out = self.compute(operands, promoted, **attrs)
         else:
             arrays = [
-                value._a if isinstance(value, Tensor) and value._dtype is promoted else operand(value, promoted)
+                value._a
+                if isinstance(value, Tensor) and value._dtype is promoted
+                else operand(value, promoted)
                 for value in operands
             ]
             try:
