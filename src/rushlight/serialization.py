@@ -76,6 +76,7 @@ def _fill(t: Tensor, buffer: Buffer, kind: dtype, at: int, shape: tuple, steps: 
     t._dtype = kind
     t._buf = buffer
     t._edge = LEAF if grad else None
+    buffer.version = buffer.version or 1  # as in PyTorch, where the memory is put into an empty tensor
 
 
 def deepcopy_tensor(self: Tensor, memo: dict) -> Tensor:
