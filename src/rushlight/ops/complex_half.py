@@ -27,7 +27,7 @@ _PRIMITIVES = frozenset({
     "cat_along", "close_values", "complex_parts", "count_dims", "diag_embed_of", "diagonal_backward",
     "diagonal_scatter_of", "dist_all", "index", "index_add_rows", "index_copy_rows", "index_fill_number",
     "index_fill_tensor", "index_put_places", "index_select_along", "masked_fill_number", "masked_fill_tensor",
-    "masked_scatter_elements", "masked_select_of", "narrow_copy_of", "nonzero_positions", "repeat_dims", "roll_dims",
+    "masked_select_of", "narrow_copy_of", "nonzero_positions", "repeat_dims", "roll_dims",
     "select_backward", "select_scatter_of", "slice_backward", "slice_scatter_of", "split_backward", "spread_trace",
     "stack_along", "std_dims", "std_mean_dims", "tril_of", "triu_of", "unbind_backward", "unfold_backward", "var_dims",
     "var_mean_dims", "vector_norm_dims",
@@ -45,7 +45,8 @@ _KERNELS = {
     "scatter_value": "scatter_gather_scalar_cpu", "scatter_add_along": "scatter_gather_tensor_cpu",
     "take_flat": "take_cpu", "put_elements": "put_cpu", "flip_dims": "flip_cpu", "softmax_dim": "softmax_lastdim_kernel_impl",
     "log_softmax_dim": "log_softmax_lastdim_kernel_impl", "cross_": "cross", "logsumexp_dims": "exp_vml_cpu",
-    "trace_": "trace", "add_mm": "addmm_impl_cpu_", "add_bmm": "baddbmm_cpu",
+    "trace_": "trace", "rot90_dims": "flip_cpu", "masked_scatter_elements": "masked_scatter",
+    "logcumsumexp_dim": "logcumsumexp_out_cpu", "add_mm": "addmm_impl_cpu_", "add_bmm": "baddbmm_cpu",
 }  # fmt: skip
 
 
@@ -92,10 +93,12 @@ def refusal(name: str, kernel: str | None = None) -> NotImplementedError:
     return NotImplementedError(f"\"{kernel or _KERNELS.get(name, f'{name}_cpu')}\" not implemented for 'ComplexHalf'")
 
 
-def unless_worded(operation: str, error: Exception) -> Exception:
-    """The refusal of an operation that failed inside NumPy; an error of ours stays what it is."""
-    text = str(error)
-    return error if isinstance(error, TypeError) and "() " in text.replace(":", "") else refusal(operation)
+def stumbled(error: Exception) -> bool:
+    """Whether an error is NumPy's (or Python's) about pairs, and not ours about the call."""
+    return isinstance(error, KeyError) or any(part in str(error) for part in _STUMBLES)
+
+
+_STUMBLES = ("ufunc", "dtype([", "void", "'tuple'", "non-numeric", "unsupported operand", "Cannot cast")
 
 
 def check_elementwise(name: str, kernel: str | None) -> None:

@@ -186,8 +186,10 @@ def public(
         except errors.WrongArgument as wrong:
             raise wrong.worded(called, names, args, kwargs) from None
         except (TypeError, KeyError) as wrong:
-            if complex_half.uses((*args, *kwargs.values())):
-                raise complex_half.unless_worded(called, wrong) from None
+            if complex_half.stumbled(wrong):
+                if complex_half.uses((*args, *kwargs.values())):
+                    raise complex_half.refusal(called) from None
+                raise
             missing = errors.missing_argument(called, plain.__name__, wrong, args, overloaded)
             if missing is None:
                 raise
@@ -313,7 +315,7 @@ def make_inplace(name: str, function: Callable, into: Callable | None) -> Callab
                     check_overlap(self, value)
         if recorded:
             return _inplace_recorded(called, function, self, args, kwargs)
-        if into is not None and into(self, *args, **kwargs):
+        if into is not None and self._dtype is not complex32 and into(self, *args, **kwargs):
             wrote(self)
             return self
         before = MODES.grad

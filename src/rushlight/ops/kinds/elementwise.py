@@ -90,6 +90,8 @@ class Elementwise:
 
     def compute(self, operands: tuple, promoted: dtype, **attrs: Any) -> Tensor:
         """The values, in the right dtype; half types are computed in float32 and rounded once."""
+        if promoted is complex32:
+            broadcast(*[value._a.shape for value in operands if isinstance(value, Tensor)])
         computed, result = self.types(promoted)
         numpy = self.numpy
         if computed in WIDE:
