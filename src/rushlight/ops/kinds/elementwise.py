@@ -108,7 +108,7 @@ class Elementwise:
         if type(a) is not _ndarray:
             a = _asarray(a)
         if a.dtype != result.numpy:
-            a = convert(a, result)
+            a = quiet(convert, a, result)
         return new_tensor(a, result)
 
 
