@@ -58,7 +58,7 @@ def exact_out(check: Callable) -> Callable:
         def function(*args: Any, out: Any = None, **kwargs: Any) -> Any:
             if out is None:
                 return operation(*args, **kwargs)
-            if isinstance(out, Tensor) and args and isinstance(args[0], Tensor):
+            if isinstance(out, Tensor) and args and isinstance(args[0], (Tensor, tuple, list)):
                 check(out, *args)
             return operation(*args, out=out, **kwargs)
 

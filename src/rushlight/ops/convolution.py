@@ -252,13 +252,18 @@ def _batched(input: Any, count: int, name: str) -> Any:
     return input if ndim == count + 2 else input.unsqueeze(0)
 
 
-def _check_shapes(x: Any, weight: Any, bias: Any, channels: int, groups: int, transposed: bool) -> None:
+def _check_ranks(x: Any, weight: Any) -> None:
     shape, kernel = x._a.shape, weight._a.shape
     if len(kernel) != len(shape):
         raise RuntimeError(
             f"Expected {len(kernel)}-dimensional input for {len(kernel)}-dimensional weight {list(kernel)}, but got "
             f"{len(shape)}-dimensional input of size {list(shape)} instead"
         )
+
+
+def _check_shapes(x: Any, weight: Any, bias: Any, channels: int, groups: int, transposed: bool) -> None:
+    _check_ranks(x, weight)
+    shape, kernel = x._a.shape, weight._a.shape
     if kernel[0] < groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size "
@@ -321,7 +326,8 @@ def _conv(
     as_tensor(weight, name, "weight", 2)
     stride, dilation = each(stride, count, "stride", name), each(dilation, count, "dilation", name)
     x = _batched(input, count, name)
-    if weight._a.ndim == count + 2 and isinstance(padding, str):
+    _check_ranks(x, weight)
+    if isinstance(padding, str):
         if padding == "same":
             x, padding = _same_padding(x, weight._a.shape[2:], stride, dilation)
         elif padding == "valid":

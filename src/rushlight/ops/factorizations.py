@@ -250,7 +250,7 @@ def eigh_(x, *, UPLO):
 
 
 @public(name="linalg.eigh")
-def eigh(A, UPLO="L"):
+def eigh(input, UPLO="L"):
     """Eigenvalues in ascending order and orthonormal eigenvectors of Hermitian matrices.
 
     Only the triangle that `UPLO` names is looked at.
@@ -260,18 +260,18 @@ def eigh(A, UPLO="L"):
         >>> torch.linalg.eigh(torch.tensor([[2., 0.], [0., 1.]])).eigenvalues
         tensor([1., 2.])
     """
-    check_square("linalg.eigh", A)
+    check_square("linalg.eigh", input)
     if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
-    check_kernel("linalg_eigh_cpu", A)
-    check_finite("linalg.eigh", A)
-    return lapack.eigh(eigh_(A, UPLO=UPLO.upper()))
+    check_kernel("linalg_eigh_cpu", input)
+    check_finite("linalg.eigh", input)
+    return lapack.eigh(eigh_(input, UPLO=UPLO.upper()))
 
 
 @public(name="linalg.eigvalsh")
-def eigvalsh(A, UPLO="L"):
+def eigvalsh(input, UPLO="L"):
     """Eigenvalues of Hermitian matrices in ascending order."""
-    return eigh(A, UPLO)[0]
+    return eigh(input, UPLO)[0]
 
 
 def _eig_vjp(g: Any, out: Any, x_meta: Any) -> tuple:
@@ -312,7 +312,7 @@ def _check_eig(name: str, t: Any) -> None:
 
 
 @public(name="linalg.eig")
-def eig(A):
+def eig(input):
     """Eigenvalues (complex, in no order) and eigenvectors of square matrices.
 
     Example:
@@ -320,15 +320,15 @@ def eig(A):
         >>> torch.linalg.eig(torch.tensor([[2., 0.], [0., 1.]])).eigenvalues
         tensor([2.+0.j, 1.+0.j])
     """
-    _check_eig("linalg.eig", A)
-    return lapack.eig(eig_(A))
+    _check_eig("linalg.eig", input)
+    return lapack.eig(eig_(input))
 
 
 @public(name="linalg.eigvals")
-def eigvals(A):
+def eigvals(input):
     """Eigenvalues of square matrices, complex, in no order."""
-    _check_eig("linalg.eigvals", A)
-    return eig_(A)[0]
+    _check_eig("linalg.eigvals", input)
+    return eig_(input)[0]
 
 
 # ---- LU ----
@@ -483,6 +483,9 @@ _turn = adjoint
 @public(name="linalg.lu_solve")
 def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     """X of A X = B (or X A = B) from the factors of :func:`linalg.lu_factor`."""
+    for at, (argument, t) in enumerate((("LU", LU), ("pivots", pivots), ("B", B)), 1):
+        check_tensor("linalg.lu_solve", argument, at, t)
+    check_kernel("lu_solve_cpu", LU)
     m = LU._a.shape[-1]
     p = wrap(permutation_matrix(pivots._a, m, LU._a.dtype))
     options = {"left": True}

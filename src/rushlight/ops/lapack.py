@@ -108,8 +108,9 @@ def lu(a: np.ndarray, pivot: bool = True) -> tuple[np.ndarray, np.ndarray, np.nd
     Van Loan, Matrix Computations, 3.2.11.
     """
     shape = a.shape
-    a = np.array(a, order="C").reshape(-1, *shape[-2:])
-    count, m, n = a.shape
+    count = int(np.prod(shape[:-2], dtype=int))
+    m, n = shape[-2:]
+    a = np.array(a, order="C").reshape(count, m, n)
     k = min(m, n)
     pivots = np.tile(np.arange(1, k + 1, dtype=np.int32), (count, 1))
     info = np.zeros(count, np.int32)
@@ -144,7 +145,7 @@ def unit_lower(a: np.ndarray) -> np.ndarray:
 
 def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
     """The row order that a sequence of exchanges leads to: row i of P^T A is row order[i] of A."""
-    flat = pivots.reshape(-1, pivots.shape[-1])
+    flat = pivots.reshape(int(np.prod(pivots.shape[:-1], dtype=int)), pivots.shape[-1])
     order = np.tile(np.arange(m), (len(flat), 1))
     each = np.arange(len(flat))
     for j in range(flat.shape[1]):
@@ -155,7 +156,7 @@ def permutation(pivots: np.ndarray, m: int) -> np.ndarray:
 
 def zero_pivot(a: np.ndarray) -> int:
     """The first zero on U's diagonal, counted from 1; 0 if A is not singular."""
-    return int(lu(a)[2])
+    return int(lu(a)[2]) if a.size else 0
 
 
 # ---- triangular systems ----

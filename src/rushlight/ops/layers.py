@@ -11,16 +11,27 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import int32, int64
 from rushlight.layout import numel
 from rushlight.ops.affine import addmm
-from rushlight.ops.contractions import matmul
+from rushlight.ops.contractions import exact_out, matmul, same_out
 from rushlight.ops.einsum import einsum
 from rushlight.ops.sampling import draw_dropout
-from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.ops.spec import as_tensor, primitive, public, resize
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import requires_grad
 from rushlight.tape.writes import wrote
 
 # ---- linear ----
 
 
-@public(name="nn.functional.linear", out=False)
+def _linear_out(out: Tensor, input: Tensor, weight: Any = None, *rest: Any) -> None:
+    same_out(out, input)
+    if input._a.ndim == 1 and isinstance(weight, Tensor) and weight._a.ndim == 2 and out._a.shape == weight._a.shape[:1]:
+        # As in PyTorch, `out` becomes a matrix of one row, and then that row.
+        resize(out, (1, *out._a.shape))
+        out._a = out._a[0]
+
+
+@exact_out(_linear_out)
+@public(name="nn.functional.linear")
 def linear(input, weight, bias=None):
     """input @ weight^T + bias, for weight (out, in) and input (.., in).
 
@@ -114,9 +125,9 @@ def embedding(
     """
     as_tensor(input, "embedding", "indices", 2)
     as_tensor(weight, "embedding", "weight", 1)
-    if sparse:
+    if sparse and MODES.grad and requires_grad(weight):
         raise NotImplementedError("embedding: sparse=True is not implemented; leave it off to get a dense gradient")
-    rows = weight._a.shape[0]
+    rows = weight._a.shape[0] if weight._a.ndim else 0
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
             raise AssertionError("Padding_idx must be within num_embeddings")
@@ -140,10 +151,18 @@ def _renormalize(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: f
     """Scale the named rows down to `max_norm`, in place and outside the graph."""
     for row in np.unique(rows):
         line = weight._a[row]
-        norm = float(np.linalg.norm(line.astype(np.float64), norm_type))
+        kind = line.dtype.type
+        norm = float(_norm(line, norm_type))
         if norm > max_norm:
-            weight._a[row] = line * (max_norm / (norm + 1e-7))
+            weight._a[row] = line * kind(max_norm / (norm + 1e-7))
     wrote(weight)
+
+
+def _norm(line: np.ndarray, p: float) -> Any:
+    """The p-norm as PyTorch rounds it: absolute values are added from first to last, in their own type."""
+    if p == 1:
+        return np.add.accumulate(np.abs(line))[-1]
+    return line.dtype.type(np.linalg.norm(line.astype(np.float64), p))
 
 
 # ---- dropout ----

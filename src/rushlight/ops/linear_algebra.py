@@ -212,7 +212,7 @@ def triangular_(a, b, *, upper, left, unitriangular):
     if left:
         return column_major(lapack.solve_triangle(a, b, upper, unitriangular))
     turned = lapack.solve_triangle(a.swapaxes(-1, -2), b.swapaxes(-1, -2), not upper, unitriangular)
-    return turned.swapaxes(-1, -2).copy("C")
+    return column_major(turned.swapaxes(-1, -2))
 
 
 @public(name="linalg.solve_triangular")
@@ -240,7 +240,7 @@ def solve_triangular(input, B, *, upper, left=True, unitriangular=False):
     return triangular_(A, B, upper=bool(upper), left=bool(left), unitriangular=bool(unitriangular))
 
 
-@public(name="triangular_solve", out=False)
+@public(name="triangular_solve")
 def triangular_solve(input, A, upper=True, transpose=False, unitriangular=False):
     """X of A X = B for triangular A, and A: the older form of :func:`linalg.solve_triangular`."""
     matrix = A.mT if transpose else A
@@ -599,14 +599,21 @@ def pinverse(input, rcond=1e-15):
 
 
 def _lstsq_vjp(g: Any, a: Any, b: Any, out: Any) -> tuple:
-    to_solution = g[0]
-    if to_solution is None:
-        return None, None
-    inverted = pinv(a)
-    return _pinv_gradient(to_solution @ adjoint(b), a, inverted), adjoint(inverted) @ to_solution
+    to_solution, to_rest = g[:2]
+    to_a = to_b = None
+    if to_solution is not None:
+        inverted = pinv(a)
+        to_a = _pinv_gradient(to_solution @ adjoint(b), a, inverted)
+        to_b = adjoint(inverted) @ to_solution
+    if to_rest is not None and to_rest._a.size:
+        # The solution makes the residuals least, so they change with A and B alone.
+        rest = 2 * (b - a @ out[0]) * to_rest.unsqueeze(-2)
+        to_a = -(rest @ adjoint(out[0])) if to_a is None else to_a - rest @ adjoint(out[0])
+        to_b = rest if to_b is None else to_b + rest
+    return to_a, to_b
 
 
-@primitive("LinalgLstsq", vjp=_lstsq_vjp, several=True, differentiable=(0,))
+@primitive("LinalgLstsq", vjp=_lstsq_vjp, several=True, differentiable=(0, 1))
 def lstsq_(a, b, *, rcond, driver):
     lead = batch_of(a, b)
     m, n, k = a.shape[-2], a.shape[-1], b.shape[-1]

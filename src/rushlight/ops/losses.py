@@ -58,9 +58,7 @@ def reduce_tensor(t: Any, reduction: str) -> Any:
 
 def _same_shape(name: str, input: Any, target: Any) -> tuple[Any, Any]:
     """Both broadcast to one shape, with PyTorch's warning if that changes something."""
-    as_tensor(input, name, "input", 1)
-    as_tensor(target, name, "target", 2)
-    a, b = input._a.shape, target._a.shape
+    a, b = tuple(input.size()), tuple(target.size())
     if a == b:
         return input, target
     warnings.warn(
@@ -197,20 +195,35 @@ def _class_weights(target: np.ndarray, weight: np.ndarray | None, ignored: int, 
     return np.where(target == ignored, made.dtype.type(0), made)
 
 
-def _nll_gradient(g: Any, target: Any, weight: Any, x_meta: Any, reduction: str, ignore_index: int) -> Any:
-    weights = _class_weights(target._a, None if weight is None else weight._a, ignore_index, x_meta.dtype.numpy)
+@primitive(
+    "NllLossBackward",
+    vjp=(
+        lambda g, target, weights: g.gather(1, wrap(target).unsqueeze(1)).squeeze(1) * wrap(weights),
+        lambda g, x_meta: g.new_zeros(x_meta.shape),
+    ),
+)
+def spread_nll(g, x, *, target, weights):
+    """Each gradient, times its weight, to the place of its class."""
+    out = np.zeros(x.shape, g.dtype)
+    np.put_along_axis(out, target[:, None], (g * weights)[:, None], 1)
+    return out
+
+
+def _nll_gradient(g: Any, x: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
+    x_dtype = x._dtype
+    weights = _class_weights(target._a, None if weight is None else weight._a, ignore_index, x_dtype.numpy)
     if reduction == "mean":
         wide = weights.astype(np.float64)
         weights = (wide / wide.sum()).astype(weights.dtype)
-    each = -(g.expand(target._a.shape) if reduction != "none" else g) * wrap(weights)
-    at = wrap(np.where(target._a == ignore_index, 0, target._a))
-    return g.new_zeros(x_meta.shape).scatter(1, at.unsqueeze(1), each.unsqueeze(1))
+    each = g.expand(target._a.shape) if reduction != "none" else g
+    at = np.where(target._a == ignore_index, 0, target._a).astype(np.int64)
+    return spread_nll(each, x, target=at, weights=-weights)
 
 
 def _nll(node: str) -> Any:
     def loss(x, target, weight, *, reduction, ignore_index):
         weights = _class_weights(target, weight, ignore_index, x.dtype)
-        at = np.where(target == ignore_index, 0, target)[:, None]
+        at = np.where(target == ignore_index, 0, target).astype(np.int64)[:, None]
         picked = np.take_along_axis(x, at, 1)[:, 0]
         values = -np.where(weights == 0, x.dtype.type(0), picked) * weights
         if reduction == "mean":
@@ -442,14 +455,12 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
         tensor(0.6931)
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    as_tensor(input, "binary_cross_entropy", "input", 1)
-    as_tensor(target, "binary_cross_entropy", "target", 2)
-    a, b = input._a, target._a
-    if a.shape != b.shape:
+    if target.size() != input.size():
         raise ValueError(
-            f"Using a target size (torch.Size({list(b.shape)})) that is different to the input size "
-            f"(torch.Size({list(a.shape)})) is deprecated. Please ensure they have the same size."
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is "
+            "deprecated. Please ensure they have the same size."
         )
+    a, b = input._a, target._a
     if input._dtype.category != FLOATING:
         raise NotImplementedError(f"\"binary_cross_entropy\" not implemented for '{input._dtype.legacy}'")
     if target._dtype is not input._dtype:
@@ -509,11 +520,8 @@ def binary_cross_entropy_with_logits(
         tensor(0.6931)
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    as_tensor(input, "binary_cross_entropy_with_logits", "input", 1)
-    as_tensor(target, "binary_cross_entropy_with_logits", "target", 2)
-    a, b = input._a.shape, target._a.shape
-    if a != b:
-        raise ValueError(f"Target size (torch.Size({list(b)})) must be the same as input size (torch.Size({list(a)}))")
+    if target.size() != input.size():
+        raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
     if input._dtype.category < FLOATING:
         raise RuntimeError(
             "result type Float can't be cast to the desired output type " + input._dtype.legacy

@@ -89,7 +89,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
 
 def _by_singular_values(A: Any, ord: Any, i: int, j: int) -> Any:
     values = svdvals(A.movedim((i, j), (-2, -1)))
-    if ord == "nuc":
+    if ord == "nuc" or ord == 2 and not values._a.shape[-1]:
         return values.sum(-1)
     return values.amax(-1) if ord > 0 else values.amin(-1)
 
@@ -98,6 +98,8 @@ def _by_sums(A: Any, ord: Any, i: int, j: int) -> Any:
     summed, other = (i, j) if abs(ord) == 1 else (j, i)
     sums = vector_norm(A, 1, summed, False)
     other -= other > summed
+    if ord > 0 and not sums._a.shape[other]:
+        return sums.sum(other)
     return sums.amax(other) if ord > 0 else sums.amin(other)
 
 
@@ -132,7 +134,7 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
 
 
 @public(name="linalg.cond")
-def cond(A, p=None):
+def cond(input, p=None):
     """Condition numbers: the norm of a matrix times that of its inverse.
 
     Example:
@@ -140,21 +142,21 @@ def cond(A, p=None):
         >>> torch.linalg.cond(torch.tensor([[2., 0.], [0., 1.]]))
         tensor(2.)
     """
-    check_tensor("linalg.cond", "input", 1, A)
-    if A._a.ndim < 2:
+    check_tensor("linalg.cond", "input", 1, input)
+    if input._a.ndim < 2:
         raise RuntimeError("linalg.cond: The input tensor must have at least 2 dimensions.")
     if p is None or not isinstance(p, str) and abs(p) == 2:
-        values = svdvals(A)
+        values = svdvals(input)
         first, last = values.narrow(-1, 0, 1), values.narrow(-1, values._a.shape[-1] - 1, 1)
         return (last / first if p == -2 else first / last).squeeze(-1)
     if isinstance(p, str) and p not in ("fro", "nuc"):
         raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
-    check_square("linalg.cond", A)
-    check_float("linalg.cond", A)
+    check_square("linalg.cond", input)
+    check_float("linalg.cond", input)
     if p == "nuc":
-        return matrix_norm(A, p) * matrix_norm(inv(A), p)
-    inverted = inv_ex(A)[0]
-    made = matrix_norm(A, p) * matrix_norm(inverted, p)
+        return matrix_norm(input, p) * matrix_norm(inv(input), p)
+    inverted = inv_ex(input)[0]
+    made = matrix_norm(input, p) * matrix_norm(inverted, p)
     return made.nan_to_num(math.inf, math.inf, -math.inf)
 
 
@@ -315,8 +317,11 @@ def vander(x, *, N=None):
     n = N if N is not None else x._a.shape[-1] if x._a.ndim else 0
     if n < 1 or x._a.ndim == 0 and n <= 1:
         raise RuntimeError("N must be greater than 1.")
+    if x._dtype is bool_:
+        raise RuntimeError("linalg.vander supports floating point, complex, and integer tensors, but got Bool")
     if x._dtype.category < FLOATING and x._dtype is not int64:
         x = x.to(int64)
+    x = x.unsqueeze(0) if not x._a.ndim else x
     spread = x.unsqueeze(-1).expand(*x._a.shape, n - 1)
     ones = x.new_ones(*x._a.shape, 1)
     return REGISTRY["cat"].function((ones, spread.cumprod(-1)), -1)
@@ -341,19 +346,19 @@ def torch_vander(x, N=None, increasing=False):
 
 
 @public(name="linalg.tensorinv")
-def tensorinv(A, ind=2):
+def tensorinv(input, ind=2):
     """The inverse of a tensor taken as a matrix: its first `ind` dimensions against the others."""
-    check_tensor("linalg.tensorinv", "A", 1, A)
-    check_float("tensorinv", A)
+    check_tensor("linalg.tensorinv", "input", 1, input)
+    check_float("tensorinv", input)
     if ind <= 0:
         raise RuntimeError(f"Expected a strictly positive integer for 'ind', but got {ind}")
-    first, rest = A._a.shape[:ind], A._a.shape[ind:]
+    first, rest = input._a.shape[:ind], input._a.shape[ind:]
     if numel(first) != numel(rest):
         raise RuntimeError(
             "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got "
             f"{numel(rest)} != {numel(first)}"
         )
-    return inv(A.reshape(numel(first), numel(rest))).reshape(*rest, *first)
+    return inv(input.reshape(numel(first), numel(rest))).reshape(*rest, *first)
 
 
 @public(name="linalg.tensorsolve")

@@ -139,6 +139,8 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     as_tensor(input, "rms_norm", "input", 1)
     shape = _shape_of(normalized_shape)
     _check_last("rms_norm", input, shape, weight, None)
+    if input._dtype.category < FLOATING:
+        raise NotImplementedError(f"\"rms_norm\" not implemented for '{input._dtype.legacy}'")
     x = _lifted(input)
     eps = finfo(x._dtype).eps if eps is None else eps
     made = x * (x.pow(2).mean(_last(x, len(shape)), True) + eps).rsqrt()
@@ -197,16 +199,27 @@ def batch_norm_(x, weight, bias, mean, variance, *, training, eps):
 
 
 def _track(running_mean: Any, running_var: Any, x: np.ndarray, momentum: float) -> None:
-    """Move the running mean and (sample) variance towards those of a batch, in place."""
-    mean, variance = _moments(x, _around(x.ndim))
-    count = x.size // x.shape[1]
-    variance = variance * (count / max(count - 1, 1))
-    for running, now in ((running_mean, mean), (running_var, variance)):
+    """Move the running mean and (sample) variance towards those of a batch, in place.
+
+    PyTorch's numbers to the bit: its sums run through a channel in double precision from first
+    to last, and are rounded before they are divided.
+    """
+    kind = np.dtype(np.float32) if x.dtype.itemsize == 2 else x.dtype
+    flat = _double(np.moveaxis(x, 1, 0).reshape(x.shape[1], -1))
+    count = flat.shape[1]
+    mean = _in_order(flat) / count
+    squares = _in_order(np.square(flat - mean[:, None])).astype(kind)
+    variance = squares / kind.type(max(count - 1, 1))
+    for running, now in ((running_mean, mean.astype(kind)), (running_var, variance)):
         if running is not None:
             check_write(running, "batch_norm")
-            kept = _double(running._a) * (1 - momentum) + now.reshape(-1) * momentum
-            running._a[...] = kept.astype(running._a.dtype)
+            running._a[...] = (momentum * _double(now) + (1 - momentum) * _double(running._a)).astype(running._a.dtype)
             wrote(running)
+
+
+def _in_order(a: np.ndarray) -> np.ndarray:
+    """The sum of each row, added from first to last."""
+    return np.add.accumulate(a, 1)[:, -1]
 
 
 @public(name="nn.functional.batch_norm", out=False)
@@ -227,8 +240,9 @@ def batch_norm(
         tensor([[-1.],
                 [ 1.]])
     """
-    as_tensor(input, "batch_norm", "input", 1)
-    shape = input._a.shape
+    shape = tuple(input.size())
+    if not input._a.size:
+        return _of_nothing(input, weight, bias)
     if training and numel(shape[:1] + shape[2:]) == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size torch.Size({list(shape)})")
     if len(shape) < 2:
@@ -250,6 +264,12 @@ def batch_norm(
         _track(running_mean, running_var, input._a, momentum)
     mean, variance = (None, None) if training else (running_mean, running_var)
     return batch_norm_(input, weight, bias, mean, variance, training=bool(training), eps=eps)
+
+
+def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
+    made = x.clone()
+    made = made if weight is None else made * weight[0]
+    return made if bias is None else made + bias[0]
 
 
 @public(name="nn.functional.instance_norm", out=False)
@@ -289,7 +309,8 @@ def _group_gradient(g: Any, x: Any, weight: Any, groups: int, eps: float) -> Any
     g = g if weight is None else g * _channels(weight, x._a.ndim)
     g, x = _grouped(g, groups), _grouped(x, groups)
     made = _standard_gradient(g, x, _group_dims(x), eps)
-    return made.reshape(made._a.shape[0], -1, *made._a.shape[3:])
+    n, count, width, *rest = made._a.shape
+    return made.reshape(n, count * width, *rest)
 
 
 def _group_weight_gradient(g: Any, x: Any, groups: int, eps: float) -> Any:
@@ -314,7 +335,7 @@ def group_norm_(x, weight, bias, *, groups, eps):
 @public(name="nn.functional.group_norm", out=False)
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
     """Mean 0 and variance 1 over groups of channels of each example. Wu and He, arXiv:1803.08494."""
-    as_tensor(input, "group_norm", "input", 1)
+    input.dim()
     shape = input._a.shape
     if len(shape) < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(shape)}")
@@ -347,7 +368,6 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
         >>> torch.nn.functional.normalize(torch.tensor([[3., 4.]]))
         tensor([[0.6000, 0.8000]])
     """
-    as_tensor(input, "normalize", "input", 1)
     return input / input.norm(p, dim, True).clamp_min(eps).expand_as(input)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.dtypes import bool_
 from rushlight.ops.spec import as_tensor, primitive, public
 
 # ---- constants ----
@@ -85,14 +86,15 @@ def _edge_padding(node: str) -> tuple[Any, Any]:
     def take(x, *, places):
         return _taken(x, places)
 
-    def put(x, *, places, shape):
-        return _put_back(x, places, shape)
+    def put(g, x, *, places):
+        return _put_back(g, places, x.shape)
 
     take.__name__, put.__name__ = node, node + "_back"
-    back = primitive(node + "BackwardBackward0", vjp=(lambda g, places: forward(g, places=places),))(put)
-    forward = primitive(
-        node, vjp=(lambda g, x_meta, places: back(g, places=places, shape=x_meta.shape),)
-    )(take)
+    back = primitive(
+        node + "BackwardBackward0",
+        vjp=(lambda g, places: forward(g, places=places), lambda g, x_meta: g.new_zeros(x_meta.shape)),
+    )(put)
+    forward = primitive(node, vjp=(lambda g, x, places: back(g, x, places=places),))(take)
     return forward, back
 
 
@@ -111,7 +113,12 @@ def _replicated(size: int, before: int, after: int) -> np.ndarray:
 
 
 def _circular(size: int, before: int, after: int) -> np.ndarray:
-    return np.arange(-before, size + after) % size
+    """Negative widths cut off first; what is left is repeated around itself."""
+    middle = np.arange(max(-before, 0), size - max(-after, 0))
+    return middle[np.arange(-max(before, 0), len(middle) + max(after, 0)) % max(len(middle), 1)]
+
+
+_NOUNS = {"reflect": "reflection", "replicate": "replication"}
 
 
 def _by_index(x: Any, pad: tuple[int, ...], mode: str) -> Any:
@@ -122,6 +129,8 @@ def _by_index(x: Any, pad: tuple[int, ...], mode: str) -> Any:
         dim, before, after = len(shape) - 1 - n, pad[2 * n], pad[2 * n + 1]
         _check_width(mode, shape, dim, before, after, n)
         places.append((dim, index(shape[dim], before, after)))
+    if x._dtype is bool_ and mode != "circular":
+        raise NotImplementedError(f"\"{_NOUNS[mode]}_pad{count}d\" not implemented for 'Bool'")
     kind = {"reflect": _REFLECTION, "replicate": _REPLICATION}.get(mode)
     return (kind[count - 1] if kind else _CIRCULAR)(x, places=tuple(places))
 

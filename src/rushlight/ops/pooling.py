@@ -9,8 +9,10 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING
 from rushlight.layout import numel
+from rushlight.ops.contractions import exact_out, same_out
 from rushlight.ops.convolution import padded, spread_windows, windows
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.execute import wrap
 
 # ---- sizes ----
 
@@ -63,6 +65,14 @@ class _Plan:
             )
 
     def _check(self, name: str, input: Tensor, count: int) -> None:
+        for k, p in zip(self.kernel, self.padding):
+            if p < 0 or p > k // 2:
+                raise RuntimeError(
+                    f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and "
+                    "dilation=1"
+                    if p > 0
+                    else f"pad must be non-negative, but got pad: {p}"
+                )
         shape = input._a.shape
         if len(shape) not in (count + 1, count + 2) or 0 in shape[-count:] or len(shape) == count + 1 and not shape[0]:
             if count == 1:
@@ -77,20 +87,6 @@ class _Plan:
             raise RuntimeError("stride should not be zero" if 0 in self.stride else "stride must be greater than zero")
         if min(self.dilation) <= 0:
             raise RuntimeError("dilation should be greater than zero, but got " + _named("dilation", self.dilation))
-        for k, p in zip(self.kernel, self.padding):
-            if p < 0 or p > k // 2:
-                raise RuntimeError(
-                    f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and "
-                    "dilation=1"
-                    if p > 0
-                    else f"pad must be non-negative, but got pad: {p}"
-                )
-
-    def reach(self) -> tuple[int, ...]:
-        """How far the windows reach, from the start of the padding."""
-        return tuple(
-            (o - 1) * s + d * (k - 1) + 1 for o, s, d, k in zip(self.out, self.stride, self.dilation, self.kernel)
-        )
 
     def attrs(self) -> dict:
         return {
@@ -128,12 +124,21 @@ def _lowest(kind: np.dtype) -> Any:
     return np.iinfo(kind).min if kind.kind in "iu" else -np.inf
 
 
-def _scatter_back(g: Any, indices: Any, shape: tuple[int, ...]) -> Any:
+@primitive(
+    "MaxPoolBackward",
+    vjp=(
+        lambda g, indices: g.reshape(*indices.shape[:2], -1)
+        .gather(2, wrap(indices.reshape(*indices.shape[:2], -1)))
+        .reshape(indices.shape),
+        lambda g, x_meta: g.new_zeros(x_meta.shape),
+    ),
+)
+def spread_largest(g, x, *, indices):
     """Each gradient to the place in its plane that the largest came from."""
-    flat = (*shape[:2], numel(shape[2:]))
-    lead = (*shape[:2], -1)
-    made = g.new_zeros(flat).scatter_add(2, indices.reshape(lead), g.reshape(lead))
-    return made.reshape(shape)
+    out = np.zeros((x.shape[0] * x.shape[1], numel(x.shape[2:])), g.dtype)
+    rows = np.arange(len(out))[:, None]
+    np.add.at(out, (rows, indices.reshape(len(out), -1)), g.reshape(len(out), -1))
+    return out.reshape(x.shape)
 
 
 def _max_pooling(node: str) -> Any:
@@ -149,7 +154,7 @@ def _max_pooling(node: str) -> Any:
     pool.__name__ = node
     return primitive(
         node,
-        vjp=lambda g, out, x_meta: (_scatter_back(g[0], out[1], x_meta.shape),),
+        vjp=lambda g, x, out: (spread_largest(g[0], x, indices=out[1]._a),),
         several=True,
         differentiable=(0,),
     )(pool)
@@ -279,21 +284,21 @@ def _avg_pooling(node: str) -> Any:
         by = divisor or _divisors(size, kernel, stride, padding, out_size, whole)
         return (total / by).astype(x.dtype)
 
-    def spread(x, *, size, kernel, stride, padding, out_size, whole, divisor):
+    def spread(g, x, *, size, kernel, stride, padding, out_size, whole, divisor):
         ones = (1,) * len(kernel)
         by = divisor or _divisors(size, kernel, stride, padding, out_size, whole)
-        each = (x.astype(np.float64) / by)[(slice(None), slice(None), *(None,) * len(kernel))]
-        columns = np.broadcast_to(each, (*x.shape[:2], *kernel, *out_size))
+        each = (g.astype(np.float64) / by)[(slice(None), slice(None), *(None,) * len(kernel))]
+        columns = np.broadcast_to(each, (*g.shape[:2], *kernel, *out_size))
         reach = _reach_of(kernel, stride, ones, out_size)
         shape = tuple(max(r, n + 2 * p) for r, n, p in zip(reach, size, padding))
         made = spread_windows(columns, shape, stride, ones)
-        return made[(..., *(slice(p, p + n) for p, n in zip(padding, size)))].astype(x.dtype)
+        return made[(..., *(slice(p, p + n) for p, n in zip(padding, size)))].astype(g.dtype)
 
     pool.__name__, spread.__name__ = node, node + "_spread"
 
-    def back(g, size, kernel, stride, padding, out_size, whole, divisor):
+    def back(g, x, size, kernel, stride, padding, out_size, whole, divisor):
         return spreading(
-            g, size=size, kernel=kernel, stride=stride, padding=padding, out_size=out_size, whole=whole, divisor=divisor
+            g, x, size=size, kernel=kernel, stride=stride, padding=padding, out_size=out_size, whole=whole, divisor=divisor
         )
 
     def forth(g, size, kernel, stride, padding, out_size, whole, divisor):
@@ -302,7 +307,9 @@ def _avg_pooling(node: str) -> Any:
         )
 
     pooling = primitive(node, vjp=(back,))(pool)
-    spreading = primitive(node + "BackwardBackward0", vjp=(forth,))(spread)
+    spreading = primitive(
+        node + "BackwardBackward0", vjp=(forth, lambda g, x_meta: g.new_zeros(x_meta.shape))
+    )(spread)
     return pooling
 
 
@@ -336,7 +343,8 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
-@public(name="nn.functional.avg_pool2d", out=False)
+@exact_out(same_out)
+@public(name="nn.functional.avg_pool2d")
 def avg_pool2d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
 ):
@@ -350,7 +358,8 @@ def avg_pool2d(
     return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-@public(name="nn.functional.avg_pool3d", out=False)
+@exact_out(same_out)
+@public(name="nn.functional.avg_pool3d")
 def avg_pool3d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
 ):
@@ -388,22 +397,26 @@ def _adaptive_average(node: str) -> Any:
             made = np.stack(parts, 2 + n) if parts else np.zeros((*made.shape[: 2 + n], 0, *made.shape[3 + n :]))
         return made.astype(x.dtype)
 
-    def spread(x, *, size, out_size):
-        made = x.astype(np.float64)
+    def spread(g, x, *, size, out_size):
+        made = g.astype(np.float64)
         for n, (m, o) in enumerate(zip(size, out_size)):
             wide = np.zeros((*made.shape[: 2 + n], m, *made.shape[3 + n :]))
             for i, (a, b) in enumerate(_bounds(m, o)):
                 place = (slice(None),) * (2 + n)
                 wide[(*place, slice(a, b))] += made[(*place, slice(i, i + 1))] / (b - a)
             made = wide
-        return made.astype(x.dtype)
+        return made.astype(g.dtype)
 
     pool.__name__, spread.__name__ = node, node + "_spread"
     pooling = primitive(
-        node, vjp=(lambda g, size, out_size: spreading(g, size=size, out_size=out_size),)
+        node, vjp=(lambda g, x, size, out_size: spreading(g, x, size=size, out_size=out_size),)
     )(pool)
     spreading = primitive(
-        node + "BackwardBackward0", vjp=(lambda g, size, out_size: pooling(g, size=size, out_size=out_size),)
+        node + "BackwardBackward0",
+        vjp=(
+            lambda g, size, out_size: pooling(g, size=size, out_size=out_size),
+            lambda g, x_meta: g.new_zeros(x_meta.shape),
+        ),
     )(spread)
     return pooling
 
@@ -431,7 +444,7 @@ def _adaptive_max(node: str) -> Any:
     pool.__name__ = node
     return primitive(
         node,
-        vjp=lambda g, out, x_meta: (_scatter_back(g[0], out[1], x_meta.shape),),
+        vjp=lambda g, x, out: (spread_largest(g[0], x, indices=out[1]._a),),
         several=True,
         differentiable=(0,),
     )(pool)

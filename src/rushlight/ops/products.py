@@ -252,6 +252,15 @@ def chain_matmul(*matrices):
     return matrices[0].clone() if len(matrices) == 1 else multi_dot(matrices)
 
 
+def _multi_dot_out(out: Tensor, tensors: Any) -> None:
+    kind = tensors[0]._dtype if isinstance(tensors, (tuple, list)) and tensors else out._dtype
+    if out._dtype is not kind:
+        raise RuntimeError(
+            f"multi_dot(): expected out tensor to have dtype {CPP_NAMES[kind.name]} but got {CPP_NAMES[out._dtype.name]}"
+        )
+
+
+@exact_out(_multi_dot_out)
 @public(name="linalg.multi_dot")
 def multi_dot(tensors):
     """The product of two or more matrices, in the order that needs the fewest multiplications.
