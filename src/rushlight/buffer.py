@@ -12,7 +12,6 @@ import numpy as np
 
 from rushlight.dtypes import dtype
 
-
 _BYTE = np.dtype(np.uint8)
 
 

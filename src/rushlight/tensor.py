@@ -444,7 +444,7 @@ class _Methods:
     unsqueeze = views.unsqueeze
     expand = views.expand
     expand_as = views.expand_as
-    broadcast_to = views.broadcast_to
+    broadcast_to = views.broadcast_to_method
     flatten = reshaping.flatten
     ravel = reshaping.ravel
     unflatten = reshaping.unflatten

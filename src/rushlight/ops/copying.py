@@ -137,6 +137,9 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         if isinstance(src, NUMBERS):
             return copy_(self, nested(src, None))
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+    if src is self and not requires_grad(self):
+        wrote(self)
+        return self
     check_write(self, "copy_")
     before = source = None
     if MODES.grad and (self._edge is not None or src._edge is not None) and self._dtype.category >= FLOATING:

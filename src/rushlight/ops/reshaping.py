@@ -122,21 +122,22 @@ def broadcast_shapes(*shapes: Any) -> Size:
         >>> torch.broadcast_shapes((2, 1), (3,))
         torch.Size([2, 3])
     """
-    tuples = []
-    for shape in shapes:
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        if any(not hasattr(size, "__index__") for size in sizes):
-            raise RuntimeError(f"Input shapes should be of type ints, a tuple of ints, or a list of ints, got {shape}")
-        for size in sizes:
-            if size < 0:
-                raise RuntimeError(f"Trying to create tensor with negative dimension ({size}): ({size})")
-        tuples.append(tuple(size.__index__() for size in sizes))
-    try:
-        return Size(layout.broadcast(*tuples))
-    except RuntimeError:
-        raise RuntimeError(
-            "Shape mismatch: objects cannot be broadcast to a single shape: " + ", ".join(map(str, tuples))
-        ) from None
+    given = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    common = [1] * max(map(len, given), default=0)
+    for number, shape in enumerate(given):
+        for at in range(-1, -1 - len(shape), -1):
+            if not hasattr(shape[at], "__index__"):
+                raise TypeError(f"broadcast_shapes(): sizes must be ints, but found {type(shape[at]).__name__}")
+            if common[at] == 1:
+                if shape[at] < 0:
+                    raise ValueError("Attempting to broadcast a dimension with negative length!")
+                common[at] = shape[at].__index__()
+            elif shape[at] not in (1, common[at]):
+                raise RuntimeError(
+                    f"Attempting to broadcast a dimension of length {shape[at]} at {at}! Mismatching argument at index "
+                    f"{number} had {shape}; but expected shape should be broadcastable to {common}"
+                )
+    return Size(common)
 
 
 @public(out=False)

@@ -506,6 +506,11 @@ def broadcast_to(input, size):
     return expand(input, size)
 
 
+def broadcast_to_method(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
+    """:func:`Tensor.expand` by another name."""
+    return expand(self, *sizes, size=size)
+
+
 @public(out=False)
 def broadcast_tensors(*tensors):
     """The tensors, each expanded to their common shape."""

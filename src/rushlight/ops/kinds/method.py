@@ -10,7 +10,6 @@ from typing import Any
 from rushlight import errors
 from rushlight.buffer import Tensor
 
-
 _WARNED: set[str] = set()
 
 
