@@ -7,9 +7,9 @@ import threading
 import warnings
 
 import pytest
+from both import same
 
 import rushlight
-from both import same
 
 
 def leaf(T, *values):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from both import same
 
 import rushlight
-from both import same
 
 
 def points(T):

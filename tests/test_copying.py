@@ -12,9 +12,9 @@ import zipfile
 
 import pytest
 import torch
+from both import plain, same
 
 import rushlight
-from both import plain, same
 
 DTYPES = (
     "bool uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128"
@@ -207,7 +207,7 @@ def test_wrong_arguments(tmp_path):
         rushlight.load(tmp_path / "nowhere.pt")
     with pytest.raises(NotImplementedError):
         rushlight.save(1, io.BytesIO(), _use_new_zipfile_serialization=False)
-    with pytest.raises(NotImplementedError, match="before 1.6"):
+    with pytest.raises(NotImplementedError, match=r"before 1\.6"):
         rushlight.load(saved(torch, torch.ones(2), _use_new_zipfile_serialization=False))
     with pytest.raises(ValueError):
         rushlight.load(io.BytesIO(), mmap=True)

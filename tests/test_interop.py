@@ -7,9 +7,9 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from both import same
 
 import rushlight
-from both import same
 
 NUMPY = {
     "sin": lambda T, x: np.sin(x),

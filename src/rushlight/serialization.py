@@ -11,13 +11,11 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import struct
-import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +27,9 @@ from rushlight.size import Size
 from rushlight.storage import STORAGE_TYPES, TypedStorage, UntypedStorage, of_buffer
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import edge_of, requires_grad
+
+if TYPE_CHECKING:
+    import zipfile
 
 # ---- copy, deepcopy, pickle ----
 
@@ -249,7 +250,7 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
         self.write(pickle.GLOBAL + f"{known[0]}\n{known[1]}\n".encode())
         self.memoize(obj)
 
-    dispatch = {**pickle._Pickler.dispatch, FunctionType: save_global}  # type: ignore[attr-defined]
+    dispatch: ClassVar = {**pickle._Pickler.dispatch, FunctionType: save_global}  # type: ignore[attr-defined]
 
 
 def _torch_reduce(t: Tensor) -> tuple:
@@ -297,6 +298,8 @@ def save(
         raise AttributeError(
             f"expected 'f' to be string, path, or a file-like object with a 'write' attribute, got {type(f)}"
         )
+    import zipfile  # late, as in `load`: programs that save nothing should not wait for it
+
     text = io.BytesIO()
     pickler = _Pickler(text, pickle_protocol)
     pickler.dump(obj)
@@ -313,6 +316,9 @@ def save(
 
 def _write(archive: zipfile.ZipFile, name: str, content: Any) -> None:
     """One entry, whose content begins at a multiple of 64 in the file: a filler in the extra field sees to it."""
+    import struct
+    import zipfile
+
     info = zipfile.ZipInfo(name)
     start = archive.fp.tell() + 30 + len(name.encode()) + 4  # type: ignore[union-attr]
     filler = -start % 64
@@ -387,6 +393,8 @@ def load(
         )
     if mmap and not isinstance(f, (str, os.PathLike)):
         raise ValueError("f must be a file path in order to use the mmap argument")
+    import zipfile
+
     if not zipfile.is_zipfile(f):
         _refuse(f)
     if hasattr(f, "seek"):

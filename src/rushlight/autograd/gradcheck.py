@@ -168,7 +168,7 @@ def _check(
     at = 0
     for number, y in enumerate(outputs):
         count = _reals(y)
-        for n, x in enumerate(wanted):
+        for n in range(len(wanted)):
             a, b = first[n][:, at : at + count], numerical[n][:, at : at + count]
             if np.abs(a - again[n][:, at : at + count]).max(initial=0) > nondet_tol:
                 raise GradcheckError(
