@@ -33,7 +33,8 @@ class Pointwise(Elementwise):
     __slots__ = ()
 
     def __call__(self, *operands: Any, **attrs: Any) -> Tensor:
-        kind = operands[0]._dtype if isinstance(operands[0], Tensor) else None
+        # (of what is no tensor, the missing attribute becomes PyTorch's message in `public`)
+        kind = operands[0]._dtype if isinstance(operands[0], Tensor) or len(operands) == 1 else None
         for value in operands:
             if not isinstance(value, Tensor) or value._dtype is not kind:
                 break
