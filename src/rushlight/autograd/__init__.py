@@ -6,6 +6,7 @@ from rushlight.autograd import grad_mode, graph
 from rushlight.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from rushlight.autograd.api import backward, grad
 from rushlight.autograd.function import Function
+from rushlight.autograd.gradcheck import gradcheck, gradgradcheck
 from rushlight.autograd.variable import Variable
 from rushlight.tape.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 
@@ -16,10 +17,6 @@ def __getattr__(name: str) -> object:
 
     if name == "functional":
         return import_module("rushlight.autograd.functional")
-    if name in ("gradcheck", "gradgradcheck"):
-        module = import_module("rushlight.autograd.gradcheck")  # itself now `gradcheck` here, so both are set
-        globals().update(gradcheck=module.gradcheck, gradgradcheck=module.gradgradcheck)
-        return globals()[name]
     raise AttributeError(f"module 'rushlight.autograd' has no attribute '{name}'")
 
 
