@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import return_types
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, REDUCED, default_float, dtype
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float, dtype
 from rushlight.layout import broadcast
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemented, same, same_out, unary
@@ -217,7 +217,7 @@ def ldexp(input, other):
         raise not_implemented("pow", other._dtype)(other._dtype)
     if other._dtype.category < FLOATING:
         other = other.to(input._dtype if input._dtype.category == FLOATING else default_float(other._dtype))
-    if other._dtype in REDUCED and other._dtype is not input._dtype:
+    if other._dtype is not input._dtype and other._dtype.category >= FLOATING:
         return input * 2.0**other  # the power is rounded to the exponent's type
     return ldexp_values(input, other)
 
