@@ -19,6 +19,11 @@ from rushlight.runtime import execute
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import MULTIPLE, Derivative, record
 
+_FAR = 1 << 63
+#: more views than this in one call are refused, before they fill the memory
+_MANY = 1 << 28
+
+
 # ---- one part ----
 
 
@@ -95,11 +100,12 @@ def narrow_copy(input, dim, start, length):
 
 
 def _integer(value: Any, operation: str, argument: str, position: int) -> int:
-    if type(value) is int:
-        return value
     try:
         if not isinstance(value, bool):
-            return value.__index__()
+            found = value.__index__()
+            if -_FAR <= found < _FAR:
+                return found
+            raise RuntimeError("Overflow when unpacking long long")
     except (AttributeError, TypeError):
         pass
     raise TypeError(
@@ -247,7 +253,14 @@ def _chunked(t: Tensor, chunks: Any, dim: Any) -> tuple[int, list[int]]:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     dim = wrap_dim(dim, t._a.ndim)
     size = -(-t._a.shape[dim] // chunks)
+    if size == 0:
+        _check_count(chunks)
     return dim, [0] * chunks if size == 0 else _sizes_of(t, size, dim)
+
+
+def _check_count(count: int) -> None:
+    if count > _MANY:
+        raise RuntimeError(f"can't allocate memory: {count} views were asked for")
 
 
 def _unsafe(t: Tensor, sizes: Sequence[int], dim: int, derivative: Derivative) -> tuple[Tensor, ...]:
@@ -336,6 +349,7 @@ def tensor_split(input, indices_or_sections, dim=0):
         sections = _integer(cuts, "tensor_split", "sections", 2)
         if sections <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
+        _check_count(sections)
         least, more = divmod(size, sections)
         edges = [at * least + min(at, more) for at in range(sections + 1)]
     return tuple([slice_view(input, dim, low, high, 1) for low, high in zip(edges, edges[1:])])

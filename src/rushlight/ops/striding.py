@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import layout
+from rushlight import errors, layout
 from rushlight.buffer import Tensor, strides
 from rushlight.layout import wrap_dim
 from rushlight.ops.indexing import slice_view
@@ -241,7 +241,9 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 # ---- a copy with a part replaced ----
 
 
-def _check_part(name: str, part: tuple, src: Tensor) -> None:
+def _check_part(name: str, part: tuple, src: Any) -> None:
+    if not isinstance(src, Tensor):
+        raise errors.wrong_type(f"{name}_scatter", "src", 2, src)
     if part != src._a.shape:
         raise RuntimeError(
             f"expected src to have a size equal to the {name} of self. src size = {list(src._a.shape)}, {name} size = "

@@ -28,9 +28,11 @@ def method(function: Callable) -> Any:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return function(self, *args, **kwargs)
-        except AttributeError:
+        except AttributeError as error:
             if not isinstance(self, Tensor):
                 raise errors.wrong_self(name, self) from None
+            if error.name in ("_a", "_dtype", "_buf"):
+                raise errors.wrong_type(name, "other", 1, error.obj) from None
             raise
 
     return call
