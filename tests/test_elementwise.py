@@ -110,7 +110,9 @@ def test_binary(name):
         x, y = both(one), both(other, seed=1)
         want = outcome(getattr(T, name), x[0], y[0])
         if not is_complex32(want):
-            check(want, outcome(getattr(R, name), x[1], y[1]), strides=False)
+            # the power is rounded to the exponent's type, which may be coarser than the result's
+            coarse = 8e-3 if name == "ldexp" and one != other else None
+            check(want, outcome(getattr(R, name), x[1], y[1]), coarse, strides=False)
 
 
 @pytest.mark.parametrize(
