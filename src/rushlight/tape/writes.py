@@ -99,7 +99,7 @@ def check_creation(view: ViewMeta, modified: str) -> None:
     source = f"Output {number} of {short_name(edge)} is a view" if isinstance(edge, Node) else "A view"
     if creation == INFERENCE:
         how = "inference mode", "normal mode", "inference_mode"
-    elif creation == UNRECORDED or edge is None:
+    elif creation == UNRECORDED or not isinstance(edge, Node):
         how = "no_grad mode", "grad mode enabled", "no_grad"
     else:
         raise RuntimeError(f"{source} and {modified} modified inplace. {_REASONS[creation]}")
