@@ -107,6 +107,8 @@ def test_binary(name):
             other in ("uint16", "uint32", "uint64")
         ) and one != other:
             continue
+        if name == "ldexp" and "complex" in one and other == "float16":
+            continue  # PyTorch has no power in complex32
         x, y = both(one), both(other, seed=1)
         want = outcome(getattr(T, name), x[0], y[0])
         if not is_complex32(want):
