@@ -537,3 +537,88 @@ def test_deep_graphs_run_and_are_freed(depth):
     v.sum().backward()
     del y, z, a, b, v
     gc.collect()
+
+
+# ---- backward within backward, threads, errors on the way ----
+
+
+def test_backward_inside_backward():
+    def program(T):
+        class Squared(T.autograd.Function):
+            @staticmethod
+            def forward(ctx, a):
+                ctx.save_for_backward(a)
+                return a * a
+
+            @staticmethod
+            def backward(ctx, g):
+                with T.enable_grad():
+                    a = ctx.saved_tensors[0].detach().requires_grad_()
+                    (a * a).sum().backward()
+                return g * a.grad
+
+        x = leaf(T)
+        Squared.apply(x).sum().backward()
+        return x.grad, T.is_grad_enabled()
+
+    same(program)
+
+
+def test_threads_take_derivatives_at_once():
+    wrong = []
+
+    def work():
+        for _ in range(100):
+            w = rushlight.ones(3, requires_grad=True)
+            (w * w).exp().sum().backward()
+            if abs(w.grad[0].item() - 5.436563) > 1e-4:
+                wrong.append(w.grad)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_failing_hook_leaves_the_modes_as_they_were():
+    x = leaf(rushlight)
+    x.register_hook(lambda g: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        x.sum().backward()
+    assert rushlight.is_grad_enabled() and x.grad is None
+
+
+# ---- views that see complex numbers as pairs of reals ----
+
+TURNS = {
+    "real": lambda T, c: c.real.mul_(2),
+    "imag": lambda T, c: c.imag[1:].mul_(3),
+    "pairs": lambda T, c: T.view_as_real(c).mul_(2),
+    "part of the pairs": lambda T, c: T.view_as_real(c)[1:, 0].mul_(3),
+}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_writes_to_real_views_of_complex_tensors(turn):
+    def program(T):
+        x = T.arange(1.0, 4.0, dtype=T.float64).requires_grad_()
+        c = T.complex(x, x * 2)
+        before = c.real, T.view_as_real(c)
+        TURNS[turn](T, c)
+        (g,) = T.autograd.grad((c.abs() ** 2).sum() + sum((v * v).sum() for v in before), x, create_graph=True)
+        return g.detach(), T.autograd.grad((g * g).sum(), x)
+
+    same(program)
+
+
+def test_writes_to_complex_views_of_pairs():
+    def program(T):
+        x = T.ones(4, 2, dtype=T.float64, requires_grad=True)
+        pairs = x * 2
+        T.view_as_complex(pairs)[1:].mul_(1j)
+        (pairs * T.arange(8.0).view(4, 2)).sum().backward()
+        return x.grad
+
+    same(program)

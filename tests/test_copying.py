@@ -221,3 +221,14 @@ def test_hooks_are_not_saved():
     y = rushlight.ones(2, requires_grad=True)
     y.register_hook(rushlight.utils.hooks.unserializable_hook(lambda g: g))
     assert rushlight.load(saved(rushlight, y)).requires_grad
+
+
+def test_parameters_stay_parameters():
+    from rushlight.nn import Parameter
+
+    ours = Parameter(rushlight.arange(3.0))
+    for made in (copy.copy(ours), copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
+        assert type(made) is Parameter and made.requires_grad and made.tolist() == [0, 1, 2]
+    file = saved(rushlight, {"p": ours})
+    assert type(torch.load(file)["p"]) is torch.nn.Parameter
+    assert type(rushlight.load(saved(torch, {"p": torch.nn.Parameter(torch.ones(2))}))["p"]) is Parameter
