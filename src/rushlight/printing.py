@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rushlight.deep import Deep, nested
 from rushlight.dtypes import get_default_dtype
 from rushlight.runtime.casting import from_pairs
 
@@ -187,20 +188,28 @@ def _widest(values: np.ndarray[Any, Any]) -> Iterator[float]:
 # ---- rows and brackets ----
 
 
-def _contents(a: np.ndarray[Any, Any], indent: int) -> str:
+def _contents(a: np.ndarray[Any, Any], indent: int, sizes: tuple[int, ...] | None = None) -> str:
+    """Write the values of `a`; `sizes` are all those of a tensor of more dimensions than an array can have."""
     options = _options
     if a.size == 0:
         return "[]"
-    elided = (False,) * a.ndim
+    sizes = sizes or a.shape
+    elided = (False,) * len(sizes)
     if a.size > options.threshold:
-        elided = tuple(size > 2 * options.edgeitems for size in a.shape)
+        elided = tuple(size > 2 * options.edgeitems for size in sizes)
         if a.ndim and not options.edgeitems:
             return "[...]"
-    values = _widened(_shown(a, elided, options.edgeitems))
+    kept = elided if len(elided) == a.ndim else tuple(cut for cut, size in zip(elided, sizes) if size != 1)
+    values = _widened(_shown(a, kept, options.edgeitems))
     cell = _cell(values, options)
-    if a.ndim == 0:
+    if not sizes:
         return cell.write(values.item())
-    return _block(values.tolist(), elided, indent, cell, options)
+    shown = values.tolist() if len(sizes) == a.ndim else nested(values.tolist(), _cut(sizes, elided, options))
+    return _block(shown, elided, indent, cell, options)
+
+
+def _cut(sizes: tuple[int, ...], elided: tuple[bool, ...], options: _Options) -> tuple[int, ...]:
+    return tuple(2 * options.edgeitems if cut else size for size, cut in zip(sizes, elided))
 
 
 def _shown(a: np.ndarray[Any, Any], elided: tuple[bool, ...], edge: int) -> np.ndarray[Any, Any]:
@@ -247,15 +256,16 @@ def _row(values: list[Any], elided: bool, indent: int, cell: _Cell, options: _Op
 
 
 def _suffixes(t: Printable) -> Iterator[str]:
-    a, name, default = t._a, t.dtype.name, get_default_dtype().name
+    deep = isinstance(t, Deep)
+    a, name, default = t.flat._a if deep else t._a, t.dtype.name, get_default_dtype().name
     if a.size == 0:
         # No element tells the shape or, were it integer, the dtype.
-        size_is_plain, dtype_is_plain = a.ndim == 1, name == default
+        size_is_plain, dtype_is_plain = a.ndim == 1 and not deep, name == default
     else:
         paired = "complex128" if default == "float64" else "complex64"
         size_is_plain, dtype_is_plain = bool(_options.edgeitems), name in (default, paired, "int64", "bool")
     if not size_is_plain:
-        yield f"size={tuple(a.shape)}"
+        yield f"size={t.sizes if deep else tuple(a.shape)}"
     if not dtype_is_plain:
         yield f"dtype={t.dtype}"
     yield from _gradient_suffix(t)
@@ -296,7 +306,10 @@ def format_tensor(t: Printable, *, tensor_contents: str | None = None) -> str:
     """
     plain = _is_own(type(t), "Tensor") or _is_own(type(t), "Parameter")
     prefix = "tensor(" if plain else f"{type(t).__name__}("
-    contents = _contents(t._a, len(prefix)) if tensor_contents is None else tensor_contents
+    contents = tensor_contents
+    if contents is None:
+        deep = isinstance(t, Deep)
+        contents = _contents(t.flat._a, len(prefix), t.sizes) if deep else _contents(t._a, len(prefix))
     text = _append(prefix + contents, _suffixes(t), len(prefix))
     return text if plain or not _is_parameter(t) else f"Parameter({text})"
 
@@ -311,7 +324,7 @@ def format_scalar(t: Printable, spec: str) -> str:
 
     Raises TypeError, as `object` does, for a spec given to a tensor that has dimensions.
     """
-    if t._a.ndim == 0 and _is_own(type(t), "Tensor"):
+    if not isinstance(t, Deep) and t._a.ndim == 0 and _is_own(type(t), "Tensor"):
         return format(_widened(t._a).item(), spec)
     return object.__format__(t, spec)
 

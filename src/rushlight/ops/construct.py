@@ -11,6 +11,7 @@ import numpy as np
 
 from rushlight import dtypes, layout
 from rushlight.buffer import LEAF, Tensor, new_tensor
+from rushlight.deep import MOST, core, deepened
 from rushlight.device import check_device
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, from_numpy_dtype, promote_types
 from rushlight.ops.kinds.method import warn_once
@@ -18,9 +19,8 @@ from rushlight.ops.promotion import NUMBERS
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 
-#: PyTorch's bound on the depth of nested sequences; NumPy's own on dimensions is lower
+#: PyTorch's bound on the depth of nested sequences
 _MAX_DEPTH = 128
-_MAX_DIMS = 64
 _SMALL = 1 << 62
 
 _PLAIN_TYPES = {bool: dtypes.bool_, int: dtypes.int64}
@@ -331,11 +331,16 @@ def nested(data: Any, kind: dtype | None) -> Tensor:
     if kind is None:
         kind = _infer(data)
     if 0 in shape:
+        if len(shape) > MOST:
+            return deepened(new_tensor(np.empty(0, kind.numpy), kind), shape)
         return new_tensor(np.empty(shape, kind.numpy), kind)
     elements = [data]
     for depth, size in enumerate(shape):
         elements = _joined(elements, size, depth)
-    return new_tensor(_stored(elements, kind).reshape(shape), kind)
+    stored = _stored(elements, kind)
+    if len(shape) > MOST:
+        return deepened(new_tensor(stored.reshape(core(shape)), kind), shape)
+    return new_tensor(stored.reshape(shape), kind)
 
 
 def is_sequence(value: Any) -> bool:
@@ -370,8 +375,6 @@ def _sizes(data: Any) -> tuple[int, ...]:
         if length == 0:
             break
         data = first
-    if len(sizes) > _MAX_DIMS:
-        raise ValueError(f"too many dimensions: {len(sizes)}, of at most {_MAX_DIMS}")
     return tuple(sizes)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from rushlight import dtypes, layout
 from rushlight.buffer import Tensor, strides
 from rushlight.buffer import new_tensor as bare
+from rushlight.deep import MOST, ManyDims, from_core
 from rushlight.device import (
     channels_last,
     channels_last_3d,
@@ -51,7 +52,7 @@ def check_shape(shape: tuple[int, ...], kind: dtype) -> None:
     if layout.numel(shape) * kind.itemsize > _LIMIT:
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
     if len(shape) > 64:
-        raise RuntimeError(f"a tensor has at most 64 dimensions here (NumPy's limit), but {len(shape)} were asked for")
+        raise ManyDims(shape)
 
 
 def _no_negative_zeros(shape: tuple[int, ...]) -> None:
@@ -153,6 +154,8 @@ def _factory(name: str, make: Any, doc: str) -> Any:
         kind = asked or (out._dtype if isinstance(out, Tensor) else get_default_dtype())
         try:
             a = allocate(shape, kind, make)
+        except ManyDims:
+            return from_core(lambda core: create(core, dtype=kind, requires_grad=requires_grad), shape)
         except RuntimeError:
             if make is np.zeros:
                 _no_negative_zeros(shape)
@@ -226,6 +229,8 @@ def full(
     shape = _shape((), size, "full")
     value = number_of(fill_value, "full", "fill_value")
     kind = asked or (out._dtype if isinstance(out, Tensor) else dtypes.of_number(value))
+    if len(shape) > MOST:
+        return from_core(lambda core: with_grad(bare(filled(core, value, kind), kind), requires_grad), shape)
     made = bare(filled(shape, value, kind), kind)
     return into_out(out, made, asked, "full") if out is not None else with_grad(made, requires_grad)
 
@@ -407,7 +412,10 @@ def _like(name: str, fill: Any, doc: str) -> Any:
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         kind = place(dtype, layout, device, pin_memory, name) or input._dtype
-        a = empty_as(input, kind, memory_format)
+        try:
+            a = empty_as(input, kind, memory_format)
+        except ManyDims as many:
+            return from_core(lambda core: create(input.flat, dtype=kind, requires_grad=requires_grad), many.sizes)
         if fill is not None:
             a.fill(fill if kind is not dtypes.complex32 else scalar(fill, kind)[()])
         return _made(a, kind, requires_grad)

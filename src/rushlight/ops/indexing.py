@@ -14,6 +14,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor, offset, strides
+from rushlight.deep import MOST
 from rushlight.ops import gathering, scattering
 from rushlight.ops.promotion import checked_number
 from rushlight.ops.spec import primitive
@@ -326,7 +327,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
             out = gathering.chosen(self, index)
             if out is not None:
                 return out
-        elif index is None and a.size and a.flags.c_contiguous:
+        elif index is None and a.size and a.flags.c_contiguous and a.ndim < MOST:
             return _view(self, a.reshape((1, *a.shape)), UNSQUEEZE, {"dim": 0})
     except (IndexError, TypeError):
         pass  # the careful way below says what is wrong

@@ -9,6 +9,7 @@ import numpy as np
 
 from rushlight import dtypes, errors, streams
 from rushlight.buffer import LEAF, Tensor, new_tensor, strides
+from rushlight.deep import MOST, from_core
 from rushlight.dtypes import FLOATING, dtype, get_default_dtype, int64
 from rushlight.layout import broadcast, numel, sizes
 from rushlight.ops.promotion import is_number
@@ -119,6 +120,8 @@ def _maker(name: str, doc: str, draw: Callable) -> Any:
         pin_memory: bool = False,
     ) -> Tensor:
         shape = _shape(args, size, name)
+        if len(shape) > MOST:
+            return from_core(lambda core: make(core, generator=generator, dtype=dtype, requires_grad=requires_grad), shape)
         kind = _kind(dtype, get_default_dtype(), name)
         return _fresh(draw(source(generator, name), numel(shape), kind.name), shape, kind, requires_grad)
 

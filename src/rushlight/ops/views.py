@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import errors, layout
 from rushlight.buffer import Tensor, strides
+from rushlight.deep import MOST, expanded, reshaped, unsqueezed
 from rushlight.device import contiguous_format
 from rushlight.dtypes import dtype
 from rushlight.layout import wrap_dim, wrap_dims
@@ -79,6 +80,8 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
 
 def _viewed(self: Tensor, shape: Any) -> Tensor:
     shape = layout.infer_size(layout.sizes((shape,), "view"), self._a.size)
+    if len(shape) > MOST and self._a.size == layout.numel(shape):
+        return reshaped(self, shape, "view")
     steps = layout.view_strides(self._a.shape, strides(self), shape)
     if steps is None:
         raise RuntimeError(
@@ -155,6 +158,8 @@ def reshape(input, *shape):
             except ValueError:
                 pass
     wanted = layout.infer_size(layout.sizes((shape,), "reshape"), a.size)
+    if len(wanted) > MOST:
+        return reshaped(input, wanted, "reshape")
     steps = layout.view_strides(a.shape, strides(input), wanted)
     if steps is not None:
         return _view(input, restrided(input, wanted, steps), VIEW if a.flags.c_contiguous else _RESHAPE_ALIAS, None)
@@ -370,6 +375,8 @@ def unsqueeze(input, dim):
     a = input._a
     dim = wrap_dim(dim, a.ndim + 1)
     shape = a.shape
+    if len(shape) == MOST:
+        return unsqueezed(input, dim)
     if a.flags.c_contiguous and a.size:
         array = a.reshape((*shape[:dim], 1, *shape[dim:]))
     else:
@@ -429,6 +436,8 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
     shape = layout.sizes(sizes if size is None else (size,), "expand")
     steps = expanded_strides(self, shape)
     shape = tuple([n if n != -1 else m for n, m in zip(shape, _padded(self._a.shape, len(shape)))])
+    if len(shape) > MOST:
+        return expanded(self, shape, steps)
     return _view(self, restrided(self, shape, steps), _EXPAND, None)
 
 

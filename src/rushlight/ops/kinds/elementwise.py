@@ -15,6 +15,7 @@ import numpy as np
 
 from rushlight import dtypes, errors
 from rushlight.buffer import Tensor, new_tensor
+from rushlight.deep import Deep, elementwise
 from rushlight.dtypes import ALL, BOOL, FLOATING, INTEGER, WIDE, bool_, can_cast, complex32, default_float, dtype, of_number
 from rushlight.layout import broadcast
 from rushlight.ops.complex_half import STEPWISE, check_elementwise
@@ -180,6 +181,8 @@ def unary(
         return slow(self)
 
     def slow(self: Tensor) -> Tensor:
+        if isinstance(self, Deep):
+            return elementwise(method, self)
         out = op.compute((self,), self._dtype)
         if derivative is not None:
             record1(derivative, self, None, out)
@@ -330,6 +333,8 @@ def binary(
         return slow(y, x) if isinstance(y, NUMBERS) else NotImplemented
 
     def slow(x: Any, y: Any) -> Tensor:
+        if isinstance(x, Deep) or isinstance(y, Deep):
+            return elementwise(function, x, y)
         if check is not None:
             check(x, y)
         promoted = result_type(x, y)
