@@ -214,8 +214,10 @@ class Deep(Tensor):
         return self.flat.reshape((*self.sizes[:first], numel(self.sizes[first : last + 1]), *self.sizes[last + 1 :]))
 
     def squeeze(self, dim: Any = None) -> Tensor:
-        dims = range(len(self.sizes)) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
-        gone = {at for at in (wrap_dim(dim, len(self.sizes)) for dim in dims) if self.sizes[at] == 1}
+        if isinstance(dim, (tuple, list)):
+            raise ManyDims(self.sizes)
+        dims = range(len(self.sizes)) if dim is None else (wrap_dim(dim, len(self.sizes)),)
+        gone = [at for at in dims if self.sizes[at] == 1]
         return self._with([at for at in range(len(self.sizes)) if at not in gone])
 
     def unsqueeze(self, dim: int) -> Tensor:
@@ -259,6 +261,10 @@ class Deep(Tensor):
                 at += len(self.sizes) - named
                 continue
             elif type(i) is WHOLE:
+                n = out.shape[at]
+                if not -n <= i < n:
+                    position = at + len(self.sizes) - out.dim()
+                    raise IndexError(f"index {i} is out of bounds for dimension {position} with size {n}")
                 out = out.select(at, i)
                 continue
             elif i != slice(None):
