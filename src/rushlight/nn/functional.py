@@ -136,7 +136,9 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     return softmax(-input, dim, dtype=dtype)
 
 
-def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
     """Samples of the Gumbel-softmax distribution; `hard` ones are one-hot. Jang et al., arXiv:1611.01144."""
     noise = -logits.detach().new_empty(logits.shape).exponential_().log()
     soft = ((logits + noise) / tau).softmax(dim)
@@ -162,9 +164,7 @@ def local_response_norm(
 ) -> Tensor:
     """Divided by (k + alpha * the mean square over neighbouring channels) ** beta. Krizhevsky et al., 2012."""
     if input.ndim < 3:
-        raise ValueError(
-            f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
-        )
+        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
     if not input.numel():
         return input
     squares = input.mul(input).unsqueeze(1)
@@ -178,7 +178,13 @@ def local_response_norm(
     return input / mean.mul(alpha).add(k).pow(beta)
 
 
-def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None) -> Tensor:
+def upsample(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: Any = None,
+) -> Tensor:
     """The older name of :func:`interpolate`."""
     return interpolate(input, size, scale_factor, mode, align_corners)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rushlight.buffer import LEAF, Tensor, new_tensor, storage
 from rushlight.dtypes import FLOATING, float32
+from rushlight.printing import format_parameter
 
 
 class Parameter(Tensor):
@@ -40,10 +41,122 @@ class Parameter(Tensor):
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
         pass
 
+    def __repr__(self) -> str:
+        return format_parameter(self)
+
     def __deepcopy__(self, memo: dict) -> Any:
         if id(self) not in memo:
             memo[id(self)] = type(self)(self.detach().clone(), self.requires_grad)
         return memo[id(self)]
 
 
-__all__ = ["Parameter"]
+class _BufferType(type(Tensor)):  # type: ignore[misc]
+    """Knows buffers by their mark: `Buffer(t)` is a plain tensor."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        if cls is not Buffer:
+            return type.__instancecheck__(cls, instance)
+        return isinstance(instance, Tensor) and "_is_buffer" in instance.__dict__
+
+
+class Buffer(Tensor, metaclass=_BufferType):
+    """A tensor that a module registers as a buffer when it is assigned to an attribute.
+
+    Example:
+        >>> import rushlight as torch
+        >>> module = torch.nn.Module()
+        >>> module.steps = torch.nn.Buffer(torch.zeros(1))
+        >>> [name for name, _ in module.named_buffers()]
+        ['steps']
+    """
+
+    def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
+        made = (Parameter(requires_grad=False) if data is None else data).detach()
+        made.requires_grad_(data is not None and data.requires_grad)
+        made.persistent, made._is_buffer = persistent, True
+        return made
+
+
+# ---- parameters whose shape is known later ----
+
+
+class _Unset:
+    """What tensors without a shape share: everything but conversion and `materialize` raises."""
+
+    __slots__ = ()
+    is_lazy = True
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Give the tensor a shape, and memory that is not set yet."""
+        import rushlight
+
+        self.data = rushlight.empty(shape, dtype=dtype or self.dtype)
+        self.__class__ = self.cls_to_become
+
+    @property
+    def shape(self) -> Any:
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in "
+            "`load_state_dict` when trying to load an uninitialized parameter into an initialized one. "
+            "Call `forward` to initialize the parameters before accessing their attributes."
+        )
+
+    def share_memory_(self) -> Any:
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the parameters "
+            "before calling `module.share_memory()`."
+        )
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        return type(self), (self.requires_grad,) if isinstance(self, Parameter) else ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class UninitializedParameter(_Unset, Parameter):
+    """A parameter whose shape the first call of its lazy module finds out."""
+
+    __slots__ = ()
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
+        import rushlight
+
+        return Parameter.__new__(cls, rushlight.empty(0, dtype=dtype), requires_grad)
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return format_parameter(self)
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.requires_grad, dtype=self.dtype)
+        return memo[id(self)]
+
+
+class UninitializedBuffer(_Unset, Tensor):
+    """A buffer whose shape the first call of its lazy module finds out."""
+
+    __slots__ = ()
+    cls_to_become = Tensor
+
+    def __new__(
+        cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+    ) -> Any:
+        import rushlight
+
+        made = Parameter.__new__(cls, rushlight.empty(0, dtype=dtype), requires_grad)
+        made.persistent, made._is_buffer = persistent, True
+        return made
+
+    def __repr__(self) -> str:
+        return format_parameter(self)
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        return memo.setdefault(id(self), type(self)(self.requires_grad, persistent=self.persistent))
+
+
+__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter"]

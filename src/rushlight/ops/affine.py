@@ -50,7 +50,9 @@ def affine(x: np.ndarray, product: Any, beta: Any, alpha: Any) -> np.ndarray:
     return np.add(made, x if beta == 1 else x * x.dtype.type(beta), out=made)
 
 
-def _add_product(x: np.ndarray, y: np.ndarray, z: np.ndarray, beta: Any, alpha: Any, shape: tuple) -> np.ndarray:
+def _add_product(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, beta: Any, alpha: Any, shape: tuple
+) -> np.ndarray:
     """beta * x + alpha * (y @ z) for arrays of one dtype."""
     kind = x.dtype
     if kind.kind != "b" and kind.itemsize == 2 and kind.kind not in "iu":
@@ -293,7 +295,9 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
     kind = result_type(input, vec1, vec2)
     for argument, value in (("beta", beta), ("alpha", alpha)):
         if kind.category < FLOATING and isinstance(value, (float, complex)):
-            raise RuntimeError(f"For integral input tensors, argument {argument} must not be a floating point number.")
+            raise RuntimeError(
+                f"For integral input tensors, argument {argument} must not be a floating point number."
+            )
     beta, alpha = check_scalar("addr", "beta", beta, kind), check_scalar("addr", "alpha", alpha, kind)
     return add_r(input, vec1, vec2, beta=beta, alpha=alpha, kind=kind)
 
@@ -356,7 +360,9 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
         if kind is batch1._dtype:
             raise RuntimeError(f"expected scalar type {kind.legacy} but found {batch2._dtype.legacy}")
         names = [CPP_NAMES[t._dtype.name] for t in (input, batch1, batch2)]
-        raise RuntimeError("Input dtypes must be the same, got: input {}, batch1: {}, batch2: {}".format(*names))
+        raise RuntimeError(
+            "Input dtypes must be the same, got: input {}, batch1: {}, batch2: {}".format(*names)
+        )
     check_batches(batch1, batch2)
     beta, alpha = check_scalar("baddbmm", "beta", beta, kind), check_scalar("baddbmm", "alpha", alpha, kind)
     if numel(shape):

@@ -41,7 +41,7 @@ def _check(query: Any, key: Any, value: Any, mask: Any, causal: bool) -> None:
     ranks = [t._a.ndim for t in (query, key, value)]
     if min(ranks) < 2:
         raise RuntimeError(
-            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: {}, key.dim: {} and "
+            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: {} key.dim: {} and "
             "value.dim: {} instead.".format(*ranks)
         )
     if mask is not None:
@@ -75,7 +75,11 @@ def scaled_dot_product_attention(
         tensor([1., 0.])
     """
     _check(query, key, value, attn_mask, is_causal)
-    root = math.sqrt(1 / math.sqrt(query._a.shape[-1]) if scale is None else abs(scale)) if query._a.shape[-1] else 1.0
+    root = (
+        math.sqrt(1 / math.sqrt(query._a.shape[-1]) if scale is None else abs(scale))
+        if query._a.shape[-1]
+        else 1.0
+    )
     if enable_gqa:
         heads = query._a.shape[-3]
         key = key.repeat_interleave(heads // key._a.shape[-3], -3)

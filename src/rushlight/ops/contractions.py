@@ -429,9 +429,9 @@ _SQUEEZED = Derivative("SqueezeBackward4", ("x",), (lambda g, x_meta: g.reshape(
 
 
 def unsafe_view(t: Any, shape: tuple[int, ...], derivative: Derivative = _UNSAFE_VIEW) -> Any:
-    """A contiguous result in another shape; not a view as far as autograd is concerned, since `t` is given up."""
+    """A result in another shape; not a view as far as autograd is concerned, since `t` is given up."""
     a = t._a
-    out = new_tensor(a.reshape(shape) if a.flags.c_contiguous else a.copy("C").reshape(shape), t._dtype)
+    out = new_tensor(a.reshape(shape), t._dtype)
     if t._buf is not None and np.may_share_memory(out._a, a):
         out._buf = storage(t)
     if t._edge is not None:

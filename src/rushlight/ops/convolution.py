@@ -66,7 +66,9 @@ def _wide(a: np.ndarray) -> np.ndarray:
     return a.astype(np.float32) if a.dtype.itemsize == 2 and a.dtype.kind not in "iu" else a
 
 
-def _convolve(x: np.ndarray, w: np.ndarray, stride: tuple, padding: tuple, dilation: tuple, groups: int) -> np.ndarray:
+def _convolve(
+    x: np.ndarray, w: np.ndarray, stride: tuple, padding: tuple, dilation: tuple, groups: int
+) -> np.ndarray:
     n, c = x.shape[:2]
     o, kernel = w.shape[0], w.shape[2:]
     out = tuple(map(output_size, x.shape[2:], kernel, stride, padding, dilation))
@@ -131,7 +133,14 @@ def _conj(t: Any) -> Any:
     "ConvolutionBackwardWeight",
     vjp=(
         lambda g, y, x_meta, stride, padding, dilation, groups: transposed_(
-            y, _conj(g), None, stride=stride, padding=padding, dilation=dilation, size=x_meta.shape[2:], groups=groups
+            y,
+            _conj(g),
+            None,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            size=x_meta.shape[2:],
+            groups=groups,
         ),
         lambda g, x, stride, padding, dilation, groups: convolution_(
             x, g, None, stride=stride, padding=padding, dilation=dilation, groups=groups
@@ -153,7 +162,14 @@ def _spatial_sum(g: Any) -> Any:
     "Convolution",
     vjp=(
         lambda g, w, x_meta, stride, padding, dilation, groups: transposed_(
-            g, _conj(w), None, stride=stride, padding=padding, dilation=dilation, size=x_meta.shape[2:], groups=groups
+            g,
+            _conj(w),
+            None,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            size=x_meta.shape[2:],
+            groups=groups,
         ),
         lambda g, x, w_meta, stride, padding, dilation, groups: weight_gradient_(
             x, g, stride=stride, padding=padding, dilation=dilation, kernel=w_meta.shape[2:], groups=groups
@@ -272,7 +288,7 @@ def _check_shapes(x: Any, weight: Any, bias: Any, channels: int, groups: int, tr
     if kernel[0] % groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of "
-            f"size [{', '.join(map(str, kernel))}] instead"
+            f"size [{list(kernel)}] instead"
         )
     wanted = kernel[0] if transposed else kernel[1] * groups
     if shape[1] != wanted:
@@ -368,7 +384,15 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 
 def _conv_transpose(
-    count: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, extra: Any, groups: int, dilation: Any
+    count: int,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    extra: Any,
+    groups: int,
+    dilation: Any,
 ) -> Any:
     name = f"conv_transpose{count}d"
     as_tensor(input, name, "input", 1)
@@ -484,7 +508,14 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
         )
     x = input if len(shape) == 4 else input.unsqueeze(0)
     out = tuple(
-        map(output_size, shape[-2:], options["kernel"], options["stride"], options["padding"], options["dilation"])
+        map(
+            output_size,
+            shape[-2:],
+            options["kernel"],
+            options["stride"],
+            options["padding"],
+            options["dilation"],
+        )
     )
     if min(out) < 1:
         raise RuntimeError(
@@ -522,7 +553,9 @@ def _check_fold(shape: tuple, options: dict) -> None:
             "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
             f"input.size(1)={shape[-2]} and kernel_size={options['kernel']}."
         )
-    blocks = tuple(map(_blocks, options["size"], *(options[k] for k in ("kernel", "stride", "padding", "dilation"))))
+    blocks = tuple(
+        map(_blocks, options["size"], *(options[k] for k in ("kernel", "stride", "padding", "dilation")))
+    )
     if numel(blocks) != shape[-1] or min(blocks) < 1:
         raise RuntimeError(
             f"Given output_size={options['size']}, kernel_size={options['kernel']}, dilation={options['dilation']}, "

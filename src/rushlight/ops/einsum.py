@@ -50,7 +50,11 @@ def _labels(part: str, start: int, where: str, equation: str) -> list[str]:
         if char == ".":
             if ELLIPSIS in labels:
                 known = "" if where != "output" else " (...)"
-                found = "for which an ellipsis was already found" if not known else "but an ellipsis (...) was already found"
+                found = (
+                    "for which an ellipsis was already found"
+                    if not known
+                    else "but an ellipsis (...) was already found"
+                )
                 raise RuntimeError(f"einsum(): found '.' {place} {found}")
             if part[at : at + 3] != "...":
                 end = " (...)" if where == "output" else ""
@@ -121,7 +125,9 @@ def _places(output: list[str], inputs: list[list[str]], covered: int) -> tuple[d
     return places, kept, at
 
 
-def _aligned(t: Any, labels: list[str], places: dict[str, int], total: int, widths: tuple[int, int], number: int) -> Any:
+def _aligned(
+    t: Any, labels: list[str], places: dict[str, int], total: int, widths: tuple[int, int], number: int
+) -> Any:
     """An operand with its dimensions in the common order, ones where it lacks a label.
 
     A label that is repeated in one operand takes its diagonal. `widths` are the dimensions that an
@@ -292,7 +298,9 @@ def einsum(*args):
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         return einsum(equation, *operands[0])
     if not isinstance(equation, str):
-        raise TypeError(f"einsum(): argument 'equation' (position 1) must be str, not {type(equation).__name__}")
+        raise TypeError(
+            f"einsum(): argument 'equation' (position 1) must be str, not {type(equation).__name__}"
+        )
     for at, t in enumerate(operands):
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {at} in argument 1, but got {type(t).__name__}")

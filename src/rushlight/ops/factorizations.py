@@ -27,11 +27,8 @@ from rushlight.runtime.execute import wrap
 _NOT_FINITE = "The algorithm failed to converge because the input matrix contained non-finite values."
 
 
-def _halve_real_diagonal(t: Any) -> Any:
-    """The matrix with the real part of its diagonal halved."""
-    diagonal = t.diagonal(0, -2, -1)
-    real = diagonal.real.to(t._dtype) if t._dtype.category == COMPLEX else diagonal
-    return t - (real * 0.5).diag_embed()
+def _halve_diagonal(t: Any) -> Any:
+    return t - (t.diagonal(0, -2, -1) * 0.5).diag_embed()
 
 
 # ---- QR ----
@@ -59,11 +56,11 @@ def _qr_vjp(g: Any, out: Any, mode: str) -> tuple:
         inner = inner - adjoint(q) @ to_q
     if m >= n:
         upper = inner.triu()
-        made = q @ _halve_real_diagonal(upper + adjoint(upper))
+        made = q @ _halve_diagonal(upper + adjoint(upper))
         made = made if to_q is None else made + to_q
         return (triangular_(adjoint(r), made, upper=False, left=False, unitriangular=False),)
     inner = -inner
-    made = q @ _halve_real_diagonal((inner - adjoint(inner)).tril())
+    made = q @ _halve_diagonal((inner - adjoint(inner)).tril())
     made = triangular_(adjoint(r.narrow(-1, 0, m)), made, upper=False, left=False, unitriangular=False)
     made = _widen(made, n)
     return (made if to_r is None else made + q @ to_r,)
@@ -391,7 +388,9 @@ def permutation_matrix(pivots: np.ndarray, m: int, kind: np.dtype) -> np.ndarray
 @primitive(
     "LinalgLu",
     vjp=lambda g, out, pivot: (
-        None if g[1] is None and g[2] is None else lu_gradient(g[1], g[2], out[0] if pivot else None, out[1], out[2]),
+        None
+        if g[1] is None and g[2] is None
+        else lu_gradient(g[1], g[2], out[0] if pivot else None, out[1], out[2]),
     ),
     several=True,
     differentiable=(1, 2),
@@ -406,7 +405,9 @@ def lu_(x, *, pivot):
 def _check_lu(name: str, t: Any) -> None:
     check_tensor(name, "input", 1, t)
     if t._a.ndim < 2:
-        raise RuntimeError(f"{name}: Expected tensor with 2 or more dimensions. Got size: {list(t._a.shape)} instead")
+        raise RuntimeError(
+            f"{name}: Expected tensor with 2 or more dimensions. Got size: {list(t._a.shape)} instead"
+        )
     check_kernel("lu_cpu", t)
 
 

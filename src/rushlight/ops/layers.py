@@ -24,7 +24,12 @@ from rushlight.tape.writes import wrote
 
 def _linear_out(out: Tensor, input: Tensor, weight: Any = None, *rest: Any) -> None:
     same_out(out, input)
-    if input._a.ndim == 1 and isinstance(weight, Tensor) and weight._a.ndim == 2 and out._a.shape == weight._a.shape[:1]:
+    if (
+        input._a.ndim == 1
+        and isinstance(weight, Tensor)
+        and weight._a.ndim == 2
+        and out._a.shape == weight._a.shape[:1]
+    ):
         # As in PyTorch, `out` becomes a matrix of one row, and then that row.
         resize(out, (1, *out._a.shape))
         out._a = out._a[0]
@@ -87,7 +92,9 @@ def bilinear(input1, input2, weight, bias=None):
 # ---- embedding ----
 
 
-def _embedding_gradient(g: Any, indices: Any, weight_meta: Any, padding_idx: int, scale_grad_by_freq: bool) -> Any:
+def _embedding_gradient(
+    g: Any, indices: Any, weight_meta: Any, padding_idx: int, scale_grad_by_freq: bool
+) -> Any:
     rows = indices.reshape(-1)
     g = g.reshape(rows._a.size, *weight_meta.shape[1:])
     if padding_idx >= 0:
@@ -126,7 +133,9 @@ def embedding(
     as_tensor(input, "embedding", "indices", 2)
     as_tensor(weight, "embedding", "weight", 1)
     if sparse and MODES.grad and requires_grad(weight):
-        raise NotImplementedError("embedding: sparse=True is not implemented; leave it off to get a dense gradient")
+        raise NotImplementedError(
+            "embedding: sparse=True is not implemented; leave it off to get a dense gradient"
+        )
     rows = weight._a.shape[0] if weight._a.ndim else 0
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:

@@ -77,7 +77,9 @@ def inv_ex(A, *, check_errors=False):
     if check_errors or not info.any():
         return lapack.inv_ex((inverse_of(A, name="linalg.inv_ex"), _from(A, info)))
     usable = A.masked_fill(_from(A, info != 0).view(*info.shape, 1, 1), 0) + _eye_where(A, info)
-    made = inverse_of(usable, name="linalg.inv_ex").masked_fill(_from(A, info != 0).view(*info.shape, 1, 1), np.nan)
+    made = inverse_of(usable, name="linalg.inv_ex").masked_fill(
+        _from(A, info != 0).view(*info.shape, 1, 1), np.nan
+    )
     return lapack.inv_ex((made, _from(A, info)))
 
 
@@ -200,7 +202,9 @@ def _triangle(t: Any, upper: bool, unit: bool) -> Any:
     return made
 
 
-def _triangular_vjp(g: Any, a: Any, out: Any, upper: bool, left: bool, unitriangular: bool, needs: Any) -> tuple:
+def _triangular_vjp(
+    g: Any, a: Any, out: Any, upper: bool, left: bool, unitriangular: bool, needs: Any
+) -> tuple:
     options = {"upper": not upper, "left": left, "unitriangular": unitriangular}
     gb = triangular_(adjoint(a), g, **options)
     ga = -(gb @ adjoint(out)) if left else -(adjoint(out) @ gb)
@@ -444,7 +448,9 @@ def cholesky_ex(input, *, upper=False, check_errors=False):
     if check_errors or not info.any():
         made = cholesky_(input, upper=bool(upper), name="linalg.cholesky_ex")
     else:
-        usable = input.masked_fill(_from(input, info != 0).view(*info.shape, 1, 1), 0) + _eye_where(input, info)
+        usable = input.masked_fill(_from(input, info != 0).view(*info.shape, 1, 1), 0) + _eye_where(
+            input, info
+        )
         made = cholesky_(usable, upper=bool(upper), name="linalg.cholesky_ex")
     return lapack.cholesky_ex((made, _from(input, info)))
 
@@ -501,7 +507,9 @@ def cholesky_solve(input, L, upper=False):
     check_tensor(name, "L", 2, L)
     for argument, t in (("b", input), ("u", L)):
         if t._a.ndim < 2:
-            raise RuntimeError(f"{argument} should have at least 2 dimensions, but has {t._a.ndim} dimensions instead")
+            raise RuntimeError(
+                f"{argument} should have at least 2 dimensions, but has {t._a.ndim} dimensions instead"
+            )
     check_square(name, L)
     if input._a.shape[-2] != L._a.shape[-1]:
         raise RuntimeError(
@@ -658,7 +666,11 @@ def lstsq(input, b, rcond=None, *, driver=None):
     vector = is_vector(input._a, b._a)
     columns = b.unsqueeze(-1) if vector else b
     if input._a.shape[-2] != columns._a.shape[-2]:
-        which = "input.size(-2) should match other.size(-1)" if vector else "input.size(-2) should match other.size(-2)"
+        which = (
+            "input.size(-2) should match other.size(-1)"
+            if vector
+            else "input.size(-2) should match other.size(-2)"
+        )
         raise RuntimeError(f"{name}: {which}")
     driver = driver or "gelsy"
     if rcond is None:

@@ -28,7 +28,8 @@ def reduction_of(reduction: str, size_average: Any = None, reduce: Any = None) -
     reduce = True if reduce is None else reduce
     chosen = "none" if not reduce else "mean" if size_average else "sum"
     warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{chosen}' instead.", stacklevel=4
+        f"size_average and reduce args will be deprecated, please use reduction='{chosen}' instead.",
+        stacklevel=4,
     )
     return chosen
 
@@ -93,7 +94,9 @@ def _of_difference(node: str, values: Callable, slope: Callable) -> Any:
         return _share(g, x._a.shape, reduction) * slope(x - y, width)
 
     loss.__name__ = node
-    return primitive(node, vjp=(at_x, lambda g, x, y, reduction, width: -at_x(g, x, y, reduction, width)))(loss)
+    return primitive(node, vjp=(at_x, lambda g, x, y, reduction, width: -at_x(g, x, y, reduction, width)))(
+        loss
+    )
 
 
 _mse = _of_difference("MseLoss", lambda d, width: d * d, lambda d, width: 2 * d)
@@ -246,9 +249,7 @@ def _check_classes(target: Tensor, classes: int, ignored: int) -> None:
 
 
 @public(name="nn.functional.nll_loss", out=False)
-def nll_loss(
-    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
-):
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """Minus the log-probability of each example's class, for (N, C, ...) and class numbers (N, ...).
 
     Args:
@@ -273,7 +274,9 @@ def _nll_loss(input: Any, target: Any, weight: Any, ignored: int, reduction: str
     if a.ndim < 1:
         raise ValueError(f"Expected 1 or more dimensions (got {a.ndim})")
     if a.ndim != 1 and b.ndim and a.shape[0] != b.shape[0]:
-        raise ValueError(f"Expected input batch_size ({a.shape[0]}) to match target batch_size ({b.shape[0]}).")
+        raise ValueError(
+            f"Expected input batch_size ({a.shape[0]}) to match target batch_size ({b.shape[0]})."
+        )
     if a.ndim <= 2:
         _check_flat(input, target, weight)
     else:
@@ -356,7 +359,8 @@ def cross_entropy(
     if a.shape == b.shape and a.ndim:
         if target._dtype.category != FLOATING:
             raise RuntimeError(
-                "Expected floating point type for target with class probabilities, got " + target._dtype.legacy
+                "Expected floating point type for target with class probabilities, got "
+                + target._dtype.legacy
             )
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
@@ -395,7 +399,9 @@ def _per_class(weight: Any, ndim: int, dim: int) -> Any:
     return weight.view([-1 if n == dim else 1 for n in range(ndim)])
 
 
-def _smoothed(log: Any, target: Any, weight: Any, ignored: int, reduction: str, smoothing: float, dim: int) -> Any:
+def _smoothed(
+    log: Any, target: Any, weight: Any, ignored: int, reduction: str, smoothing: float, dim: int
+) -> Any:
     """Part of the probability spread evenly over the classes. Szegedy et al., arXiv:1512.00567."""
     classes = log._a.shape[dim]
     hard = _nll_loss(log, target, weight, ignored, reduction)
@@ -427,11 +433,13 @@ def _weighted(t: Any, weight: Any) -> Any:
 @primitive(
     "BinaryCrossEntropy",
     vjp=(
-        lambda g, x, y, weight, reduction: _weighted(_share(g, x._a.shape, reduction), weight)
-        * (x - y)
-        / ((1 - x) * x).clamp_min(1e-12),
-        lambda g, x, weight, reduction: _weighted(_share(g, x._a.shape, reduction), weight)
-        * ((-x).log1p().clamp_min(-100) - x.log().clamp_min(-100)),
+        lambda g, x, y, weight, reduction: (
+            _weighted(_share(g, x._a.shape, reduction), weight) * (x - y) / ((1 - x) * x).clamp_min(1e-12)
+        ),
+        lambda g, x, weight, reduction: (
+            _weighted(_share(g, x._a.shape, reduction), weight)
+            * ((-x).log1p().clamp_min(-100) - x.log().clamp_min(-100))
+        ),
         None,
     ),
 )
@@ -487,10 +495,13 @@ def _soft(x: Any) -> Any:
 @primitive(
     "BinaryCrossEntropyWithLogits",
     vjp=(
-        lambda g, x, y, weight, pos_weight, reduction: _weighted(_share(g, x._a.shape, reduction), weight)
-        * _logits_slope(x, y, pos_weight),
-        lambda g, x, weight, pos_weight, reduction: _weighted(_share(g, x._a.shape, reduction), weight)
-        * (-x if pos_weight is None else (pos_weight - 1) * _soft(x) - x),
+        lambda g, x, y, weight, pos_weight, reduction: (
+            _weighted(_share(g, x._a.shape, reduction), weight) * _logits_slope(x, y, pos_weight)
+        ),
+        lambda g, x, weight, pos_weight, reduction: (
+            _weighted(_share(g, x._a.shape, reduction), weight)
+            * (-x if pos_weight is None else (pos_weight - 1) * _soft(x) - x)
+        ),
         None,
         None,
     ),
@@ -599,7 +610,11 @@ def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, r
     if not (target._a.ndim == 1 and ranks == (2, 2) or target._a.ndim == 0 and ranks == (1, 1)):
         if target._a.ndim > 1:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-        wanted = "1D target tensor expects 2D input tensors" if target._a.ndim else "0D target tensor expects 1D input tensors"
+        wanted = (
+            "1D target tensor expects 2D input tensors"
+            if target._a.ndim
+            else "0D target tensor expects 1D input tensors"
+        )
         raise RuntimeError(
             f"{wanted}, but found inputs with sizes {list(input1._a.shape)} and {list(input2._a.shape)}."
         )
@@ -698,7 +713,9 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-06, reduction="mean
         if input._a.shape[:-1] == var._a.shape:
             var = var.unsqueeze(-1)
         elif input._a.shape[:-1] != var._a.shape[:-1] or var._a.shape[-1] != 1:
-            if input._a.ndim != var._a.ndim or any(n not in (1, m) for m, n in zip(input._a.shape, var._a.shape)):
+            if input._a.ndim != var._a.ndim or any(
+                n not in (1, m) for m, n in zip(input._a.shape, var._a.shape)
+            ):
                 raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not valid")
@@ -723,7 +740,9 @@ def multi_margin_loss(
     x = input.reshape(1, -1) if flat else input
     y = target.reshape(-1)
     if x._a.ndim != 2 or y._a.size != x._a.shape[0] or not x._a.shape[1]:
-        raise RuntimeError(f"inconsistent target size, expected {x._a.shape[0]} but got {list(target._a.shape)}")
+        raise RuntimeError(
+            f"inconsistent target size, expected {x._a.shape[0]} but got {list(target._a.shape)}"
+        )
     if y._a.size and ((y._a < 0) | (y._a >= x._a.shape[1])).any():
         raise RuntimeError("target out of range")
     right = x.gather(1, y.unsqueeze(1))

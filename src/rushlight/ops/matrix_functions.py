@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import FLOATING, WIDE, int64, promote_types
+from rushlight.dtypes import FLOATING, WIDE, bool_, int64, promote_types
 from rushlight.layout import broadcast, numel, wrap_dim
 from rushlight.ops.contractions import adjoint
 from rushlight.ops.factorizations import svdvals
@@ -66,7 +66,9 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     if isinstance(dim, int) or len(dim) != 2:
         got = dim if isinstance(dim, int) else ", ".join(map(str, dim))
         if isinstance(dim, int):
-            raise TypeError(f"linalg_matrix_norm(): argument 'dim' (position 3) must be tuple of ints, not {got}")
+            raise TypeError(
+                f"linalg_matrix_norm(): argument 'dim' (position 3) must be tuple of ints, not {got}"
+            )
         raise RuntimeError(f"{name}: dim must be a 2-tuple. Got {got}")
     i, j = (wrap_dim(d, A._a.ndim) for d in dim)
     if i == j:
@@ -117,7 +119,9 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     if ord is None:
         return vector_norm(A, 2, named, keepdim, dtype=dtype)
     if named is not None and len(named) not in (1, 2):
-        raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(named)}")
+        raise RuntimeError(
+            f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(named)}"
+        )
     if named is None and A._a.ndim not in (1, 2):
         if not isinstance(ord, str) or A._a.ndim > 2:
             raise RuntimeError(
@@ -171,7 +175,9 @@ def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None):
     """
     check_tensor("linalg.matrix_rank", "input", 1, input)
     if input._a.ndim < 2:
-        raise RuntimeError("torch.linalg.matrix_rank: The input tensor input must have at least 2 dimensions.")
+        raise RuntimeError(
+            "torch.linalg.matrix_rank: The input tensor input must have at least 2 dimensions."
+        )
     if input._dtype.category < FLOATING or input._dtype in WIDE:
         raise RuntimeError("This function doesn't handle types other than float and double")
     if tol is not None:
@@ -208,8 +214,10 @@ def _exponential(a: np.ndarray) -> np.ndarray:
         return a.copy()
     size = np.abs(a).sum(-2).max(-1)
     finite = np.isfinite(size)
-    power = np.where(finite & (size > _THETA), np.ceil(np.log2(np.maximum(size, _THETA) / _THETA)), 0).astype(int)
-    a = np.where(finite[..., None, None], a, 0) / (2.0 ** power)[..., None, None]
+    power = np.where(finite & (size > _THETA), np.ceil(np.log2(np.maximum(size, _THETA) / _THETA)), 0).astype(
+        int
+    )
+    a = np.where(finite[..., None, None], a, 0) / (2.0**power)[..., None, None]
     b, eye = _PADE, np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
     a2 = a @ a
     a4 = a2 @ a2
@@ -318,7 +326,9 @@ def vander(x, *, N=None):
     if n < 1 or x._a.ndim == 0 and n <= 1:
         raise RuntimeError("N must be greater than 1.")
     if x._dtype is bool_:
-        raise RuntimeError("linalg.vander supports floating point, complex, and integer tensors, but got Bool")
+        raise RuntimeError(
+            "linalg.vander supports floating point, complex, and integer tensors, but got Bool"
+        )
     if x._dtype.category < FLOATING and x._dtype is not int64:
         x = x.to(int64)
     x = x.unsqueeze(0) if not x._a.ndim else x

@@ -201,19 +201,22 @@ def batch_norm_(x, weight, bias, mean, variance, *, training, eps):
 def _track(running_mean: Any, running_var: Any, x: np.ndarray, momentum: float) -> None:
     """Move the running mean and (sample) variance towards those of a batch, in place.
 
-    PyTorch's numbers to the bit: its sums run through a channel in double precision from first
-    to last, and are rounded before they are divided.
+    PyTorch's numbers to the bit: the mean is rounded, differences and their squares too, and
+    sums run through a channel in double precision from first to last; the variance is moved by
+    a fused multiply and add, the mean is not.
     """
     kind = np.dtype(np.float32) if x.dtype.itemsize == 2 else x.dtype
-    flat = _double(np.moveaxis(x, 1, 0).reshape(x.shape[1], -1))
+    flat = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).astype(kind)
     count = flat.shape[1]
-    mean = _in_order(flat) / count
-    squares = _in_order(np.square(flat - mean[:, None])).astype(kind)
+    mean = (_in_order(_double(flat)) / count).astype(kind)
+    squares = _in_order(_double(np.square(flat - mean[:, None]))).astype(kind)
     variance = squares / kind.type(max(count - 1, 1))
-    for running, now in ((running_mean, mean.astype(kind)), (running_var, variance)):
+    for running, now, fused in ((running_mean, mean, False), (running_var, variance, True)):
         if running is not None:
             check_write(running, "batch_norm")
-            running._a[...] = (momentum * _double(now) + (1 - momentum) * _double(running._a)).astype(running._a.dtype)
+            kept = kind.type(1 - momentum) * running._a.astype(kind)
+            moved = _double(now) * kind.type(momentum) + kept if fused else now * kind.type(momentum) + kept
+            running._a[...] = moved.astype(running._a.dtype)
             wrote(running)
 
 
@@ -244,7 +247,9 @@ def batch_norm(
     if not input._a.size:
         return _of_nothing(input, weight, bias)
     if training and numel(shape[:1] + shape[2:]) == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size torch.Size({list(shape)})")
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size torch.Size({list(shape)})"
+        )
     if len(shape) < 2:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-len(shape)}, {len(shape) - 1}], but got 1)"
@@ -274,7 +279,14 @@ def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
 
 @public(name="nn.functional.instance_norm", out=False)
 def instance_norm(
-    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-05
+    input,
+    running_mean=None,
+    running_var=None,
+    weight=None,
+    bias=None,
+    use_input_stats=True,
+    momentum=0.1,
+    eps=1e-05,
 ):
     """Mean 0 and variance 1 per channel of each example of (N, C, ...). Ulyanov et al., arXiv:1607.08022."""
     as_tensor(input, "instance_norm", "input", 1)
@@ -284,11 +296,15 @@ def instance_norm(
             f"Expected more than 1 spatial element when training, got input size torch.Size({list(shape)})"
         )
     if not use_input_stats and (running_mean is None or running_var is None):
-        raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats is false")
+        raise RuntimeError(
+            "Expected running_mean and running_var to be defined when use_input_stats is false"
+        )
     n, c = shape[:2]
     repeated = [None if t is None else t.repeat(n) for t in (weight, bias, running_mean, running_var)]
     flat = input.contiguous().view(1, n * c, *shape[2:])
-    made = batch_norm(flat, repeated[2], repeated[3], repeated[0], repeated[1], use_input_stats, momentum, eps)
+    made = batch_norm(
+        flat, repeated[2], repeated[3], repeated[0], repeated[1], use_input_stats, momentum, eps
+    )
     for running, now in ((running_mean, repeated[2]), (running_var, repeated[3])):
         if running is not None and use_input_stats:
             running.detach().copy_(now.view(n, c).mean(0))

@@ -145,7 +145,9 @@ def _check_width(mode: str, shape: tuple, dim: int, before: int, after: int, n: 
     if mode == "circular" and (before > size or after > size):
         raise RuntimeError("Padding value causes wrapping around more than once.")
     if size + before + after < (1 if mode != "circular" else 0):
-        raise RuntimeError(f"input (dim {dim}: {size}) is too small. Calculated output size: {size + before + after}")
+        raise RuntimeError(
+            f"input (dim {dim}: {size}) is too small. Calculated output size: {size + before + after}"
+        )
 
 
 @public(name="nn.functional.pad", out=False)
@@ -166,8 +168,6 @@ def pad(input, pad, mode="constant", value=None):
     """
     as_tensor(input, "pad", "input", 1)
     pad = tuple(pad)
-    if mode == "constant":
-        return constant_pad_nd(input, pad, 0 if value is None else value)
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * input._a.ndim:
@@ -175,6 +175,8 @@ def pad(input, pad, mode="constant", value=None):
             "Padding length should be less than or equal to two times the input dimension but got padding length "
             f"{len(pad)} and input of dimension {input._a.ndim}"
         )
+    if mode == "constant":
+        return constant_pad_nd(input, pad, 0 if value is None else value)
     if value is not None and value != 0:
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     count = len(pad) // 2

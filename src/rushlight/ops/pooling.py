@@ -45,7 +45,15 @@ class _Plan:
     """The geometry of one pooling: all sizes as tuples, and the sizes of the result."""
 
     def __init__(
-        self, name: str, input: Tensor, count: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+        self,
+        name: str,
+        input: Tensor,
+        count: int,
+        kernel: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        ceil: bool,
     ) -> None:
         self.kernel = _tuple(kernel, count, "kernel_size", name)
         omitted = stride is None or isinstance(stride, (tuple, list)) and not stride
@@ -74,7 +82,12 @@ class _Plan:
                     else f"pad must be non-negative, but got pad: {p}"
                 )
         shape = input._a.shape
-        if len(shape) not in (count + 1, count + 2) or 0 in shape[-count:] or len(shape) == count + 1 and not shape[0]:
+        if (
+            len(shape) not in (count + 1, count + 2)
+            or 0 in shape[-count:]
+            or len(shape) == count + 1
+            and not shape[0]
+        ):
             if count == 1:
                 raise RuntimeError(f"Expected 2D or 3D input tensor, but got {list(shape)}")
             raise RuntimeError(
@@ -84,9 +97,13 @@ class _Plan:
         if min(self.kernel) <= 0:
             raise RuntimeError("kernel size should be greater than zero, but got " + _named("k", self.kernel))
         if min(self.stride) <= 0:
-            raise RuntimeError("stride should not be zero" if 0 in self.stride else "stride must be greater than zero")
+            raise RuntimeError(
+                "stride should not be zero" if 0 in self.stride else "stride must be greater than zero"
+            )
         if min(self.dilation) <= 0:
-            raise RuntimeError("dilation should be greater than zero, but got " + _named("dilation", self.dilation))
+            raise RuntimeError(
+                "dilation should be greater than zero, but got " + _named("dilation", self.dilation)
+            )
 
     def attrs(self) -> dict:
         return {
@@ -127,9 +144,11 @@ def _lowest(kind: np.dtype) -> Any:
 @primitive(
     "MaxPoolBackward",
     vjp=(
-        lambda g, indices: g.reshape(*indices.shape[:2], -1)
-        .gather(2, wrap(indices.reshape(*indices.shape[:2], -1)))
-        .reshape(indices.shape),
+        lambda g, indices: (
+            g.reshape(*indices.shape[:2], -1)
+            .gather(2, wrap(indices.reshape(*indices.shape[:2], -1)))
+            .reshape(indices.shape)
+        ),
         lambda g, x_meta: g.new_zeros(x_meta.shape),
     ),
 )
@@ -145,7 +164,9 @@ def _max_pooling(node: str) -> Any:
     def pool(x, *, kernel, stride, padding, dilation, out_size):
         reach = _reach_of(kernel, stride, dilation, out_size)
         wide = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
-        seen = windows(_reaching(wide, padding, reach, _lowest(wide.dtype)), kernel, stride, dilation, out_size)
+        seen = windows(
+            _reaching(wide, padding, reach, _lowest(wide.dtype)), kernel, stride, dilation, out_size
+        )
         flat = seen.reshape(*x.shape[:2], numel(kernel), *out_size)
         best = flat.argmax(2)
         values = np.take_along_axis(flat, best[:, :, None], 2)[:, :, 0].astype(x.dtype)
@@ -176,7 +197,14 @@ _MAX = {2: _max_pooling("MaxPool2DWithIndices"), 3: _max_pooling("MaxPool3DWithI
 
 
 def _max_pool(
-    count: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool, return_indices: bool
+    count: int,
+    input: Any,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil: bool,
+    return_indices: bool,
 ) -> Any:
     name = f"max_pool{count}d"
     as_tensor(input, name, "input", 1)
@@ -196,17 +224,13 @@ def _max_pool(
 
 
 @public(name="nn.functional.max_pool1d", out=False)
-def max_pool1d(
-    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest of each window of (N, C, L)."""
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @public(name="nn.functional.max_pool2d", out=False)
-def max_pool2d(
-    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest of each window of (N, C, H, W), and where in its plane it is if `return_indices`.
 
     Example:
@@ -218,14 +242,14 @@ def max_pool2d(
 
 
 @public(name="nn.functional.max_pool3d", out=False)
-def max_pool3d(
-    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):
+def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest of each window of (N, C, D, H, W)."""
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def _max_unpool(count: int, input: Any, indices: Any, kernel: Any, stride: Any, padding: Any, size: Any) -> Any:
+def _max_unpool(
+    count: int, input: Any, indices: Any, kernel: Any, stride: Any, padding: Any, size: Any
+) -> Any:
     name = f"max_unpool{count}d"
     kernel = _tuple(kernel, count, "kernel_size", name)
     stride = kernel if stride is None else _tuple(stride, count, "stride", name)
@@ -236,7 +260,9 @@ def _max_unpool(count: int, input: Any, indices: Any, kernel: Any, stride: Any, 
     size = tuple(size)[-count:]
     lead = input._a.shape[:-count]
     if indices._a.size and not (0 <= indices._a.min() and indices._a.max() < numel(size)):
-        raise RuntimeError(f"Found an invalid max index: {int(indices._a.max())} (output volumes are of size {size})")
+        raise RuntimeError(
+            f"Found an invalid max index: {int(indices._a.max())} (output volumes are of size {size})"
+        )
     flat = input.new_zeros(*lead, numel(size))
     return flat.scatter(-1, indices.reshape(*lead, -1), input.reshape(*lead, -1)).reshape(*lead, *size)
 
@@ -262,7 +288,9 @@ def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_siz
 # ---- the mean ----
 
 
-def _divisors(size: tuple, kernel: tuple, stride: tuple, padding: tuple, out: tuple, whole: bool) -> np.ndarray:
+def _divisors(
+    size: tuple, kernel: tuple, stride: tuple, padding: tuple, out: tuple, whole: bool
+) -> np.ndarray:
     """By how much each window is divided: its elements, with or without the padding."""
     total = np.ones((1,) * len(out))
     for n, (m, k, s, p, o) in enumerate(zip(size, kernel, stride, padding, out)):
@@ -298,12 +326,27 @@ def _avg_pooling(node: str) -> Any:
 
     def back(g, x, size, kernel, stride, padding, out_size, whole, divisor):
         return spreading(
-            g, x, size=size, kernel=kernel, stride=stride, padding=padding, out_size=out_size, whole=whole, divisor=divisor
+            g,
+            x,
+            size=size,
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            out_size=out_size,
+            whole=whole,
+            divisor=divisor,
         )
 
     def forth(g, size, kernel, stride, padding, out_size, whole, divisor):
         return pooling(
-            g, size=size, kernel=kernel, stride=stride, padding=padding, out_size=out_size, whole=whole, divisor=divisor
+            g,
+            size=size,
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            out_size=out_size,
+            whole=whole,
+            divisor=divisor,
         )
 
     pooling = primitive(node, vjp=(back,))(pool)
@@ -378,7 +421,9 @@ def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """The p-norm of each window of (N, C, H, W)."""
     made = avg_pool2d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
-    return (made.sign() * made.relu() * numel(_tuple(kernel_size, 2, "kernel_size", "lp_pool2d"))).pow(1.0 / norm_type)
+    return (made.sign() * made.relu() * numel(_tuple(kernel_size, 2, "kernel_size", "lp_pool2d"))).pow(
+        1.0 / norm_type
+    )
 
 
 # ---- to a given size ----
@@ -394,7 +439,9 @@ def _adaptive_average(node: str) -> Any:
         made = x.astype(np.float64)
         for n, (m, o) in enumerate(zip(size, out_size)):
             parts = [made.take(range(a, b), 2 + n).mean(2 + n) for a, b in _bounds(m, o)]
-            made = np.stack(parts, 2 + n) if parts else np.zeros((*made.shape[: 2 + n], 0, *made.shape[3 + n :]))
+            made = (
+                np.stack(parts, 2 + n) if parts else np.zeros((*made.shape[: 2 + n], 0, *made.shape[3 + n :]))
+            )
         return made.astype(x.dtype)
 
     def spread(g, x, *, size, out_size):
@@ -475,7 +522,9 @@ def _adaptive_avg_pool(count: int, input: Any, output_size: Any) -> Any:
     name = f"adaptive_avg_pool{count}d"
     out = _target_size(name, input, count, output_size)
     if min(out) < 0:
-        raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received {out}")
+        raise RuntimeError(
+            f"{name}: elements of output_size must be greater than or equal to 0 but received {out}"
+        )
     if input._dtype.category != FLOATING:
         raise NotImplementedError(f"\"{name}\" not implemented for '{input._dtype.legacy}'")
     if count > 1 and set(out) == {1}:

@@ -152,7 +152,7 @@ def _contract(x: Any, y: Any, first: list[int], second: list[int]) -> Any:
             )
         else:
             size *= m
-    for name, dims in (("first", xdims), ("second", ydims)):
+    for dims in (xdims, ydims):
         if len(set(dims)) != len(dims):
             twice = next(d for n, d in enumerate(dims) if d in dims[:n])
             raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")

@@ -30,7 +30,9 @@ def _put(g: np.ndarray, taps: tuple[Taps, ...], size: tuple[int, ...]) -> np.nda
         out = np.zeros((*g.shape[:dim], n, *g.shape[dim + 1 :]))
         shape = (-1, *(1,) * (g.ndim - 1 - dim))
         for k in range(places.shape[1]):
-            np.add.at(np.moveaxis(out, dim, 0), places[:, k], np.moveaxis(g * weights[:, k].reshape(shape), dim, 0))
+            np.add.at(
+                np.moveaxis(out, dim, 0), places[:, k], np.moveaxis(g * weights[:, k].reshape(shape), dim, 0)
+            )
         g = out
     return g
 
@@ -161,9 +163,12 @@ def interpolate(
             f"output ({', '.join(map(str, out))})"
         )
     if input._dtype.category != FLOATING and input._dtype.name != "uint8":
-        raise NotImplementedError(f"\"compute_indices_weights_{mode}\" not implemented for '{input._dtype.legacy}'")
+        raise NotImplementedError(
+            f"\"compute_indices_weights_{mode}\" not implemented for '{input._dtype.legacy}'"
+        )
     taps = tuple(
-        _taps(mode, 2 + n, m, o, s, bool(align_corners)) for n, (m, o, s) in enumerate(zip(spatial, out, scales))
+        _taps(mode, 2 + n, m, o, s, bool(align_corners))
+        for n, (m, o, s) in enumerate(zip(spatial, out, scales))
     )
     return _KINDS[mode, count](input, taps=taps, size=spatial)
 
@@ -184,7 +189,7 @@ def _new_size(spatial: tuple, size: Any, scale: Any, count: int) -> tuple[tuple[
         )
     if size is not None:
         return tuple(int(v) for v in values), [None] * count
-    return tuple(int(math.floor(n * s)) for n, s in zip(spatial, values)), values
+    return tuple(math.floor(n * s) for n, s in zip(spatial, values)), values
 
 
 # ---- pixels between channels and space ----

@@ -9,7 +9,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.dtypes import BOOL, complex32, complex64, complex128, dtype, float32, float64, uint16, uint32, uint64
+from rushlight.dtypes import (
+    BOOL,
+    complex32,
+    complex64,
+    complex128,
+    dtype,
+    float32,
+    float64,
+    uint16,
+    uint32,
+    uint64,
+)
 
 #: types that NumPy gives to BLAS
 BLAS = frozenset({float32, float64, complex64, complex128})

@@ -1,0 +1,210 @@
+"""Linear algebra against PyTorch: values, gradients to second order, names, errors."""
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight
+
+KINDS = ["float32", "float64", "complex64", "complex128"]
+TOLERANCE = {"float32": 2e-4, "complex64": 2e-4, "float64": 1e-9, "complex128": 1e-9}
+
+
+def matrices(shape, dtype="float64", seed=0):
+    """Well-conditioned matrices, the same for both libraries."""
+    draw = np.random.default_rng([seed, *shape])
+    a = draw.standard_normal(shape)
+    if "complex" in dtype:
+        a = a + 1j * draw.standard_normal(shape)
+    if len(shape) > 1:
+        a = a + 3 * np.eye(*shape[-2:])
+    return [lib.tensor(a.tolist(), dtype=getattr(lib, dtype)) for lib in (torch, rushlight)]
+
+
+def array(t):
+    return np.asarray(
+        t.detach().resolve_conj().tolist() if isinstance(t, torch.Tensor) else t.detach().tolist()
+    )
+
+
+def positive(t):
+    return t @ t.mT.conj()
+
+
+def tensors(result):
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+#: name -> function of (library, matrix); all are unique, so that values can be compared
+FUNCTIONS = {
+    "inv": lambda t, a: t.linalg.inv(a),
+    "inverse": lambda t, a: a.inverse(),
+    "det": lambda t, a: t.linalg.det(a),
+    "slogdet": lambda t, a: t.linalg.slogdet(a),
+    "pinv": lambda t, a: t.linalg.pinv(a[..., :2]),
+    "pinv wide": lambda t, a: t.linalg.pinv(a[..., :2, :]),
+    "solve": lambda t, a: t.linalg.solve(a, a.flip(-1)),
+    "solve vector": lambda t, a: t.linalg.solve(a, a[..., 0]),
+    "solve right": lambda t, a: t.linalg.solve(a, a.flip(-1), left=False),
+    "cholesky": lambda t, a: t.linalg.cholesky(positive(a)),
+    "cholesky upper": lambda t, a: t.linalg.cholesky(positive(a), upper=True),
+    "cholesky_inverse": lambda t, a: t.cholesky_inverse(t.linalg.cholesky(positive(a))),
+    "cholesky_solve": lambda t, a: t.cholesky_solve(a, t.linalg.cholesky(positive(a))),
+    "qr": lambda t, a: t.linalg.qr(a[..., :2]),
+    "qr wide": lambda t, a: t.linalg.qr(a[..., :2, :]),
+    "svdvals": lambda t, a: t.linalg.svdvals(a),
+    "svd product": lambda t, a: (lambda u, s, v: u[..., :2] @ v[..., :2, :])(
+        *t.linalg.svd(a, full_matrices=False)
+    ),
+    "eigvalsh": lambda t, a: t.linalg.eigvalsh(positive(a)),
+    "eigh product": lambda t, a: (lambda w, v: v[..., :1] @ v[..., :1].mT.conj())(
+        *t.linalg.eigh(positive(a))
+    ),
+    "lu": lambda t, a: t.linalg.lu(a),
+    "lu wide": lambda t, a: t.linalg.lu(a[..., :2, :]),
+    "lu tall": lambda t, a: t.linalg.lu(a[..., :2]),
+    "lu_factor": lambda t, a: t.linalg.lu_factor(a),
+    "solve_triangular": lambda t, a: t.linalg.solve_triangular(a.triu(), a.flip(-1), upper=True),
+    "solve_triangular lower": lambda t, a: t.linalg.solve_triangular(a.tril(), a, upper=False, left=False),
+    "matrix_exp": lambda t, a: t.linalg.matrix_exp(a * 0.3),
+    "matrix_power": lambda t, a: t.linalg.matrix_power(a, -2),
+    "lstsq": lambda t, a: t.linalg.lstsq(a[..., :2], a[..., 2:]).solution,
+    "norm": lambda t, a: t.linalg.norm(a),
+    "matrix_norm nuc": lambda t, a: t.linalg.matrix_norm(a, "nuc"),
+    "matrix_norm 1": lambda t, a: t.linalg.matrix_norm(a, 1),
+    "matrix_norm -inf": lambda t, a: t.linalg.matrix_norm(a, -float("inf")),
+    "matrix_norm 2": lambda t, a: t.linalg.matrix_norm(a, 2),
+    "vector_norm": lambda t, a: t.linalg.vector_norm(a, 3, dim=-1),
+    "cond": lambda t, a: t.linalg.cond(a),
+    "vecdot": lambda t, a: t.linalg.vecdot(a, a.flip(0)),
+    "cross": lambda t, a: t.linalg.cross(a, a.flip(0)),
+    "vander": lambda t, a: t.linalg.vander(a[..., 0]),
+}
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("shape", [(3, 3), (2, 3, 3)])
+def test_values(name, shape, dtype):
+    expected, got = (
+        tensors(FUNCTIONS[name](lib, a)) for lib, a in zip((torch, rushlight), matrices(shape, dtype))
+    )
+    assert len(expected) == len(got)
+    for e, g in zip(expected, got):
+        assert tuple(g.shape) == tuple(e.shape)
+        assert str(g.dtype) == str(e.dtype)
+        np.testing.assert_allclose(array(g), array(e), rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_gradients_to_second_order(name, dtype):
+    found = []
+    for lib, a in zip((torch, rushlight), matrices((2, 3, 3), dtype, 1)):
+        a = a.requires_grad_()
+        outs = [t for t in tensors(FUNCTIONS[name](lib, a)) if t.requires_grad]
+        total = sum((t * t.conj()).real.sum() + (t * (n + 1)).real.sum() for n, t in enumerate(outs))
+        (first,) = lib.autograd.grad(total, a, create_graph=True)
+        (second,) = lib.autograd.grad((first * first.conj()).real.sum(), a)
+        found.append((first, second))
+    for expected, got in zip(*found):
+        np.testing.assert_allclose(array(got), array(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_node_names():
+    for name in (
+        "inv",
+        "det",
+        "slogdet",
+        "cholesky",
+        "qr",
+        "svdvals",
+        "eigvalsh",
+        "lu",
+        "lu_factor",
+        "pinv",
+        "solve",
+        "matrix_exp",
+    ):
+        outs = [
+            tensors(FUNCTIONS[name](lib, a.requires_grad_()))
+            for lib, a in zip((torch, rushlight), matrices((3, 3)))
+        ]
+        for expected, got in zip(*outs):
+            assert type(got.grad_fn).__name__ == type(expected.grad_fn).__name__, name
+
+
+def test_decompositions_rebuild_their_matrix():
+    a = matrices((4, 5, 3))[1]
+    u, s, vh = rushlight.linalg.svd(a)
+    assert u.shape == (4, 5, 5) and vh.shape == (4, 3, 3)
+    assert rushlight.allclose(u[..., :3] * s.unsqueeze(-2) @ vh, a)
+    q, r = rushlight.linalg.qr(a, mode="complete")
+    assert rushlight.allclose(q @ r, a)
+    b = matrices((4, 5, 5))[1]
+    w, v = rushlight.linalg.eig(b)
+    assert rushlight.allclose(b.to(v.dtype) @ v, v * w.unsqueeze(-2))
+    p, l, u = rushlight.linalg.lu(matrices((130, 100))[1])
+    assert rushlight.allclose(p @ l @ u, matrices((130, 100))[1])
+
+
+def test_lu_solve():
+    a, b = matrices((2, 4, 4))[1], matrices((2, 4, 3), seed=2)[1]
+    factors = rushlight.linalg.lu_factor(a)
+    assert rushlight.allclose(a @ rushlight.linalg.lu_solve(*factors, b), b)
+    assert rushlight.allclose(a.mT @ rushlight.linalg.lu_solve(*factors, b, adjoint=True), b)
+    assert rushlight.allclose(rushlight.linalg.lu_solve(*factors, b.mT, left=False) @ a, b.mT)
+
+
+def test_determinant_of_a_singular_matrix_has_a_gradient():
+    values = [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 5.0]]
+    a = rushlight.tensor(values, dtype=rushlight.float64, requires_grad=True)
+    rushlight.linalg.det(a).backward()
+    # PyTorch gives zeros here; the gradient is the matrix of cofactors.
+    np.testing.assert_allclose(array(a.grad), [[20, -4, -4], [-10, 2, 2], [0, 0, 0]], atol=1e-8)
+
+
+# ---- errors ----
+
+WRONG = {
+    "inv singular": lambda t: t.linalg.inv(t.zeros(2, 2)),
+    "inv batch": lambda t: t.linalg.inv(t.stack([t.eye(2), t.zeros(2, 2)])),
+    "inv integers": lambda t: t.linalg.inv(t.ones(2, 2, dtype=t.int64)),
+    "inv half": lambda t: t.linalg.inv(t.ones(2, 2, dtype=t.float16)),
+    "inv rectangle": lambda t: t.linalg.inv(t.ones(2, 3)),
+    "inv vector": lambda t: t.linalg.inv(t.ones(2)),
+    "det rectangle": lambda t: t.linalg.det(t.ones(2, 3)),
+    "solve singular": lambda t: t.linalg.solve(t.zeros(2, 2), t.ones(2, 2)),
+    "solve sizes": lambda t: t.linalg.solve(t.eye(2), t.ones(3)),
+    "solve dtypes": lambda t: t.linalg.solve(t.eye(2), t.ones(2, dtype=t.float64)),
+    "cholesky": lambda t: t.linalg.cholesky(-t.eye(2)),
+    "cholesky batch": lambda t: t.linalg.cholesky(t.stack([t.eye(2), -t.eye(2)])),
+    "qr mode": lambda t: t.linalg.qr(t.ones(2, 2), mode="x"),
+    "eigh uplo": lambda t: t.linalg.eigh(t.eye(2), UPLO="x"),
+    "svd nan": lambda t: t.linalg.svd(t.full((2, 2), float("nan"))),
+    "lu_factor": lambda t: t.linalg.lu_factor(t.zeros(2, 2)),
+    "norm order": lambda t: t.linalg.matrix_norm(t.ones(2, 2), 3),
+    "norm dims": lambda t: t.linalg.matrix_norm(t.ones(2, 2), dim=(0, 0)),
+    "norm 3-D": lambda t: t.linalg.norm(t.ones(2, 2, 2), 2),
+    "power": lambda t: t.matrix_power(t.zeros(2, 2), -1),
+    "tensorinv": lambda t: t.linalg.tensorinv(t.ones(2, 3)),
+    "cond": lambda t: t.linalg.cond(t.ones(2, 2), "x"),
+    "vander": lambda t: t.linalg.vander(t.ones(2), N=0),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_errors_have_pytorchs_words(name):
+    messages = []
+    for lib in (torch, rushlight):
+        with pytest.raises(RuntimeError) as caught:
+            WRONG[name](lib)
+        linear = isinstance(caught.value, lib.linalg.LinAlgError)
+        messages.append((linear, str(caught.value).splitlines()[0]))
+    assert messages[1] == messages[0]
+
+
+def test_empty_matrices():
+    for name in ("inv", "det", "qr", "svd", "eigh"):
+        expected, got = (tensors(getattr(lib.linalg, name)(lib.ones(0, 0))) for lib in (torch, rushlight))
+        assert [tuple(t.shape) for t in got] == [tuple(t.shape) for t in expected]
