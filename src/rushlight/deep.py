@@ -19,12 +19,16 @@ MOST = 64
 WHOLE = int  # within the class below, `int` is a method
 
 
-class ManyDims(RuntimeError):
-    """The refusal of what cannot be done with more than 64 dimensions."""
+_REFUSED = "only tensors with up to 64 dims are supported"
 
-    def __init__(self, sizes: tuple[int, ...]) -> None:
-        super().__init__("only tensors with up to 64 dims are supported")
-        self.sizes = sizes
+
+def refusal() -> RuntimeError:
+    """What is raised where there cannot be more than 64 dimensions."""
+    return RuntimeError(_REFUSED)
+
+
+def is_refusal(error: RuntimeError) -> bool:
+    return error.args == (_REFUSED,)
 
 
 def core(sizes: tuple[int, ...]) -> tuple[int, ...]:
@@ -111,7 +115,7 @@ def _of_all(name: str) -> Callable:
 
     def method(self: Deep, *args: Any, **kwargs: Any) -> Any:
         if args or kwargs.keys() & {"dim", "axis", "keepdim", "keepdims"}:
-            raise ManyDims(self.sizes)
+            raise refusal()
         return getattr(self.flat, name)(**kwargs)
 
     return method
@@ -141,7 +145,7 @@ class Deep(Tensor):
 
     @property
     def _a(self) -> Any:
-        raise ManyDims(self.sizes)
+        raise refusal()
 
     @property
     def _buf(self) -> Any:
@@ -191,7 +195,7 @@ class Deep(Tensor):
         kind = options.get("dtype") or shape[0] if shape or options else None
         if isinstance(kind, dtype):
             if kind.itemsize != self._dtype.itemsize:
-                raise ManyDims(self.sizes)
+                raise refusal()
             return deepened(self.flat.view(kind), self.sizes, self.steps)
         return self.flat.view(*shape, **options)
 
@@ -215,7 +219,7 @@ class Deep(Tensor):
 
     def squeeze(self, dim: Any = None) -> Tensor:
         if isinstance(dim, (tuple, list)):
-            raise ManyDims(self.sizes)
+            raise refusal()
         dims = range(len(self.sizes)) if dim is None else (wrap_dim(dim, len(self.sizes)),)
         gone = [at for at in dims if self.sizes[at] == 1]
         return self._with([at for at in range(len(self.sizes)) if at not in gone])
@@ -268,7 +272,7 @@ class Deep(Tensor):
                 out = out.select(at, i)
                 continue
             elif i != slice(None):
-                raise ManyDims(self.sizes)
+                raise refusal()
             at += 1
         return out
 
@@ -277,7 +281,7 @@ class Deep(Tensor):
         lead = len(asked) - len(self.sizes)
         have = (1,) * lead + self.sizes
         if lead < 0 or any(n not in (-1, m) and m != 1 for n, m in zip(asked, have)):
-            raise ManyDims(self.sizes)
+            raise refusal()
         sizes = tuple([m if n == -1 else n for n, m in zip(asked, have)])
         steps = (0,) * lead + self.steps
         steps = tuple([step if m == n else 0 for step, m, n in zip(steps, have, sizes)])
@@ -362,5 +366,3 @@ def nested(values: Any, sizes: tuple[int, ...]) -> Any:
 
 Deep.__name__ = Deep.__qualname__ = "Tensor"
 Deep.__module__ = "rushlight"
-ManyDims.__name__ = ManyDims.__qualname__ = "RuntimeError"
-ManyDims.__module__ = "builtins"

@@ -421,6 +421,7 @@ _C_NAMES = {
     "Float": "float",
     "Double": "double",
     "Bool": "bool",
+    "ComplexHalf": "c10::complex<c10::Half>",
     "ComplexFloat": "c10::complex<float>",
     "ComplexDouble": "c10::complex<double>",
 }

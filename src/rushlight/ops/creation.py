@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes, layout
 from rushlight.buffer import Tensor, strides
 from rushlight.buffer import new_tensor as bare
-from rushlight.deep import MOST, ManyDims, from_core
+from rushlight.deep import MOST, from_core, is_refusal, refusal
 from rushlight.device import (
     channels_last,
     channels_last_3d,
@@ -52,7 +52,7 @@ def check_shape(shape: tuple[int, ...], kind: dtype) -> None:
     if layout.numel(shape) * kind.itemsize > _LIMIT:
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
     if len(shape) > 64:
-        raise ManyDims(shape)
+        raise refusal()
 
 
 def _no_negative_zeros(shape: tuple[int, ...]) -> None:
@@ -154,9 +154,9 @@ def _factory(name: str, make: Any, doc: str) -> Any:
         kind = asked or (out._dtype if isinstance(out, Tensor) else get_default_dtype())
         try:
             a = allocate(shape, kind, make)
-        except ManyDims:
-            return from_core(lambda core: create(core, dtype=kind, requires_grad=requires_grad), shape)
-        except RuntimeError:
+        except RuntimeError as error:
+            if is_refusal(error):
+                return from_core(lambda core: create(core, dtype=kind, requires_grad=requires_grad), shape)
             if make is np.zeros:
                 _no_negative_zeros(shape)
             raise
@@ -289,7 +289,7 @@ def _floating(value: Any, kind: dtype) -> np.ndarray:
 
 _C_NAMES = {
     "float16": "at::Half", "bfloat16": "at::BFloat16", "float32": "float", "float64": "double", "bool": "bool",
-    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>", "int32": "int", "int64": "int64_t",
+    "complex32": "c10::complex<c10::Half>", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>", "int32": "int", "int64": "int64_t",
 }  # fmt: skip
 
 
@@ -414,8 +414,10 @@ def _like(name: str, fill: Any, doc: str) -> Any:
         kind = place(dtype, layout, device, pin_memory, name) or input._dtype
         try:
             a = empty_as(input, kind, memory_format)
-        except ManyDims as many:
-            return from_core(lambda core: create(input.flat, dtype=kind, requires_grad=requires_grad), many.sizes)
+        except RuntimeError as error:
+            if not is_refusal(error):
+                raise
+            return from_core(lambda core: create(input.flat, dtype=kind, requires_grad=requires_grad), input.sizes)
         if fill is not None:
             a.fill(fill if kind is not dtypes.complex32 else scalar(fill, kind)[()])
         return _made(a, kind, requires_grad)

@@ -17,7 +17,7 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.buffer import LEAF, Tensor, new_tensor, strides
-from rushlight.deep import Deep, ManyDims
+from rushlight.deep import Deep, is_refusal
 from rushlight.dtypes import FLOATING, can_cast, complex32, dtype
 from rushlight.layout import contiguous_strides, is_dense, numel
 from rushlight.ops import complex_half
@@ -184,9 +184,9 @@ def public(
                     return _into_out(called, plain, rule, target, args, kwargs, check)
         try:
             return plain(*args, **kwargs)
-        except ManyDims:
-            own = vars(Deep).get(called)
-            if own is None or not isinstance(args[0] if args else None, Deep):
+        except RuntimeError as error:
+            own = vars(Deep).get(called) if is_refusal(error) else None
+            if own is None or not args or not isinstance(args[0], Deep):
                 raise
             return own(*args, **kwargs)
         except errors.WrongArgument as wrong:

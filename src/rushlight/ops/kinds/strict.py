@@ -17,7 +17,7 @@ def same_type(out: Tensor, result: Tensor, inputs: list) -> None:
 
 _CPP = {"int64": "long int", "int32": "int", "float64": "double", "float32": "float", "int16": "short int",
         "int8": "signed char", "uint8": "unsigned char", "bool": "bool", "float16": "c10::Half",
-        "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}  # fmt: skip
+        "bfloat16": "c10::BFloat16", "complex32": "c10::complex<c10::Half>", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}  # fmt: skip
 
 
 def cpp_name(kind: Any) -> str:
