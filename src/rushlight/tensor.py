@@ -31,6 +31,7 @@ from rushlight.ops import (
     values,
 )
 from rushlight.ops import gathering, indexing, joining, masking, scatter_reductions, scattering
+from rushlight.ops.kinds.reduction import method_of
 from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
 
 
@@ -308,7 +309,6 @@ class _Methods:
     __pos__ = arithmetic.positive
     __abs__ = signs.abs.method
     __invert__ = bits.invert
-    __round__ = rounding.round_operator
     __eq__ = comparison.equals
     __ne__ = comparison.ne.operator
     __lt__ = comparison.lt.operator
@@ -340,8 +340,8 @@ class _Methods:
     prod = reductions.prod
     nansum = reductions.nansum
     nanmean = reductions.nanmean
-    any = reductions.any
-    all = reductions.all
+    any = method_of(reductions.any)
+    all = method_of(reductions.all)
     count_nonzero = reductions.count_nonzero
     max = extremes.max.method
     min = extremes.min.method

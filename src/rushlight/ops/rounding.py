@@ -106,11 +106,6 @@ def round(input, *, decimals=None):
     return round_decimals(input, decimals=decimals)
 
 
-def round_operator(self: Tensor, ndigits: Any = None) -> Any:
-    """Python's `round(tensor, ndigits)`."""
-    return _round.method(self) if ndigits is None else round(self, decimals=ndigits)
-
-
 frac = unary(
     "frac",
     out_check=same_out,

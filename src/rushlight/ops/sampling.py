@@ -396,6 +396,10 @@ def _draw_bernoulli(t: Tensor, stream: Generator, p: Any = 0.5) -> np.ndarray:
     return streams.bernoulli(stream, t._a.size, p, t._dtype.name)
 
 
+def _draw_geometric(t: Tensor, stream: Generator, p: float) -> np.ndarray:
+    return streams.geometric(stream, t._a.size, p, t._dtype.name)
+
+
 uniform_ = _filler("uniform_", "Fill with uniform numbers in [from, to); (0, 1) if not given.", _draw_uniform)
 normal_ = _filler("normal_", "Fill with normal numbers of the given mean (0) and std (1).", _draw_normal)
 random_ = _filler("random_", "Fill with integers in [from, to); all that the dtype holds exactly if not given.", _draw_random)
@@ -405,7 +409,7 @@ exponential_ = _filler(
 )
 cauchy_ = _filler("cauchy_", "Fill with Cauchy numbers of the given median (0) and sigma (1).", _draws("cauchy"))
 log_normal_ = _filler("log_normal_", "Fill with exp of normal numbers of the given mean (1) and std (2).", _draws("log_normal"))
-geometric_ = _filler("geometric_", "Fill with geometric counts: trials up to the first success of probability `p`.", _draws("geometric"))
+geometric_ = _filler("geometric_", "Fill with geometric counts: trials up to the first success of probability `p`.", _draw_geometric)
 
 
 def draw_dropout(x: Tensor, p: float) -> Tensor:

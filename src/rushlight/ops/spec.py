@@ -231,6 +231,8 @@ def _into_out(
 ) -> Any:
     outs = out if isinstance(out, (tuple, list)) else (out,)
     for t in outs:
+        if isinstance(t, NUMBER_TYPES):
+            _refuse_number(name, plain(*args, **kwargs), t)
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(t).__name__}")
         if t._buf is not None:
@@ -255,6 +257,16 @@ def _into_out(
     for t, r in zip(outs, results):
         store_out(t, r)
     return out if len(outs) == 1 and isinstance(out, Tensor) else type(result)(outs)
+
+
+NUMBER_TYPES = (bool, int, float, complex)
+
+
+def _refuse_number(name: str, result: Any, out: Any) -> None:
+    """A number is no place for a result; where its type would not do either, PyTorch says that first."""
+    kind = of_number(out)
+    if isinstance(result, Tensor) and not can_cast(result._dtype, kind):
+        raise RuntimeError(f"result type {result._dtype.legacy} can't be cast to the desired output type {kind.legacy}")
 
 
 def _wants_grad(value: Any) -> bool:

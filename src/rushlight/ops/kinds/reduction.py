@@ -10,6 +10,7 @@ float64 along an outer axis is added in blocks, whose sums are added in turn.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -261,6 +262,23 @@ def _given(dim: Any, keepdim: Any) -> dict:
     return given if keepdim is False else given | {"keepdim": keepdim}
 
 
+def refuse_out(name: str, given: dict) -> None:
+    """Methods take no `out=`: it is how `np.sum` and its like find out that a tensor is no array."""
+    if "out" in given:
+        raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
+
+
+def method_of(function: Callable) -> Callable:
+    """The method of a reduction that has no shorter path."""
+
+    @functools.wraps(function)
+    def method(self: Tensor, *args: Any, **given: Any) -> Any:
+        refuse_out(function.__name__, given)
+        return function(self, *args, **given)
+
+    return method
+
+
 def hot_reduction(
     call: Callable, general: Callable, all_form: Any, dim_form: Any, small_all: Callable, small_dim: Callable
 ) -> Callable:
@@ -284,6 +302,7 @@ def hot_reduction(
         kind = self._dtype
         if a.size > 64 or (kind is not float32 and kind is not float64) or more or keepdim:
             if more:
+                refuse_out(call.__name__, more)
                 return call(self, **_given(dim, keepdim), **more)
             return general(self, dim, keepdim, None)
         try:
