@@ -18,7 +18,7 @@ import numpy as np
 from rushlight import errors
 from rushlight.buffer import LEAF, Tensor, new_tensor, strides
 from rushlight.deep import Deep, is_refusal
-from rushlight.dtypes import FLOATING, can_cast, complex32, dtype
+from rushlight.dtypes import FLOATING, can_cast, complex32, dtype, of_number
 from rushlight.layout import contiguous_strides, is_dense, numel
 from rushlight.ops import complex_half
 from rushlight.runtime import execute
