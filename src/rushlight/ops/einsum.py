@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import string
 from typing import Any, NamedTuple
 
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.layout import numel
 from rushlight.ops.contractions import bmm
+from rushlight.ops.kinds.contraction import BLAS, batched
 from rushlight.ops.spec import public
+from rushlight.runtime.execute import quiet
 
 #: stands among labels for the dimensions that "..." covers
 ELLIPSIS = "."
@@ -186,6 +189,24 @@ def _check_sizes(operands: list[Any], inputs: list[list[str]], places: dict[str,
                 )
 
 
+@functools.lru_cache(maxsize=256)
+def _plan(equation: str, ndims: tuple[int, ...]) -> tuple:
+    """What an equation means for operands of these ranks: labels, ellipses, the common order of dimensions."""
+    parsed = _parse(equation, len(ndims))
+    covers = [_covered(labels, ndim, n) for n, (labels, ndim) in enumerate(zip(parsed.inputs, ndims))]
+    places, kept, total = _places(_output_labels(parsed), parsed.inputs, max(covers))
+    return parsed.inputs, covers, places, kept, total
+
+
+def _aligned_array(t: Any, labels: list[str], places: dict[str, int], total: int) -> Any:
+    """`_aligned` for distinct labels and no graph: a temporary on the operand's memory."""
+    order = list(range(len(labels), total))
+    for at, place in sorted((places[label], at) for at, label in enumerate(labels)):
+        order.insert(at, place)
+    a = t._a
+    return new_tensor(a.reshape(a.shape + (1,) * (total - a.ndim)).transpose(order), t._dtype)
+
+
 # ---- contraction ----
 
 
@@ -214,10 +235,16 @@ def _contract_pair(x: Any, y: Any, summed: list[int]) -> Any:
     a, b = x._a.shape, y._a.shape
     shape = [a[d] for d in batch] + [a[d] for d in left] + [1] * len(summed) + [b[d] for d in right]
     lead = numel(a[d] for d in batch)
-    rows = x.permute(batch + left + summed + right).reshape(lead, numel(a[d] for d in left), inner)
-    columns = y.permute(batch + summed + right + left).reshape(lead, inner, numel(b[d] for d in right))
     order = batch + left + summed + right
     back = [order.index(d) for d in range(len(order))]
+    if x._edge is None and y._edge is None and x._dtype is y._dtype and x._dtype in BLAS:
+        left_factor = x._a.transpose(order).reshape(lead, -1, inner) if x._a.size else None
+        right_factor = y._a.transpose(batch + summed + right + left).reshape(lead, inner, -1) if y._a.size else None
+        if left_factor is not None and right_factor is not None:
+            made = quiet(batched, left_factor, right_factor)
+            return new_tensor(made.reshape(shape).transpose(back), x._dtype)
+    rows = x.permute(batch + left + summed + right).reshape(lead, numel(a[d] for d in left), inner)
+    columns = y.permute(batch + summed + right + left).reshape(lead, inner, numel(b[d] for d in right))
     return bmm(rows, columns).view(shape).permute(back)
 
 
@@ -304,13 +331,18 @@ def einsum(*args):
     for at, t in enumerate(operands):
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {at} in argument 1, but got {type(t).__name__}")
-    parsed = _parse(equation, len(operands))
-    covers = [_covered(labels, t._a.ndim, n) for n, (labels, t) in enumerate(zip(parsed.inputs, operands))]
+    inputs, covers, places, kept, total = _plan(equation, tuple(t._a.ndim for t in operands))
     covered = max(covers)
-    places, kept, total = _places(_output_labels(parsed), parsed.inputs, covered)
-    aligned = [
-        _aligned(t, labels, places, total, (own, covered), n)
-        for n, (t, labels, own) in enumerate(zip(operands, parsed.inputs, covers))
-    ]
-    _check_sizes(aligned, parsed.inputs, places, covered)
+    plain = len(operands) > 1 and all(
+        t._edge is None and len(set(labels)) == len(labels) and ELLIPSIS not in labels
+        for t, labels in zip(operands, inputs)
+    )
+    if plain:
+        aligned = [_aligned_array(t, labels, places, total) for t, labels in zip(operands, inputs)]
+    else:
+        aligned = [
+            _aligned(t, labels, places, total, (own, covered), n)
+            for n, (t, labels, own) in enumerate(zip(operands, inputs, covers))
+        ]
+    _check_sizes(aligned, inputs, places, covered)
     return _contract_all(aligned, kept)

@@ -22,16 +22,11 @@ def _double(a: np.ndarray) -> np.ndarray:
     return a.astype(np.complex128 if a.dtype.kind == "c" else np.float64)
 
 
-def _moments(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (of the whole, not of a sample) over `dims`, kept at size one, in double."""
-    x = _double(x)
-    mean = x.mean(dims, keepdims=True)
-    return mean, np.square(x - mean).mean(dims, keepdims=True)
-
-
 def _standardized(x: np.ndarray, dims: tuple[int, ...], eps: float) -> np.ndarray:
-    mean, variance = _moments(x, dims)
-    return (_double(x) - mean) / np.sqrt(variance + eps)
+    wide = _double(x)
+    wide -= wide.mean(dims, keepdims=True)
+    wide /= np.sqrt(np.square(wide).mean(dims, keepdims=True) + eps)
+    return wide
 
 
 def _standard(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any]:
@@ -48,10 +43,11 @@ def _standard_gradient(g: Any, x: Any, dims: tuple[int, ...], eps: float) -> Any
 
 
 def _affine(hat: np.ndarray, weight: Any, bias: Any, kind: np.dtype) -> np.ndarray:
+    """`hat`, which is given up, times `weight` plus `bias`, rounded once to `kind`."""
     if weight is not None:
-        hat = hat * weight.astype(hat.dtype)
+        hat *= weight
     if bias is not None:
-        hat = hat + bias.astype(hat.dtype)
+        hat += bias
     return hat.astype(kind)
 
 

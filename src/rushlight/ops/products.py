@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, REDUCED, bool_
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel, wrap_dim
 from rushlight.ops.contractions import dot, exact_out, explained, matmul, mm, same_out, unsafe_view
-from rushlight.ops.kinds.contraction import CPP_NAMES
+from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.execute import quiet
 
 # ---- outer, inner ----
 
@@ -31,6 +32,10 @@ def outer(input, vec2):
         tensor([[3, 4],
                 [6, 8]])
     """
+    a, b, kind = input._a, getattr(vec2, "_a", None), input._dtype
+    if b is not None and kind is vec2._dtype and kind in BLAS and a.ndim == 1 and b.ndim == 1:
+        if input._edge is None and vec2._edge is None:
+            return new_tensor(quiet(np.multiply.outer, a, b), kind)
     for at, (argument, t) in enumerate((("self", input), ("vec2", vec2)), 1):
         as_tensor(t, "outer", "input" if at == 1 else argument, at)
         if t._a.ndim != 1:
