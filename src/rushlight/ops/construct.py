@@ -112,6 +112,8 @@ _PYTHON_TYPES = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, c
 def with_grad(t: Tensor, requires_grad: Any) -> Tensor:
     """The same new tensor, as a leaf that collects its gradient if asked."""
     if requires_grad:
+        if requires_grad is not True:
+            raise TypeError(f"argument 'requires_grad' must be bool, not {type(requires_grad).__name__}")
         if t._dtype.category < FLOATING:
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         t._edge = LEAF

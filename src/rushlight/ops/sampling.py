@@ -204,7 +204,15 @@ def rand_like(input, *, dtype=None, layout=None, device=None, requires_grad=Fals
 
 def randn_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None):
     """`randn` with the shape, dtype and layout of `input`."""
-    return _filled_like("randn_like", streams.normal, input, dtype, requires_grad, generator)
+    plain = not isinstance(input, Tensor) or input._a.flags.c_contiguous
+    return _filled_like(
+        "randn_like",
+        lambda g, n, name: streams.normal(g, n, name, contiguous=plain),
+        input,
+        dtype,
+        requires_grad,
+        generator,
+    )
 
 
 def _filled_like(name: str, draw: Callable, x: Any, kind: Any, requires: bool, generator: Any) -> Tensor:
@@ -293,12 +301,11 @@ def bernoulli(input, p=None, *, generator=None):
     stream = source(generator, "bernoulli")
     kind = input._dtype
     if p is not None:
-        out = _like(input, kind, lambda n: streams.bernoulli(stream, n, p, kind.name))
+        out = _fresh(streams.bernoulli(stream, input._a.size, p, kind.name), input._a.shape, kind)
     else:
         if kind.category < FLOATING:
             raise NotImplementedError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{kind.legacy}'")
-        probabilities = np.ascontiguousarray(_ordered(input))
-        out = _like(input, kind, lambda n: streams.bernoulli_each(stream, probabilities))
+        out = _fresh(streams.bernoulli_each(stream, np.ascontiguousarray(input._a)), input._a.shape, kind)
     record(_BERNOULLI, (input,), None, out)
     return out
 

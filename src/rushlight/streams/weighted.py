@@ -6,7 +6,7 @@ import numpy as np
 
 from rushlight.streams.checks import FLOATS, SCALAR_TYPES, require
 from rushlight.streams.continuous import exponential
-from rushlight.streams.generator import Generator
+from rushlight.streams.generator import Generator, memory_order
 
 Array = np.ndarray
 
@@ -43,7 +43,9 @@ def _with_replacement(gen: Generator, rows: Array, samples: int) -> Array:
 def _without_replacement(gen: Generator, rows: Array, samples: int) -> Array:
     """The largest of weight / exponential: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", IPL 97 (2006)."""
     dtype = rows.dtype.name
-    waits = exponential(gen, rows.size, dtype).reshape(rows.shape)
+    waits = exponential(gen, rows.size, dtype)
+    by_column = memory_order(rows.shape, rows.strides) == (1, 0)
+    waits = waits.reshape(rows.shape[::-1]).T if by_column else waits.reshape(rows.shape)
     keys = (_at_least_single(rows) / _at_least_single(waits)).astype(rows.dtype)
     keys = _at_least_single(keys)
     if samples == 1:
