@@ -172,7 +172,7 @@ def local_response_norm(
         squares = pad(squares, (0, 0, size // 2, (size - 1) // 2))
         mean = avg_pool2d(squares, (size, 1), stride=1).squeeze(1)
     else:
-        n, c, h, *rest = input.shape
+        n, c, h = input.shape[:3]
         squares = pad(squares.view(n, 1, c, h, -1), (0, 0, 0, 0, size // 2, (size - 1) // 2))
         mean = avg_pool3d(squares, (size, 1, 1), stride=1).squeeze(1).view(input.shape)
     return input / mean.mul(alpha).add(k).pow(beta)

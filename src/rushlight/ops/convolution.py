@@ -189,11 +189,20 @@ def _biased(made: np.ndarray, b: np.ndarray | None, kind: np.dtype) -> np.ndarra
     return made.astype(kind, copy=False)
 
 
+def _cropped(t: Any, shape: tuple[int, ...]) -> Any:
+    """Output padding as wide as the stride makes room for windows that the input does not have."""
+    for dim in range(2, len(shape)):
+        if t._a.shape[dim] > shape[dim]:
+            t = t.narrow(dim, 0, shape[dim])
+    return t
+
+
 @primitive(
     "Convolution",
     vjp=(
-        lambda g, w, stride, padding, dilation, groups: convolution_(
-            g, _conj(w), None, stride=stride, padding=padding, dilation=dilation, groups=groups
+        lambda g, w, x_meta, stride, padding, dilation, groups: _cropped(
+            convolution_(g, _conj(w), None, stride=stride, padding=padding, dilation=dilation, groups=groups),
+            x_meta.shape,
         ),
         lambda g, x, w_meta, stride, padding, dilation, groups: _transposed_weight_gradient(
             g, x, stride, padding, dilation, w_meta.shape[2:], groups

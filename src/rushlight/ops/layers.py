@@ -250,6 +250,7 @@ _ALPHA = 1.7580993408473766
 def _alpha(input: Any, p: float, training: bool, inplace: bool, feature: bool) -> Any:
     """Dropout that keeps mean and variance under SELU. Klambauer et al., arXiv:1706.02515."""
     check_probability(p)
+    as_tensor(input, "feature_alpha_dropout" if feature else "alpha_dropout", "input", 1)
     if p == 0 or not training or not input._a.size:
         return input
     if p == 1:

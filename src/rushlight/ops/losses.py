@@ -640,6 +640,10 @@ def triplet_margin_loss(
     reduction="mean",
 ):
     """max(0, |anchor - positive| - |anchor - negative| + margin). Balntas et al., BMVC 2016."""
+    for at, (argument, t) in enumerate(
+        (("anchor", anchor), ("positive", positive), ("negative", negative)), 1
+    ):
+        as_tensor(t, "triplet_margin_loss", argument, at)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if len({t._a.ndim for t in (anchor, positive, negative)}) > 1:

@@ -285,8 +285,7 @@ def instance_norm(
     eps=1e-05,
 ):
     """Mean 0 and variance 1 per channel of each example of (N, C, ...). Ulyanov et al., arXiv:1607.08022."""
-    as_tensor(input, "instance_norm", "input", 1)
-    shape = input._a.shape
+    shape = tuple(input.size())
     if use_input_stats and numel(shape[2:]) == 1:
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size torch.Size({list(shape)})"

@@ -503,6 +503,8 @@ _ADAPTIVE_MAX = {2: _adaptive_max("AdaptiveMaxPool2D"), 3: _adaptive_max("Adapti
 def _target_size(name: str, input: Any, count: int, output_size: Any) -> tuple[int, ...]:
     as_tensor(input, name, "input", 1)
     shape = input._a.shape
+    if isinstance(output_size, (tuple, list)) and len(shape) <= len(output_size):
+        raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
     if len(shape) not in (count + 1, count + 2):
         ranks = f"{count + 1}D or {count + 2}D"
         raise RuntimeError(f"{name}(): Expected {ranks} tensor, but got {list(shape)}")

@@ -131,7 +131,7 @@ def interpolate(
         >>> torch.nn.functional.interpolate(torch.tensor([[[1., 2.]]]), scale_factor=2)
         tensor([[[1., 1., 2., 2.]]])
     """
-    as_tensor(input, "interpolate", "input", 1)
+    input.dim()
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
