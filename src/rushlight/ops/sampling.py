@@ -94,14 +94,13 @@ def _ordered(t: Tensor) -> np.ndarray:
 
 
 def _like(x: Tensor, kind: dtype, make: Callable) -> Tensor:
-    """A tensor laid out as `x` is, filled in the order of its memory."""
-    out = x.detach().new_empty(0, dtype=kind) if x._a.size == 0 else None
-    if out is not None:
-        return new_tensor(make(0).reshape(x._a.shape), kind)
+    """A tensor laid out as `x` is, filled in the order of its memory by `make(size, whether it is contiguous)`."""
+    if not x._a.size:
+        return new_tensor(make(0, True).reshape(x._a.shape), kind)
     a = np.empty_like(x._a, dtype=kind.numpy)
     out = new_tensor(a, kind)
     place = _ordered(out)
-    place[...] = make(a.size).reshape(place.shape)
+    place[...] = make(a.size, a.flags.c_contiguous).reshape(place.shape)
     return out
 
 
@@ -199,15 +198,14 @@ def randperm(n, *, generator=None, dtype=None, layout=None, device=None, require
 
 def rand_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None):
     """`rand` with the shape, dtype and layout of `input`."""
-    return _filled_like("rand_like", streams.uniform, input, dtype, requires_grad, generator)
+    return _filled_like("rand_like", lambda g, n, name, plain: streams.uniform(g, n, name), input, dtype, requires_grad, generator)
 
 
 def randn_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None):
     """`randn` with the shape, dtype and layout of `input`."""
-    plain = not isinstance(input, Tensor) or input._a.flags.c_contiguous
     return _filled_like(
         "randn_like",
-        lambda g, n, name: streams.normal(g, n, name, contiguous=plain),
+        lambda g, n, name, plain: streams.normal(g, n, name, contiguous=plain),
         input,
         dtype,
         requires_grad,
@@ -219,7 +217,7 @@ def _filled_like(name: str, draw: Callable, x: Any, kind: Any, requires: bool, g
     if not isinstance(x, Tensor):
         raise errors.wrong_type(name, "input", 1, x)
     kind = _kind(kind, x._dtype, name)
-    out = _like(x, kind, lambda n: draw(source(generator, name), n, kind.name))
+    out = _like(x, kind, lambda n, plain: draw(source(generator, name), n, kind.name, plain))
     if requires:
         out.requires_grad = True
     return out
@@ -231,7 +229,7 @@ def randint_like(input, low=0, high=None, *, dtype=None, layout=None, device=Non
     low, high = (0, low) if high is None else (low, high)
     return _filled_like(
         "randint_like",
-        lambda g, n, name: streams.randint(g, n, int(low), int(high), name),
+        lambda g, n, name, plain: streams.randint(g, n, int(low), int(high), name),
         input,
         dtype,
         requires_grad,
@@ -291,7 +289,12 @@ def _no_gradient(node: str) -> Derivative:
     return Derivative(node, ("x",), (lambda g: g.new_zeros(g.shape),))
 
 
-@public
+def _as_out(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    """Zeros and ones fit every dtype."""
+    return plain(*args, **kwargs).to(outs[0]._dtype)
+
+
+@public(out=_as_out)
 def bernoulli(input, p=None, *, generator=None):
     """Ones with the probabilities in `input`, zeros otherwise (or with probability `p` everywhere).
 
@@ -319,12 +322,18 @@ def poisson(input, generator=None):
     """Counts of the Poisson distribution with the rates in `input`."""
     stream = source(generator, "poisson")
     rates = np.ascontiguousarray(_ordered(input))
-    out = _like(input, input._dtype, lambda n: streams.poisson(stream, rates))
+    out = _like(input, input._dtype, lambda n, plain: streams.poisson(stream, rates))
     record(_POISSON, (input,), None, out)
     return out
 
 
-@public
+def _only_long(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    if outs[0]._dtype is not int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {outs[0]._dtype.legacy}")
+    return plain(*args, **kwargs)
+
+
+@public(out=_only_long)
 def multinomial(input, num_samples, replacement=False, *, generator=None):
     """Indices drawn with the weights in `input` (one row, or a matrix of rows), as int64.
 
@@ -343,6 +352,8 @@ def _filler(name: str, doc: str, draw: Callable) -> Any:
     derivative = _no_gradient("".join(part.capitalize() for part in name.rstrip("_").split("_")))
 
     def fill(self: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
+        if not isinstance(self, Tensor):
+            raise errors.wrong_self(name, self)
         check_write(self, name)
         place = _ordered(self)
         place[...] = draw(self, source(generator, name), *args, **kwargs).reshape(place.shape)
@@ -422,7 +433,7 @@ geometric_ = _filler("geometric_", "Fill with geometric counts: trials up to the
 def draw_dropout(x: Tensor, p: float) -> Tensor:
     """The factors by which dropout multiplies `x`: 0 with probability `p`, else 1 / (1 - p)."""
     kind = x._dtype
-    return _like(x, kind, lambda n: streams.dropout_noise(default_generator, n, p, kind.name))
+    return _like(x, kind, lambda n, plain: streams.dropout_noise(default_generator, n, p, kind.name))
 
 
 __all__ = ["Generator", "LEAF", "default_generator", "draw_dropout"]
