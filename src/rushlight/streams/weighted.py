@@ -50,7 +50,7 @@ def _without_replacement(gen: Generator, rows: Array, samples: int) -> Array:
     keys = _at_least_single(keys)
     if samples == 1:
         return keys.argmax(axis=1)[:, None]
-    return np.argsort(-keys, axis=1, kind="stable")[:, :samples]
+    return np.argsort(-keys, axis=1, kind="stable")[:, :samples].copy()
 
 
 def _at_least_single(x: Array) -> Array:
