@@ -320,13 +320,29 @@ def parameters(function: Callable) -> tuple[str, ...]:
 EVERY = (-1,)
 
 
-class Plan(NamedTuple):
-    """For one set of inputs that want a gradient: what to keep, and what to call with it."""
+class Plan:
+    """For one set of inputs that want a gradient: what to keep, and what to call with it.
 
-    keep: tuple[int, ...]  # inputs whose value is kept
-    metas: tuple[int, ...]  # inputs whose shape and dtype are kept
-    keep_out: bool
-    calls: tuple[tuple[int, Callable, tuple[tuple[int, Any], ...]], ...]  # (input, vjp, where its arguments are)
+    Attributes:
+        keep: inputs whose value is kept.
+        metas: inputs whose shape and dtype are kept.
+        keep_out: whether the result is.
+        calls: (input, vjp, where its arguments are).
+    """
+
+    __slots__ = ("keep", "metas", "keep_out", "calls")
+
+    def __init__(
+        self,
+        keep: tuple[int, ...],
+        metas: tuple[int, ...],
+        keep_out: bool,
+        calls: tuple[tuple[int, Callable, tuple[tuple[int, Any], ...]], ...],
+    ) -> None:
+        self.keep = keep
+        self.metas = metas
+        self.keep_out = keep_out
+        self.calls = calls
 
 
 #: where an argument of a vjp is found: see `OpNode.fetch`
