@@ -60,10 +60,15 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
         a = self._a
     except AttributeError:
         raise errors.wrong_self("view", self) from None
-    if len(shape) == 1 and type(shape[0]) is not int:
-        shape = shape[0]
-        if isinstance(shape, _dtype):
-            return view_dtype(self, shape)
+    if len(shape) == 1:
+        n = shape[0]
+        if type(n) is int:
+            if n == -1 and a.flags.c_contiguous and size is None and dtype is None:
+                return _view(self, a.reshape(-1), VIEW, None)
+        else:
+            shape = n
+            if isinstance(shape, _dtype):
+                return view_dtype(self, shape)
     if type(shape) is tuple and a.flags.c_contiguous and size is None and dtype is None:
         for n in shape:
             if type(n) is not int or n < -1:
@@ -106,8 +111,8 @@ def view_dtype(self: Tensor, kind: Any) -> Tensor:
     if self._dtype.itemsize != kind.itemsize:
         shape, steps, at = _resized_elements(self, kind, shape, steps, at)
     array = execute.shown(execute.storage(self), kind.numpy, shape, steps, at)
-    out = _view(self, array, None, None)
-    out._dtype = kind
+    out = _alias(self)  # as in PyTorch, no view that the graph knows
+    out._a, out._dtype = array, kind
     return out
 
 
