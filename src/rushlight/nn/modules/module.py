@@ -99,7 +99,7 @@ class Module:
         if isinstance(value, Parameter):
             if parameters is None:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
-            self._forget(name)
+            self._forget(name, "_parameters")
             self.register_parameter(name, value)
             return
         if parameters is not None and name in parameters:
@@ -111,7 +111,7 @@ class Module:
         if isinstance(value, Module):
             if modules is None:
                 raise AttributeError("cannot assign module before Module.__init__() call")
-            self._forget(name)
+            self._forget(name, "_modules")
             modules[name] = hooks.registered("module", self, name, value)
             return
         if modules is not None and name in modules:
@@ -131,17 +131,18 @@ class Module:
         if buffers is None:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
         if isinstance(value, Buffer):
-            self._forget(name)
+            self._forget(name, "_buffers")
             self.register_buffer(name, value, value.persistent)
         else:
             buffers[name] = hooks.registered("buffer", self, name, value)
 
-    def _forget(self, name: str) -> None:
-        """Remove whatever is held under this name."""
+    def _forget(self, name: str, keep: str) -> None:
+        """Remove what is held under this name as anything but `keep`, where it would keep its place."""
         facts = self.__dict__
-        for kind in (facts, facts.get("_parameters"), facts.get("_buffers"), facts.get("_modules")):
-            if kind is not None:
-                kind.pop(name, None)
+        facts.pop(name, None)
+        for kind in ("_parameters", "_buffers", "_modules"):
+            if kind != keep and kind in facts:
+                facts[kind].pop(name, None)
         facts.get("_non_persistent_buffers_set", set()).discard(name)
 
     def __delattr__(self, name: str) -> None:

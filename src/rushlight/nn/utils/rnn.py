@@ -1,0 +1,1 @@
+"""Sequences of different lengths: padded to one tensor, or packed step by step."""
