@@ -57,6 +57,7 @@ cfloat = complex64
 cdouble = complex128
 
 # ---- elementwise ----
+from rushlight import special
 from rushlight.ops.activations import celu, hardshrink, prelu, relu, rrelu, selu, threshold
 from rushlight.ops.arithmetic import (
     add,
@@ -128,6 +129,9 @@ from rushlight.ops.complexes import (
     resolve_conj,
     resolve_neg,
 )
+from rushlight.ops.complexes import conj_function as conj
+from rushlight.ops.complexes import imag_function as imag
+from rushlight.ops.complexes import real_function as real
 from rushlight.ops.functions import (
     acos,
     acosh,
@@ -151,9 +155,9 @@ from rushlight.ops.functions import (
     expm1,
     hypot,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logaddexp,
     logaddexp2,
     logit,
@@ -170,12 +174,7 @@ from rushlight.ops.powers import float_power, pow, rsqrt, sqrt, square
 from rushlight.ops.rounding import ceil, fix, floor, frac, frexp, heaviside, ldexp, nextafter, round, trunc
 from rushlight.ops.signs import abs, absolute, copysign, sgn, sign
 from rushlight.ops.special_functions import digamma, erf, erfc, erfinv, i0, lgamma, mvlgamma, polygamma
-from rushlight import special
-from rushlight.ops.complexes import conj_function as conj
-from rushlight.ops.complexes import imag_function as imag
-from rushlight.ops.complexes import real_function as real
 
-# ---- end elementwise ----
 # ---- reductions, scans, sorting ----
 from rushlight import return_types
 from rushlight.ops.differences import cumulative_trapezoid, diff, trapezoid, trapz
@@ -189,7 +188,6 @@ from rushlight.ops.softmaxes import log_softmax, logcumsumexp, logsumexp, softma
 from rushlight.ops.sorting import argsort, kthvalue, median, mode, msort, nanmedian, sort, topk
 from rushlight.ops.statistics import corrcoef, cov, std, std_mean, var, var_mean
 
-# ---- end reductions ----
 # ---- products, linear algebra ----
 from rushlight.ops.affine import addbmm, addmm, addmv, addr, baddbmm
 from rushlight.ops.contractions import bmm, dot, matmul, mm, mv, vdot
@@ -222,7 +220,6 @@ from rushlight.ops.late import (
     slogdet,
     svd,
     triangular_solve,
-    vander,
 )
 from rushlight.ops.products import (
     cdist,
@@ -237,17 +234,6 @@ from rushlight.ops.products import (
     trace,
 )
 
-
-def __getattr__(name: str) -> object:
-    """Packages that are read when they are first asked for, to keep `import rushlight` quick."""
-    if name in ("linalg", "nn"):
-        from importlib import import_module
-
-        return import_module(f"rushlight.{name}")
-    raise AttributeError(f"module 'rushlight' has no attribute '{name}'")
-
-
-# ---- end products ----
 # ---- views ----
 from rushlight.ops.copies import (
     alias_copy,
@@ -316,8 +302,8 @@ from rushlight.ops.views import (
     broadcast_tensors,
     broadcast_to,
     detach,
-    movedim,
     moveaxis,
+    movedim,
     permute,
     reshape,
     squeeze,
@@ -328,8 +314,8 @@ from rushlight.ops.views import (
     unsqueeze,
 )
 
-# ---- end views ----
 # ---- creation, conversion ----
+from rushlight import storage
 from rushlight.device import (
     channels_last,
     channels_last_3d,
@@ -357,8 +343,6 @@ from rushlight.ops.creation import (
     zeros,
     zeros_like,
 )
-from rushlight.ops.promotion import result_type
-from rushlight.ops.sequences import arange, eye, linspace, logspace, range, tril_indices, triu_indices
 from rushlight.ops.legacy import (
     BFloat16Tensor,
     BoolTensor,
@@ -373,6 +357,7 @@ from rushlight.ops.legacy import (
     set_default_tensor_type,
     typename,
 )
+from rushlight.ops.promotion import result_type
 from rushlight.ops.properties import (
     is_complex,
     is_floating_point,
@@ -383,8 +368,7 @@ from rushlight.ops.properties import (
     is_tensor,
     numel,
 )
-
-from rushlight import storage
+from rushlight.ops.sequences import arange, eye, linspace, logspace, range, tril_indices, triu_indices
 from rushlight.storage import (
     BFloat16Storage,
     BoolStorage,
@@ -403,7 +387,6 @@ from rushlight.storage import (
     is_storage,
 )
 
-# ---- end creation ----
 # ---- indexing, joining ----
 from rushlight.ops.gathering import (
     argwhere,
@@ -433,8 +416,8 @@ from rushlight.ops.joining import (
     tile,
     vstack,
 )
-from rushlight.ops.scatter_reductions import index_reduce, scatter_reduce
 from rushlight.ops.masking import masked_fill, masked_scatter, where
+from rushlight.ops.scatter_reductions import index_reduce, scatter_reduce
 from rushlight.ops.scattering import (
     index_add,
     index_copy,
@@ -446,7 +429,6 @@ from rushlight.ops.scattering import (
     scatter_add,
 )
 
-# ---- end indexing ----
 # ---- random ----
 from rushlight import random
 from rushlight.ops.sampling import (
@@ -466,18 +448,21 @@ from rushlight.ops.sampling import (
 )
 from rushlight.random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
-# ---- end random ----
 # ---- autograd ----
 from rushlight import autograd
 from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
-from rushlight.autograd.api import is_inference
 
-# ---- end autograd ----
 # ---- protocols, printing, saving ----
 from rushlight import serialization, utils
 from rushlight.interop.dlpack import from_dlpack, to_dlpack
 from rushlight.printing import get_printoptions, set_printoptions
 from rushlight.serialization import load, save
-from rushlight.storage import TypedStorage, UntypedStorage
 
-# ---- end protocols ----
+
+def __getattr__(name: str) -> object:
+    """Packages that are read when they are first asked for, to keep `import rushlight` quick."""
+    if name in ("linalg", "nn"):
+        from importlib import import_module
+
+        return import_module(f"rushlight.{name}")
+    raise AttributeError(f"module 'rushlight' has no attribute '{name}'")

@@ -7,32 +7,58 @@ agree; `.method`, `.operator`, `.reflected` and `.inplace` are its other forms.
 
 from __future__ import annotations
 
+from rushlight import printing, serialization, storage
 from rushlight.autograd import api, hooks
-from rushlight import printing, serialization
 from rushlight.buffer import Tensor
 from rushlight.interop import dlpack, numpy_protocol
-from rushlight.ops import activations, arithmetic, bits, clamping, comparison, complexes, functions, powers, rounding
-from rushlight.ops import signs, special_functions
-from rushlight.ops import affine, late, contractions, products, sampling, views
-from rushlight.ops import differences, extremes, norms, quantiles, reductions, scans, searching, softmaxes, sorting
-from rushlight.ops import statistics
-from rushlight import storage
 from rushlight.ops import (
+    activations,
+    affine,
+    arithmetic,
+    bits,
+    clamping,
+    comparison,
+    complexes,
+    contractions,
     conversion,
     copying,
     creation,
+    differences,
+    extremes,
+    functions,
+    gathering,
+    indexing,
+    joining,
+    late,
     legacy,
+    masking,
     memory,
+    norms,
+    powers,
+    products,
     properties,
+    quantiles,
+    reductions,
     reshaping,
+    rounding,
+    sampling,
+    scans,
+    scatter_reductions,
+    scattering,
+    searching,
+    signs,
     slicing,
+    softmaxes,
+    sorting,
+    special_functions,
+    statistics,
     striding,
     triangles,
     values,
+    views,
 )
-from rushlight.ops import gathering, indexing, joining, masking, scatter_reductions, scattering
-from rushlight.ops.kinds.reduction import method_of
 from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
+from rushlight.ops.kinds.reduction import method_of
 
 
 class _Methods:
@@ -653,7 +679,6 @@ class _Methods:
     output_nr = api.output_nr_property
     retains_grad = api.retains_grad_property
     retain_grad = api.retain_grad
-    is_inference = api.is_inference
     backward = api.tensor_backward
     register_hook = hooks.register_hook
     register_post_accumulate_grad_hook = hooks.register_post_accumulate_grad_hook

@@ -13,7 +13,7 @@ from rushlight.ops.kinds.elementwise import floating, same_out, unary
 from rushlight.ops.promotion import check_tensors
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
-from rushlight.tape.node import Derivative
+from rushlight.tape.node import Derivative, record
 
 
 def _nothing(d: dtype) -> tuple[dtype, dtype]:
@@ -77,7 +77,7 @@ def _part(name: str) -> Any:
         out = execute.view(input, a, None, None)
         out._dtype = input._dtype.to_real()
         if input._edge is not None:
-            execute.record(derivative, (input,), None, out)
+            record(derivative, (input,), None, out)
         return out
 
     return part

@@ -31,7 +31,6 @@ triangular_solve = late("ops.linear_algebra", "triangular_solve")
 qr = late("ops.factorizations", "torch_qr")
 svd = late("ops.factorizations", "torch_svd")
 matrix_exp = late("ops.matrix_functions", "torch_matrix_exp")
-vander = late("ops.matrix_functions", "torch_vander")
 
 # ---- what torch.nn.functional has too ----
 

@@ -337,21 +337,6 @@ def vander(x, *, N=None):
     return REGISTRY["cat"].function((ones, spread.cumprod(-1)), -1)
 
 
-@public(name="vander", out=False)
-def torch_vander(x, N=None, increasing=False):
-    """Powers of each element of a vector, by default in descending order."""
-    check_tensor("vander", "x", 1, x)
-    if x._a.ndim != 1:
-        raise RuntimeError("x must be a one-dimensional tensor.")
-    n = x._a.size if N is None else N
-    if n < 0:
-        raise RuntimeError("N must be non-negative.")
-    if n == 0 or not x._a.size:
-        return x.new_empty(x._a.size, n)
-    made = vander(x, N=n)
-    return made if increasing else made.flip(1)
-
-
 # ---- tensors as matrices ----
 
 

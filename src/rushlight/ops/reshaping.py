@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, layout
-from rushlight.buffer import Tensor, new_tensor, strides
+from rushlight.buffer import Tensor, new_tensor, shown, storage, strides
+from rushlight.buffer import offset as offset_of
 from rushlight.dtypes import COMPLEX, promote_types
 from rushlight.layout import wrap_dim
 from rushlight.ops.spec import primitive, public
 from rushlight.ops.views import expand, reshape, unsqueeze, view
 from rushlight.runtime import execute
 from rushlight.size import Size
-from rushlight.tape.node import Derivative
+from rushlight.tape.node import Derivative, record
 
 
 @public(out=False)
@@ -224,9 +225,9 @@ _AS_COMPLEX = Derivative("ViewAsComplex", ("x",), (lambda g: view_as_real(g.reso
 
 
 def _reread(t: Tensor, kind: dtypes.dtype, shape: tuple, steps: tuple, at: int, derivative: Derivative) -> Tensor:
-    out = execute.view(t, execute.shown(execute.storage(t), kind.numpy, shape, steps, at), None, None)
+    out = execute.view(t, shown(storage(t), kind.numpy, shape, steps, at), None, None)
     out._dtype = kind
-    execute.record(derivative, (t,), None, out)
+    record(derivative, (t,), None, out)
     return out
 
 
@@ -236,7 +237,7 @@ def view_as_real(input):
     if input._dtype.category != COMPLEX:
         raise RuntimeError("view_as_real is only supported for complex tensors")
     steps = tuple([2 * step for step in strides(input)])
-    at = 2 * execute.offset(input)
+    at = 2 * offset_of(input)
     return _reread(input, input._dtype.to_real(), (*input._a.shape, 2), (*steps, 1), at, _AS_REAL)
 
 
@@ -248,7 +249,7 @@ def view_as_complex(input):
             "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
             f"{input._dtype.legacy}"
         )
-    shape, steps, at = input._a.shape, strides(input), execute.offset(input)
+    shape, steps, at = input._a.shape, strides(input), offset_of(input)
     if not shape:
         raise RuntimeError("Input tensor must have one or more dimensions")
     if shape[-1] != 2:

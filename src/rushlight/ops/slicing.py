@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor, new_tensor, storage
+from rushlight.buffer import Tensor, new_tensor, storage, strides
+from rushlight.buffer import offset as offset_of
 from rushlight.dtypes import INTEGER
 from rushlight.layout import wrap_dim
 from rushlight.ops.construct import is_sequence
@@ -169,9 +170,9 @@ def _parts(a: np.ndarray, t: Tensor, sizes: Sequence[int], dim: int) -> list[np.
         if a.size and size:
             parts.append(a[(*before, slice(at, at + size))])
         else:
-            shape, steps = a.shape, execute.strides(t)
+            shape, steps = a.shape, strides(t)
             shape = (*shape[:dim], size, *shape[dim + 1 :])
-            parts.append(execute.restrided(t, shape, steps, execute.offset(t) + at * steps[dim]))
+            parts.append(execute.restrided(t, shape, steps, offset_of(t) + at * steps[dim]))
         at += size
     return parts
 
@@ -311,7 +312,7 @@ def unbind(input, dim=0):
         before = (slice(None),) * dim
         arrays = [a[(*before, at, ...)] for at in range(a.shape[dim])]
     else:
-        shape, steps, start = a.shape, execute.strides(input), execute.offset(input)
+        shape, steps, start = a.shape, strides(input), offset_of(input)
         rest = (*shape[:dim], *shape[dim + 1 :]), (*steps[:dim], *steps[dim + 1 :])
         arrays = [execute.restrided(input, *rest, start + at * steps[dim]) for at in range(shape[dim])]
     return views(input, arrays, _UNBIND, {"dim": dim})

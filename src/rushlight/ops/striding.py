@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors, layout
-from rushlight.buffer import Tensor, strides
+from rushlight.buffer import Tensor, new_tensor, strides
+from rushlight.buffer import offset as offset_of
 from rushlight.layout import wrap_dim
 from rushlight.ops.indexing import slice_view
 from rushlight.ops.kinds.method import method
@@ -15,7 +16,7 @@ from rushlight.ops.kinds.strict import same_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
-from rushlight.tape.node import Derivative
+from rushlight.tape.node import Derivative, record
 
 _view = execute.view
 
@@ -67,7 +68,7 @@ _AS_STRIDED = Derivative(
 
 def _geometry(t: Tensor, shape: tuple, steps: tuple, at: int) -> dict:
     """Both layouts, with the offsets counted from the smaller one."""
-    start = execute.offset(t)
+    start = offset_of(t)
     low = min(start, at)
     source = Geometry((t._a.shape, strides(t), start - low))
     return {"source": source, "shown": Geometry((shape, steps, at - low))}
@@ -75,7 +76,7 @@ def _geometry(t: Tensor, shape: tuple, steps: tuple, at: int) -> dict:
 
 def _layout(input: Tensor, size: Any, stride: Any, storage_offset: Any) -> tuple:
     shape, steps = layout.sizes((size,), "as_strided"), layout.sizes((stride,), "as_strided")
-    at = execute.offset(input) if storage_offset is None else storage_offset.__index__()
+    at = offset_of(input) if storage_offset is None else storage_offset.__index__()
     if len(shape) != len(steps):
         raise RuntimeError(
             f"mismatch in length of strides and shape: size has {len(shape)} entries, stride {len(steps)}"
@@ -172,8 +173,8 @@ def diagonal(input, offset=0, dim1=0, dim2=1):
 
 def diagonal_copy_of(input: Tensor, offset: int) -> Tensor:
     """The main or another diagonal of a matrix as a copy."""
-    out = execute.new_tensor(np.array(input._a.diagonal(offset)), input._dtype)
-    execute.record(_DIAGONAL_COPY, (input,), {"offset": offset, "dim1": 0, "dim2": 1}, out)
+    out = new_tensor(np.array(input._a.diagonal(offset)), input._dtype)
+    record(_DIAGONAL_COPY, (input,), {"offset": offset, "dim1": 0, "dim2": 1}, out)
     return out
 
 

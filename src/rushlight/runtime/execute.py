@@ -6,12 +6,12 @@ Today the answer is always "at once, by NumPy". Deferral and compiled kernels en
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import LEAF, Tensor, new_tensor, offset, shown, storage, strides
+from rushlight.buffer import Tensor, offset, shown, storage
 from rushlight.dtypes import BY_NUMPY, dtype
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import (
@@ -20,9 +20,7 @@ from rushlight.tape.node import (
     UNRECORDED,
     Derivative,
     ViewMeta,
-    record,
     record1,
-    requires_grad,
 )
 
 _make = object.__new__
@@ -76,15 +74,14 @@ def view(
     meta.edge = None
     meta.version = buffer.version
     meta.creation = creation
-    if edge is not None:
-        if type(edge) is ViewMeta:
-            meta.base = edge.base
-            if creation == PLAIN:
-                meta.creation = edge.creation
-        if not MODES.grad:
-            meta.creation = INFERENCE if MODES.inference else UNRECORDED
-        elif derivative is not None:
-            record1(derivative, base, attrs, t)
+    if type(edge) is ViewMeta:
+        meta.base = edge.base
+        if creation == PLAIN:
+            meta.creation = edge.creation
+    if not MODES.grad:
+        meta.creation = INFERENCE if MODES.inference else UNRECORDED
+    elif edge is not None and derivative is not None:
+        record1(derivative, base, attrs, t)
     return t
 
 
