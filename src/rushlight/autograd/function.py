@@ -332,25 +332,34 @@ def _wrapped(node: BackwardCFunction, inputs: list[Tensor], output: Any, recorde
         differentiable = recorded and id(t) not in plain and t._dtype.category >= FLOATING
         is_input, is_dirty = id(t) in given, id(t) in dirty
         if is_dirty:
-            if MODES.grad and differentiable:
-                check_modified(t)
             wrote(t)
-            if differentiable:
-                rebase(t, (node, number))
-        elif is_input:
-            t = execute.view(execute.alias(t) if not differentiable else t, t._a, None, None)
-            if differentiable:
-                _hang(t, node, number)
-        elif differentiable:
+        if not differentiable:
+            t = _plain(t, is_input, is_dirty)
+        elif is_dirty:
+            if MODES.grad:
+                check_modified(t)
+            rebase(t, (node, number))
+        else:
+            t = execute.view(t, t._a, None, None) if is_input else t
             _hang(t, node, number)
-        elif id(t) in plain and t._edge is not None:
-            t = execute.alias(t)
         made.append(t)
     if recorded:
         _keep(node, made, outputs)
     else:
         node._saved = FREED
     return tuple(made) if isinstance(output, tuple) else made[0]
+
+
+def _plain(t: Tensor, is_input: bool, is_dirty: bool) -> Tensor:
+    """An output that carries no gradient; inputs keep theirs."""
+    if requires_grad(t):
+        if is_input:
+            return execute.alias(t)
+        if type(t._edge) is not ViewMeta:
+            t._edge = None
+    elif is_input and not is_dirty:
+        return execute.view(t, t._a, None, None)
+    return t
 
 
 def _hang(t: Tensor, node: Node, number: int) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
 import numpy as np
 
 from rushlight import layout
-from rushlight.buffer import LEAF, Tensor, new_tensor, offset, storage
+from rushlight.buffer import LEAF, Tensor, new_tensor, offset, shown, storage
 from rushlight.device import contiguous_format, preserve_format
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.ops import striding, views
 from rushlight.ops.creation import check_shape, format_strides, like_strides
 from rushlight.ops.kinds.method import method
-from rushlight.runtime import execute
+from rushlight.ops.properties import is_view
 from rushlight.storage import TypedStorage, UntypedStorage, size_of, twin
 from rushlight.storage import resize as resize_storage
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import ViewMeta, edge_of, requires_grad
-from rushlight.tape.writes import check_recorded, rebase, wrote
+from rushlight.tape.node import Derivative, ViewMeta, between, edge_of, requires_grad
+from rushlight.tape.writes import check_recorded, wrote
 
 # ---- data ----
 
@@ -52,7 +53,9 @@ def detach_(self: Tensor) -> Tensor:
     Raises:
         RuntimeError: the tensor is a view.
     """
-    if type(self._edge) is ViewMeta:
+    if MODES.inference:
+        return self  # as in PyTorch, where the graph is out of reach there
+    if is_view(self):
         raise RuntimeError(
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, "
             "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be "
@@ -97,7 +100,7 @@ def set_(self: Tensor, source: Any = None, storage_offset: Any = None, size: Any
     need = (at + layout.span(shape, steps)) * item
     if at >= 0 and need > size_of(buffer) and all(step >= 0 for step in steps):
         resize_storage(buffer, need)
-    return _show(self, execute.shown(buffer, self._dtype.numpy, shape, steps, at), buffer)
+    return _show(self, shown(buffer, self._dtype.numpy, shape, steps, at), buffer)
 
 
 def _c_type(kind: dtype) -> str:
@@ -140,7 +143,7 @@ def take_layout(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...]) -> Te
     need = (at + layout.span(shape, steps)) * t._dtype.itemsize
     if need > size_of(buffer):
         resize_storage(buffer, need, alone=sys.getrefcount(buffer) <= 3)
-    t._a = execute.shown(buffer, t._dtype.numpy, shape, steps, at)
+    t._a = shown(buffer, t._dtype.numpy, shape, steps, at)
     return t
 
 
@@ -156,9 +159,28 @@ def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None)
 
 # ---- views in place ----
 
+#: node of a view -> its name when the view was taken in place
+_NAMES = {
+    "TransposeBackward0": "TransposeBackward1",
+    "SqueezeBackward0": "SqueezeBackward3",
+    "SqueezeBackward1": "SqueezeBackward4",
+    "SqueezeBackward2": "SqueezeBackward5",
+    "UnsqueezeBackward0": "UnsqueezeBackward1",
+    "AsStridedBackward0": "AsStridedBackward1",
+    "TBackward0": "TBackward1",
+}
+
+
+@functools.cache
+def _in_place_derivative(derivative: Derivative) -> Derivative:
+    return Derivative(_NAMES[derivative.node.__name__], derivative.inputs, derivative.vjps)
+
 
 def _in_place(name: str, view: Any) -> Any:
-    """`x.name_(...)`: the handle itself shows what the view shows."""
+    """`x.name_(...)`: the handle itself shows what the view shows.
+
+    No element changes, so a view's base keeps its history; only this handle gets another node.
+    """
 
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if MODES.grad and requires_grad(self):
@@ -171,7 +193,9 @@ def _in_place(name: str, view: Any) -> Any:
         self._a = shown._a
         wrote(self)
         if source is not None and MODES.grad:
-            rebase(self, edge_of(shown))
+            made: Any = shown._edge.edge
+            after = self._a.shape, self._dtype
+            _turn(self, between(_in_place_derivative(made.derivative), source, made.attrs, (before._a.shape, self._dtype), after))
         return self
 
     inplace.__name__ = f"{name}_"
@@ -180,10 +204,19 @@ def _in_place(name: str, view: Any) -> Any:
     return inplace
 
 
+def _turn(t: Tensor, node: Any) -> None:
+    """Hang the node on this handle."""
+    view = t._edge
+    if type(view) is ViewMeta:
+        view.edge, view.version = node, storage(t).version
+    else:
+        t._edge = node
+
+
 def _t_in_place(x: Tensor) -> Tensor:
     if x._a.ndim > 2:
         raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {x._a.ndim}D")
-    return views.transpose(x, 0, 1) if x._a.ndim == 2 else views.t(x)
+    return views.t(x)
 
 
 t_ = _in_place("t", _t_in_place)

@@ -209,12 +209,12 @@ def get_version(self: Tensor) -> int:
 
 
 def get_base(self: Tensor) -> Tensor | None:
-    edge = self._edge
-    return edge.base if type(edge) is ViewMeta else None
+    return self._edge.base if is_view(self) else None
 
 
 def is_view(self: Tensor) -> bool:
-    return type(self._edge) is ViewMeta
+    """Whether autograd knows the tensor as a view; of tensors made in inference mode it knows nothing."""
+    return type(self._edge) is ViewMeta and not self._buf.inference
 
 
 shape = property(get_shape, doc="The sizes of the dimensions.")

@@ -6,6 +6,7 @@ Every in-place operation, `copy_`, `__setitem__`, `out=` and optimiser step pass
 from __future__ import annotations
 
 import sys
+import warnings
 import weakref
 from typing import Any
 
@@ -38,10 +39,7 @@ def check_write(t: Tensor, operation: str = "") -> None:
         check_recorded(t)
     a = t._a
     if 0 in a.strides and overlaps_itself(a.shape, a.strides):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory "
-            "location. Please clone() the tensor before performing the operation."
-        )
+        _check_expanded(operation)
     if not a.flags.writeable:
         raise RuntimeError(
             f"{operation or 'write'}: the tensor shows read-only memory (a NumPy array that is not writeable); "
@@ -52,6 +50,23 @@ def check_write(t: Tensor, operation: str = "") -> None:
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
+
+
+#: operations that PyTorch still lets write to expanded tensors
+_TO_EXPANDED = frozenset({"index_fill_", "index_put_", "masked_fill_"})
+
+
+def _check_expanded(operation: str) -> None:
+    if operation not in _TO_EXPANDED:
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+            "location. Please clone() the tensor before performing the operation."
+        )
+    warnings.warn(
+        f"Use of {operation} on expanded tensors is deprecated. Please clone() the tensor before performing this "
+        "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor",
+        stacklevel=4,
+    )
 
 
 def check_overlap(t: Tensor, other: Tensor) -> None:

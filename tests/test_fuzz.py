@@ -1,0 +1,297 @@
+"""Random programs, run on Rushlight and on PyTorch at once; every observable must agree after every step.
+
+The programs mix operations, views, in-place writes, detaches, grad modes, hooks and backward passes on tensors that
+share memory; `steps.py` says of what they are made. `python tests/test_fuzz.py MINUTES` looks for longer than the
+tests do, with new programs every time.
+
+After each step our values, once compared, are replaced by PyTorch's: rounding never adds up over a program, so the
+tolerances are those of one step, and what depends on values by a threshold (masks, sorting) stays in step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from steps import BINARY, DOUBLE, FRESH, GRADIENTS, GRADIENTS_OF_TWO, LEAVES, USER, VIEWS, WRITES
+
+import rushlight
+
+#: one step: its name, which tensors (or, for a leaf, which shape, dtype and values), and the grad mode it runs in
+Step = tuple[str, tuple[int, int, int], str]
+
+OPERATIONS = {**FRESH, **VIEWS, **BINARY, **WRITES, **GRADIENTS, **GRADIENTS_OF_TWO, **DOUBLE, **USER}
+DERIVATIVES = {*GRADIENTS, *GRADIENTS_OF_TWO, *DOUBLE}
+#: tensors that are alive at once
+POOL = 10
+#: how far results may be apart, relative to the largest of their elements
+TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2, "complex64": 1e-5, "complex128": 1e-10}
+
+
+def attempt(function: Callable) -> tuple[Any, str | None]:
+    """The result, or the built-in class of what was raised and its message."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return function(), None
+        except Exception as error:
+            kind = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
+            return None, f"{kind.__name__}: {error}"
+
+
+class Pair:
+    """One tensor of the program in both libraries.
+
+    Attributes:
+        viewed: whether it came from a step that views memory, or takes a leaf; composite operations end in one sometimes.
+        ahead: how many more writes PyTorch had counted when it was made: it finishes some results in place.
+        named: whether its node must have PyTorch's name. Derivatives are not: by which operations one is
+            computed is nowhere said.
+    """
+
+    def __init__(self, theirs: Any, ours: Any, name: str) -> None:
+        self.theirs = theirs
+        self.ours = ours
+        self.named = name not in DERIVATIVES
+        self.viewed = name in VIEWS or name in LEAVES
+        self.ahead: int | None = None
+
+
+class Program:
+    """A pool of pairs, grown and changed step by step."""
+
+    def __init__(self) -> None:
+        self.pairs: list[Pair] = []
+        self.steps: list[Step] = []
+
+    def run(self, steps: list[Step]) -> None:
+        self.step(("matrix", (0, 0, 0), ""))
+        for step in steps:
+            self.step(step)
+
+    def step(self, step: Step) -> None:
+        """Do one step in both libraries, then look at everything."""
+        name, numbers, mode = step
+        self.steps.append(step)
+        try:
+            if name in LEAVES:
+                theirs, ours = LEAVES[name](torch, *numbers), LEAVES[name](rushlight, *numbers)
+            else:
+                function = OPERATIONS[name]
+                chosen = [self.pairs[n % len(self.pairs)] for n in numbers[: function.__code__.co_argcount - 1]]
+                if _unspecified(name, mode, chosen):
+                    return
+                theirs, their_error = attempt(lambda: _in_mode(torch, mode, function, [p.theirs for p in chosen]))
+                ours, our_error = attempt(lambda: _in_mode(rushlight, mode, function, [p.ours for p in chosen]))
+                assert _same_error(their_error, our_error), f"{their_error} != {our_error}"
+                if their_error and "Inplace update to inference tensor" in their_error:
+                    # PyTorch refuses when the values are already written; we refuse before.
+                    _give_values(chosen[0].theirs, chosen[0].ours)
+            self.take(theirs, ours, name)
+            self.agree()
+        except AssertionError as error:
+            text = "\n  ".join(str(step) for step in self.steps)
+            raise AssertionError(f"{error}\nafter:\n  {text}") from None
+
+    def take(self, theirs: Any, ours: Any, name: str) -> None:
+        """Add the tensors that a step returned to the pool."""
+        if isinstance(theirs, (tuple, list)):
+            assert len(theirs) == len(ours), "how many results"
+            for one, other in zip(theirs, ours):
+                self.take(one, other, name)
+            return
+        assert isinstance(theirs, torch.Tensor) == isinstance(ours, rushlight.Tensor), f"{theirs!r} != {ours!r}"
+        if not isinstance(theirs, torch.Tensor):
+            assert theirs is None or theirs == ours
+            return
+        known, known_too = ([side is x for x in pool] for side, pool in ((theirs, self.side(0)), (ours, self.side(1))))
+        assert known == known_too, f"which tensor was returned: {known} != {known_too}"
+        if not any(known):
+            self.pairs.append(Pair(theirs, ours, name))
+            del self.pairs[:-POOL]
+
+    def side(self, which: int) -> list:
+        return [(pair.theirs, pair.ours)[which] for pair in self.pairs]
+
+    # ---- what must agree ----
+
+    def agree(self) -> None:
+        for number, pair in enumerate(self.pairs):
+            try:
+                compare(pair)
+            except AssertionError as error:
+                raise AssertionError(f"tensor {number}: {error}") from None
+        tables = [_sharing(self.side(which), self.side(0)) for which in (0, 1)]
+        assert tables[0] == tables[1], f"sharing of storage: {tables[0]} != {tables[1]}"
+
+
+def compare(pair: Pair) -> None:
+    theirs, ours = pair.theirs, pair.ours
+    node, error = attempt(lambda: theirs.grad_fn)
+    our_node, our_error = attempt(lambda: ours.grad_fn)
+    assert _kind(error) == _kind(our_error), f"grad_fn raises: {error} != {our_error}"
+    if error is None:
+        for name in ("requires_grad", "is_leaf", "retains_grad"):
+            same(name, getattr(theirs, name), getattr(ours, name))
+    same("is_inference", theirs.is_inference(), ours.is_inference())
+    if not theirs.is_inference():
+        ahead = theirs._version - ours._version
+        pair.ahead = ahead if pair.ahead is None else pair.ahead
+        same("version", theirs._version - pair.ahead, ours._version)
+    same("dtype", str(theirs.dtype), str(ours.dtype))
+    same("shape", tuple(theirs.shape), tuple(ours.shape))
+    if theirs.numel():
+        real = [n for n, size in enumerate(theirs.shape) if size > 1]
+        same("strides", [theirs.stride(n) for n in real], [ours.stride(n) for n in real])
+        same("offset", theirs.storage_offset(), ours.storage_offset())
+    if pair.viewed:
+        same("is a view", theirs._is_view(), ours._is_view())
+    if error is None and pair.named:
+        same("grad_fn", node and node.name(), our_node and our_node.name())
+        same("output_nr", theirs.output_nr, ours.output_nr)
+    same_values(theirs, ours)
+    if error is not None:
+        return
+    if theirs.is_leaf or theirs.retains_grad:
+        assert (theirs.grad is None) == (ours.grad is None), f"grad: {theirs.grad} != {ours.grad}"
+        if theirs.grad is not None:
+            same("grad's dtype", str(theirs.grad.dtype), str(ours.grad.dtype))
+            same_values(theirs.grad, ours.grad)
+
+
+def same(what: str, theirs: Any, ours: Any) -> None:
+    assert theirs == ours, f"{what}: {theirs} != {ours}"
+
+
+def same_values(theirs: Any, ours: Any) -> None:
+    """Compare, then give ours the very bits of PyTorch's (not the memory that several elements share)."""
+    theirs, ours = theirs.detach(), ours.detach()
+    name = str(theirs.dtype).removeprefix("torch.")
+    if name == "bfloat16":
+        want, got = theirs.float().numpy(), ours.float().numpy()
+    else:
+        want, got = theirs.resolve_conj().resolve_neg().numpy(), ours.numpy()
+    if want.shape == got.shape and want.tobytes() == got.tobytes():
+        return
+    tolerance = TOLERANCE.get(name, 0)
+    finite = np.abs(want[np.isfinite(want)], dtype=None) if tolerance else ()
+    largest = float(max(finite, default=0))
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * max(1, largest))
+    _give_values(theirs, ours)
+
+
+def _give_values(theirs: Any, ours: Any) -> None:
+    """Give our tensor the values of PyTorch's without a write that counts."""
+    theirs, ours = theirs.detach(), ours.detach()
+    if theirs.dtype == torch.bfloat16:
+        theirs, ours = theirs.view(torch.int16), ours.view(rushlight.int16)
+    ours.numpy()[...] = theirs.resolve_conj().resolve_neg().numpy()
+
+
+def _sharing(tensors: list, sizes: list) -> list[int]:
+    pointers = [t.untyped_storage().data_ptr() if size.numel() else 0 for t, size in zip(tensors, sizes)]
+    return [pointers.index(p) for p in pointers]
+
+
+def _kind(error: str | None) -> str | None:
+    return error and error.split(":")[0]
+
+
+def _same_error(theirs: str | None, ours: str | None) -> bool:
+    """Whether both raise the same. Of two faults in one step (one of them a dtype, an inference tensor that may not
+    be written to, or a view that lost its place in the graph), either may be the one that is found first."""
+    if theirs is None or ours is None:
+        return theirs is ours
+    faults = "not implemented for", "inference", "modified inplace"
+    return _kind(theirs) == _kind(ours) or any((fault in theirs) != (fault in ours) for fault in faults)
+
+
+def _in_mode(T: Any, mode: str, function: Callable, tensors: list) -> Any:
+    with getattr(T, mode)() if mode else contextlib.nullcontext():
+        return function(T, *tensors)
+
+
+#: steps that change how a tensor shows its memory
+_TURNS = {"t_", "transpose_", "squeeze_", "unsqueeze_"}
+
+
+def _unspecified(name: str, mode: str, chosen: list[Pair]) -> bool:
+    """Whether what PyTorch does in a step follows from its implementation alone."""
+    x = chosen[0].theirs
+    if name in _TURNS and x.is_inference() and mode != "inference_mode":
+        return True  # refused when the sizes are already changed
+    if name in _TURNS:
+        # Unrecorded, the graph goes on with the old shape; a retained gradient has the old shape, too.
+        return x.requires_grad and (mode != "" or x.retains_grad)
+    if name == "view dtype" and (mode == "inference_mode" or x.is_inference()):
+        return True  # the only view that becomes an inference tensor of a normal one, and a normal one of that
+    if name == "tril_" and 0 in x.stride():
+        return True  # the one write that does not refuse expanded tensors
+    if name in {**WRITES, **USER}:
+        return _overlap_in_part(chosen[0].theirs, chosen[-1].theirs) or _overlaps_itself(x)
+    return False
+
+
+def _overlaps_itself(x: Any) -> bool:
+    """Whether elements meet in memory in a way that PyTorch does not look for, so that the order of writes shows."""
+    if 0 in x.shape or not any(step and size > 1 for size, step in zip(x.shape, x.stride())):
+        return False
+    places = torch.arange(x.untyped_storage().nbytes() // x.itemsize).as_strided(
+        [1 if step == 0 else size for size, step in zip(x.shape, x.stride())], x.stride()
+    )
+    return places.unique().numel() < places.numel()
+
+
+def _overlap_in_part(x: Any, y: Any) -> bool:
+    """Whether a write to `x` changes `y` while it is read: the order of elements is not specified."""
+    if x is y or x.untyped_storage().data_ptr() != y.untyped_storage().data_ptr():
+        return False
+    return (x.data_ptr(), x.shape, x.stride()) != (y.data_ptr(), y.shape, y.stride())
+
+
+# ---- programs ----
+
+
+def _programs(longest: int) -> st.SearchStrategy[list[Step]]:
+    groups = [LEAVES, FRESH, VIEWS, VIEWS, BINARY, WRITES, WRITES, WRITES, GRADIENTS, {**GRADIENTS_OF_TWO, **DOUBLE, **USER}]
+    name = st.one_of([st.sampled_from(sorted(group)) for group in groups])
+    number = st.integers(0, POOL - 1)
+    mode = st.sampled_from(["", "", "", "", "", "", "no_grad", "no_grad", "inference_mode"])
+    return st.lists(st.tuples(name, st.tuples(number, number, number), mode), min_size=longest // 3, max_size=longest)
+
+
+RELAXED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+@settings(max_examples=150, derandomize=True, **RELAXED)
+@given(_programs(25))
+def test_random_programs(steps: list[Step]) -> None:
+    Program().run(steps)
+
+
+def search(minutes: float) -> None:
+    """Run new random programs until the time is over."""
+    end, programs, steps_done = time.monotonic() + 60 * minutes, 0, 0
+
+    @settings(max_examples=200, database=None, **RELAXED)
+    @given(_programs(40))
+    def look(steps: list[Step]) -> None:
+        nonlocal programs, steps_done
+        Program().run(steps)
+        programs, steps_done = programs + 1, steps_done + len(steps)
+
+    while time.monotonic() < end:
+        look()
+        print(f"{programs} programs of {steps_done} steps, nothing found", flush=True)
+
+
+if __name__ == "__main__":
+    search(float(sys.argv[1]) if len(sys.argv) > 1 else 20)
