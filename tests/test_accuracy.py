@@ -1,0 +1,74 @@
+"""Sums, means and scans lose nothing: long ones are exact, and no error is larger than PyTorch's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight
+
+LONG = 2**27  # float32 addition alone stops at 2**24
+
+
+@pytest.mark.parametrize("shape", [(LONG,), (2, LONG // 2), (LONG // 2, 2), (2**9, 2**9, 2**9)])
+def test_long_sums_of_ones(shape: tuple) -> None:
+    x = rushlight.ones(shape)
+    assert x.sum().item() == LONG
+    assert x.mean().item() == 1.0
+    for dim, size in enumerate(shape):
+        total, mean = x.sum(dim), x.mean(dim)
+        assert (total.numpy() == size).all() and (mean.numpy() == 1).all()
+
+
+@pytest.mark.parametrize(("shape", "dim"), [((LONG,), 0), ((LONG // 2, 2), 0), ((2, LONG // 2), 1)])
+def test_long_scans_of_ones(shape: tuple, dim: int) -> None:
+    """Every partial sum is an integer below 2**27, rounded once to float32."""
+    got = np.moveaxis(rushlight.ones(shape).cumsum(dim).numpy(), dim, 0).reshape(shape[dim], -1)
+    for start in range(0, shape[dim], 2**24):
+        want = np.arange(start + 1, min(start + 2**24, shape[dim]) + 1).astype(np.float32)
+        assert (got[start : start + 2**24] == want[:, None]).all()
+
+
+def test_transposed_and_strided_long_sums() -> None:
+    x = rushlight.ones(LONG // 2, 2)
+    assert x.t().sum(1).tolist() == [LONG // 2, LONG // 2]
+    assert x[:, 0].sum().item() == LONG // 2
+    assert rushlight.ones(1).expand(LONG).sum().item() == LONG
+
+
+def error(got: Any, exact: np.ndarray) -> float:
+    return float(np.abs(got.numpy().astype(np.float64) - exact).max())
+
+
+def exact_sum(a: np.ndarray, dim: int) -> np.ndarray:
+    return np.apply_along_axis(lambda line: math.fsum(line.tolist()), dim, a)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dim", [0, 1])
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "logsumexp", "norm", "cumsum"])
+def test_no_error_is_larger_than_pytorchs(name: str, dim: int, dtype: str) -> None:
+    """Against float64 (math.fsum for sums), on values of very different size."""
+    rng = np.random.default_rng(0)
+    a = (rng.normal(size=(300, 257)) * np.exp(rng.normal(size=(300, 257)))).astype(dtype)
+    wide = torch.from_numpy(a.astype(np.float64))
+    if name in ("sum", "mean"):
+        exact = exact_sum(a.astype(np.float64), dim) / (a.shape[dim] if name == "mean" else 1)
+    else:
+        exact = getattr(wide, name)(dim=dim).numpy()
+    theirs = error(getattr(torch.from_numpy(a), name)(dim=dim), exact)
+    ours = error(getattr(rushlight.from_numpy(a), name)(dim=dim), exact)
+    unit = np.finfo(dtype).eps * np.abs(exact).max() / 2
+    assert ours <= max(theirs, unit)
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_float64_sums(dim: int) -> None:
+    a = np.random.default_rng(1).normal(size=(1000, 999)) * 10.0 ** (np.arange(999) % 7)
+    exact = exact_sum(a, dim)
+    theirs, ours = error(torch.from_numpy(a).sum(dim), exact), error(rushlight.from_numpy(a).sum(dim), exact)
+    assert ours <= max(2 * theirs, 4 * np.finfo(np.float64).eps * np.abs(exact).max())
