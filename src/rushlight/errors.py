@@ -106,3 +106,14 @@ def no_out_gradient(operation: str) -> RuntimeError:
         f"{operation}(): functions with out=... arguments don't support automatic differentiation, "
         "but one of the arguments requires grad."
     )
+
+
+class OutOfMemory(MemoryError, RuntimeError):
+    """There is no memory for a result: Python's class, and the one PyTorch raises."""
+
+    def __init__(self, wanted: int, pooled: int, in_use: int) -> None:
+        super().__init__(
+            f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {wanted} bytes. Error code 12 (Cannot "
+            f"allocate memory)\nLarge tensors hold {in_use} bytes; {pooled} more were kept for reuse and have been given "
+            "back to the system, which was not enough. Delete tensors that are no longer needed, or work on a part at a time."
+        )

@@ -23,6 +23,7 @@ import numpy as np
 from rushlight.buffer import LEAF, Tensor, storage, strides
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.layout import is_dense
+from rushlight.memory import owned
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import ANOMALY, Extra, Node, requires_grad
@@ -311,7 +312,7 @@ def _own(g: Any, leaf: Tensor, references: int) -> Any:
     variables, the argument here and the count's own) and its memory is not a view's.
     """
     a, like = g._a, leaf._a
-    if references <= 4 and g._buf is None and a.base is None and g._edge is None and a.strides == like.strides:
+    if references <= 4 and g._buf is None and owned(a) and g._edge is None and a.strides == like.strides:
         return g
     return _copy(g.detach(), leaf)
 

@@ -25,7 +25,7 @@ from rushlight.ops.contractions import (
     one_vector_dtype,
     same_out,
 )
-from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, multiply, refuse
+from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, multiply, product, refuse
 from rushlight.ops.promotion import NUMBERS, result_type
 from rushlight.ops.spec import as_tensor, primitive, public, store_out
 from rushlight.runtime.execute import enter
@@ -195,7 +195,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
             and mat1._a.ndim == 2
             and mat2._a.ndim == 2
         ):
-            a = mat1._a.dot(mat2._a)
+            a = product(mat1._a, mat2._a)
             enter(np.add, a, input._a, a)
             made = new_tensor(a, kind)
             if input._edge is not None or mat1._edge is not None or mat2._edge is not None:

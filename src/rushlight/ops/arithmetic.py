@@ -37,6 +37,7 @@ from rushlight.ops.kinds.pointwise import Pointwise, pointwise, undefined_deriva
 from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
 from rushlight.ops.spec import public
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.results import FEW, elementwise
 from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, record
 
 WIDE_UNSIGNED = (uint16, uint32, uint64)
@@ -204,7 +205,9 @@ def reflected_sub(self: Tensor, other: Any) -> Any:
     """`other - self`."""
     kind = self._dtype
     if (kind is float32 or kind is float64) and type(other) in (float, int):
-        out = new_tensor(np.asarray(quiet(np.subtract, other, self._a)), kind)
+        x = self._a
+        a = quiet(np.subtract, other, x) if x.size < FEW else quiet(elementwise, np.subtract, kind.numpy, other, x)
+        out = new_tensor(np.asarray(a), kind)
         if self._edge is not None:
             record(_taken_from, (self,), None, out)
         return out
@@ -304,7 +307,7 @@ _ROUNDED = {"floor": floor_quotient, "trunc": trunc_quotient}
 @pointwise(
     "DivBackward2",
     rule=same,
-    vjp=(lambda g: g.new_zeros(g.shape), lambda g: g.new_zeros(g.shape)),
+    vjp=(lambda g, y: g.new_zeros(g.shape), lambda g, x, y: g.new_zeros(g.shape)),  # kept as PyTorch keeps them
     exact_numbers=True,
 )
 def rounded_quotient(x, y, *, rounding_mode):

@@ -17,7 +17,7 @@ from rushlight.buffer import Tensor, new_tensor, storage, strides
 from rushlight.dtypes import COMPLEX, dtype
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel
-from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, batched, multiply, refuse
+from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, SMALL_FACTOR, batched, multiply, product, refuse
 from rushlight.ops.spec import as_tensor, public
 from rushlight.runtime.execute import enter, quiet
 from rushlight.tape.modes import MODES
@@ -86,14 +86,14 @@ def _recorded(derivative: Derivative, x: Tensor, y: Tensor, a: np.ndarray, kind:
 def times_adjoint(g: Any, y: Any) -> Any:
     """g y^H: the gradient of the left factor."""
     if not MODES.grad and g._dtype in BLAS and g._dtype is y._dtype and g._dtype.category != COMPLEX:
-        return new_tensor(g._a.dot(y._a.T), g._dtype)
+        return new_tensor(product(g._a, y._a.T), g._dtype)
     return mm(g, adjoint(y))
 
 
 def adjoint_times(x: Any, g: Any) -> Any:
     """x^H g: the gradient of the right factor."""
     if not MODES.grad and g._dtype in BLAS and g._dtype is x._dtype and g._dtype.category != COMPLEX:
-        return new_tensor(x._a.T.dot(g._a), g._dtype)
+        return new_tensor(product(x._a.T, g._a), g._dtype)
     return mm(adjoint(x), g)
 
 
@@ -163,7 +163,7 @@ def mm(input, mat2, *, out=None):
         a = input._a
         b = mat2._a
         if kind in BLAS and kind is mat2._dtype and a.ndim == 2 and b.ndim == 2 and out is None:
-            a = a.dot(b)
+            a = a.dot(b) if a.size < SMALL_FACTOR else product(a, b)
         else:
             a = None
     except (AttributeError, ValueError):
@@ -469,7 +469,7 @@ def _unrecorded(x: Tensor, y: Tensor) -> Tensor | None:
     m, n = a.shape[:-2], b.shape[:-2]
     if m != n:
         if b.ndim == 2 and a.size and a.flags.c_contiguous:
-            rows = a.reshape(-1, a.shape[-1]).dot(b)
+            rows = product(a.reshape(-1, a.shape[-1]), b)
             return new_tensor(rows.reshape(a.shape[:-1] + b.shape[1:]), kind)
         broadcast(m, n)
     return new_tensor(quiet(batched, a, b), kind)

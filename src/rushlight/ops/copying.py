@@ -17,6 +17,7 @@ from rushlight.ops.promotion import NUMBERS
 from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.results import FEW, converted, in_rows
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Derivative, Node, edge_of, meta_of, record, record1, requires_grad, start
 from rushlight.tape.writes import check_overlap, check_recorded, check_write, rebase, wrote
@@ -42,7 +43,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         a = input._a
     except AttributeError:
         raise errors.wrong_type("clone", "input", 1, input) from None
-    copied = a.copy()
+    copied = a.copy() if a.size < FEW or not a.flags.forc else converted(a, a.dtype)
     if memory_format is not None or copied.strides != a.strides:
         copied = _copied(input, memory_format)
     out = new_tensor(copied, input._dtype)
@@ -54,8 +55,8 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 def _copied(t: Tensor, wanted: Any) -> np.ndarray:
     a = t._a
     if wanted is contiguous_format:
-        return np.array(a, order="C")
-    if wanted is None or wanted is preserve_format:
+        return in_rows(a)
+    if (wanted is None or wanted is preserve_format) and a.size < FEW:
         copied = a.copy("K")
         if copied.strides == a.strides:  # so `a` is dense, and its strides are to be kept
             return copied
@@ -137,7 +138,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         if isinstance(src, NUMBERS):
             return copy_(self, nested(src, None))
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-    if src is self and not requires_grad(self):
+    if src is self and not (requires_grad(self) or self._buf is not None and self._buf.inference):
         wrote(self)
         return self
     check_write(self, "copy_")
@@ -274,10 +275,10 @@ def zero_(self: Tensor) -> Tensor:
         _check_fill(self, "zero_")
     except AttributeError:
         raise errors.wrong_self("zero_", self) from None
-    edge = edge_of(self) if self._edge is not None else None
+    edge = edge_of(self) if self._edge is not None and MODES.grad else None
     self._a.fill(0)
     wrote(self)
-    if edge is not None and MODES.grad:
+    if edge is not None:
         rebase(self, ZeroBackward0(self, edge, None))
     return self
 

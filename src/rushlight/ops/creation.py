@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,11 @@ from rushlight.device import (
     preserve_format,
 )
 from rushlight.dtypes import dtype, get_default_dtype
+from rushlight.errors import OutOfMemory
 from rushlight.ops.construct import as_kind, copied, nested, no_pinned_memory, warn_copy_construct, with_grad
 from rushlight.ops.promotion import NUMBERS
 from rushlight.ops.spec import resize
+from rushlight.runtime import results
 from rushlight.runtime.casting import convert
 from rushlight.tape.writes import check_write, wrote
 
@@ -37,7 +40,17 @@ def allocate(shape: tuple[int, ...], kind: dtype, make: Any = np.empty) -> np.nd
     if kind is dtypes.complex32 and make is np.ones:
         return convert(allocate(shape, dtypes.complex64, make), kind)
     try:
-        return make(shape, kind.numpy)
+        if prod(shape) < results.FEW:
+            return make(shape, kind.numpy)
+        if make is np.zeros:
+            return results.zeros(shape, kind.numpy)
+        a = results.array(shape, kind.numpy)
+        if make is np.ones:
+            a.fill(1)
+        return a
+    except OutOfMemory:
+        check_shape(shape, kind)
+        raise
     except (ValueError, MemoryError, OverflowError):
         check_shape(shape, kind)
         raise no_memory(layout.numel(shape) * kind.itemsize) from None
@@ -430,7 +443,7 @@ def _like(name: str, fill: Any, doc: str) -> Any:
 def empty_as(t: Tensor, kind: dtype, wanted: Any = None) -> np.ndarray:
     """Fresh memory shaped like `t`, with its strides where they are dense."""
     a = t._a
-    made = np.empty(a.shape, kind.numpy)
+    made = np.empty(a.shape, kind.numpy) if a.size < results.FEW else results.array(a.shape, kind.numpy)
     if wanted is contiguous_format or wanted is None and a.flags.c_contiguous and (a.ndim < 2 or a.size and 1 not in a.shape):
         return made
     return strided(a.shape, like_strides(t, wanted), kind)

@@ -16,6 +16,7 @@ from rushlight.ops.kinds.overlap import check_apart
 from rushlight.ops.promotion import result_type
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
+from rushlight.runtime.results import in_rows, joined
 from rushlight.tape.node import record
 
 # ---- cat, stack ----
@@ -66,7 +67,7 @@ def cat_along(*xs, dim, kind):
     parts = [x if x.dtype == kind.numpy else convert(x, kind) for x in parts]
     if parts[0].ndim in (4, 5) and all(_channels_last(x.shape, x.strides) for x in parts):
         return _inner_channels(np.concatenate(parts, dim))
-    return np.ascontiguousarray(np.concatenate(parts, dim)) if len(parts) > 1 else parts[0].copy()
+    return joined(np.concatenate, parts, dim) if len(parts) > 1 else in_rows(parts[0])
 
 
 def _channels_last(shape: tuple[int, ...], steps: tuple[int, ...]) -> bool:
@@ -151,10 +152,9 @@ def _joined(tensors: Any, dim: Any, join: Any) -> np.ndarray | None:
             return None
         arrays.append(a)
     try:
-        made = join(arrays, dim)
+        return joined(join, arrays, dim)
     except ValueError:
         return None
-    return made if made.flags.c_contiguous else np.ascontiguousarray(made)
 
 
 def _recorded(made: np.ndarray, tensors: Any, derivative: Any, dim: int) -> Tensor:
@@ -193,7 +193,7 @@ def stack_along(*xs, dim, kind):
     if dim < xs[0].ndim == 4 and all(_channels_last(x.shape, x.strides) for x in parts):
         joined = _inner_channels(np.concatenate(parts, dim))
         return joined.reshape((*joined.shape[:dim], len(parts), xs[0].shape[dim], *joined.shape[dim + 1 :]))
-    return np.ascontiguousarray(np.stack(parts, dim))
+    return joined(np.stack, parts, dim)
 
 
 _STACK: Any = stack_along.derivative

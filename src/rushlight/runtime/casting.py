@@ -28,6 +28,7 @@ from rushlight.dtypes import (
     int64,
     uint32,
 )
+from rushlight.runtime.results import FEW, converted
 
 
 def _step(source: dtype, target: dtype) -> np.dtype | None:
@@ -63,10 +64,10 @@ def convert(a: np.ndarray, kind: dtype) -> np.ndarray:
             return to_pairs(convert(a, complex64))
         step = _STEPS[from_numpy_dtype(a.dtype.newbyteorder("=")).numpy, target]
     if step is not None and step != a.dtype:
-        a = a.astype(step)
+        a = a.astype(step) if a.size < FEW else converted(a, step)
         if target == uint32.numpy and a.dtype == float32.numpy:
             a = a.astype(int64.numpy)
-    return a.astype(target)
+    return a.astype(target) if a.size < FEW else converted(a, target)
 
 
 def from_pairs(a: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from rushlight.dtypes import (
     uint32,
     uint64,
 )
+from rushlight.runtime.results import FEW, array
 
 #: types that NumPy gives to BLAS
 BLAS = frozenset({float32, float64, complex64, complex128})
@@ -28,6 +29,8 @@ _REFUSED = frozenset({uint16, uint32, uint64, complex32})
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 #: multiplications from which exact integer products are worth splitting for BLAS
 _SPLIT_FROM = 1 << 15
+#: a left factor of fewer elements is not worth asking whether the product is large
+SMALL_FACTOR = 1 << 8
 
 #: the names PyTorch's messages give to C++ types
 CPP_NAMES = {
@@ -70,13 +73,24 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _float_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.ndim <= 2 and b.ndim <= 2:
-        return np.asarray(a.dot(b))
+        return product(a, b) if a.ndim == 2 and b.ndim == 2 else np.asarray(a.dot(b))
     return batched(a, b)
+
+
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The product of two matrices of one BLAS type."""
+    m, n = a.shape[0], b.shape[1]
+    if m * n < FEW or a.shape[1] != b.shape[0]:
+        return a.dot(b)
+    return a.dot(b, array((m, n), a.dtype))
 
 
 def batched(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product of batches of matrices of one BLAS type."""
-    return np.matmul(a if a.flags.c_contiguous else _for_blas(a), b if b.flags.c_contiguous else _for_blas(b))
+    out = None
+    if a.size >= SMALL_FACTOR and a.flags.c_contiguous and a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]:
+        out = array((*a.shape[:-1], b.shape[-1]), a.dtype)
+    return np.matmul(a if a.flags.c_contiguous else _for_blas(a), b if b.flags.c_contiguous else _for_blas(b), out)
 
 
 def _for_blas(a: np.ndarray) -> np.ndarray:
@@ -131,4 +145,4 @@ def _pieces(a: np.ndarray, bits: int, pieces: int) -> list[np.ndarray]:
     return [*low, (whole >> bits * (pieces - 1)).astype(_F64)]
 
 
-__all__ = ["BLAS", "CPP_NAMES", "batched", "multiply", "refuse"]
+__all__ = ["BLAS", "CPP_NAMES", "SMALL_FACTOR", "batched", "multiply", "product", "refuse"]

@@ -2,7 +2,8 @@
 
 Note [The short path]: a 3x3 addition costs NumPy 0.2 µs and a Python call 0.05 µs, so the
 functions that serve operators and methods are closures which look nothing up twice. They
-take the case of equal dtypes that NumPy computes directly, and hand everything else over.
+take the case of equal dtypes that NumPy computes directly, and hand everything else over. What is
+large goes through `results.elementwise`, which finds memory for it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,28 @@ import numpy as np
 
 from rushlight import dtypes, errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.deep import Deep, elementwise
-from rushlight.dtypes import ALL, BOOL, FLOATING, INTEGER, WIDE, bool_, can_cast, complex32, default_float, dtype, of_number
+from rushlight.deep import Deep
+from rushlight.deep import elementwise as deep_elementwise
+from rushlight.dtypes import (
+    ALL,
+    BOOL,
+    FLOATING,
+    INTEGER,
+    WIDE,
+    bool_,
+    can_cast,
+    complex32,
+    default_float,
+    dtype,
+    of_number,
+)
 from rushlight.layout import broadcast
 from rushlight.ops.complex_half import STEPWISE, check_elementwise
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import enter, quiet
+from rushlight.runtime.results import FEW, LARGE, elementwise
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, record1, record2
 from rushlight.tape.writes import wrote
@@ -91,9 +106,11 @@ class Elementwise:
 
     def compute(self, operands: tuple, promoted: dtype, **attrs: Any) -> Tensor:
         """The values, in the right dtype; half types are computed in float32 and rounded once."""
-        if promoted is complex32:
-            broadcast(*[value._a.shape for value in operands if isinstance(value, Tensor)])
-        computed, result = self.types(promoted)
+        try:
+            computed, result = self.types(promoted)
+        except (RuntimeError, NotImplementedError):
+            broadcast(*[value._a.shape for value in operands if isinstance(value, Tensor)])  # shapes are checked first
+            raise
         numpy = self.numpy
         if computed in WIDE:
             if computed is complex32:
@@ -102,7 +119,11 @@ class Elementwise:
         else:
             arrays = [operand(value, computed) for value in operands]
         try:
-            a = quiet(numpy, *arrays, **attrs)
+            if max([a.size for a in arrays]) >= FEW and (result is computed or result is bool_):
+                made = bool_.numpy if result is bool_ else arrays[0].dtype
+                a = quiet(elementwise, functools.partial(numpy, **attrs) if attrs else numpy, made, *arrays)
+            else:
+                a = quiet(numpy, *arrays, **attrs)
         except ValueError:
             broadcast(*[a.shape for a in arrays])
             raise
@@ -164,8 +185,9 @@ def unary(
     def method(self: Tensor) -> Tensor:
         kind = direct[self._dtype.index]
         if kind is not None:
+            x = self._a
             try:
-                a = enter(numpy, self._a)
+                a = enter(numpy, x) if x.nbytes < LARGE else enter(elementwise, numpy, kind.numpy, x)
             except RuntimeError:
                 return slow(self)
             if type(a) is not _ndarray:
@@ -182,7 +204,7 @@ def unary(
 
     def slow(self: Tensor) -> Tensor:
         if isinstance(self, Deep):
-            return elementwise(method, self)
+            return deep_elementwise(method, self)
         out = op.compute((self,), self._dtype)
         if derivative is not None:
             record1(derivative, self, None, out)
@@ -288,8 +310,12 @@ def binary(
             if kind is y._dtype:
                 kind = direct[kind.index]
                 if kind is not None:
+                    a = x._a
                     try:
-                        a = enter(numpy, x._a, y._a)
+                        if a.nbytes < LARGE:
+                            a = enter(numpy, a, y._a)
+                        else:
+                            a = enter(elementwise, numpy, kind.numpy, a, y._a)
                     except (RuntimeError, ValueError):
                         return slow(x, y)
                     if type(a) is not _ndarray:
@@ -308,8 +334,12 @@ def binary(
             kind = x._dtype
             result = direct[kind.index]
             if result is not None and (kind.category >= FLOATING or kind.category == INTEGER and wraps and type(y) is int):
+                a = x._a
                 try:
-                    a = enter(numpy, x._a, y)
+                    if a.nbytes < LARGE:
+                        a = enter(numpy, a, y)
+                    else:
+                        a = enter(elementwise, numpy, result.numpy, a, y)
                 except (RuntimeError, OverflowError):
                     return slow(x, y)
                 if type(a) is not _ndarray:
@@ -334,7 +364,7 @@ def binary(
 
     def slow(x: Any, y: Any) -> Tensor:
         if isinstance(x, Deep) or isinstance(y, Deep):
-            return elementwise(function, x, y)
+            return deep_elementwise(function, x, y)
         if check is not None:
             check(x, y)
         promoted = result_type(x, y)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, address, strides
+from rushlight.buffer import Tensor, address, storage, strides
 from rushlight.layout import is_dense, overlaps_itself
 from rushlight.ops.kinds.contraction import CPP_NAMES
 
@@ -25,6 +25,8 @@ def check_overlap(t: Tensor, *others: Tensor) -> None:
 def _meet(t: Tensor, other: Tensor) -> bool:
     """Whether two tensors without gaps share elements; where there are gaps, PyTorch does not look."""
     a, b = t._a, other._a
+    if storage(t).array is not storage(other).array:
+        return False  # as in PyTorch, where memory that came in twice is not known to be the same
     if not np.may_share_memory(a, b) or not a.size or not b.size:
         return False
     return is_dense(a.shape, strides(t)) and is_dense(b.shape, strides(other))

@@ -12,6 +12,7 @@ promoted and broadcast, and half types are computed in float32.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from rushlight.layout import broadcast
 from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand
 from rushlight.ops.promotion import operand, result_type
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.results import FEW, elementwise
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, parameters, record
 
@@ -54,8 +56,13 @@ class Pointwise(Elementwise):
                 else operand(value, promoted)
                 for value in operands
             ]
+            numpy = self.numpy
             try:
-                out = new_tensor(np.asarray(quiet(self.numpy, *arrays, **attrs), result.numpy), result)
+                if arrays[0].size < FEW:
+                    made = quiet(numpy, *arrays, **attrs)
+                else:
+                    made = quiet(elementwise, functools.partial(numpy, **attrs), result.numpy, *arrays)
+                out = new_tensor(np.asarray(made, result.numpy), result)
             except ValueError:
                 broadcast(*[np.shape(a) for a in arrays])
                 raise
@@ -104,6 +111,7 @@ def undefined_derivative(name: str, operands: int, node: str = "NotImplemented")
     made = Derivative(node, ("x", "y")[:operands], (backward,) * operands)
     if node == "NotImplemented":
         made.node.__name__ = made.node.__qualname__ = node
+        made.node.name = lambda self: "torch::autograd::NotImplemented"
     return made
 
 

@@ -31,6 +31,7 @@ from rushlight.dtypes import (
 from rushlight.layout import wrap_dim
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import enter
+from rushlight.runtime.results import FEW, array
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import record1, requires_grad
 
@@ -234,10 +235,10 @@ def scan_along(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -> np.n
     """
     wide = np.dtype(wider(kind)) if kind.kind not in "biu" else kind
     if wide == kind:
-        return np.ascontiguousarray(ufunc.accumulate(a, dim, kind))
-    if a.size <= CHUNK:
+        return ufunc.accumulate(a, dim, kind, array(a.shape, kind))
+    if a.size < FEW:
         return ufunc.accumulate(a, dim, wide).astype(kind, "C")
-    out = np.empty(a.shape, kind)
+    out = array(a.shape, kind)
     across = max(range(a.ndim), key=lambda d: a.shape[d])
     step = max(1, CHUNK * a.shape[across] // a.size)
     carry = None

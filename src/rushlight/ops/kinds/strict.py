@@ -1,4 +1,4 @@
-"""Operations whose `out=` must have the result's dtype exactly."""
+"""Operations that are strict with types: `out=` must have the result's, or gradients are real."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ def same_type(out: Tensor, result: Tensor, inputs: list) -> None:
         raise RuntimeError(
             f"Expected out tensor to have dtype {cpp_name(result._dtype)}, but got {cpp_name(out._dtype)} instead"
         )
+
+
+def real_gradient(name: str, out: Tensor) -> Tensor:
+    """The result, unless it is complex and recorded: PyTorch has no derivative there."""
+    if out._edge is not None and out._dtype.is_complex:
+        raise RuntimeError(f"{name} does not support automatic differentiation for outputs with complex dtype.")
+    return out
 
 
 _CPP = {"int64": "long int", "int32": "int", "float64": "double", "float32": "float", "int16": "short int",

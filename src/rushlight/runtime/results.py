@@ -1,0 +1,115 @@
+"""Memory for results, laid out as NumPy would lay them out, from the pool if they are large.
+
+A result of an elementwise operation keeps the order of dimensions of its operands. Where that order is plain, the
+functions here find it and give memory for it; where it is not (operands in different orders, broadcast
+dimensions inside), the result is left to NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from rushlight.memory import LARGE, array, zeros
+
+#: results of fewer elements, of whatever type, are not large
+FEW = LARGE // 16
+#: elements for which a function of several NumPy calls is computed at a time: what lies between the calls stays in
+#: the cache, and needs no memory of the result's size
+STRIP = 1 << 16
+
+
+def elementwise(function: Callable, kind: np.dtype, *operands: Any) -> Any:
+    """`function(*operands)`, an elementwise function whose result is of type `kind`; for large operands.
+
+    1. A ufunc writes to memory from the pool.
+    2. Any other function is computed a strip at a time, where all operands lie in memory in the same order.
+    """
+    arrays = [a for a in operands if type(a) is np.ndarray and a.ndim]
+    if not arrays:
+        return function(*operands)
+    if isinstance(function, np.ufunc):
+        out = like(kind, *arrays) if function.nout == 1 else None
+        return function(*operands) if out is None else function(*operands, out)
+    first = arrays[0]
+    if not _dense(first) or any(a.shape != first.shape or a.strides != first.strides for a in arrays):
+        return function(*operands)
+    out = like(kind, first)
+    if out is None:
+        return function(*operands)
+    flat = out.ravel("K")
+    lines = [a.ravel("K") if type(a) is np.ndarray and a.ndim else a for a in operands]
+    for start in range(0, flat.size, STRIP):
+        part = slice(start, start + STRIP)
+        flat[part] = function(*[line[part] if type(line) is np.ndarray and line.ndim else line for line in lines])
+    return out
+
+
+def _dense(a: np.ndarray) -> bool:
+    """Whether the elements lie in memory without gaps, in some order of dimensions."""
+    return a.flags.forc or a.transpose(sorted(range(a.ndim), key=lambda d: -a.strides[d])).flags.c_contiguous
+
+
+def like(kind: np.dtype, *arrays: np.ndarray) -> np.ndarray | None:
+    """Memory for the result of an elementwise operation on `arrays`, with the strides that NumPy would give it.
+
+    None where it is small, or where its strides are left to NumPy. (NumPy goes through memory in an order that no
+    operand objects to: two dimensions of a row-major array, unless broadcast, object to any other order than theirs.)
+    """
+    shape = arrays[0].shape
+    for a in arrays:
+        if a.shape != shape:
+            try:
+                shape = np.broadcast_shapes(*[a.shape for a in arrays])
+            except ValueError:
+                return None
+            break
+    if prod(shape) * kind.itemsize < LARGE:
+        return None
+    rows = [a.flags.c_contiguous for a in arrays]
+    if all(rows) or any(row and a.shape == shape for row, a in zip(rows, arrays)):
+        return array(shape, kind)
+    steps = arrays[0].strides
+    if 1 in shape or min(steps) <= 0 or any(a.shape != shape or a.strides != steps for a in arrays):
+        return None
+    order = sorted(range(len(shape)), key=lambda d: -steps[d])
+    return array(tuple([shape[d] for d in order]), kind).transpose(sorted(range(len(shape)), key=order.__getitem__))
+
+
+def converted(a: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """`a.astype(kind)`: fresh memory in `a`'s order of dimensions, its elements converted as C does."""
+    out = like(kind, a)
+    if out is None:
+        return a.astype(kind)
+    np.copyto(out, a, casting="unsafe")
+    return out
+
+
+def in_rows(a: np.ndarray) -> np.ndarray:
+    """A row-major copy."""
+    out = array(a.shape, a.dtype)
+    out[...] = a
+    return out
+
+
+def joined(join: Callable, arrays: list[np.ndarray], dim: int) -> np.ndarray:
+    """`np.concatenate` or `np.stack` of arrays of one type along `dim`, row-major.
+
+    Raises:
+        ValueError: shapes that do not go together.
+    """
+    first = arrays[0]
+    if sum([a.size for a in arrays]) < FEW:
+        return np.ascontiguousarray(join(arrays, dim))
+    shape = list(first.shape)
+    if join is np.stack:
+        shape.insert(dim if dim >= 0 else dim + first.ndim + 1, len(arrays))
+    elif -first.ndim <= dim < first.ndim and all(a.ndim == first.ndim for a in arrays):
+        shape[dim] = sum([a.shape[dim] for a in arrays])
+    return join(arrays, dim, array(tuple(shape), first.dtype))
+
+
+__all__ = ["FEW", "LARGE", "array", "converted", "elementwise", "in_rows", "joined", "like", "zeros"]
