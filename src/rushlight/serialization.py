@@ -1,4 +1,4 @@
-"""Saving tensors: `save` and `load` in PyTorch's own file format, pickling and copying.
+"""Saving tensors: `save` and `load` in PyTorch's own file format.
 
 A file is a zip archive, uncompressed: `data.pkl`, a pickle in which storages are named, and `data/0`, `data/1`, ...,
 their bytes, each starting at a multiple of 64. PyTorch reads what Rushlight wrote and the other way round; views that
@@ -20,118 +20,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rushlight.autograd.hooks import warn_if_has_hooks
-from rushlight.buffer import LEAF, Buffer, Tensor, offset, shown, storage, strides
+from rushlight.buffer import Buffer, Tensor, offset, storage, strides
 from rushlight.device import device
 from rushlight.dtypes import ALL, BY_NAME, dtype, uint8
+from rushlight.pickling import fill
 from rushlight.size import Size
 from rushlight.storage import STORAGE_TYPES, TypedStorage, UntypedStorage, of_buffer
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import edge_of, requires_grad
+from rushlight.tape.node import requires_grad
 
 if TYPE_CHECKING:
     import zipfile
-
-# ---- copy, deepcopy, pickle ----
-
-
-def reduce_tensor(self: Tensor, protocol: Any = 2) -> tuple:
-    """How `pickle` and `copy.copy` take a tensor apart: its storage's memory, and where in it the tensor lies.
-
-    As in PyTorch, each tensor takes its own copy of the memory along; `save` keeps views views.
-    """
-    warn_if_has_hooks(self)
-    whole = storage(self).bytes()[:]
-    state = dict(self.__dict__) or None
-    return rebuild_tensor, (
-        type(self),
-        whole,
-        self._dtype,
-        offset(self),
-        self._a.shape,
-        strides(self),
-        requires_grad(self),
-        state,
-    )
-
-
-def rebuild_tensor(
-    cls: type,
-    whole: np.ndarray,
-    kind: dtype,
-    at: int,
-    shape: tuple,
-    steps: tuple,
-    grad: bool,
-    state: dict | None,
-) -> Tensor:
-    """The tensor that `reduce_tensor` took apart."""
-    t = object.__new__(cls)
-    _fill(t, Buffer.of(whole), kind, at, shape, steps, grad)
-    if state:
-        t.__dict__.update(state)
-    return t
-
-
-def _fill(t: Tensor, buffer: Buffer, kind: dtype, at: int, shape: tuple, steps: tuple, grad: bool) -> None:
-    t._a = shown(buffer, kind.numpy, tuple(shape), tuple(steps), at)
-    t._dtype = kind
-    t._buf = buffer
-    t._edge = LEAF if grad else None
-    buffer.version = buffer.version or 1  # as in PyTorch, where the memory is put into an empty tensor
-
-
-def deepcopy_tensor(self: Tensor, memo: dict) -> Tensor:
-    """A leaf's deep copy: memory (once for all views of it), gradient and attributes.
-
-    Raises:
-        RuntimeError: the tensor was computed from one that requires grad.
-    """
-    edge = edge_of(self)
-    if edge is not None and edge is not self:
-        raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If "
-            "you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
-            "https://github.com/pytorch/pytorch/pull/103001"
-        )
-    if id(self) in memo:
-        return memo[id(self)]
-    from copy import deepcopy
-
-    t = object.__new__(type(self))
-    buffer = copied_buffer(storage(self), memo)
-    _fill(t, buffer, self._dtype, offset(self), self._a.shape, strides(self), edge is not None)
-    memo[id(self)] = t
-    have = getattr(self, "_grad", None)
-    if have is not None:
-        t._grad = deepcopy_tensor(have, memo)
-    if self.__dict__:
-        t.__dict__.update(deepcopy(self.__dict__, memo))
-    return t
-
-
-def copied_buffer(buffer: Buffer, memo: dict) -> Buffer:
-    """The one deep copy, in `memo`, of this memory."""
-    buffer.locate()
-    key = ("storage", buffer.address, buffer.nbytes)
-    if key not in memo:
-        memo[key] = Buffer.of(buffer.bytes().copy())
-        memo.setdefault(id(memo), []).append(buffer)
-    return memo[key]
-
-
-def set_state(self: Tensor, state: tuple) -> None:
-    """What old pickles call: (requires_grad, _, hooks), or the four arguments of `set_`."""
-    edge = edge_of(self)
-    if edge is not None and edge is not self:
-        raise RuntimeError("__setstate__ can be only called on leaf Tensors")
-    if len(state) == 4:
-        self.set_(*state)
-        return
-    if len(state) == 5:
-        self.data = state[0]
-        state = (state[3], state[4], state[2])
-    self.requires_grad = state[0]
-
 
 # ---- what PyTorch's files name ----
 
@@ -146,15 +45,13 @@ def _rebuild_tensor_v3(
     storage: Any, at: int, shape: Any, steps: Any, grad: bool, hooks: Any, kind: dtype, metadata: Any = None
 ) -> Tensor:
     t = object.__new__(Tensor)
-    _fill(t, storage._buffer, kind, at, tuple(shape), tuple(steps), grad)
+    fill(t, storage._buffer, kind, at, tuple(shape), tuple(steps), grad)
     return t
 
 
 def _rebuild_parameter(data: Tensor, grad: bool, hooks: Any) -> Tensor:
-    try:
-        from rushlight.nn import Parameter
-    except ImportError:
-        return data.detach().requires_grad_(grad)
+    from rushlight.nn.parameter import Parameter  # read when the first file with one is loaded
+
     return Parameter(data, grad)
 
 

@@ -32,6 +32,7 @@ def size_of(buffer: Buffer) -> int:
 def twin(buffer: Buffer) -> Buffer:
     """Another buffer on the same memory, with a version counter of its own: what `data` gives."""
     made = Buffer.of(buffer.array)
+    made.inference = buffer.inference
     if buffer.address >= 0:
         made.address, made.nbytes = buffer.address, buffer.nbytes
     return made

@@ -7,7 +7,7 @@ agree; `.method`, `.operator`, `.reflected` and `.inplace` are its other forms.
 
 from __future__ import annotations
 
-from rushlight import printing, serialization, storage
+from rushlight import pickling, printing, storage
 from rushlight.autograd import api, hooks
 from rushlight.buffer import Tensor
 from rushlight.interop import dlpack, numpy_protocol
@@ -690,9 +690,9 @@ class _Methods:
     __array_priority__ = numpy_protocol.PRIORITY
     __dlpack__ = dlpack.dlpack
     __dlpack_device__ = dlpack.dlpack_device
-    __reduce_ex__ = serialization.reduce_tensor
-    __deepcopy__ = serialization.deepcopy_tensor
-    __setstate__ = serialization.set_state
+    __reduce_ex__ = pickling.reduce_tensor
+    __deepcopy__ = pickling.deepcopy_tensor
+    __setstate__ = pickling.set_state
     __repr__ = printing.format_tensor
     __str__ = printing.format_tensor
     __format__ = printing.format_scalar

@@ -18,6 +18,7 @@ from rushlight.ops.views import expand, reshape, unsqueeze, view
 from rushlight.runtime import execute
 from rushlight.size import Size
 from rushlight.tape.node import Derivative, record
+from rushlight.tape.writes import TURNS
 
 
 @public(out=False)
@@ -263,6 +264,8 @@ def view_as_complex(input):
     halves = tuple([step // 2 for step in steps[:-1]])
     return _reread(input, input._dtype.to_complex(), shape[:-1], halves, at // 2, _AS_COMPLEX)
 
+
+TURNS[1], TURNS[-1] = view_as_real, view_as_complex
 
 # ---- matrices side by side ----
 

@@ -5,9 +5,11 @@ Every in-place operation, `copy_`, `__setitem__`, `out=` and optimiser step pass
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from rushlight.buffer import LEAF, Tensor, address, new_tensor, offset, storage, strides
@@ -189,9 +191,16 @@ def regenerate(t: Tensor, view: ViewMeta) -> None:
     """Make the view's edge anew from its base, whose history has changed."""
     view.version = t._buf.version
     before = view.edge
-    view.edge = AsStridedBackward0(view.base, t, edge_of(view.base))
+    kind = AsStridedBackward0
+    if isinstance(before, Node) and t._dtype is not view.base._dtype:
+        kind = _replayed(before.name())
+    view.edge = kind(view.base, t, edge_of(view.base))
     if isinstance(before, Node) and before.extra is not None:
         _keep_retaining(t, before, view.edge)
+
+
+#: `view_as_real` for 1 and `view_as_complex` for -1, put here by the module that declares them
+TURNS: dict[int, Callable] = {}
 
 
 class _Region:
@@ -219,13 +228,9 @@ class _Region:
 
     def of(self, g: Any) -> Any:
         if self.turn:
-            import rushlight
-
-            if self.turn > 0:
-                g = rushlight.view_as_real(g)
-            else:
-                pairs = g.as_strided((span(self.base_shape, self.base_strides) // 2, 2), (2, 1))
-                g = rushlight.view_as_complex(pairs)
+            if self.turn < 0:
+                g = g.as_strided((span(self.base_shape, self.base_strides) // 2, 2), (2, 1))
+            g = TURNS[self.turn](g)
         return g.as_strided(self.shape, self.strides, self.offset)
 
 
@@ -275,3 +280,9 @@ class AsStridedBackward0(Node):
         at = new_tensor(places(region.shape, region.strides, region.offset).reshape(-1), int64)
         memory = g.new_zeros(span(region.base_shape, region.base_strides)).index_add(0, at, g.reshape(-1))
         return memory.as_strided(region.base_shape, region.base_strides, 0)
+
+
+@functools.cache
+def _replayed(name: str) -> type[AsStridedBackward0]:
+    """PyTorch takes views between real and complex again as they were taken, where the node keeps its name."""
+    return type(name, (AsStridedBackward0,), {"__slots__": ()})
