@@ -26,6 +26,14 @@ class Buffer:
 
     __slots__ = ("version", "writer", "array", "address", "nbytes", "_bytes", "inference", "__weakref__")
 
+    version: int
+    writer: tuple[str, int] | None
+    array: np.ndarray
+    address: int
+    nbytes: int
+    inference: bool
+    _bytes: np.ndarray
+
     @staticmethod
     def of(array: np.ndarray) -> Buffer:
         """A new buffer for the memory that `array` shows. (Not `__init__`, which would cost twice the time.)"""
@@ -92,9 +100,52 @@ class Tensor:
     #        (Node, output number), or a ViewMeta, which has to be asked
     __slots__ = ("_a", "_dtype", "_buf", "_edge", "_grad", "_hooks", "__weakref__", "__dict__")
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # what `rushlight.tensor` assigns, for those who cannot run it
 
         def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
+        def __delattr__(self, name: str) -> None: ...
+
+        __add__: Any
+        __radd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __floordiv__: Any
+        __rfloordiv__: Any
+        __mod__: Any
+        __rmod__: Any
+        __pow__: Any
+        __rpow__: Any
+        __matmul__: Any
+        __rmatmul__: Any
+        __and__: Any
+        __rand__: Any
+        __or__: Any
+        __ror__: Any
+        __xor__: Any
+        __rxor__: Any
+        __lshift__: Any
+        __rshift__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __neg__: Any
+        __pos__: Any
+        __abs__: Any
+        __invert__: Any
+        __getitem__: Any
+        __setitem__: Any
+        __iter__: Any
+        __len__: Any
+        __bool__: Any
+        __int__: Any
+        __float__: Any
+        __index__: Any
 
 
 class _Leaf:
