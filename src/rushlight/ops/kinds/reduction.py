@@ -38,7 +38,7 @@ from rushlight.tape.node import record1, requires_grad
 _F32, _F64, _C64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex64)
 _PYTHON_TYPES = {bool: bool_, int: int64, float: float64, complex: complex128}
 #: terms of a float64 sum that are added one after another
-_BLOCK = 256
+_BLOCK = 16
 _make = object.__new__
 #: elements computed at a time where a wider copy of the input is needed
 CHUNK = 1 << 20
