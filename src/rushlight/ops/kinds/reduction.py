@@ -172,7 +172,7 @@ def _blocked_sum(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndar
 def _sum_axis(a: np.ndarray, d: int) -> np.ndarray:
     """Sum over one axis, kept at size one: blocks first, then the sums of the blocks."""
     n = a.shape[d]
-    if n <= _BLOCK:
+    if n <= _BLOCK or a.strides[d] == a.itemsize:  # along contiguous memory NumPy adds pairwise
         return np.add.reduce(a, d, None, None, True)
     whole = n - n % _BLOCK
     before, after = a.shape[:d], a.shape[d + 1 :]
