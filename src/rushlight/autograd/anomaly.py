@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from rushlight.tape.node import ANOMALY
+from rushlight.tape.recording import ANOMALY
 
 
 class set_detect_anomaly:

@@ -26,7 +26,8 @@ from rushlight.layout import is_dense
 from rushlight.memory import owned
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import ANOMALY, Extra, Node, requires_grad
+from rushlight.tape.node import Extra, Node, requires_grad
+from rushlight.tape.recording import ANOMALY
 
 
 def run_backward(
@@ -297,10 +298,12 @@ class _Walk:
 
 def _accumulate(have: Any, g: Any) -> None:
     """`have.add_(g)`, at once where both are plain and alike."""
-    a, b = have._a, g._a
-    if have._dtype is g._dtype and a.shape == b.shape and a.flags.writeable and have._edge is None:
+    a, b, buffer = have._a, g._a, storage(have)
+    if buffer.inference:
+        have.add_(g)
+    elif have._dtype is g._dtype and a.shape == b.shape and a.flags.writeable and have._edge is None:
         quiet(np.add, a, b, a)
-        storage(have).version += 1
+        buffer.version += 1
     else:
         have.add_(g)
 
@@ -362,8 +365,7 @@ def _run_output_hooks(node: Any, grads: list) -> None:
     extra = node.extra
     for number, hooks in (extra.outputs or {}).items():
         for hook in list(hooks.values()):
-            if grads[number] is not None:
-                grads[number] = hooked(hook, grads[number])
+            grads[number] = hooked(hook, grads[number])
     for number, held in (extra.retained or {}).items():
         t = held()
         if t is not None and grads[number] is not None:

@@ -16,23 +16,11 @@ import numpy as np
 from rushlight.buffer import LEAF, Buffer, Tensor, new_tensor, storage
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.runtime import execute
-from rushlight.tape import node as tape
+from rushlight.tape.derivative import FREED, FREED_MESSAGE, overwritten
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import (
-    CUSTOM,
-    FREED,
-    FREED_MESSAGE,
-    Node,
-    ViewMeta,
-    edge_of,
-    meta_of,
-    overwritten,
-    packed,
-    requires_grad,
-    start,
-    unpacked,
-    with_edge,
-)
+from rushlight.tape.node import CUSTOM, Node, ViewMeta, edge_of, meta_of, requires_grad, start
+from rushlight.tape.recording import NOT_SAVED_MESSAGE
+from rushlight.tape.saving import SAVING, packed, unpacked, with_edge
 from rushlight.tape.writes import check_recorded, rebase, wrote
 
 __all__ = ["Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
@@ -358,7 +346,7 @@ def _plain(t: Tensor, is_input: bool, is_dirty: bool) -> Tensor:
         if type(t._edge) is not ViewMeta:
             t._edge = None
     elif is_input and not is_dirty:
-        return execute.view(t, t._a, None, None)
+        return execute.view(t, t._a, None, None, UNRECORDED)
     return t
 
 
@@ -413,14 +401,14 @@ def _keep(node: BackwardCFunction, made: Sequence[Any], outputs: Sequence[Any]) 
             saved.append(None)
             continue
         if t._buf is not None and t._buf.inference:
-            raise RuntimeError(tape.NOT_SAVED_MESSAGE)
+            raise RuntimeError(NOT_SAVED_MESSAGE)
         number = numbers.get(id(t))
         if number is not None and made[number] is not outputs[number]:
             number = None  # an input returned as it is, and saved as the input that it is
         kept = _Kept(t, number)
         if number is not None and edge_of(made[number]) is None:
             kept.number = None
-        saved.append(_KeptPacked(kept) if tape.SAVING else kept)
+        saved.append(_KeptPacked(kept) if SAVING else kept)
     node._saved = tuple(saved)
     if node.to_save is not None:
         node.to_save = None

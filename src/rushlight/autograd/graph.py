@@ -10,8 +10,15 @@ from typing import Any, NamedTuple
 
 from rushlight.autograd.engine import current_walk
 from rushlight.buffer import Tensor, storage
-from rushlight.tape import node as tape
-from rushlight.tape.node import AccumulateGrad, Node, RemovableHandle, accumulator, edge_of, requires_grad
+from rushlight.tape.node import (
+    AccumulateGrad,
+    Node,
+    RemovableHandle,
+    accumulator,
+    edge_of,
+    requires_grad,
+)
+from rushlight.tape.saving import SAVING
 
 __all__ = [
     "GradientEdge",
@@ -103,10 +110,10 @@ class saved_tensors_hooks:
     def __enter__(self) -> None:
         if _disabled:
             raise RuntimeError(_disabled[-1])
-        tape.SAVING.append((self.pack_hook, self.unpack_hook))
+        SAVING.append((self.pack_hook, self.unpack_hook))
 
     def __exit__(self, *error: object) -> None:
-        tape.SAVING.pop()
+        SAVING.pop()
 
 
 class save_on_cpu(saved_tensors_hooks):
@@ -132,7 +139,7 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
             ...
         RuntimeError: not here
     """
-    if tape.SAVING:
+    if SAVING:
         raise RuntimeError(error_message)
     _disabled.append(error_message)
     try:

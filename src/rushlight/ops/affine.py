@@ -29,7 +29,7 @@ from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, multiply, product, 
 from rushlight.ops.promotion import NUMBERS, result_type
 from rushlight.ops.spec import as_tensor, primitive, public, store_out
 from rushlight.runtime.execute import enter
-from rushlight.tape.node import record
+from rushlight.tape.recording import record
 from rushlight.tape.writes import check_write
 
 _F32 = np.dtype(np.float32)

@@ -38,7 +38,8 @@ from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
 from rushlight.ops.spec import public
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import FEW, elementwise
-from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, record
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
+from rushlight.tape.recording import record
 
 WIDE_UNSIGNED = (uint16, uint32, uint64)
 

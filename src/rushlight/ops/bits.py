@@ -10,7 +10,7 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import NONE, ONE, binary, boolean, not_implemented, same, same_out, unary
-from rushlight.tape.node import NOT_DIFFERENTIABLE
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
 # ---- logic ----
 

@@ -24,7 +24,7 @@ from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
-from rushlight.tape.node import NOT_DIFFERENTIABLE
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
 # ---- comparisons ----
 

@@ -13,7 +13,8 @@ from rushlight.ops.kinds.elementwise import floating, same_out, unary
 from rushlight.ops.promotion import check_tensors
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
-from rushlight.tape.node import Derivative, record
+from rushlight.tape.derivative import Derivative
+from rushlight.tape.recording import record
 
 
 def _nothing(d: dtype) -> tuple[dtype, dtype]:

@@ -20,8 +20,10 @@ from rushlight.layout import broadcast, numel
 from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, SMALL_FACTOR, batched, multiply, product, refuse
 from rushlight.ops.spec import as_tensor, public
 from rushlight.runtime.execute import enter, quiet
+from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Derivative, record, record2, requires_grad
+from rushlight.tape.node import requires_grad
+from rushlight.tape.recording import record, record2
 
 _make = object.__new__
 

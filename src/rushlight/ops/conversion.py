@@ -13,7 +13,8 @@ from rushlight.ops.creation import like_strides, strided
 from rushlight.ops.kinds.method import method
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
-from rushlight.tape.node import Derivative, record
+from rushlight.tape.derivative import Derivative
+from rushlight.tape.recording import record
 
 _dtype = dtype
 

@@ -18,8 +18,10 @@ from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import FEW, converted, in_rows
+from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Derivative, Node, edge_of, meta_of, record, record1, requires_grad, start
+from rushlight.tape.node import Node, edge_of, meta_of, requires_grad, start
+from rushlight.tape.recording import record, record1
 from rushlight.tape.writes import check_overlap, check_recorded, check_write, rebase, wrote
 
 _CLONE = Derivative("Clone", ("x",), (lambda g: g,))

@@ -22,7 +22,7 @@ from rushlight.ops.kinds.reduction import (
     same_scalar_type,
 )
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
-from rushlight.tape.node import record1
+from rushlight.tape.recording import record1
 
 _make = object.__new__
 _ARGMAX, _ARGMIN = np.ndarray.argmax, np.ndarray.argmin

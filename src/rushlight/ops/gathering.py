@@ -15,7 +15,8 @@ from rushlight.dtypes import int32, int64, promote_types
 from rushlight.ops.kinds.overlap import exact_out
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import execute
-from rushlight.tape.node import NOT_DIFFERENTIABLE, record
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
+from rushlight.tape.recording import record
 
 MASKS = frozenset({dtypes.bool_, dtypes.uint8})
 _INDICES = frozenset({int64, int32}) | MASKS

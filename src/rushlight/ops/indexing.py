@@ -20,8 +20,10 @@ from rushlight.ops.promotion import checked_number
 from rushlight.ops.spec import primitive
 from rushlight.ops.views import UNSQUEEZE, alias, unsqueeze
 from rushlight.runtime import execute
+from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Derivative, between, edge_of, requires_grad
+from rushlight.tape.node import edge_of, requires_grad
+from rushlight.tape.recording import between
 from rushlight.tape.writes import check_write, wrote
 
 _view = execute.view
@@ -424,9 +426,9 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         return
     if index is ...:
         target, indices = self, []
-        if value is self:
-            check_write(self)
-            value = value.view(value._a.shape)
+        if value is self and not requires_grad(self):
+            copy_(self, self)
+            return
     elif index is None or index is True:
         target, indices = unsqueeze(self, 0), []
     elif _is_int(index):

@@ -17,7 +17,7 @@ from rushlight.ops.promotion import result_type
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.results import in_rows, joined
-from rushlight.tape.node import record
+from rushlight.tape.recording import record
 
 # ---- cat, stack ----
 

@@ -16,7 +16,8 @@ from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.scattering import value_of
 from rushlight.ops.spec import as_tensor, primitive, public
-from rushlight.tape.node import Derivative, record
+from rushlight.tape.derivative import Derivative
+from rushlight.tape.recording import record
 
 # ---- by mask ----
 

@@ -18,8 +18,10 @@ from rushlight.ops.kinds.method import method
 from rushlight.ops.properties import is_view
 from rushlight.storage import TypedStorage, UntypedStorage, size_of, twin
 from rushlight.storage import resize as resize_storage
+from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Derivative, ViewMeta, between, edge_of, requires_grad
+from rushlight.tape.node import ViewMeta, edge_of, requires_grad
+from rushlight.tape.recording import between
 from rushlight.tape.writes import check_recorded, wrote
 
 # ---- data ----

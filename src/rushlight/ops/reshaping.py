@@ -17,7 +17,8 @@ from rushlight.ops.spec import primitive, public
 from rushlight.ops.views import expand, reshape, unsqueeze, view
 from rushlight.runtime import execute
 from rushlight.size import Size
-from rushlight.tape.node import Derivative, record
+from rushlight.tape.derivative import Derivative
+from rushlight.tape.recording import record
 from rushlight.tape.writes import TURNS
 
 

@@ -14,8 +14,10 @@ from rushlight.dtypes import FLOATING, dtype, get_default_dtype, int64
 from rushlight.layout import broadcast, numel, sizes
 from rushlight.ops.promotion import is_number
 from rushlight.ops.spec import REGISTRY, Operation, as_dtype, public
+from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Derivative, record, requires_grad
+from rushlight.tape.node import requires_grad
+from rushlight.tape.recording import record
 from rushlight.tape.writes import check_write, rebase, wrote
 
 

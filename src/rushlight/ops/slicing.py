@@ -17,8 +17,10 @@ from rushlight.ops.indexing import select as select_at
 from rushlight.ops.indexing import slice_backward, slice_view
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
+from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import MULTIPLE, Derivative, record
+from rushlight.tape.node import MULTIPLE
+from rushlight.tape.recording import record
 
 _FAR = 1 << 63
 #: more views than this in one call are refused, before they fill the memory

@@ -24,16 +24,10 @@ from rushlight.ops import complex_half
 from rushlight.runtime import execute
 from rushlight.runtime.casting import convert
 from rushlight.storage import resize as resize_storage
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import (
-    NOT_DIFFERENTIABLE,
-    Derivative,
-    ViewMeta,
-    edge_of,
-    parameters,
-    record,
-    requires_grad,
-)
+from rushlight.tape.node import ViewMeta, edge_of, requires_grad
+from rushlight.tape.recording import record
 from rushlight.tape.writes import check_overlap, check_recorded, check_write, rebase, wrote
 
 _make = object.__new__
@@ -86,7 +80,7 @@ def primitive(
 
     Args:
         name: the node's name without "Backward0" ("Gather"); ending in a digit, the whole name.
-        vjp: see `rushlight.tape.node.Derivative`.
+        vjp: see `rushlight.tape.derivative.Derivative`.
         several: whether `compute` returns a tuple.
         differentiable: which of several outputs carry a gradient.
     """

@@ -18,7 +18,7 @@ from rushlight.numerics import bessel, errors, gamma
 from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import pointwise
 from rushlight.ops.spec import public
-from rushlight.tape.node import NOT_DIFFERENTIABLE
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
 _HALVES = (float16, bfloat16)
 _SQRT_PI = math.sqrt(math.pi)

@@ -16,7 +16,8 @@ from rushlight.ops.kinds.strict import same_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
-from rushlight.tape.node import Derivative, record
+from rushlight.tape.derivative import Derivative
+from rushlight.tape.recording import record
 
 _view = execute.view
 

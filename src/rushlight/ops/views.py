@@ -16,7 +16,7 @@ from rushlight.ops.kinds.method import method, warn_once
 from rushlight.ops.spec import public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
-from rushlight.tape.node import Derivative
+from rushlight.tape.derivative import Derivative
 
 _view = execute.view
 _alias = execute.alias

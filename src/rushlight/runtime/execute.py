@@ -13,15 +13,10 @@ import numpy as np
 
 from rushlight.buffer import Tensor, offset, shown, storage
 from rushlight.dtypes import BY_NUMPY, dtype
+from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import (
-    INFERENCE,
-    PLAIN,
-    UNRECORDED,
-    Derivative,
-    ViewMeta,
-    record1,
-)
+from rushlight.tape.node import INFERENCE, PLAIN, UNRECORDED, ViewMeta
+from rushlight.tape.recording import record1
 
 _make = object.__new__
 

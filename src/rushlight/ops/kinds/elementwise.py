@@ -38,8 +38,9 @@ from rushlight.ops.spec import Operation, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import enter, quiet
 from rushlight.runtime.results import FEW, LARGE, elementwise
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, record1, record2
+from rushlight.tape.recording import record1, record2
 from rushlight.tape.writes import wrote
 
 _make = object.__new__

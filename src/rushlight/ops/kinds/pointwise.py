@@ -25,8 +25,9 @@ from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand
 from rushlight.ops.promotion import operand, result_type
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import FEW, elementwise
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import NOT_DIFFERENTIABLE, Derivative, parameters, record
+from rushlight.tape.recording import record
 
 
 class Pointwise(Elementwise):

@@ -33,7 +33,8 @@ from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import enter
 from rushlight.runtime.results import FEW, array
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import record1, requires_grad
+from rushlight.tape.node import requires_grad
+from rushlight.tape.recording import record1
 
 _F32, _F64, _C64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex64)
 _PYTHON_TYPES = {bool: bool_, int: int64, float: float64, complex: complex128}

@@ -1,0 +1,247 @@
+"""How gradients pass back through an operation, and the node that does it.
+
+A `Derivative` is made once per operation, from functions whose parameter names say what
+they need: `g` is the incoming gradient, an input's name its value, `out` the result (`out1`
+the second of two results, where the first is not needed), an attribute's name that attribute,
+`<input>_meta` the input's shape and dtype without its value, `needs` which inputs want a
+gradient. Only what is named is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rushlight.dtypes import dtype
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import Meta, Node, edge_of, short_name
+from rushlight.tape.saving import Packed, unpacked, with_edge
+
+
+class _NotDifferentiable:
+    """Says of an operation that its result carries no gradient."""
+
+    def __repr__(self) -> str:
+        return "NOT_DIFFERENTIABLE"
+
+
+NOT_DIFFERENTIABLE: Any = _NotDifferentiable()
+
+
+def parameters(function: Callable) -> tuple[str, ...]:
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+#: stands for all inputs of an operation that takes any number of them
+EVERY = (-1,)
+
+
+class Plan:
+    """For one set of inputs that want a gradient: what to keep, and what to call with it.
+
+    Attributes:
+        keep: inputs whose value is kept.
+        metas: inputs whose shape and dtype are kept.
+        keep_out: whether the result is.
+        calls: (input, vjp, where its arguments are).
+    """
+
+    __slots__ = ("keep", "metas", "keep_out", "calls")
+
+    def __init__(
+        self,
+        keep: tuple[int, ...],
+        metas: tuple[int, ...],
+        keep_out: bool,
+        calls: tuple[tuple[int, Callable, tuple[tuple[int, Any], ...]], ...],
+    ) -> None:
+        self.keep = keep
+        self.metas = metas
+        self.keep_out = keep_out
+        self.calls = calls
+
+
+#: where an argument of a vjp is found: see `OpNode.fetch`
+SAVED, ALL_SAVED, META, ALL_METAS, ATTRIBUTE, OUT, OUT1, NEEDS = range(8)
+
+
+class Derivative:
+    """How gradients pass back through one operation.
+
+    Args:
+        name: the node's name without "Backward0".
+        inputs: names of the tensor inputs; one name starting with "*" stands for all.
+        vjp: one function per input (None: no gradient), or one function for all of them
+            returning as many gradients.
+        outputs: which outputs carry a gradient, of how many.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inputs: tuple[str, ...],
+        vjp: Any,
+        *,
+        several: bool = False,
+        differentiable: tuple[int, ...] | None = None,
+    ) -> None:
+        node_name = name if name[-1].isdigit() or name.endswith("_copy") else name + "Backward0"
+        self.node = type(node_name, (OpNode,), {"__slots__": (), "derivative": self, "several": several})
+        self.inputs = inputs
+        self.variadic = inputs[0][1:] if inputs and inputs[0].startswith("*") else None
+        self.joint = callable(vjp)
+        self.vjps = (vjp,) if self.joint else tuple(vjp)
+        self.several = several
+        self.differentiable = differentiable
+        self.plans: dict[int, Plan] = {}
+        self.first: Plan | None = None  # plans[1]
+        self.wanted = ~0 if self.joint else sum(1 << i for i, f in enumerate(self.vjps) if f is not None)
+
+    def needs(self, at: int, name: str) -> bool:
+        """Whether the gradient of input `at` is computed from what is called `name`."""
+        vjp = self.vjps[0 if self.joint else at]
+        return vjp is not None and name in parameters(vjp)
+
+    def plan(self, mask: int) -> Plan:
+        chosen = [(i, f, parameters(f)[1:]) for i, f in enumerate(self.vjps) if self.joint or f and mask >> i & 1]
+        names = {name for _, _, args in chosen for name in args}
+        if self.variadic:
+            keep = EVERY if self.variadic in names else ()
+            metas = EVERY if self.variadic + "_meta" in names else ()
+        else:
+            keep = tuple(i for i, name in enumerate(self.inputs) if name in names)
+            metas = tuple(i for i, name in enumerate(self.inputs) if name + "_meta" in names)
+        calls = tuple((i, f, tuple(self._source(name, keep, metas) for name in args)) for i, f, args in chosen)
+        made = Plan(keep, metas, "out" in names or "out1" in names, calls)
+        self.plans[mask] = made
+        if mask == 1:
+            self.first = made
+        return made
+
+    def _source(self, name: str, keep: tuple[int, ...], metas: tuple[int, ...]) -> tuple[int, Any]:
+        """Where a node finds what a vjp calls `name`."""
+        fixed = {"out": (OUT, 0), "out1": (OUT1, 0), "needs": (NEEDS, 0)}
+        if name in fixed:
+            return fixed[name]
+        if self.variadic:
+            if name == self.variadic:
+                return ALL_SAVED, 0
+            return (ALL_METAS, 0) if name == self.variadic + "_meta" else (ATTRIBUTE, name)
+        if name in self.inputs:
+            return SAVED, keep.index(self.inputs.index(name))
+        plain = name.removesuffix("_meta")
+        if plain != name and plain in self.inputs:
+            return META, metas.index(self.inputs.index(plain))
+        return ATTRIBUTE, name
+
+
+class OpNode(Node):
+    """A node that runs the derivative of a registered operation."""
+
+    __slots__ = ("plan", "saved", "versions", "saved_metas", "attrs", "out")
+    derivative: Derivative
+    plan: Plan
+    saved: Any
+    versions: Sequence[int]
+    saved_metas: Any
+    attrs: Any
+    out: Any
+
+    def run(self, g: Any) -> Sequence[Any]:
+        plan = self.plan
+        fetch = self.fetch
+        if self.derivative.joint:
+            ((_, vjp, sources),) = plan.calls
+            return vjp(g, *[fetch(*source) for source in sources])
+        grads: list[Any] = [None] * len(self.edges)
+        for at, vjp, sources in plan.calls:
+            if len(sources) == 1:
+                kind, where = sources[0]
+                grads[at] = vjp(g, fetch(kind, where))
+            elif sources:
+                grads[at] = vjp(g, *[fetch(kind, where) for kind, where in sources])
+            else:
+                grads[at] = vjp(g)
+        return grads
+
+    def fetch(self, kind: int, where: Any) -> Any:
+        """One argument of a vjp; RuntimeError if it was freed or has been overwritten."""
+        if kind == SAVED:
+            if self.saved is FREED:
+                raise RuntimeError(FREED_MESSAGE)
+            return self._unpack(self.plan.keep[where], self.saved[where], self.versions[where])
+        if kind == META:
+            meta = self.saved_metas[where]
+            return meta and Meta(*meta)
+        if kind == ATTRIBUTE:
+            return self.attrs[where]
+        if kind == NEEDS:
+            return tuple([edge is not None for edge in self.edges])
+        if kind == ALL_METAS:
+            return [meta and Meta(*meta) for meta in self.saved_metas]
+        if (self.saved if kind == ALL_SAVED else self.out) is FREED:
+            raise RuntimeError(FREED_MESSAGE)
+        if kind == ALL_SAVED:
+            return tuple([self._unpack(at, t, v) for at, (t, v) in enumerate(zip(self.saved, self.versions))])
+        outs = tuple([entry and self._unpack_out(n, *entry) for n, entry in enumerate(self.out)])
+        return outs[-1] if kind == OUT1 else outs if self.several else outs[0]
+
+    def _unpack(self, at: int, t: Any, expected: int) -> Any:
+        if t is None:
+            return None
+        if type(t) is Packed:
+            return unpacked(t, self.edges[at])
+        buffer = t._buf
+        if (0 if buffer is None else buffer.version) != expected:
+            raise RuntimeError(overwritten(t._a, t._dtype, t._buf, expected, edge_of(t)))
+        if t._edge is None and isinstance(self.edges[at], Node):
+            raise RuntimeError(
+                "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().This is not "
+                "supported, please use out-of-place `.detach()` instead"
+            )
+        if MODES.grad and self.edges[at] is not edge_of(t) and self.edges[at] is not None:
+            return with_edge(t._a, t._dtype, t._buf, self.edges[at])
+        return t
+
+    def _unpack_out(self, number: int, array: Any, kind: Any, buffer: Any, expected: Any) -> Any:
+        if type(array) is Packed:
+            return unpacked(array, (self, number) if self.several else self)
+        if buffer.version != expected:
+            raise RuntimeError(overwritten(array, kind, buffer, expected, self))
+        return with_edge(array, kind, buffer, (self, number) if self.several else self)
+
+    def release(self) -> None:
+        if self.plan.keep or self.plan.keep_out:
+            self.saved = self.out = FREED
+
+
+class _Freed(tuple):
+    """Stands where kept values were before backward freed them."""
+
+
+FREED: Any = _Freed()
+
+
+FREED_MESSAGE = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+    "saved tensors after calling backward."
+)
+
+
+def overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edge: Any) -> str:
+    edge, number = edge if type(edge) is tuple else (edge, 0)
+    source = f", which is output {number} of {short_name(edge)}," if isinstance(edge, Node) else ""
+    where = ""
+    if buffer.writer is not None:
+        where = f" The last write to it was at {buffer.writer[0]}, line {buffer.writer[1]}."
+    return (
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[torch.{kind.legacy}Tensor {list(array.shape)}]{source} is at version {buffer.version}; "
+        f"expected version {expected} instead. Hint: enable anomaly detection to find the operation that "
+        f"failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).{where}"
+    )
