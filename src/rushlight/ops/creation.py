@@ -48,9 +48,9 @@ def allocate(shape: tuple[int, ...], kind: dtype, make: Any = np.empty) -> np.nd
         if make is np.ones:
             a.fill(1)
         return a
-    except OutOfMemory:
+    except OutOfMemory as error:
         check_shape(shape, kind)
-        raise
+        raise RuntimeError(str(error)) from None  # PyTorch's class, exactly
     except (ValueError, MemoryError, OverflowError):
         check_shape(shape, kind)
         raise no_memory(layout.numel(shape) * kind.itemsize) from None

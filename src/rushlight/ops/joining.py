@@ -16,7 +16,7 @@ from rushlight.ops.kinds.overlap import check_apart
 from rushlight.ops.promotion import result_type
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
-from rushlight.runtime.results import in_rows, joined
+from rushlight.runtime.results import concatenated, in_rows
 from rushlight.tape.recording import record
 
 # ---- cat, stack ----
@@ -67,7 +67,7 @@ def cat_along(*xs, dim, kind):
     parts = [x if x.dtype == kind.numpy else convert(x, kind) for x in parts]
     if parts[0].ndim in (4, 5) and all(_channels_last(x.shape, x.strides) for x in parts):
         return _inner_channels(np.concatenate(parts, dim))
-    return joined(np.concatenate, parts, dim) if len(parts) > 1 else in_rows(parts[0])
+    return concatenated(np.concatenate, parts, dim) if len(parts) > 1 else in_rows(parts[0])
 
 
 def _channels_last(shape: tuple[int, ...], steps: tuple[int, ...]) -> bool:
@@ -152,7 +152,7 @@ def _joined(tensors: Any, dim: Any, join: Any) -> np.ndarray | None:
             return None
         arrays.append(a)
     try:
-        return joined(join, arrays, dim)
+        return concatenated(join, arrays, dim)
     except ValueError:
         return None
 
@@ -193,7 +193,7 @@ def stack_along(*xs, dim, kind):
     if dim < xs[0].ndim == 4 and all(_channels_last(x.shape, x.strides) for x in parts):
         joined = _inner_channels(np.concatenate(parts, dim))
         return joined.reshape((*joined.shape[:dim], len(parts), xs[0].shape[dim], *joined.shape[dim + 1 :]))
-    return joined(np.stack, parts, dim)
+    return concatenated(np.stack, parts, dim)
 
 
 _STACK: Any = stack_along.derivative

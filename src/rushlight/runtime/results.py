@@ -95,15 +95,15 @@ def in_rows(a: np.ndarray) -> np.ndarray:
     return out
 
 
-def joined(join: Callable, arrays: list[np.ndarray], dim: int) -> np.ndarray:
+def concatenated(join: Callable, arrays: list[np.ndarray], dim: int) -> np.ndarray:
     """`np.concatenate` or `np.stack` of arrays of one type along `dim`, row-major.
 
     Raises:
         ValueError: shapes that do not go together.
     """
-    first = arrays[0]
     if sum([a.size for a in arrays]) < FEW:
         return np.ascontiguousarray(join(arrays, dim))
+    first = arrays[0]
     shape = list(first.shape)
     if join is np.stack:
         shape.insert(dim if dim >= 0 else dim + first.ndim + 1, len(arrays))
@@ -112,4 +112,4 @@ def joined(join: Callable, arrays: list[np.ndarray], dim: int) -> np.ndarray:
     return join(arrays, dim, array(tuple(shape), first.dtype))
 
 
-__all__ = ["FEW", "LARGE", "array", "converted", "elementwise", "in_rows", "joined", "like", "zeros"]
+__all__ = ["FEW", "LARGE", "array", "concatenated", "converted", "elementwise", "in_rows", "like", "zeros"]
