@@ -418,10 +418,8 @@ from rushlight.ops.joining import (
 )
 from rushlight.ops.masking import masked_fill, masked_scatter, where
 from rushlight.ops.scatter_reductions import index_reduce, scatter_reduce
+from rushlight.ops.rows import index_add, index_copy, index_fill
 from rushlight.ops.scattering import (
-    index_add,
-    index_copy,
-    index_fill,
     index_put,
     index_put_,
     put,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight.ops.cholesky import cholesky, cholesky_ex
 from rushlight.ops.factorizations import (
     eig,
     eigh,
@@ -17,8 +18,6 @@ from rushlight.ops.factorizations import (
 )
 from rushlight.ops.lapack import LinAlgError
 from rushlight.ops.linear_algebra import (
-    cholesky,
-    cholesky_ex,
     det,
     inv,
     inv_ex,

@@ -41,6 +41,7 @@ from rushlight.ops import (
     reductions,
     reshaping,
     rounding,
+    rows,
     sampling,
     scans,
     scatter_reductions,
@@ -630,12 +631,12 @@ class _Methods:
     scatter_ = scattering.scatter.inplace
     scatter_add = scattering.scatter_add
     scatter_add_ = scattering.scatter_add.inplace
-    index_add = scattering.index_add
-    index_add_ = scattering.index_add.inplace
-    index_copy = scattering.index_copy
-    index_copy_ = scattering.index_copy.inplace
-    index_fill = scattering.index_fill
-    index_fill_ = scattering.index_fill.inplace
+    index_add = rows.index_add
+    index_add_ = rows.index_add.inplace
+    index_copy = rows.index_copy
+    index_copy_ = rows.index_copy.inplace
+    index_fill = rows.index_fill
+    index_fill_ = rows.index_fill.inplace
     put = scattering.put
     put_ = scattering.put.inplace
     masked_fill = masking.masked_fill

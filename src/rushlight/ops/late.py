@@ -19,9 +19,9 @@ def late(module: str, name: str) -> Any:
 
 # ---- linear algebra ----
 
-cholesky = late("ops.linear_algebra", "torch_cholesky")
-cholesky_inverse = late("ops.linear_algebra", "cholesky_inverse")
-cholesky_solve = late("ops.linear_algebra", "cholesky_solve")
+cholesky = late("ops.cholesky", "torch_cholesky")
+cholesky_inverse = late("ops.cholesky", "cholesky_inverse")
+cholesky_solve = late("ops.cholesky", "cholesky_solve")
 det = late("ops.linear_algebra", "torch_det")
 inverse = late("ops.linear_algebra", "inverse")
 logdet = late("ops.linear_algebra", "logdet")

@@ -12,7 +12,8 @@ from rushlight.dtypes import BOOL, COMPLEX
 from rushlight.ops.gathering import implemented
 from rushlight.ops.kinds.overlap import apart, check_overlap, exact_out
 from rushlight.ops.masking import where
-from rushlight.ops.scattering import check_rows, check_scatter, rows, scatter_at
+from rushlight.ops.rows import check_rows, rows
+from rushlight.ops.scattering import check_scatter, scatter_at
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import quiet
 
