@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import LEAF, Tensor, new_tensor, strides
+from rushlight.buffer import LEAF, Tensor, new_tensor, shown, storage, strides
+from rushlight.buffer import offset as offset_of
 from rushlight.deep import Deep, is_refusal
 from rushlight.dtypes import FLOATING, can_cast, complex32, dtype, of_number
 from rushlight.layout import contiguous_strides, is_dense, numel
@@ -301,12 +302,12 @@ def resize(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...] | None = No
 
     Its storage grows if it must, and aliases see it.
     """
-    buffer = execute.storage(t)
-    start = execute.offset(t)
+    buffer = storage(t)
+    start = offset_of(t)
     need = (start + numel(shape)) * t._a.itemsize
     if numel(shape) and need > buffer.bytes().size:
         resize_storage(buffer, need, alone=sys.getrefcount(buffer) <= 3)
-    t._a = execute.shown(buffer, t._dtype.numpy, shape, steps or contiguous_strides(shape), start)
+    t._a = shown(buffer, t._dtype.numpy, shape, steps or contiguous_strides(shape), start)
 
 
 # ---- in place ----

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors, layout
-from rushlight.buffer import Tensor, strides
+from rushlight.buffer import Tensor, new_tensor, shown, storage, strides
+from rushlight.buffer import offset as offset_of
 from rushlight.deep import MOST, expanded, reshaped, unsqueezed
 from rushlight.device import contiguous_format
 from rushlight.dtypes import dtype
@@ -17,6 +18,7 @@ from rushlight.ops.spec import public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
 from rushlight.tape.derivative import Derivative
+from rushlight.tape.recording import record
 
 _view = execute.view
 _alias = execute.alias
@@ -107,10 +109,10 @@ def view_dtype(self: Tensor, kind: Any) -> Tensor:
     if not isinstance(kind, _dtype):
         raise TypeError(f"view(): argument 'dtype' must be torch.dtype, not {type(kind).__name__}")
     shape, steps = self._a.shape, strides(self)
-    at = execute.offset(self)
+    at = offset_of(self)
     if self._dtype.itemsize != kind.itemsize:
         shape, steps, at = _resized_elements(self, kind, shape, steps, at)
-    array = execute.shown(execute.storage(self), kind.numpy, shape, steps, at)
+    array = shown(storage(self), kind.numpy, shape, steps, at)
     out = _alias(self)  # as in PyTorch, no view that the graph knows
     out._a, out._dtype = array, kind
     return out
@@ -173,8 +175,8 @@ def reshape(input, *shape):
 
 def unsafe_view(t: Tensor, shape: tuple[int, ...]) -> Tensor:
     """A fresh contiguous tensor in another shape, as a tensor of its own."""
-    out = execute.new_tensor(t._a.reshape(shape), t._dtype)
-    execute.record(UNSAFE_VIEW, (t,), None, out)
+    out = new_tensor(t._a.reshape(shape), t._dtype)
+    record(UNSAFE_VIEW, (t,), None, out)
     return out
 
 
