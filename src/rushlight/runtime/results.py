@@ -33,7 +33,7 @@ def elementwise(function: Callable, kind: np.dtype, *operands: Any) -> Any:
         return function(*operands)
     if isinstance(function, np.ufunc):
         out = like(kind, *arrays) if function.nout == 1 else None
-        return function(*operands) if out is None else function(*operands, out)
+        return function(*operands) if out is None else function(*operands, out=out)
     first = arrays[0]
     if not _dense(first) or any(a.shape != first.shape or a.strides != first.strides for a in arrays):
         return function(*operands)
@@ -112,4 +112,15 @@ def concatenated(join: Callable, arrays: list[np.ndarray], dim: int) -> np.ndarr
     return join(arrays, dim, array(tuple(shape), first.dtype))
 
 
-__all__ = ["FEW", "LARGE", "array", "concatenated", "converted", "elementwise", "in_rows", "like", "zeros"]
+def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+    """A copy of `a` in fresh, dense memory of these strides (in elements)."""
+    if not a.size:
+        return np.ndarray(a.shape, a.dtype, np.empty(0, a.dtype), 0, [step * a.itemsize for step in steps])
+    order = sorted(range(a.ndim), key=lambda d: (-steps[d], -a.shape[d]))
+    back = np.argsort(order)
+    out = np.empty([a.shape[d] for d in order], a.dtype).transpose(back)
+    out[...] = a
+    return out
+
+
+__all__ = ["FEW", "LARGE", "array", "concatenated", "converted", "elementwise", "in_rows", "laid_out", "like", "zeros"]
