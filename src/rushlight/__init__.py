@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __version__ = "0.1.0"
 
 # Some modules are named as functions and classes of this namespace are (tensor, layout, device).
@@ -457,7 +459,7 @@ from rushlight.printing import get_printoptions, set_printoptions
 from rushlight.serialization import load, save
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Packages that are read when they are first asked for, to keep `import rushlight` quick."""
     if name in ("linalg", "nn"):
         from importlib import import_module

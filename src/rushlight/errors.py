@@ -71,7 +71,7 @@ class WrongArgument(TypeError):
 
 
 def missing_argument(
-    operation: str, function: str, error: TypeError, args: tuple, overloaded: bool
+    operation: str, function: str, error: Exception, args: tuple, overloaded: bool
 ) -> TypeError | None:
     """PyTorch's sentence for Python's "f() missing 1 required positional argument: 'x'"; None for other errors."""
     start = f"{function}() missing "

@@ -46,7 +46,7 @@ def rebuild_tensor(
     state: dict | None,
 ) -> Tensor:
     """The tensor that `reduce_tensor` took apart."""
-    t = object.__new__(cls)
+    t: Any = object.__new__(cls)
     fill(t, Buffer.of(whole), kind, at, shape, steps, grad)
     if state:
         t.__dict__.update(state)

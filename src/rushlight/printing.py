@@ -255,7 +255,7 @@ def _row(values: list[Any], elided: bool, indent: int, cell: _Cell, options: _Op
 # ---- what follows the values ----
 
 
-def _suffixes(t: Printable) -> Iterator[str]:
+def _suffixes(t: Any) -> Iterator[str]:
     deep = isinstance(t, Deep)
     a, name, default = t.flat._a if deep else t._a, t.dtype.name, get_default_dtype().name
     if a.size == 0:
@@ -299,7 +299,7 @@ def _append(text: str, suffixes: Iterator[str], indent: int) -> str:
 # ---- what the tensor classes call ----
 
 
-def format_tensor(t: Printable, *, tensor_contents: str | None = None) -> str:
+def format_tensor(t: Any, *, tensor_contents: str | None = None) -> str:
     """Return `repr(t)`; `tensor_contents` stands in for the text of the values.
 
     A subclass is printed under its own name, and a parameter of a class of its own says so.

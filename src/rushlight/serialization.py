@@ -105,8 +105,10 @@ _KNOWN["_codecs", "encode"] = _encoded
 
 # ---- save ----
 
+_PlainPickler: Any = pickle._Pickler
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
+
+class _Pickler(_PlainPickler):
     """Writes tensors and types under the names they have in PyTorch. The plain-Python pickler, whose steps can be changed."""
 
     def __init__(self, file: Any, protocol: int) -> None:
@@ -147,14 +149,16 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
         self.write(pickle.GLOBAL + f"{known[0]}\n{known[1]}\n".encode())
         self.memoize(obj)
 
-    dispatch: ClassVar = {**pickle._Pickler.dispatch, FunctionType: save_global}  # type: ignore[attr-defined]
+    dispatch: ClassVar = {**_PlainPickler.dispatch, FunctionType: save_global}
 
 
 def _torch_reduce(t: Tensor) -> tuple:
     """How PyTorch takes a tensor apart."""
     warn_if_has_hooks(t)
     memory = of_buffer(storage(t))
-    place = offset(t), t._a.shape, strides(t), requires_grad(t), OrderedDict()
+    function: Any
+    args: tuple
+    place: tuple = offset(t), t._a.shape, strides(t), requires_grad(t), OrderedDict()
     if t._dtype in _BARE:
         function, args = _rebuild_tensor_v3, (memory, *place, t._dtype)
     else:
@@ -207,7 +211,7 @@ def save(
         _write(archive, f"{top}/.storage_alignment", b"64")
         _write(archive, f"{top}/byteorder", b"little")
         for number, buffer in enumerate(pickler.buffers):
-            _write(archive, f"{top}/data/{number}", memoryview(buffer.bytes()))
+            _write(archive, f"{top}/data/{number}", memoryview(buffer.bytes()))  # type: ignore[arg-type]
         _write(archive, f"{top}/version", b"3\n")
 
 

@@ -383,7 +383,7 @@ _NAMES = {d.name: d.legacy for d in dtypes.ALL}
 
 
 def _typed(kind: dtype) -> type[TypedStorage]:
-    made = _ByElement(f"{kind.legacy}Storage", (TypedStorage,), {"element": kind, "__module__": "torch"})
+    made: Any = _ByElement(f"{kind.legacy}Storage", (TypedStorage,), {"element": kind, "__module__": "torch"})
     made.__doc__ = f"A storage read as {kind.name} numbers; deprecated."
     return made
 

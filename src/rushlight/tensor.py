@@ -564,7 +564,7 @@ class _Methods:
     __iter__ = values.iterate
     __contains__ = values.contains
     __reversed__ = values.reverse
-    __new__ = legacy.new
+    __new__ = legacy.new  # type: ignore[assignment]
     shape = properties.shape
     dtype = properties.dtype
     device = properties.device

@@ -70,7 +70,7 @@ def _key(edge: Any) -> Any:
     return edge[0] if type(edge) is tuple else edge
 
 
-def _meta(edge: Any) -> tuple:
+def _meta(edge: Any) -> tuple[tuple[int, ...], dtype]:
     """Shape and dtype that a gradient for `edge` must have."""
     if isinstance(edge, Tensor):
         return edge._a.shape, edge._dtype
@@ -100,7 +100,7 @@ class _Walk:
         self.waiting: dict[Any, int] = {}
         self.ready: list[tuple[int, Any]] = []
 
-    def go(self, roots: Sequence[tuple[Any, Tensor]]) -> None:
+    def go(self, roots: Sequence[tuple[Any, Any]]) -> None:
         self._explore(roots)
         useful = self.useful = None if self.targets is None else self._useful()
         ready, pending, push, pop = self.ready, self.pending, heapq.heappush, heapq.heappop

@@ -62,9 +62,9 @@ class BackwardCFunction(Node, FunctionCtx):
     several = True
     _forward_cls: Any
     materialize_grads = True
-    to_save: Sequence[Any] | None = None
-    dirty_tensors: Sequence[Any] | None = None
-    non_differentiable: Sequence[Any] | None = None
+    to_save: Any = None
+    dirty_tensors: Any = None
+    non_differentiable: Any = None
     needs_input_grad: tuple = ()
 
     _saved: Any = ()

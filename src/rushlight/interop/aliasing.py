@@ -165,5 +165,5 @@ class _Greeting:
 
 def _tell_workers(spawn: ModuleType) -> None:
     """Put a greeting in what a new worker unpickles first, before it imports the program."""
-    plain = spawn.get_preparation_data  # type: ignore[attr-defined]
+    plain = spawn.get_preparation_data
     spawn.get_preparation_data = lambda name: {"rushlight": _Greeting(), **plain(name)}  # type: ignore[attr-defined]

@@ -289,7 +289,7 @@ def trigamma(x: np.ndarray) -> np.ndarray:
     """The second derivative of log gamma(x), by reflection below one half."""
     low = x < 0.5
     distance = np.abs(x - np.rint(x))
-    far = zeta(np.float64(2), np.where(low, 1 - x, x))
+    far = zeta(np.asarray(2.0), np.where(low, 1 - x, x))
     return np.where(low, (math.pi / np.sin(math.pi * distance)) ** 2 - far, far)
 
 
@@ -300,4 +300,4 @@ def polygamma(n: int, x: np.ndarray) -> np.ndarray:
     if n == 1:
         return trigamma(x)
     factorial = math.exp(math.lgamma(n + 1)) if n > 20 else float(math.factorial(n))
-    return (1.0 if n % 2 else -1.0) * factorial * zeta(np.float64(n + 1), x)
+    return (1.0 if n % 2 else -1.0) * factorial * zeta(np.asarray(n + 1.0), x)

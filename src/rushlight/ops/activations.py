@@ -120,7 +120,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     if kind.category == COMPLEX:
         raise NotImplementedError("clamp is not supported for complex types")
     if kind in WIDE_UNSIGNED:
-        raise not_implemented("clamp_scalar_cpu", kind)(kind)  # type: ignore[misc]
+        raise not_implemented("clamp_scalar_cpu", kind)(kind)
     return hardtanh_values(input, min_val=min_val, max_val=max_val)
 
 

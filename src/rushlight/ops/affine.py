@@ -40,7 +40,7 @@ _F32 = np.dtype(np.float32)
 
 def affine(x: np.ndarray, product: Any, beta: Any, alpha: Any) -> np.ndarray:
     """beta * x + alpha * product(), broadcast, in x's dtype; half types arrive as float32."""
-    made = product() if alpha else None
+    made: Any = product() if alpha else None
     if made is not None and alpha != 1:
         made = np.multiply(made, made.dtype.type(alpha), out=made)
     if not beta:

@@ -50,7 +50,8 @@ def spread_windows(columns: np.ndarray, shape: tuple, stride: tuple, dilation: t
         places = tuple(
             slice(o * d, o * d + s * (n - 1) + 1, s) for o, d, s, n in zip(offset, dilation, stride, out)
         )
-        made[(..., *places)] += columns[(slice(None), slice(None), *offset)]
+        seen: Any = (..., *places)
+        made[seen] += columns[(slice(None), slice(None), *offset)]
     return made
 
 

@@ -49,13 +49,14 @@ def _copied(shown: Tensor) -> Tensor:
     node = edge[0] if type(edge) is tuple else edge
     if isinstance(node, Node):
         if not node.name().endswith("_copy"):
-            node.__class__ = _renamed(type(node))
+            kind: Any = type(node)
+            node.__class__ = _renamed(kind)
         out._edge = edge
     return out
 
 
 @functools.cache
-def _renamed(kind: type) -> type:
+def _renamed(kind: type) -> Any:
     return type(f"{kind.__name__}_copy", (kind,), {"__slots__": ()})
 
 

@@ -337,7 +337,7 @@ def empty_strided(
     return _made(strided(*_size_and_stride(size, stride, "empty_strided"), kind), kind, requires_grad)
 
 
-def _size_and_stride(size: Any, stride: Any, operation: str) -> tuple:
+def _size_and_stride(size: Any, stride: Any, operation: str) -> tuple[tuple, tuple]:
     shape, steps = layout.sizes((size,), operation), layout.sizes((stride,), operation)
     if len(shape) != len(steps):
         raise RuntimeError(

@@ -49,7 +49,7 @@ def _qr_vjp(g: Any, out: Any, mode: str) -> tuple:
         )
     if to_q is None and to_r is None:
         return (None,)
-    inner = 0
+    inner: Any = 0
     if to_r is not None:
         inner = to_r @ adjoint(r)
     if to_q is not None:

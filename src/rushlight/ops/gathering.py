@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes, layout
+from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor, version
 from rushlight.dtypes import int32, int64, promote_types
+from rushlight.layout import broadcast, contiguous_strides, wrap_dim
 from rushlight.ops.kinds.overlap import exact_out
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import execute
@@ -65,13 +66,13 @@ def iteration_strides(shape: tuple[int, ...], operands: Sequence[tuple[int, ...]
         steps[dim] = step
         step *= shape[dim]
     if order == list(range(len(shape)))[::-1]:
-        return layout.contiguous_strides(shape)
+        return contiguous_strides(shape)
     return tuple(steps)
 
 
 def _broadcast(positions: list[np.ndarray]) -> tuple[int, ...]:
     try:
-        return layout.broadcast(*[p.shape for p in positions])
+        return broadcast(*[p.shape for p in positions])
     except RuntimeError:
         shapes = ", ".join(str(list(p.shape)) for p in positions)
         raise IndexError(
@@ -120,13 +121,13 @@ class Places:
             if t._dtype not in _INDICES:
                 raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         found: list[np.ndarray | None] = []
-        for t in indices:
-            if t is None:
+        for given in indices:
+            if given is None:
                 found.append(None)
-            elif t._dtype in MASKS:
-                found += self._mask_positions(t, len(found))
+            elif given._dtype in MASKS:
+                found += self._mask_positions(given, len(found))
             else:
-                found.append(t._a if t._dtype is int64 else t._a.astype(np.int64))
+                found.append(given._a if given._dtype is int64 else given._a.astype(np.int64))
         if len(found) > len(self.of):
             raise IndexError(f"too many indices for tensor of dimension {len(self.of)} (got {len(found)})")
         return found
@@ -187,7 +188,7 @@ class Places:
         """The number of every element chosen, counted row by row; the positions are in range."""
         total = np.zeros((1,) * len(self.shape), np.int64)
         at, after = 0, len(self.chosen)
-        steps = layout.contiguous_strides(self.of)
+        steps = contiguous_strides(self.of)
         for dim, p in enumerate(self._found):
             size, step = self.of[dim], steps[dim]
             if p is None:
@@ -218,7 +219,7 @@ def _index_vjp(g: Any, x_meta: Any, places: Places) -> Any:
 def index(x, *, places):
     """The elements that index tensors choose, as a fresh array."""
     if 0 in places.shape:
-        return laid_out(np.empty(places.shape, x.dtype), places.strides(x) or layout.contiguous_strides(places.shape))
+        return laid_out(np.empty(places.shape, x.dtype), places.strides(x) or contiguous_strides(places.shape))
     if places.mask is not None:
         out = x[places.mask]
     else:
@@ -282,7 +283,7 @@ def check_dim(t: Tensor, dim: Any, name: str) -> int:
         if isinstance(dim, bool) or not hasattr(dim, "__index__"):
             raise TypeError(f"{name}(): argument 'dim' (position 1) must be int, not {type(dim).__name__}")
         dim = dim.__index__()
-    return layout.wrap_dim(dim, t._a.ndim)
+    return wrap_dim(dim, t._a.ndim)
 
 
 def check_range(p: np.ndarray, size: int, dim: int, error: type = RuntimeError) -> None:
@@ -466,7 +467,7 @@ def take_along_dim(input, indices, dim=None):
     size = x[dim] if x else 1
     if size:
         indices = new_tensor(np.mod(indices._a, size), int64)
-    shape = layout.broadcast(x[:dim] + (1,) + x[dim + 1 :], p[:dim] + (1,) + p[dim + 1 :]) if x else ()
+    shape = broadcast(x[:dim] + (1,) + x[dim + 1 :], p[:dim] + (1,) + p[dim + 1 :]) if x else ()
     wide = input.expand(shape[:dim] + x[dim : dim + 1] + shape[dim + 1 :])
     return gather(wide, dim, indices.expand(shape[:dim] + p[dim : dim + 1] + shape[dim + 1 :]))
 
@@ -486,12 +487,12 @@ def check_mask(mask: Any, name: str) -> Tensor:
     vjp=(lambda g, x_meta, mask: masked_select_backward(g, x_meta, mask), None),
 )
 def masked_select_of(x, mask):
-    shape = layout.broadcast(x.shape, mask.shape)
+    shape = broadcast(x.shape, mask.shape)
     return np.broadcast_to(x, shape)[np.broadcast_to(mask, shape)]
 
 
 def masked_select_backward(g: Any, x_meta: Any, mask: Tensor) -> Any:
-    shape = layout.broadcast(x_meta.shape, mask._a.shape)
+    shape = broadcast(x_meta.shape, mask._a.shape)
     return g.new_zeros(shape).masked_scatter(mask, g)
 
 

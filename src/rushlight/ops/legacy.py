@@ -25,7 +25,7 @@ def new(cls: type, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
     made = _legacy("new", args, device, kwargs, dtypes.get_default_dtype(), any_tensor=True)
     if cls is Tensor:
         return made
-    own = object.__new__(cls)
+    own: Any = object.__new__(cls)
     own._a, own._dtype, own._buf, own._edge = made._a, made._dtype, storage(made), None
     return own
 

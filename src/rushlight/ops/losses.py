@@ -75,7 +75,7 @@ def _one_dtype(x: Any, y: Any) -> tuple[Any, Any]:
     from rushlight.ops.promotion import result_type
 
     kind = result_type(x, y)
-    return tuple(t if t._dtype is kind else t.to(kind) for t in (x, y))  # type: ignore[return-value]
+    return tuple(t if t._dtype is kind else t.to(kind) for t in (x, y))
 
 
 # ---- of the difference ----

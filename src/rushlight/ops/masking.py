@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes, layout
+from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING
+from rushlight.layout import broadcast, numel
 from rushlight.ops.gathering import implemented
 from rushlight.ops.kinds.contraction import CPP_NAMES
 from rushlight.ops.kinds.overlap import apart, exact_out
@@ -26,7 +27,7 @@ def _masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """A copy of `x`, broadcast with the mask."""
     if x.shape == mask.shape:
         return x.copy()
-    shape = layout.broadcast(x.shape, mask.shape)
+    shape = broadcast(x.shape, mask.shape)
     return np.array(np.broadcast_to(x, shape), order="C")
 
 
@@ -59,7 +60,7 @@ def _check_masked_fill(t: Tensor, mask: Any, value: Any) -> Any:
         kind = CPP_NAMES[mask._dtype.name]
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {kind}")
     if mask._a.shape != t._a.shape:
-        layout.broadcast(t._a.shape, mask._a.shape)
+        broadcast(t._a.shape, mask._a.shape)
     implemented(t, "masked_fill")
     return value_of(value, t, "masked_fill", "")
 
@@ -67,10 +68,10 @@ def _check_masked_fill(t: Tensor, mask: Any, value: Any) -> Any:
 def _masked_fill_into(self, mask, value):
     number = _check_masked_fill(self, mask, value)
     a, m = self._a, mask._a
-    if m.shape != a.shape and layout.broadcast(a.shape, m.shape) != a.shape:
+    if m.shape != a.shape and broadcast(a.shape, m.shape) != a.shape:
         raise RuntimeError(
             f"output with shape {list(a.shape)} doesn't match the broadcast shape "
-            f"{list(layout.broadcast(a.shape, m.shape))}"
+            f"{list(broadcast(a.shape, m.shape))}"
         )
     np.copyto(a, number, where=apart(m, a))
     return True
@@ -105,7 +106,7 @@ def _scatter_mask(a: np.ndarray, mask: np.ndarray, source: np.ndarray) -> None:
 def _masked_scatter_source(g: Any, mask: Tensor, source_meta: Any) -> Any:
     """The gradients at the mask, in order, and zeros for what was not used."""
     chosen = g.masked_select(mask)
-    count = layout.numel(source_meta.shape)
+    count = numel(source_meta.shape)
     rest = count - chosen._a.size
     if rest > 0:
         from rushlight.ops.joining import cat
@@ -220,7 +221,7 @@ def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
     try:
         made = np.where(chosen, a, b)
     except ValueError:
-        layout.broadcast(layout.broadcast(chosen.shape, np.shape(a)), np.shape(b))
+        broadcast(broadcast(chosen.shape, np.shape(a)), np.shape(b))
         raise
     out = new_tensor(np.asarray(made, kind.numpy), kind)
     if kind.category >= FLOATING:

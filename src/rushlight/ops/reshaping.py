@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes, layout
+from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.dtypes import COMPLEX, promote_types
-from rushlight.layout import wrap_dim
+from rushlight.layout import infer_size, numel, wrap_dim
+from rushlight.layout import sizes as sizes_of
 from rushlight.ops.spec import primitive, public
 from rushlight.ops.views import expand, reshape, unsqueeze, view
 from rushlight.runtime import execute
@@ -39,7 +40,7 @@ def flatten(input, start_dim=0, end_dim=-1):
         return reshape(input, (1,))
     if first == last:
         return input
-    return reshape(input, (*shape[:first], layout.numel(shape[first : last + 1]), *shape[last + 1 :]))
+    return reshape(input, (*shape[:first], numel(shape[first : last + 1]), *shape[last + 1 :]))
 
 
 @public(out=False)
@@ -61,12 +62,12 @@ def unflatten(input, dim, sizes):
         raise NotImplementedError("unflatten: named dimensions are not available; pass the number of the dimension")
     shape = input._a.shape
     dim = wrap_dim(dim, len(shape))
-    sizes = layout.sizes((sizes,), "unflatten")
+    sizes = sizes_of((sizes,), "unflatten")
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
     have = shape[dim]
     try:
-        sizes = layout.infer_size(sizes, have)
+        sizes = infer_size(sizes, have)
     except RuntimeError as error:
         if "only one" in str(error):
             raise
@@ -283,7 +284,7 @@ def block_diag_of(*xs, kind):
 
 
 def _block(g: Any, metas: Any, n: int) -> Any:
-    sides = [(1, layout.numel(m.shape)) if m.ndim < 2 else m.shape for m in metas]
+    sides = [(1, numel(m.shape)) if m.ndim < 2 else m.shape for m in metas]
     row, column = sum(s[0] for s in sides[:n]), sum(s[1] for s in sides[:n])
     block = g.narrow(0, row, sides[n][0]).narrow(1, column, sides[n][1])
     return block.reshape(metas[n].shape)

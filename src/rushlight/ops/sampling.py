@@ -41,11 +41,11 @@ class Generator(streams.Generator):
 
         return device("cpu")
 
-    def get_state(self) -> Tensor:  # type: ignore[override]
+    def get_state(self) -> Tensor:
         """The state as a uint8 tensor of 5056 elements, in PyTorch's layout."""
         return new_tensor(super().get_state(), dtypes.uint8)
 
-    def set_state(self, state: Any) -> Generator:  # type: ignore[override]
+    def set_state(self, state: Any) -> Generator:
         """Go on from a state that `get_state` gave; TypeError if it is no uint8 tensor."""
         if not isinstance(state, Tensor) or state._dtype is not dtypes.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")

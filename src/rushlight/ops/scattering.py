@@ -375,7 +375,7 @@ def _put_flat(a: np.ndarray, index: np.ndarray, source: np.ndarray, accumulate: 
     if not accumulate:
         flat[p] = source
     elif a.flags.c_contiguous:
-        combine_at(np.add, flat, p, source)
+        combine_at(np.add, a.reshape(-1), p, source)
     else:
         combine_at(np.add, a, np.unravel_index(np.mod(p, a.size), a.shape), source)
 

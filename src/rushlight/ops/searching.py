@@ -59,7 +59,7 @@ def _distinct(a: np.ndarray, dim: int | None, in_order: bool) -> tuple:
     return np.moveaxis(rows[at[first]].reshape(shape), 0, dim), inverse, counts
 
 
-_UNIQUE = {"several": True, "differentiable": (0,)}
+_UNIQUE: dict[str, Any] = {"several": True, "differentiable": (0,)}
 
 
 @primitive("Unique2", **_UNIQUE, vjp=(_no_derivative("_unique2"),))

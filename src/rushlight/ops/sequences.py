@@ -161,7 +161,7 @@ def _ceil(value: float) -> int:
     return math.ceil(value)
 
 
-def _spaced(start: float, step: float, count: int, kind: dtype) -> np.ndarray:
+def _spaced(start: Any, step: Any, count: int, kind: dtype) -> np.ndarray:
     """start + i * step, with the bits of Note [Bits of a range]."""
     wide = _wide(kind)
     if kind in dtypes.REDUCED:

@@ -360,7 +360,7 @@ def tensor_split(input, indices_or_sections, dim=0):
 
 def _split_along(name: str, ndim: int, dim: int) -> Any:
     def function(input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> tuple:
-        cuts = next(c for c in (indices_or_sections, indices, sections, ()) if c is not None)
+        cuts: Any = next(c for c in (indices_or_sections, indices, sections, ()) if c is not None)
         have = input._a.ndim
         if have < ndim:
             raise RuntimeError(

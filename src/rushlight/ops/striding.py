@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import errors, layout
+from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.buffer import offset as offset_of
-from rushlight.layout import wrap_dim
+from rushlight.layout import may_overlap, span, wrap_dim
+from rushlight.layout import places as places_of
+from rushlight.layout import sizes as sizes_of
 from rushlight.ops.indexing import slice_view
 from rushlight.ops.kinds.method import method
 from rushlight.ops.kinds.strict import same_type
@@ -31,11 +33,11 @@ class Geometry(tuple):
     __slots__ = ()
 
     def places(self) -> np.ndarray:
-        return layout.places(*self)
+        return places_of(*self)
 
 
 def _reach(*geometries: Geometry) -> int:
-    return max(at + layout.span(shape, steps) for shape, steps, at in geometries)
+    return max(at + span(shape, steps) for shape, steps, at in geometries)
 
 
 @primitive("AsStridedBackward", vjp=(lambda g, source, shown: as_strided_gather(g, source=source, shown=shown),))
@@ -47,7 +49,7 @@ def as_strided_backward(g, *, source, shown):
     places = source.places()
     memory = np.zeros(_reach(source, shown), g.dtype)
     np.add.at(memory, shown.places(), g)
-    if layout.may_overlap(source[0], source[1]):
+    if may_overlap(source[0], source[1]):
         count = np.zeros(memory.shape, g.real.dtype)
         np.add.at(count, places, 1)
         memory /= np.maximum(count, 1)
@@ -76,7 +78,7 @@ def _geometry(t: Tensor, shape: tuple, steps: tuple, at: int) -> dict:
 
 
 def _layout(input: Tensor, size: Any, stride: Any, storage_offset: Any) -> tuple:
-    shape, steps = layout.sizes((size,), "as_strided"), layout.sizes((stride,), "as_strided")
+    shape, steps = sizes_of((size,), "as_strided"), sizes_of((stride,), "as_strided")
     at = offset_of(input) if storage_offset is None else storage_offset.__index__()
     if len(shape) != len(steps):
         raise RuntimeError(

@@ -143,7 +143,8 @@ def reverse(self: Tensor) -> Tensor:
 def contains(self: Tensor, element: Any) -> bool:
     """Whether an element equals the number (or any element the tensor, broadcast)."""
     if isinstance(element, (Tensor, *NUMBERS)):
-        return bool((self == element).any())
+        same: Any = self == element
+        return bool(same.any())
     raise RuntimeError(
         f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
     )

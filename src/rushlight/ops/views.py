@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import errors, layout
+from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.deep import MOST, expanded, reshaped, unsqueezed
 from rushlight.device import contiguous_format
 from rushlight.dtypes import dtype
-from rushlight.layout import wrap_dim, wrap_dims
+from rushlight.layout import broadcast, infer_size, numel, view_strides, wrap_dim, wrap_dims
+from rushlight.layout import sizes as sizes_of
 from rushlight.ops.kinds.method import method, warn_once
 from rushlight.ops.spec import public
 from rushlight.runtime import execute
@@ -86,10 +87,10 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
 
 
 def _viewed(self: Tensor, shape: Any) -> Tensor:
-    shape = layout.infer_size(layout.sizes((shape,), "view"), self._a.size)
-    if len(shape) > MOST and self._a.size == layout.numel(shape):
+    shape = infer_size(sizes_of((shape,), "view"), self._a.size)
+    if len(shape) > MOST and self._a.size == numel(shape):
         return reshaped(self, shape, "view")
-    steps = layout.view_strides(self._a.shape, strides(self), shape)
+    steps = view_strides(self._a.shape, strides(self), shape)
     if steps is None:
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
@@ -164,10 +165,10 @@ def reshape(input, *shape):
                 return _view(input, a.reshape(shape), VIEW, None)
             except ValueError:
                 pass
-    wanted = layout.infer_size(layout.sizes((shape,), "reshape"), a.size)
+    wanted = infer_size(sizes_of((shape,), "reshape"), a.size)
     if len(wanted) > MOST:
         return reshaped(input, wanted, "reshape")
-    steps = layout.view_strides(a.shape, strides(input), wanted)
+    steps = view_strides(a.shape, strides(input), wanted)
     if steps is not None:
         return _view(input, restrided(input, wanted, steps), VIEW if a.flags.c_contiguous else _RESHAPE_ALIAS, None)
     return unsafe_view(input.clone(memory_format=contiguous_format), wanted)
@@ -250,7 +251,7 @@ def permute(input, *dims):
     ndim = a.ndim
     if type(dims) is tuple and len(dims) == ndim and a.size and sorted(dims) == _ORDERS[ndim]:
         return _view(input, a.transpose(dims), _PERMUTE, {"dims": dims})
-    dims = layout.sizes((dims,), "permute")
+    dims = sizes_of((dims,), "permute")
     if len(dims) != a.ndim:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
@@ -440,7 +441,7 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
         array = _expanded_contiguous(self._a, sizes[0] if len(sizes) == 1 and type(sizes[0]) is not int else sizes)
         if array is not None:
             return _view(self, array, _EXPAND, None)
-    shape = layout.sizes(sizes if size is None else (size,), "expand")
+    shape = sizes_of(sizes if size is None else (size,), "expand")
     steps = expanded_strides(self, shape)
     shape = tuple([n if n != -1 else m for n, m in zip(shape, _padded(self._a.shape, len(shape)))])
     if len(shape) > MOST:
@@ -535,7 +536,7 @@ def broadcast_tensors(*tensors):
     for at, t in enumerate(tensors):
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {at} in argument 0, but got {type(t).__name__}")
-    shape = layout.broadcast(*[t._a.shape for t in tensors])
+    shape = broadcast(*[t._a.shape for t in tensors])
     return tuple([t if t._a.shape == shape else expand(t, shape) for t in tensors])
 
 

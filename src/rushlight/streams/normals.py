@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -156,7 +157,7 @@ def _sine_and_cosine(x: Array) -> tuple[Array, Array]:
 
 def _polynomial(coefficients: list[np.float32], x: Array) -> Array:
     """Horner's scheme, each step rounded once."""
-    y: Array | np.float32 = coefficients[0]
+    y: Any = coefficients[0]
     for c in coefficients[1:]:
         y = fma32(y, x, c)
     return y

@@ -75,7 +75,7 @@ def _sum_error(x: Array, y: Array | float, total: Array) -> Array:
 def _exact_product(a: Array, b: float) -> tuple[Array, Array]:
     """The product in two parts (Dekker, with Veltkamp's splitting)."""
     a_high, a_low = _halves(a)
-    b_high, b_low = _halves(np.float64(b))
+    b_high, b_low = _halves(np.asarray(b, np.float64))
     product = a * b
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 

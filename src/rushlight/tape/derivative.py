@@ -108,6 +108,8 @@ class Derivative:
     def plan(self, mask: int) -> Plan:
         chosen = [(i, f, parameters(f)[1:]) for i, f in enumerate(self.vjps) if self.joint or f and mask >> i & 1]
         names = {name for _, _, args in chosen for name in args}
+        keep: tuple[int, ...]
+        metas: tuple[int, ...]
         if self.variadic:
             keep = EVERY if self.variadic in names else ()
             metas = EVERY if self.variadic + "_meta" in names else ()

@@ -79,6 +79,8 @@ class _Mode:
 
         return within
 
+    _before: tuple[bool, bool]
+
     def __enter__(self) -> None:
         raise NotImplementedError
 
@@ -191,7 +193,7 @@ def _mark(step: int) -> None:
     global _blocks
     with _lock:
         _blocks += step
-        Tensor._buf = _marking if _blocks else _slot  # type: ignore[assignment]
+        Tensor._buf = _marking if _blocks else _slot  # type: ignore[attr-defined]
 
 
 def is_grad_enabled() -> bool:

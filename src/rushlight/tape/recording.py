@@ -190,7 +190,7 @@ def _special(node: Any) -> None:
             node.saved = [None if t is None else packed(t) for t in node.saved]
         if node.plan.keep_out:
             node.out = tuple(
-                None if kept is None else (packed(with_edge(*kept[:3], None)), *kept[1:]) for kept in node.out
+                kept and (packed(with_edge(kept[0], kept[1], kept[2], None)), *kept[1:]) for kept in node.out
             )
     if ANOMALY:
         import traceback

@@ -112,7 +112,7 @@ class Elementwise:
         except (RuntimeError, NotImplementedError):
             broadcast(*[value._a.shape for value in operands if isinstance(value, Tensor)])  # shapes are checked first
             raise
-        numpy = self.numpy
+        numpy: Any = self.numpy
         if computed in WIDE:
             if computed is complex32:
                 numpy = STEPWISE.get(self.name, numpy)
@@ -135,7 +135,7 @@ class Elementwise:
         return new_tensor(a, result)
 
 
-def not_implemented(name: str, *kinds: Any) -> Callable[[dtype], Exception | None]:
+def not_implemented(name: str, *kinds: Any) -> Callable[[dtype], Any]:
     """Refuse dtypes, given one by one or by category, with PyTorch's sentence."""
 
     def refuse(d: dtype) -> Exception | None:
@@ -384,7 +384,7 @@ def binary(
     if scaled is not None:
         unscaled = function
 
-        def function(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+        def function(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:  # type: ignore[misc]
             if type(alpha) is int and alpha == 1:
                 return unscaled(input, other)
             return scaled(*check_operands(name, input, other, numbers), alpha)

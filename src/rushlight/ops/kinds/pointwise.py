@@ -37,7 +37,7 @@ class Pointwise(Elementwise):
 
     def __call__(self, *operands: Any, **attrs: Any) -> Tensor:
         # (of what is no tensor, the missing attribute becomes PyTorch's message in `public`)
-        kind = operands[0]._dtype if isinstance(operands[0], Tensor) or len(operands) == 1 else None
+        kind: Any = operands[0]._dtype if isinstance(operands[0], Tensor) or len(operands) == 1 else None
         for value in operands:
             if not isinstance(value, Tensor) or value._dtype is not kind:
                 break
@@ -109,7 +109,7 @@ def undefined_derivative(name: str, operands: int, node: str = "NotImplemented")
     def backward(g: Any) -> Any:
         raise RuntimeError(f"derivative for {name} is not implemented")
 
-    made = Derivative(node, ("x", "y")[:operands], (backward,) * operands)
+    made: Any = Derivative(node, ("x", "y")[:operands], (backward,) * operands)
     if node == "NotImplemented":
         made.node.__name__ = made.node.__qualname__ = node
         made.node.name = lambda self: "torch::autograd::NotImplemented"
