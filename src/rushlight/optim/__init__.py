@@ -1,0 +1,28 @@
+"""`torch.optim`: optimisers and the schedules of their learning rates."""
+
+from __future__ import annotations
+
+from rushlight.optim import lr_scheduler, optimizer
+from rushlight.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from rushlight.optim.lbfgs import LBFGS
+from rushlight.optim.optimizer import Optimizer
+from rushlight.optim.sgd import ASGD, SGD, Rprop
+from rushlight.optim.squares import Adadelta, Adagrad, RMSprop
+
+__all__ = [
+    "ASGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "LBFGS",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "SGD",
+    "lr_scheduler",
+    "optimizer",
+]
