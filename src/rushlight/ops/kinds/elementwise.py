@@ -31,13 +31,13 @@ from rushlight.dtypes import (
     dtype,
     of_number,
 )
-from rushlight.layout import broadcast
+from rushlight.layout import broadcast, iteration_strides
 from rushlight.ops.complex_half import STEPWISE, check_elementwise
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import enter, quiet
-from rushlight.runtime.results import FEW, LARGE, elementwise
+from rushlight.runtime.results import FEW, LARGE, elementwise, laid_out
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.recording import record1, record2
@@ -125,6 +125,8 @@ class Elementwise:
                 a = quiet(elementwise, functools.partial(numpy, **attrs) if attrs else numpy, made, *arrays)
             else:
                 a = quiet(numpy, *arrays, **attrs)
+            if len(arrays) > 1:
+                a = in_order(a, *arrays)
         except ValueError:
             broadcast(*[a.shape for a in arrays])
             raise
@@ -133,6 +135,24 @@ class Elementwise:
         if a.dtype != result.numpy:
             a = quiet(convert, a, result)
         return new_tensor(a, result)
+
+
+def in_order(a: Any, *operands: Any) -> Any:
+    """The result with the dimensions in PyTorch's order: where operands disagree, NumPy takes rows, not the first's."""
+    if np.ndim(a) < 2 or not a.size:
+        return a
+    steps = []
+    for x in operands:
+        if np.ndim(x):
+            lead = a.ndim - x.ndim
+            steps.append((0,) * lead + tuple([0 if n == 1 else step for n, step in zip(x.shape, x.strides)]))
+    if all(x.flags.c_contiguous and x.shape == a.shape for x in operands if np.ndim(x)):
+        return a
+    wanted = iteration_strides(a.shape, steps)
+    item = a.itemsize
+    if all(n < 2 or have == step * item for n, have, step in zip(a.shape, a.strides, wanted)):
+        return a
+    return laid_out(a, wanted)
 
 
 def not_implemented(name: str, *kinds: Any) -> Callable[[dtype], Any]:
@@ -186,8 +206,8 @@ def unary(
     def method(self: Tensor) -> Tensor:
         kind = direct[self._dtype.index]
         if kind is not None:
-            x = self._a
             try:
+                x = self._a
                 a = enter(numpy, x) if x.nbytes < LARGE else enter(elementwise, numpy, kind.numpy, x)
             except RuntimeError:
                 return slow(self)
@@ -311,8 +331,8 @@ def binary(
             if kind is y._dtype:
                 kind = direct[kind.index]
                 if kind is not None:
-                    a = x._a
                     try:
+                        a = x._a
                         if a.nbytes < LARGE:
                             a = enter(numpy, a, y._a)
                         else:
@@ -321,6 +341,8 @@ def binary(
                         return slow(x, y)
                     if type(a) is not _ndarray:
                         a = _asarray(a)
+                    elif not x._a.flags.c_contiguous:
+                        a = in_order(a, x._a, y._a)
                     out = _make(Tensor)
                     out._a = a
                     out._dtype = kind
@@ -335,8 +357,8 @@ def binary(
             kind = x._dtype
             result = direct[kind.index]
             if result is not None and (kind.category >= FLOATING or kind.category == INTEGER and wraps and type(y) is int):
-                a = x._a
                 try:
+                    a = x._a
                     if a.nbytes < LARGE:
                         a = enter(numpy, a, y)
                     else:
