@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 __version__ = "0.1.0"
 
 # Some modules are named as functions and classes of this namespace are (tensor, layout, device).
@@ -455,11 +453,11 @@ from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_
 # ---- protocols, printing, saving ----
 from rushlight import serialization, utils
 from rushlight.interop.dlpack import from_dlpack, to_dlpack
-from rushlight.printing import get_printoptions, set_printoptions
+from rushlight.printing import set_printoptions
 from rushlight.serialization import load, save
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str):
     """Packages that are read when they are first asked for, to keep `import rushlight` quick."""
     if name in ("linalg", "nn"):
         from importlib import import_module

@@ -475,7 +475,6 @@ class _Methods:
     flatten = reshaping.flatten
     ravel = reshaping.ravel
     unflatten = reshaping.unflatten
-    view_as_real = reshaping.view_as_real
     select = slicing.select
     narrow = slicing.narrow
     narrow_copy = slicing.narrow_copy

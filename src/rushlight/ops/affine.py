@@ -27,7 +27,7 @@ from rushlight.ops.contractions import (
 )
 from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, multiply, product, refuse
 from rushlight.ops.promotion import NUMBERS, result_type
-from rushlight.ops.spec import as_tensor, primitive, public, store_out
+from rushlight.ops.spec import as_tensor, in_place_of, primitive, public, store_out
 from rushlight.runtime.execute import enter
 from rushlight.tape.recording import record
 from rushlight.tape.writes import check_write
@@ -106,6 +106,7 @@ def _in_place(name: str, plain: Any) -> Any:
     """The in-place form, which does not broadcast the tensor it writes to."""
     general = plain.inplace
 
+    @in_place_of(plain)
     def inplace(self: Any, x: Any, y: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
         if isinstance(x, Tensor) and isinstance(y, Tensor):
             shape = _result_shape(name, x, y)
@@ -116,11 +117,7 @@ def _in_place(name: str, plain: Any) -> Any:
                 )
         return general(self, x, y, beta=beta, alpha=alpha)
 
-    inplace.__name__ = name + "_"
-    inplace.__qualname__ = f"Tensor.{name}_"
-    inplace.__doc__ = general.__doc__
-    plain.inplace = plain.operation.inplace = inplace
-    return plain
+    return inplace
 
 
 def _result_shape(name: str, x: Tensor, y: Tensor) -> tuple[int, ...] | None:
@@ -302,15 +299,15 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
     return add_r(input, vec1, vec2, beta=beta, alpha=alpha, kind=kind)
 
 
+_general_addr_inplace = addr.inplace
+
+
+@in_place_of(addr)
 def _addr_inplace(self: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """In-place form of :func:`addr`; writes to this matrix."""
     if self._a.ndim != 2:
         raise RuntimeError(f"2D tensor expected, got {self._a.ndim}D tensor for input")
     return _general_addr_inplace(self, vec1, vec2, beta=beta, alpha=alpha)
-
-
-_general_addr_inplace = addr.inplace
-addr.inplace = addr.operation.inplace = _addr_inplace
 
 
 # ---- batches ----
@@ -429,6 +426,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
 _general_addbmm_inplace = addbmm.inplace
 
 
+@in_place_of(addbmm)
 def _addbmm_inplace(self: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """In-place form of :func:`addbmm`; a tensor of another shape takes the result's, as PyTorch's does."""
     made = addbmm(self.detach(), batch1.detach(), batch2.detach(), beta=beta, alpha=alpha)
@@ -438,8 +436,6 @@ def _addbmm_inplace(self: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha
     store_out(self, made)
     return self
 
-
-addbmm.inplace = addbmm.operation.inplace = _addbmm_inplace
 
 for _name, _operation in (("addmm", addmm), ("addmv", addmv), ("baddbmm", baddbmm)):
     _in_place(_name, _operation)

@@ -26,7 +26,7 @@ from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import in_double_2, pointwise
 from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
-from rushlight.ops.spec import public
+from rushlight.ops.spec import in_place_of, public
 
 _refuse = not_implemented("pow", BOOL, *WIDE_UNSIGNED)
 
@@ -242,6 +242,10 @@ def float_power(input, exponent):
     return pow(_double(input, kind), _double(exponent, kind))
 
 
+_assign_power = float_power.inplace
+
+
+@in_place_of(float_power)
 def _float_power_in_place(self: Tensor, exponent: Any) -> Tensor:
     kind = complex128 if isinstance(exponent, complex) or self._dtype.category == COMPLEX else float64
     if self._dtype is not kind:
@@ -250,7 +254,3 @@ def _float_power_in_place(self: Tensor, exponent: Any) -> Tensor:
             f"{kind.legacy}"
         )
     return _assign_power(self, exponent)
-
-
-_assign_power = float_power.inplace
-float_power.inplace = _float_power_in_place

@@ -19,7 +19,7 @@ from rushlight.ops.kinds.elementwise import (
     unary,
 )
 from rushlight.ops.kinds.pointwise import pointwise
-from rushlight.ops.spec import public
+from rushlight.ops.spec import in_place_of, public
 
 
 def magnitude(d: dtype) -> tuple[dtype, dtype]:
@@ -51,14 +51,12 @@ absolute = abs
 _overwrite_with_size = abs.inplace
 
 
+@in_place_of(abs)
 def _abs_in_place(self: Tensor) -> Tensor:
     """In-place form of :func:`abs`; RuntimeError for complex tensors, whose sizes are real."""
     if self._dtype.category == COMPLEX:
         raise RuntimeError("In-place abs is not supported for complex tensors.")
     return _overwrite_with_size(self)
-
-
-abs.inplace = _abs_in_place
 
 
 def _no_complex_sign(d: dtype) -> Exception | None:

@@ -347,6 +347,19 @@ def make_inplace(name: str, function: Callable, into: Callable | None) -> Callab
     return inplace
 
 
+def in_place_of(operation: Any) -> Callable:
+    """Declare another in-place form of a public function than the one that was made for it."""
+
+    def declare(inplace: Any) -> Any:
+        called = operation.operation.name + "_"
+        inplace.__name__, inplace.__qualname__ = called, f"Tensor.{called}"
+        inplace.__doc__ = inplace.__doc__ or operation.inplace.__doc__
+        operation.inplace = operation.operation.inplace = inplace
+        return inplace
+
+    return declare
+
+
 def _recorded(t: Tensor, args: tuple, kwargs: dict) -> bool:
     """Whether a write to `t` with these arguments belongs on the tape."""
     if not MODES.grad:

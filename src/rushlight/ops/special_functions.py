@@ -17,7 +17,7 @@ from rushlight.errors import wrong_type
 from rushlight.numerics import bessel, errors, gamma
 from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import pointwise
-from rushlight.ops.spec import public
+from rushlight.ops.spec import make_inplace, public
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
 _HALVES = (float16, bfloat16)
@@ -172,14 +172,7 @@ def polygamma_method(self: Tensor, n: int) -> Tensor:
     return polygamma(n, self)
 
 
-def polygamma_inplace(self: Tensor, n: int) -> Tensor:
-    """In-place form of `torch.polygamma`."""
-    return _swapped.inplace(self, n)
-
-
-@public(name="polygamma_swapped", out=False)
-def _swapped(input, n):
-    return polygamma(n, input)
+polygamma_inplace = make_inplace("polygamma", polygamma_method, None)
 
 
 def _orders(p: int) -> list[float]:
