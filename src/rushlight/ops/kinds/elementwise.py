@@ -341,7 +341,7 @@ def binary(
                         return slow(x, y)
                     if type(a) is not _ndarray:
                         a = _asarray(a)
-                    elif not x._a.flags.c_contiguous:
+                    elif not x._a.flags.c_contiguous and any(x._a.strides):  # an expanded number has no order
                         a = in_order(a, x._a, y._a)
                     out = _make(Tensor)
                     out._a = a
