@@ -459,7 +459,7 @@ from rushlight.serialization import load, save
 
 def __getattr__(name: str):
     """Packages that are read when they are first asked for, to keep `import rushlight` quick."""
-    if name in ("linalg", "nn"):
+    if name in ("linalg", "nn", "optim"):
         from importlib import import_module
 
         return import_module(f"rushlight.{name}")
