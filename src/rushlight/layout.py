@@ -235,3 +235,39 @@ def as_int(value: Any, operation: str) -> int:
             f"{operation}(): argument 'size' (position 1) must be tuple of ints, but found element of type "
             f"{type(value).__name__}"
         ) from None
+
+
+def iteration_strides(shape: tuple[int, ...], operands: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The strides of a fresh result whose dimensions are ordered as the operands' are.
+
+    This is TensorIterator's rule: dimensions are sorted by stride, the first operand that
+    has an opinion decides, and a broadcast dimension (stride 0) has none.
+    """
+    order = list(range(len(shape)))[::-1]
+
+    def swap(a: int, b: int) -> int:
+        for steps in operands:
+            if steps[a] == 0 or steps[b] == 0:
+                continue
+            if steps[a] != steps[b]:
+                return -1 if steps[a] < steps[b] else 1
+            if shape[a] > shape[b]:
+                return 1
+        return 0
+
+    for n in range(1, len(order)):
+        at = n
+        for before in range(n - 1, -1, -1):
+            verdict = swap(order[before], order[at])
+            if verdict > 0:
+                order[before], order[at] = order[at], order[before]
+                at = before
+            elif verdict < 0:
+                break
+    steps, step = [0] * len(shape), 1
+    for dim in order:
+        steps[dim] = step
+        step *= shape[dim]
+    if order == list(range(len(shape)))[::-1]:
+        return contiguous_strides(shape)
+    return tuple(steps)

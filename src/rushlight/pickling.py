@@ -12,7 +12,7 @@ from rushlight.buffer import LEAF, Buffer, Tensor, offset, shown, storage, strid
 from rushlight.dtypes import dtype
 from rushlight.storage import twin
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import edge_of, requires_grad
+from rushlight.tape.node import Nowhere, edge_of, requires_grad
 
 
 def reduce_tensor(self: Tensor, protocol: Any = 2) -> tuple:
@@ -63,6 +63,14 @@ def fill(t: Tensor, buffer: Buffer, kind: dtype, at: int, shape: tuple, steps: t
     buffer.version = buffer.version or 1  # as in PyTorch, where the memory is put into an empty tensor
 
 
+def copy_tensor(self: Tensor) -> Tensor:
+    """What `copy.copy` gives: another leaf on the same storage, whose writes are counted apart."""
+    t = object.__new__(type(self))
+    fill(t, twin(storage(self)), self._dtype, offset(self), self._a.shape, strides(self), requires_grad(self))
+    t.__dict__.update(self.__dict__)
+    return t
+
+
 def deepcopy_tensor(self: Tensor, memo: dict) -> Tensor:
     """A leaf's deep copy: memory (once for all views of it), gradient and attributes.
 
@@ -70,7 +78,7 @@ def deepcopy_tensor(self: Tensor, memo: dict) -> Tensor:
         RuntimeError: the tensor was computed from one that requires grad.
     """
     edge = edge_of(self)
-    if edge is not None and edge is not self:
+    if edge is not None and edge is not self and type(edge) is not Nowhere:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If "
             "you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "

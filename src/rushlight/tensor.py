@@ -691,6 +691,7 @@ class _Methods:
     __dlpack__ = dlpack.dlpack
     __dlpack_device__ = dlpack.dlpack_device
     __reduce_ex__ = pickling.reduce_tensor
+    __copy__ = pickling.copy_tensor
     __deepcopy__ = pickling.deepcopy_tensor
     __setstate__ = pickling.set_state
     __repr__ = printing.format_tensor

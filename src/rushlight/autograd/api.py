@@ -213,7 +213,7 @@ def _roots(outputs: Sequence[Any], gradients: Sequence[Any]) -> list:
     roots = []
     for at, (output, g) in enumerate(zip(outputs, gradients)):
         edge = _edge(output)
-        if edge is None:
+        if edge is None or type(edge) is Nowhere:
             raise RuntimeError(f"element {at} of tensors does not require grad and does not have a grad_fn")
         roots.append((edge, g))
     return roots
@@ -304,7 +304,7 @@ def tensor_backward(
     """
     if gradient is None and inputs is None and not create_graph:
         edge = edge_of(self)
-        if edge is not None and self._a.size == 1 and self._dtype.category == FLOATING:
+        if edge is not None and type(edge) is not Nowhere and self._a.size == 1 and self._dtype.category == FLOATING:
             one = np.empty(self._a.shape, self._a.dtype)
             one.fill(1)
             g = new_tensor(one, self._dtype)
@@ -466,21 +466,16 @@ def retain_grad(self: Tensor) -> None:
         >>> y.grad
         tensor([1., 1.])
     """
-    edge = edge_of(self)
-    if edge is None:
+    if not requires_grad(self):
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if _is_leaf(self):
         return
+    edge = edge_of(self)
     node, number = edge if type(edge) is tuple else (edge, 0)
     extra = extra_of(node)
     if extra.retained is None:
         extra.retained = {}
     extra.retained[number] = weakref.ref(self)
-
-
-def is_inference(self: Tensor) -> bool:
-    """Whether the tensor was made in inference mode, so that no graph can hold it."""
-    return self._buf is not None and self._buf.inference
 
 
 requires_grad_property = property(_get_requires_grad, _set_requires_grad, doc="Whether gradients are recorded.")

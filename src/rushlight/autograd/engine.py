@@ -26,7 +26,7 @@ from rushlight.layout import is_dense
 from rushlight.memory import owned
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import Extra, Node, requires_grad
+from rushlight.tape.node import Extra, Node, edge_of, requires_grad
 from rushlight.tape.recording import ANOMALY
 
 
@@ -280,8 +280,11 @@ class _Walk:
             return
         if extra is not None and extra.held is not None:
             (g,) = run_prehooks((extra.held.extra or Extra()).prehooks, (g,))
-        if leaf._edge is not LEAF and not requires_grad(leaf):
-            return
+        if leaf._edge is not LEAF:
+            if not requires_grad(leaf):
+                return
+            if edge_of(leaf) is not leaf:
+                raise RuntimeError("leaf variable has been moved into the graph interior")
         have = getattr(leaf, "_grad", None)
         if have is None:
             leaf._grad = _copy(g, leaf) if self.create else _own(g, leaf, sys.getrefcount(g))
@@ -299,7 +302,7 @@ class _Walk:
 def _accumulate(have: Any, g: Any) -> None:
     """`have.add_(g)`, at once where both are plain and alike."""
     a, b, buffer = have._a, g._a, storage(have)
-    if buffer.inference:
+    if buffer.inference or 0 in a.strides:
         have.add_(g)
     elif have._dtype is g._dtype and a.shape == b.shape and a.flags.writeable and have._edge is None:
         quiet(np.add, a, b, a)

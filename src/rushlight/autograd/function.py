@@ -18,7 +18,17 @@ from rushlight.dtypes import FLOATING, dtype
 from rushlight.runtime import execute
 from rushlight.tape.derivative import FREED, FREED_MESSAGE, overwritten
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import CUSTOM, Node, ViewMeta, edge_of, meta_of, requires_grad, start
+from rushlight.tape.node import (
+    CUSTOM,
+    UNRECORDED,
+    Node,
+    Nowhere,
+    ViewMeta,
+    edge_of,
+    meta_of,
+    requires_grad,
+    start,
+)
 from rushlight.tape.recording import NOT_SAVED_MESSAGE
 from rushlight.tape.saving import SAVING, packed, unpacked, with_edge
 from rushlight.tape.writes import check_recorded, rebase, wrote
@@ -274,7 +284,7 @@ class Function(metaclass=FunctionMeta):
         node._is_tensor = tuple([isinstance(t, Tensor) for t in inputs])
         node.needs_input_grad = tuple([isinstance(t, Tensor) and requires_grad(t) for t in inputs])
         recorded = MODES.grad and any(node.needs_input_grad)
-        edges = tuple([edge_of(t) for t in tensors]) if recorded else (None,) * len(tensors)
+        edges = tuple(map(_receiver, tensors)) if recorded else (None,) * len(tensors)
         start(node, edges, ())
         before, MODES.grad = MODES.grad, False
         try:
@@ -286,6 +296,11 @@ class Function(metaclass=FunctionMeta):
         finally:
             MODES.grad = before
         return _wrapped(node, tensors, output, recorded)
+
+
+def _receiver(t: Tensor) -> Any:
+    edge = edge_of(t)
+    return None if type(edge) is Nowhere else edge
 
 
 class InplaceFunction(Function):

@@ -14,6 +14,7 @@ from rushlight.numerics.fused import multiply_add
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import OTHER, check_operands, not_implemented, same
 from rushlight.ops.kinds.pointwise import pointwise
+from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.promotion import NUMBERS, check_tensors, checked_number, result_type
 from rushlight.ops.spec import public
 
@@ -224,7 +225,7 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
         tensor([0., 1., 9.])
     """
     limits = dtypes.finfo(input._dtype) if input._dtype.category >= FLOATING else None
-    return finite_values(input, nan=nan, posinf=posinf, neginf=neginf, limits=limits)
+    return real_gradient("nan_to_num", finite_values(input, nan=nan, posinf=posinf, neginf=neginf, limits=limits))
 
 
 # ---- mixtures of three ----

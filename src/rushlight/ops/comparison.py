@@ -21,16 +21,25 @@ from rushlight.ops.kinds.elementwise import (
     unary,
 )
 from rushlight.ops.promotion import check_tensors, result_type
-from rushlight.ops.spec import primitive, public
+from rushlight.ops.spec import REPLACING, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
-from rushlight.tape.derivative import NOT_DIFFERENTIABLE
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 
 # ---- comparisons ----
 
 
+def _no_gradient(g: Any) -> Any:
+    return g.new_zeros(g.shape)
+
+
 def _comparison(name: str, numpy: Any, ordered: bool, says: str) -> Any:
     refuse = not_implemented(f"{name}_cpu", COMPLEX, *WIDE_UNSIGNED) if ordered else None
+    node = f"{name.capitalize()}Backward"
+    REPLACING[name + "_"] = (
+        Derivative(node + "1", ("x", "y"), (_no_gradient, _no_gradient)),
+        Derivative(node + "0", ("x", "y"), (_no_gradient, None)),
+    )
     return binary(
         name,
         numpy=numpy,

@@ -21,6 +21,7 @@ from rushlight.ops.kinds.reduction import (
     same_dtype,
     same_scalar_type,
 )
+from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.tape.recording import record1
 
@@ -45,12 +46,12 @@ def shared_by_all(g: Any, x: Any, out: Any) -> Any:
     return mask * (g / mask.sum())
 
 
-@primitive("Amax", vjp=(_shared,))
+@primitive("Amax", vjp=(_shared,), row_major=True)
 def amax_dims(x, *, dims, keepdim):
     return np.asarray(np.maximum.reduce(x, dims, None, None, keepdim))
 
 
-@primitive("Amin", vjp=(_shared,))
+@primitive("Amin", vjp=(_shared,), row_major=True)
 def amin_dims(x, *, dims, keepdim):
     return np.asarray(np.minimum.reduce(x, dims, None, None, keepdim))
 
@@ -87,7 +88,7 @@ def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[1., 5.], [3., 2.]]).amax(1)
         tensor([5., 3.])
     """
-    return _over(input, dim, keepdim, amax_dims, "amax", "max_values_cpu")
+    return real_gradient("amax", _over(input, dim, keepdim, amax_dims, "amax", "max_values_cpu"))
 
 
 @public(out=_input_dtype)
@@ -102,7 +103,7 @@ def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[1., 5.], [3., 2.]]).amin(1)
         tensor([1., 2.])
     """
-    return _over(input, dim, keepdim, amin_dims, "amin", "min_values_cpu")
+    return real_gradient("amin", _over(input, dim, keepdim, amin_dims, "amin", "min_values_cpu"))
 
 
 def _over(input: Tensor, dim: Any, keepdim: Any, found: Any, operation: str, kernel: str) -> Tensor:
@@ -124,7 +125,7 @@ def selected(g: Any, x_meta: Any, out1: Any, dim: int, keepdim: bool) -> Any:
     return g.new_zeros(x_meta.shape).scatter(dim, out1, g)
 
 
-def _pick(a: np.ndarray, dim: int, keepdim: bool, reach: np.ufunc, where: Callable) -> tuple:
+def _pick(a: np.ndarray, dim: int, keepdim: bool, reach: Any, where: Callable) -> tuple:
     if not a.ndim:
         return a.copy(), np.zeros((), np.int64)
     if not a.size:
@@ -135,12 +136,12 @@ def _pick(a: np.ndarray, dim: int, keepdim: bool, reach: np.ufunc, where: Callab
     )
 
 
-@primitive("MaxBackward0", several=True, differentiable=(0,), vjp=(selected,))
+@primitive("MaxBackward0", several=True, differentiable=(0,), vjp=(selected,), row_major=True)
 def max_dim(x, *, dim, keepdim):
     return _pick(x, dim, keepdim, np.maximum, _ARGMAX)
 
 
-@primitive("MinBackward0", several=True, differentiable=(0,), vjp=(selected,))
+@primitive("MinBackward0", several=True, differentiable=(0,), vjp=(selected,), row_major=True)
 def min_dim(x, *, dim, keepdim):
     return _pick(x, dim, keepdim, np.minimum, _ARGMIN)
 
@@ -245,7 +246,7 @@ def _aminmax_vjp(g: Any, x: Any, out: Any, dims: tuple[int, ...], keepdim: bool)
     return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
 
-@primitive("Aminmax", several=True, vjp=(_aminmax_vjp,))
+@primitive("Aminmax", several=True, vjp=(_aminmax_vjp,), row_major=True)
 def aminmax_dims(x, *, dims, keepdim):
     low, high = (f.reduce(x, dims, None, None, keepdim) for f in (np.minimum, np.maximum))
     return np.asarray(low), np.asarray(high)
@@ -343,7 +344,7 @@ def _argument(input: Tensor, dim: Any, keepdim: Any, find: Any, operation: str) 
 # ---- running ----
 
 
-def _running(a: np.ndarray, dim: int, reach: np.ufunc) -> tuple:
+def _running(a: np.ndarray, dim: int, reach: Any) -> tuple:
     """The extreme so far and where it was: of equals the last, and the last nan once there is one."""
     if not a.ndim:
         return a.copy(), np.zeros((), np.int64)

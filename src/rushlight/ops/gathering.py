@@ -12,10 +12,11 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor, version
 from rushlight.dtypes import int32, int64, promote_types
-from rushlight.layout import broadcast, contiguous_strides, wrap_dim
+from rushlight.layout import broadcast, contiguous_strides, iteration_strides, wrap_dim
 from rushlight.ops.kinds.overlap import exact_out
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import execute
+from rushlight.runtime.results import laid_out
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 from rushlight.tape.recording import record
 
@@ -32,42 +33,6 @@ def implemented(t: Tensor, kernel: str) -> None:
 
 
 # ---- index tensors ----
-
-
-def iteration_strides(shape: tuple[int, ...], operands: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The strides of a fresh result whose dimensions are ordered as the operands' are.
-
-    This is TensorIterator's rule: dimensions are sorted by stride, the first operand that
-    has an opinion decides, and a broadcast dimension (stride 0) has none.
-    """
-    order = list(range(len(shape)))[::-1]
-
-    def swap(a: int, b: int) -> int:
-        for steps in operands:
-            if steps[a] == 0 or steps[b] == 0:
-                continue
-            if steps[a] != steps[b]:
-                return -1 if steps[a] < steps[b] else 1
-            if shape[a] > shape[b]:
-                return 1
-        return 0
-
-    for n in range(1, len(order)):
-        at = n
-        for before in range(n - 1, -1, -1):
-            verdict = swap(order[before], order[at])
-            if verdict > 0:
-                order[before], order[at] = order[at], order[before]
-                at = before
-            elif verdict < 0:
-                break
-    steps, step = [0] * len(shape), 1
-    for dim in order:
-        steps[dim] = step
-        step *= shape[dim]
-    if order == list(range(len(shape)))[::-1]:
-        return contiguous_strides(shape)
-    return tuple(steps)
 
 
 def _broadcast(positions: list[np.ndarray]) -> tuple[int, ...]:
@@ -259,17 +224,6 @@ def chosen(x: Tensor, at: Tensor) -> Tensor | None:
 _INDEX: Any = index.derivative
 
 
-def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
-    """A copy of `a` in fresh, dense memory of these strides (in elements)."""
-    if not a.size:
-        return np.ndarray(a.shape, a.dtype, np.empty(0, a.dtype), 0, [step * a.itemsize for step in steps])
-    order = sorted(range(a.ndim), key=lambda d: (-steps[d], -a.shape[d]))
-    back = np.argsort(order)
-    out = np.empty([a.shape[d] for d in order], a.dtype).transpose(back)
-    out[...] = a
-    return out
-
-
 def preserved(a: np.ndarray) -> np.ndarray:
     """A copy with the dimensions in the order that they have in memory, and without gaps."""
     return a.copy() if a.flags.c_contiguous else laid_out(a, iteration_strides(a.shape, [a.strides]))
@@ -391,6 +345,8 @@ def index_select(input, dim, index):
         raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {p.size} value(s)")
     size = input._a.shape[dim] if input._a.ndim else 1
     if size == 0 and p.size:
+        if input._a.ndim == 1:
+            raise IndexError("index out of range in self")
         raise RuntimeError("index_select(): self indexing axis dim should be positive")
     if p.size and (p.min() < 0 or p.max() >= size):
         if dim == 0:

@@ -427,7 +427,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if index is ...:
         target, indices = self, []
         if value is self and not requires_grad(self):
-            copy_(self, self)
+            self.copy_(self)
             return
     elif index is None or index is True:
         target, indices = unsqueeze(self, 0), []

@@ -11,12 +11,12 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import contiguous_format
 from rushlight.dtypes import can_cast, int32, int64
 from rushlight.errors import dim_out_of_range
-from rushlight.ops.gathering import iteration_strides, laid_out
+from rushlight.layout import iteration_strides
 from rushlight.ops.kinds.overlap import check_apart
 from rushlight.ops.promotion import result_type
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
-from rushlight.runtime.results import concatenated, in_rows
+from rushlight.runtime.results import concatenated, in_rows, laid_out
 from rushlight.tape.recording import record
 
 # ---- cat, stack ----

@@ -13,6 +13,7 @@ from rushlight.dtypes import FLOATING
 from rushlight.layout import broadcast, numel
 from rushlight.ops.gathering import implemented
 from rushlight.ops.kinds.contraction import CPP_NAMES
+from rushlight.ops.kinds.elementwise import in_order
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.scattering import value_of
@@ -219,7 +220,7 @@ def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
         kind = result_type(x, y)
         a, b = operand(x, kind), operand(y, kind)
     try:
-        made = np.where(chosen, a, b)
+        made = in_order(np.where(chosen, a, b), chosen, a, b)
     except ValueError:
         broadcast(broadcast(chosen.shape, np.shape(a)), np.shape(b))
         raise

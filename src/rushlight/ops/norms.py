@@ -95,7 +95,7 @@ def _dist_vjp(g: Any, x: Any, y: Any, out: Any, p: float) -> tuple:
 # ---- operations ----
 
 
-@primitive("LinalgVectorNorm", vjp=(_vector_norm_vjp,))
+@primitive("LinalgVectorNorm", vjp=(_vector_norm_vjp,), row_major=True)
 def vector_norm_dims(x, *, ord, dims, keepdim, dtype):
     out = _norm(cast_first(x, dtype), ord, dims)
     kind = dtype or BY_NUMPY[x.dtype]

@@ -113,7 +113,8 @@ def pow_number(x, *, exponent):
     return powers(x, np.asarray(exponent).astype(x.dtype))
 
 
-def _tensor_self_gradient(g: Any, x: Any, y: Any) -> Any:
+def _tensor_self_gradient(g: Any, x: Any, y: Any, out: Any) -> Any:
+    """The result is not needed, but as in PyTorch it is kept, and must not be overwritten."""
     return (g * (y * x.pow(y - 1)).conj()).masked_fill(y == 0, 0)
 
 
@@ -148,7 +149,7 @@ def _number_base_gradient(g: Any, y: Any, out: Any, base: Any) -> Any:
 def pow_of_number(y, *, base):
     if base == 1:
         return np.ones(y.shape, y.dtype)
-    return powers(np.asarray(number(base, BY_NUMPY[y.dtype])), y)
+    return np.asarray(powers(np.asarray(number(base, BY_NUMPY[y.dtype])), y), order="C")
 
 
 # ---- public forms ----

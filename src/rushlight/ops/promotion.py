@@ -66,8 +66,16 @@ def operand(value: Any, kind: dtype) -> Any:
     """An operand as NumPy should see it when computing in `kind`."""
     if isinstance(value, Tensor):
         a = value._a
-        return a if value._dtype is kind else convert(a, kind)
+        if value._dtype is kind:
+            return a
+        return _converted_once(a, kind) if 0 in a.strides else convert(a, kind)
     return number(value, kind)
+
+
+def _converted_once(a: np.ndarray, kind: dtype) -> Any:
+    """`convert`, but what is broadcast stays so: it has no say in the order of the result's dimensions."""
+    once = a[tuple([slice(0, 1) if step == 0 and n > 1 else slice(None) for n, step in zip(a.shape, a.strides)])]
+    return np.broadcast_to(convert(once, kind), a.shape)
 
 
 def half_operand(value: Any, kind: dtype, exact_numbers: bool) -> Any:
@@ -79,10 +87,11 @@ def half_operand(value: Any, kind: dtype, exact_numbers: bool) -> Any:
     wide = WIDE[kind]
     exact_numbers = exact_numbers and kind is not complex32
     if isinstance(value, Tensor):
-        own = value._dtype
-        if own is kind or exact_numbers and not value._a.ndim:
-            return convert(value._a, wide)
-        return convert(convert(value._a, kind), wide)
+        a, own = value._a, value._dtype
+        to = _converted_once if 0 in a.strides else convert
+        if own is kind or exact_numbers and not a.ndim:
+            return to(a, wide)
+        return to(to(a, kind), wide)
     exact = number(value, wide)
     return exact if exact_numbers else convert(convert(np.asarray(exact), kind), wide)
 

@@ -52,7 +52,7 @@ def sum_all(x, *, dtype):
     return _sum(x, tuple(range(x.ndim)), False, dtype)
 
 
-@primitive("SumBackward1", vjp=(lambda g, x_meta, dims, keepdim: spread(g, x_meta.shape, dims, keepdim),))
+@primitive("SumBackward1", vjp=(lambda g, x_meta, dims, keepdim: spread(g, x_meta.shape, dims, keepdim),), row_major=True)
 def sum_dims(x, *, dims, keepdim, dtype):
     return _sum(x, dims, keepdim, dtype)
 
@@ -124,7 +124,7 @@ def mean_all(x, *, dtype):
     return _mean(x, tuple(range(x.ndim)), False, dtype)
 
 
-@primitive("MeanBackward1", vjp=(_mean_vjp,))
+@primitive("MeanBackward1", vjp=(_mean_vjp,), row_major=True)
 def mean_dims(x, *, dims, keepdim, dtype):
     return _mean(x, dims, keepdim, dtype)
 
@@ -206,7 +206,7 @@ def prod_all(x, *, dtype):
     return _product(x, None, False, dtype)
 
 
-@primitive("ProdBackward1", vjp=(_prod_dim_vjp,))
+@primitive("ProdBackward1", vjp=(_prod_dim_vjp,), row_major=True)
 def prod_dim(x, *, dim, keepdim, dtype):
     return _product(x, dim, keepdim, dtype)
 
@@ -239,7 +239,7 @@ def _nansum_vjp(g: Any, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
     return spread(g, x.shape, dims, keepdim) * x.isnan().logical_not()
 
 
-@primitive("Nansum", vjp=(_nansum_vjp,))
+@primitive("Nansum", vjp=(_nansum_vjp,), row_major=True)
 def nansum_dims(x, *, dims, keepdim, dtype):
     total = sum_mapped(_without_nan, dims, cast_first(x, dtype))
     shape = total.shape if keepdim else [n for d, n in enumerate(x.shape) if d not in dims]
@@ -295,12 +295,12 @@ def _truth(a: np.ndarray) -> np.ndarray:
     return a if a.dtype.kind in "biufc" else a != a.dtype.type(0)
 
 
-@primitive("Any", vjp=NOT_DIFFERENTIABLE)
+@primitive("Any", vjp=NOT_DIFFERENTIABLE, row_major=True)
 def any_dims(x, *, dims, keepdim):
     return _as_truth(np.logical_or.reduce(_truth(x), dims, None, None, keepdim), x)
 
 
-@primitive("All", vjp=NOT_DIFFERENTIABLE)
+@primitive("All", vjp=NOT_DIFFERENTIABLE, row_major=True)
 def all_dims(x, *, dims, keepdim):
     return _as_truth(np.logical_and.reduce(_truth(x), dims, None, None, keepdim), x)
 
@@ -344,7 +344,7 @@ def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return all_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "all"))
 
 
-@primitive("CountNonzero", vjp=NOT_DIFFERENTIABLE)
+@primitive("CountNonzero", vjp=NOT_DIFFERENTIABLE, row_major=True)
 def count_dims(x, *, dims):
     return np.asarray(np.count_nonzero(_truth(x), dims), np.int64)
 

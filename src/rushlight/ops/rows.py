@@ -9,7 +9,7 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import int32, int64
 from rushlight.ops.gathering import check_dim, check_range, implemented, preserved
-from rushlight.ops.kinds.overlap import apart, check_overlap, exact_out
+from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.promotion import checked_number
 from rushlight.ops.scattering import combine_at, combine_widely, value_of
 from rushlight.ops.spec import as_tensor, primitive, public
@@ -95,7 +95,7 @@ def _scaled(g: Any, alpha: Any) -> Any:
     vjp=(
         lambda g: g,
         None,
-        lambda g, index, dim, alpha, source_meta: _scaled(g.index_select(dim, index), alpha).expand(source_meta.shape),
+        lambda g, index, dim, alpha, source: _scaled(g.index_select(dim, index), alpha).expand_as(source),
     ),
 )
 def index_add_rows(x, index, source, *, dim, alpha):
@@ -110,12 +110,11 @@ def _alpha(alpha: Any, t: Tensor) -> Any:
 
 def _index_add_into(self, dim, index, source, *, alpha=1):
     dim = check_rows(self, dim, index, source, "index_add_")
-    check_overlap(self, index, source)
     _add_rows(self._a, apart(index._a, self._a), apart(source._a, self._a), dim, _alpha(alpha, self))
     return True
 
 
-@public(into=_index_add_into, check=exact_out())
+@public(into=_index_add_into, check=exact_out(), apart=True)
 def index_add(input, dim, index, source, *, alpha=1):
     """A copy of `input` with `alpha` times the slices of `source` added at the positions `index` along `dim`.
 
@@ -195,12 +194,11 @@ def index_copy_rows(x, index, source, *, dim):
 
 def _index_copy_into(self, dim, index, source):
     dim = _check_copy(self, dim, index, source)
-    check_overlap(self, index, source)
     _copy_rows(self._a, apart(index._a, self._a), apart(source._a, self._a), dim)
     return True
 
 
-@public(into=_index_copy_into, check=exact_out())
+@public(into=_index_copy_into, check=exact_out(), apart=True)
 def index_copy(input, dim, index, source):
     """A copy of `input` with the slices of `source` at the positions `index` along `dim`.
 
@@ -272,12 +270,11 @@ def _positive(index: Tensor, g: Any, dim: int) -> Tensor:
 
 def _index_fill_into(self, dim, index, value):
     dim, value = _check_fill(self, dim, index, value)
-    check_overlap(self, index)
     _fill_rows(self._a, apart(index._a, self._a), value, dim)
     return True
 
 
-@public(out=False, into=_index_fill_into)
+@public(out=False, into=_index_fill_into, apart=True)
 def index_fill(input, dim, index, value):
     """A copy of `input` with `value` (a number or 0-d tensor) at the positions `index` along `dim`.
 

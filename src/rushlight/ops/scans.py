@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BY_NUMPY
+from rushlight.dtypes import BOOL, BY_NUMPY
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     accumulated,
@@ -17,6 +18,7 @@ from rushlight.ops.kinds.reduction import (
     dtype_of_out,
     lifted,
     one_dim,
+    refuse_kinds,
     scan_along,
 )
 from rushlight.ops.spec import primitive, public
@@ -62,6 +64,28 @@ def cumsum(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any 
     check_recordable(input, to)
     input, dim = _line(input, dim, axis, "cumsum")
     return cumsum_dim(input, dim=dim, dtype=to)
+
+
+def _in_own_type(name: str, plain: Callable) -> Callable:
+    """The in-place form of a scan: computed in the tensor's own type, also where it is one of integers."""
+
+    def inplace(self: Tensor, dim: Any = NOT_GIVEN, *, dtype: Any = None, axis: Any = NOT_GIVEN) -> Tensor:
+        to = as_dtype(dtype, name)
+        if to not in (None, self._dtype):
+            raise RuntimeError(
+                f"Bad in-place call: input tensor dtype {self._dtype.legacy} and output tensor dtype {to.legacy} should match"
+            )
+        if self._a.ndim and self._a.size:
+            refuse_kinds(f"{name[:-1]}_out_cpu", self, BOOL)
+        return plain(self, dim, dtype=self._dtype, axis=axis)
+
+    inplace.__name__ = name
+    inplace.__qualname__ = f"Tensor.{name}"
+    inplace.__doc__ = plain.__doc__
+    return inplace
+
+
+cumsum.inplace = cumsum.operation.inplace = _in_own_type("cumsum_", cumsum.inplace)
 
 
 @primitive("Shift", vjp=(lambda g, dim, by, fill: shift(g, dim=dim, by=-by, fill=0),))
@@ -143,3 +167,6 @@ def cumprod(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any
     check_recordable(input, to)
     input, dim = _line(input, dim, axis, "cumprod")
     return cumprod_dim(input, dim=dim, dtype=to)
+
+
+cumprod.inplace = cumprod.operation.inplace = _in_own_type("cumprod_", cumprod.inplace)

@@ -10,7 +10,8 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX
 from rushlight.ops.gathering import implemented
-from rushlight.ops.kinds.overlap import apart, check_overlap, exact_out
+from rushlight.ops.kinds.overlap import apart, exact_out
+from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.masking import where
 from rushlight.ops.rows import check_rows, rows
 from rushlight.ops.scattering import check_scatter, scatter_at
@@ -145,12 +146,11 @@ def _scatter_reduce_into(self, dim, index, src, reduce, *, include_self=True):
     src = as_tensor(src, "scatter_reduce_", "src", 3)
     _refuse(reduce, self, f"scatter_gather_tensor_cpu_reduce_{reduce}")
     dim = check_scatter("scatter_reduce", self, dim, index, src)
-    check_overlap(self, index, src)
     _scatter_reduce(self._a, apart(index._a, self._a), apart(src._a, self._a), dim, reduce, include_self)
     return True
 
 
-@public(into=_scatter_reduce_into, check=exact_out())
+@public(into=_scatter_reduce_into, check=exact_out(), apart=True)
 def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     """A copy of `input` in which out[index[i, j], j] is reduced with src[i, j] for dim 0, and so on.
 
@@ -171,7 +171,8 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     src = as_tensor(src, "scatter_reduce", "src", 3)
     _refuse(reduce, input, f"scatter_gather_tensor_cpu_reduce_{reduce}")
     dim = check_scatter("scatter_reduce", input, dim, index, src)
-    return scatter_reduce_along(input, index, src, dim=dim, reduce=reduce, include_self=include_self)
+    out = scatter_reduce_along(input, index, src, dim=dim, reduce=reduce, include_self=include_self)
+    return real_gradient("scatter_reduce", out)
 
 
 # ---- index_reduce ----
@@ -242,12 +243,11 @@ def _warn_beta() -> None:
 def _index_reduce_into(self, dim, index, source, reduce, *, include_self=True):
     dim = _check_index_reduce(self, dim, index, source, reduce)
     _warn_beta()
-    check_overlap(self, index, source)
     _index_reduce(self._a, apart(index._a, self._a), apart(source._a, self._a), dim, reduce, include_self)
     return True
 
 
-@public(into=_index_reduce_into, check=exact_out())
+@public(into=_index_reduce_into, check=exact_out(), apart=True)
 def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     """A copy of `input` in which the slices at the positions `index` along `dim` are reduced with those of `source`.
 
@@ -262,4 +262,4 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     """
     dim = _check_index_reduce(input, dim, index, source, reduce)
     _warn_beta()
-    return index_reduce_rows(input, index, source, dim=dim, reduce=reduce, include_self=include_self)
+    return real_gradient("index_reduce", index_reduce_rows(input, index, source, dim=dim, reduce=reduce, include_self=include_self))

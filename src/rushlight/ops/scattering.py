@@ -20,7 +20,7 @@ from rushlight.ops.gathering import (
     implemented,
     preserved,
 )
-from rushlight.ops.kinds.overlap import apart, check_overlap, exact_out
+from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.promotion import NUMBERS, checked_number
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import quiet
@@ -153,12 +153,11 @@ def _places_of(x: Tensor, indices: Any, name: str) -> Places:
 def _put_into(self, indices, values, accumulate=False):
     places = indices if isinstance(indices, Places) else _places_of(self, indices, "index_put_")
     values = _check_put(self, places, as_tensor(values, "index_put_", "values", 2), accumulate)
-    check_overlap(self, values, *places.tensors)
     _put(self._a, places, apart(values._a, self._a), accumulate)
     return True
 
 
-@public(out=False, into=_put_into)
+@public(out=False, into=_put_into, apart=True)
 def index_put(input, indices, values, accumulate=False):
     """A copy of `input` with `values` written (or added) where the index tensors point.
 
@@ -294,12 +293,11 @@ def _scatter_into(self, dim, index, src=None, *, value=None, reduce=None):
     src, number = _scatter_args(src, value, self)
     ufunc = None if reduce is None else _combiner(reduce)
     dim = check_scatter("scatter", self, dim, index, src)
-    check_overlap(self, index, *(() if src is None else (src,)))
     scatter_at(self._a, apart(index._a, self._a), number if src is None else apart(src._a, self._a), dim, ufunc)
     return True
 
 
-@public(into=_scatter_into, check=exact_out())
+@public(into=_scatter_into, check=exact_out(), apart=True)
 def scatter(input, dim, index, src=None, *, value=None, reduce=None):
     """A copy of `input` with out[index[i, j], j] = src[i, j] for dim 0, and likewise for other dimensions.
 
@@ -345,12 +343,11 @@ def scatter_add_along(x, index, src, *, dim):
 def _scatter_add_into(self, dim, index, src):
     src = as_tensor(src, "scatter_add_", "src", 3)
     dim = check_scatter("scatter", self, dim, index, src)
-    check_overlap(self, index, src)
     scatter_at(self._a, apart(index._a, self._a), apart(src._a, self._a), dim, np.add)
     return True
 
 
-@public(into=_scatter_add_into, check=exact_out())
+@public(into=_scatter_add_into, check=exact_out(), apart=True)
 def scatter_add(input, dim, index, src):
     """A copy of `input` with out[index[i, j], j] += src[i, j] for dim 0, and likewise for other dimensions.
 
@@ -419,12 +416,11 @@ def _check_put_flat(t: Tensor, index: Any, source: Any) -> None:
 
 def _put_flat_into(self, index, source, accumulate=False):
     _check_put_flat(self, index, source)
-    check_overlap(self, index, source)
     _put_flat(self._a, apart(index._a, self._a), apart(source._a, self._a), accumulate)
     return True
 
 
-@public(out=False, into=_put_flat_into)
+@public(out=False, into=_put_flat_into, apart=True)
 def put(input, index, source, accumulate=False):
     """A copy of `input` with the elements of `source` at `index`, counting row by row.
 

@@ -26,6 +26,7 @@ from rushlight.ops.kinds.reduction import (
     sum_mapped,
     sum_over,
 )
+from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import primitive, public
 
 _F32 = np.dtype(np.float32)
@@ -43,7 +44,7 @@ def _below_largest(a: np.ndarray, dim: int) -> np.ndarray:
 def _softmax(a: np.ndarray, dim: int) -> np.ndarray:
     if not a.size:
         return a.copy()
-    out = _below_largest(_single(a), dim)
+    out = np.ascontiguousarray(_below_largest(_single(a), dim))
     np.exp(out, out)
     np.divide(out, sum_over(out, (dim,), True), out, casting="unsafe")
     return narrowed(out, a.dtype)
@@ -52,7 +53,7 @@ def _softmax(a: np.ndarray, dim: int) -> np.ndarray:
 def _log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
     if not a.size:
         return a.copy()
-    out = _below_largest(_single(a), dim)
+    out = np.ascontiguousarray(_below_largest(_single(a), dim))
     np.subtract(out, np.log(sum_mapped(np.exp, (dim,), out)), out, casting="unsafe")
     return narrowed(out, a.dtype)
 
@@ -87,7 +88,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         tensor([0.5000, 0.5000])
     """
     input, dim = _prepared(input, dim, dtype, "softmax", "softmax_kernel_impl")
-    return softmax_dim(input, dim=dim)
+    return real_gradient("_softmax", softmax_dim(input, dim=dim))
 
 
 @public(out=same_dtype)
@@ -100,7 +101,7 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         tensor([-0.6931, -0.6931])
     """
     input, dim = _prepared(input, dim, dtype, "log_softmax", "log_softmax_kernel_impl")
-    return log_softmax_dim(input, dim=dim)
+    return real_gradient("_log_softmax", log_softmax_dim(input, dim=dim))
 
 
 # ---- logsumexp ----
@@ -117,7 +118,7 @@ def _logsumexp_vjp(g: Any, x: Any, out: Any, dims: tuple[int, ...], keepdim: boo
     return restore(g, x.shape, dims, keepdim) * (x - out).exp().conj()
 
 
-@primitive("Logsumexp", vjp=(_logsumexp_vjp,))
+@primitive("Logsumexp", vjp=(_logsumexp_vjp,), row_major=True)
 def logsumexp_dims(x, *, dims, keepdim):
     a = _single(x)
     top = _largest_finite(a, dims)

@@ -15,6 +15,7 @@ import numpy as np
 from rushlight import errors, return_types
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX
+from rushlight.layout import iteration_strides
 from rushlight.ops import selection
 from rushlight.ops.extremes import selected, shared_by_all
 from rushlight.ops.kinds.reduction import (
@@ -27,6 +28,7 @@ from rushlight.ops.kinds.reduction import (
 )
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert
+from rushlight.runtime.results import laid_out
 
 #: `topk` of at least this many elements partitions before it sorts
 _PARTITION = 1024
@@ -98,7 +100,12 @@ def _scattered(g: Any, x_meta: Any, out1: Any, dim: int) -> Any:
 def _sorted(x: np.ndarray, dim: int, descending: bool, stable: bool) -> tuple:
     if not x.ndim:
         return x.copy(), np.zeros((), np.int64)
-    return _with_values(x, (order if stable else unstable_order)(x, dim, descending), dim)
+    found = _with_values(x, (order if stable else unstable_order)(x, dim, descending), dim)
+    return found if x.flags.c_contiguous else tuple([_laid_out_as(x, a) for a in found])
+
+
+def _laid_out_as(x: np.ndarray, a: np.ndarray) -> np.ndarray:
+    return laid_out(a, iteration_strides(x.shape, [x.strides]))
 
 
 @primitive("Sort", several=True, differentiable=(0,), vjp=(_scattered,))

@@ -20,14 +20,15 @@ from rushlight.buffer import LEAF, Tensor, new_tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.deep import Deep, is_refusal
 from rushlight.dtypes import FLOATING, can_cast, complex32, dtype, of_number
-from rushlight.layout import contiguous_strides, is_dense, numel
+from rushlight.layout import contiguous_strides, is_dense, numel, overlaps_itself
 from rushlight.ops import complex_half
+from rushlight.ops.kinds.overlap import check_reads_apart
 from rushlight.runtime import execute
 from rushlight.runtime.casting import convert
 from rushlight.storage import resize as resize_storage
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import ViewMeta, edge_of, requires_grad
+from rushlight.tape.node import Node, ViewMeta, edge_of, requires_grad
 from rushlight.tape.recording import record
 from rushlight.tape.writes import check_overlap, check_recorded, check_write, rebase, wrote
 
@@ -75,7 +76,12 @@ class Primitive:
 
 
 def primitive(
-    name: str, *, vjp: Any, several: bool = False, differentiable: tuple[int, ...] | None = None
+    name: str,
+    *,
+    vjp: Any,
+    several: bool = False,
+    differentiable: tuple[int, ...] | None = None,
+    row_major: bool = False,
 ) -> Callable[[Callable], Primitive]:
     """Declare a primitive; `vjp` is required, NOT_DIFFERENTIABLE where that is the truth.
 
@@ -84,6 +90,7 @@ def primitive(
         vjp: see `rushlight.tape.derivative.Derivative`.
         several: whether `compute` returns a tuple.
         differentiable: which of several outputs carry a gradient.
+        row_major: whether results are laid out so whatever the order of the input's dimensions, as of reductions.
     """
 
     def declare(compute: Callable) -> Primitive:
@@ -95,13 +102,32 @@ def primitive(
         if vjp is not NOT_DIFFERENTIABLE:
             derivative = Derivative(name, inputs, vjp, several=several, differentiable=differentiable)
             _check_vjp(name, compute, derivative)
-        made = Primitive(compute.__name__, compute, derivative)
+        made = Primitive(compute.__name__, _in_row_order(compute) if row_major else compute, derivative)
         if made.name in PRIMITIVES:
             raise ValueError(f"two primitives are named {made.name}")
         PRIMITIVES[made.name] = made
         return made
 
     return declare
+
+
+def _in_row_order(compute: Callable) -> Callable:
+    @functools.wraps(compute)
+    def within(*arrays: Any, **attrs: Any) -> Any:
+        made = compute(*arrays, **attrs)
+        return tuple(map(_rows, made)) if type(made) is tuple else _rows(made)
+
+    return within
+
+
+def _rows(a: Any) -> np.ndarray:
+    """In rows, with plain strides also where a dimension of size 1 makes them free."""
+    a = np.asarray(a, order="C")
+    if 1 in a.shape:
+        out = np.empty(a.shape, a.dtype)
+        out[...] = a
+        return out
+    return a
 
 
 def _check_vjp(name: str, compute: Callable, derivative: Derivative) -> None:
@@ -148,6 +174,7 @@ def public(
     check: Callable | None = None,
     overloaded: bool = False,
     numpy_names: bool = True,
+    apart: bool = False,
 ) -> Any:
     """Make PyTorch's form of `function`: NumPy's argument names, `out=`, and `.inplace`.
 
@@ -159,9 +186,10 @@ def public(
         check: called with (out, result, the tensors among the arguments) before `out` is written.
         numpy_names: whether `axis` stands for `dim`, and so on.
         overloaded: whether PyTorch has several signatures, which its messages about missing arguments say.
+        apart: whether the in-place form refuses to read memory that it writes.
     """
     if function is None:
-        return functools.partial(public, name=name, out=out, into=into, check=check, overloaded=overloaded, numpy_names=numpy_names)
+        return functools.partial(public, name=name, out=out, into=into, check=check, overloaded=overloaded, numpy_names=numpy_names, apart=apart)
     called = name or function.__name__
     names = parameters(function)
     plain = function
@@ -200,7 +228,7 @@ def public(
                 raise errors.wrong_type(called, "input", 1, args[0]) from None
             raise
 
-    call.inplace = make_inplace(called, call, into)  # type: ignore[attr-defined]
+    call.inplace = make_inplace(called, call, into, apart)  # type: ignore[attr-defined]
     call.operation = REGISTRY[called] = Operation(called, call, plain, call.inplace)  # type: ignore[attr-defined]
     return call
 
@@ -313,7 +341,7 @@ def resize(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...] | None = No
 # ---- in place ----
 
 
-def make_inplace(name: str, function: Callable, into: Callable | None) -> Callable:
+def make_inplace(name: str, function: Callable, into: Callable | None, apart: bool = False) -> Callable:
     """`x.name_(...)`: the function's result, written to x's memory."""
     called = name + "_"
 
@@ -322,12 +350,14 @@ def make_inplace(name: str, function: Callable, into: Callable | None) -> Callab
         if recorded:
             check_recorded(self)
         check_write(self, called)
-        if self._buf is not None:
+        if apart:
+            check_reads_apart(self, *args, *kwargs.values())
+        elif self._buf is not None:
             for value in args:
                 if isinstance(value, Tensor) and value._buf is self._buf:
                     check_overlap(self, value)
         if recorded:
-            return _inplace_recorded(called, function, self, args, kwargs)
+            return _inplace_recorded(called, function, into, self, args, kwargs)
         if into is not None and self._dtype is not complex32 and into(self, *args, **kwargs):
             wrote(self)
             return self
@@ -393,7 +423,9 @@ def overwrite(t: Tensor, result: Tensor) -> None:
     wrote(t)
 
 
-def _inplace_recorded(called: str, function: Callable, t: Tensor, args: tuple, kwargs: dict) -> Tensor:
+def _inplace_recorded(
+    called: str, function: Callable, into: Callable | None, t: Tensor, args: tuple, kwargs: dict
+) -> Tensor:
     """In place on the tape.
 
     1. Compute out of place on a snapshot of `t`, so that what backward needs of the old value survives.
@@ -406,11 +438,36 @@ def _inplace_recorded(called: str, function: Callable, t: Tensor, args: tuple, k
     before._edge = LEAF if isinstance(source, Tensor) else source
     result = function(before, *args, **kwargs)
     check_result(called, t, result)
-    result = result.to(t._dtype) if result._dtype is not t._dtype else result
-    np.copyto(t._a, result._a)
+    kept = result._dtype.category < FLOATING
+    if result._dtype is not t._dtype:
+        result = _converted(result, t)
+    if kept and called in REPLACING:
+        other = args[0] if args else kwargs["other"]
+        record(REPLACING[called][not isinstance(other, Tensor)], (before, other), None, result)
+        kept = False
+    if 0 in t._a.strides and into is not None and overlaps_itself(t._a.shape, t._a.strides):
+        into(t, *args, **kwargs)  # what the other elements of an expanded tensor keep must not be written
+    else:
+        np.copyto(t._a, result._a)
     wrote(t)
-    adopt(t, result)
+    if not kept:
+        adopt(t, result)
     return t
+
+
+def _converted(result: Tensor, t: Tensor) -> Tensor:
+    """The result in the type of `t`, on the node that made it; backward then gets gradients of that type."""
+    edge = result._edge
+    if isinstance(edge, Node):
+        edge.metas = ((t._a.shape, t._dtype),)
+    out = new_tensor(convert(result._a, t._dtype), t._dtype)
+    out._edge = edge
+    return out
+
+
+#: comparison in place -> its derivatives, if the other operand is a tensor or a number: the old values get zero.
+#: What other operations without a derivative write leaves the history as it was.
+REPLACING: dict[str, tuple[Derivative, Derivative]] = {}
 
 
 def adopt(t: Tensor, result: Tensor) -> None:

@@ -84,23 +84,23 @@ def _std_mean_vjp(
 # ---- operations ----
 
 
-@primitive("Var", vjp=(_var_vjp,))
+@primitive("Var", vjp=(_var_vjp,), row_major=True)
 def var_dims(x, *, dims, correction, keepdim, whole):
     return _finished(_variance(x, dims, correction)[0], x, dims, keepdim, True)
 
 
-@primitive("Std", vjp=(_std_vjp,))
+@primitive("Std", vjp=(_std_vjp,), row_major=True)
 def std_dims(x, *, dims, correction, keepdim, whole):
     return _finished(np.sqrt(_variance(x, dims, correction)[0]), x, dims, keepdim, True)
 
 
-@primitive("VarMean", several=True, vjp=(_var_mean_vjp,))
+@primitive("VarMean", several=True, vjp=(_var_mean_vjp,), row_major=True)
 def var_mean_dims(x, *, dims, correction, keepdim, whole):
     var, center = _variance(x, dims, correction)
     return _finished(var, x, dims, keepdim, True), _finished(center, x, dims, keepdim, False)
 
 
-@primitive("StdMean", several=True, vjp=(_std_mean_vjp,))
+@primitive("StdMean", several=True, vjp=(_std_mean_vjp,), row_major=True)
 def std_mean_dims(x, *, dims, correction, keepdim, whole):
     var, center = _variance(x, dims, correction)
     return _finished(np.sqrt(var), x, dims, keepdim, True), _finished(center, x, dims, keepdim, False)

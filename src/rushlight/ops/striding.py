@@ -14,7 +14,7 @@ from rushlight.layout import places as places_of
 from rushlight.layout import sizes as sizes_of
 from rushlight.ops.indexing import slice_view
 from rushlight.ops.kinds.method import method
-from rushlight.ops.kinds.strict import same_type
+from rushlight.ops.kinds.strict import real_gradient, same_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
@@ -283,7 +283,7 @@ def select_scatter(input, src, dim, index):
     if not -shape[dim] <= index < shape[dim]:
         raise IndexError(f"select(): index {index} out of range for tensor of size {list(shape)} at dimension {dim}")
     _check_part("slice", shape[:dim] + shape[dim + 1 :], src)
-    return select_scatter_of(input, src, dim=dim, index=index % shape[dim])
+    return real_gradient("select_scatter", select_scatter_of(input, src, dim=dim, index=index % shape[dim]))
 
 
 @primitive(
@@ -309,7 +309,7 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     start, stop, step = slice(start, end, step).indices(shape[dim])
     stop = max(stop, start)
     _check_part("slice", (*shape[:dim], len(range(start, stop, step)), *shape[dim + 1 :]), src)
-    return slice_scatter_of(input, src, dim=dim, start=start, stop=stop, step=step)
+    return real_gradient("slice_scatter", slice_scatter_of(input, src, dim=dim, start=start, stop=stop, step=step))
 
 
 @primitive(

@@ -318,7 +318,7 @@ def _get_T(self: Tensor) -> Tensor:
         return _view(self, a.T, _PERMUTE, {"dims": (1, 0)})
     if a.ndim == 0:
         warn_once("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
-        return alias(self)
+        return _view(self, a[...], _PERMUTE, {"dims": ()})
     warn_once(
         "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
         "error in a future release. Consider `x.mT` to transpose batches of matrices or "
@@ -341,7 +341,7 @@ def _get_H(self: Tensor) -> Tensor:
         raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}")
     if ndim == 0:
         warn_once("Tensor.H is deprecated on 0-D tensors. Consider using x.conj().")
-    return adjoint(self) if ndim else self.conj() if self._dtype.is_complex else alias(self)
+    return adjoint(self) if ndim else self.conj()
 
 
 def _get_mH(self: Tensor) -> Tensor:

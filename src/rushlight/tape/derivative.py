@@ -179,6 +179,8 @@ class OpNode(Node):
             meta = self.saved_metas[where]
             return meta and Meta(*meta)
         if kind == ATTRIBUTE:
+            if self.attrs is FREED:
+                raise RuntimeError(FREED_MESSAGE)
             return self.attrs[where]
         if kind == NEEDS:
             return tuple([edge is not None for edge in self.edges])
@@ -218,6 +220,8 @@ class OpNode(Node):
     def release(self) -> None:
         if self.plan.keep or self.plan.keep_out:
             self.saved = self.out = FREED
+        if self.attrs is not None and "places" in self.attrs:  # index tensors
+            self.attrs = FREED
 
 
 class _Freed(tuple):

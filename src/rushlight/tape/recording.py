@@ -28,7 +28,10 @@ def record1(derivative: Derivative, x: Tensor, attrs: dict | None, out: Tensor) 
         edge = edge_of(x)
         if edge is None:
             return
-    plan = derivative.first or derivative.plan(1)
+    if type(edge) is Nowhere:
+        edge, plan = None, derivative.plans.get(0) or derivative.plan(0)
+    else:
+        plan = derivative.first or derivative.plan(1)
     node = derivative.node()
     node.plan = plan
     node.attrs = attrs
@@ -74,18 +77,29 @@ def record2(derivative: Derivative, x: Any, y: Any, attrs: dict | None, out: Ten
         return
     e = None if x is None else x._edge
     f = None if y is None else y._edge
+    ends = False
     if e is not None:
-        e = x if e is LEAF else edge_of(x) if type(e) is ViewMeta else e
+        if e is LEAF:
+            e = x
+        elif type(e) is ViewMeta:
+            e = edge_of(x)
+            if type(e) is Nowhere:
+                e, ends = None, True
     if f is not None:
-        f = y if f is LEAF else edge_of(y) if type(f) is ViewMeta else f
+        if f is LEAF:
+            f = y
+        elif type(f) is ViewMeta:
+            f = edge_of(y)
+            if type(f) is Nowhere:
+                f, ends = None, True
     mask = derivative.wanted & ((e is not None) + 2 * (f is not None))
-    if not mask:
+    if not mask and not ends:
         return
     plan = derivative.plans.get(mask) or derivative.plan(mask)
     node = derivative.node()
     node.plan = plan
     node.attrs = attrs
-    node.edges = (e, f) if mask == 3 else (e, None) if mask == 1 else (None, f)
+    node.edges = (e, f) if mask == 3 else (e, None) if mask == 1 else (None, f) if mask else (None, None)
     node.seq = next(SEQUENCE)
     node.extra = None
     node.metas = ((out._a.shape, kind),)
@@ -107,18 +121,20 @@ def record(derivative: Derivative, inputs: Sequence[Any], attrs: dict | None, ou
     if not MODES.grad or not derivative.several and out._dtype.category < FLOATING:
         return
     edges = []
-    mask, bit, wanted = 0, 1, derivative.wanted
+    mask, bit, wanted, ends = 0, 1, derivative.wanted, False
     for t in inputs:
         edge = None
         if t is not None and wanted & bit:
             edge = t._edge
             if edge is not None:
                 edge = t if edge is LEAF else edge_of(t) if type(edge) is ViewMeta else edge
-                if edge is not None:
+                if type(edge) is Nowhere:
+                    edge, ends = None, True
+                elif edge is not None:
                     mask |= bit
         edges.append(edge)
         bit <<= 1
-    if not mask:
+    if not mask and not ends:
         return
     plan = derivative.plans.get(mask) or derivative.plan(mask)
     node = derivative.node()
@@ -157,7 +173,7 @@ def _keep(node: Any, saved: Sequence[Any]) -> None:
         if buffer is None:
             versions.append(0)
         else:
-            if buffer.inference and any(edge is not None and type(edge) is not Nowhere for edge in node.edges):
+            if buffer.inference:
                 raise RuntimeError(NOT_SAVED_MESSAGE)
             versions.append(buffer.version)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 from rushlight.buffer import LEAF, Tensor, address, new_tensor, offset, storage, strides
 from rushlight.dtypes import FLOATING, int64
 from rushlight.layout import is_dense, may_overlap, overlaps_itself, places, span
+from rushlight.tape.derivative import FREED_MESSAGE
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import (
     CUSTOM,
@@ -163,8 +163,7 @@ def rebase(t: Tensor, edge: Any) -> None:
         return
     if type(view) is not ViewMeta:
         t._edge = edge
-        if isinstance(view, Node) and view.extra is not None:
-            _keep_retaining(t, view, edge)
+        _keep_retaining(t, view, edge)
         return
     base = view.base
     before = edge_of(base)
@@ -173,18 +172,20 @@ def rebase(t: Tensor, edge: Any) -> None:
         return
     made = CopySlices(base, t, before, edge)
     base._edge = made
-    if isinstance(before, Node) and before.extra is not None:
-        _keep_retaining(base, before, made)
+    _keep_retaining(base, before, made)
     regenerate(t, view)
 
 
-def _keep_retaining(t: Tensor, before: Node, edge: Any) -> None:
+def _keep_retaining(t: Tensor, before: Any, edge: Any) -> None:
     """A tensor that keeps its gradient keeps that of its newest values."""
-    assert before.extra is not None
-    held = before.extra.retained
-    if held and isinstance(edge, Node) and any(kept() is t for kept in held.values()):
-        before.extra.retained = None
-        extra_of(edge).retained = {0: weakref.ref(t)}
+    node, number = before if type(before) is tuple else (before, 0)
+    if not isinstance(node, Node) or node.extra is None or not node.extra.retained:
+        return
+    held = node.extra.retained.get(number)
+    if held is not None and held() is t:
+        del node.extra.retained[number]
+        after, number = edge if type(edge) is tuple else (edge, 0)
+        extra_of(after).retained = {**(extra_of(after).retained or {}), number: held}
 
 
 def regenerate(t: Tensor, view: ViewMeta) -> None:
@@ -192,11 +193,10 @@ def regenerate(t: Tensor, view: ViewMeta) -> None:
     view.version = t._buf.version
     before = view.edge
     kind = AsStridedBackward0
-    if isinstance(before, Node) and t._dtype is not view.base._dtype:
+    if isinstance(before, Node) and before.name() in _REPLAYED:
         kind = _replayed(before.name())
     view.edge = kind(view.base, t, edge_of(view.base))
-    if isinstance(before, Node) and before.extra is not None:
-        _keep_retaining(t, before, view.edge)
+    _keep_retaining(t, before, view.edge)
 
 
 #: `view_as_real` for 1 and `view_as_complex` for -1, put here by the module that declares them
@@ -238,6 +238,7 @@ class CopySlices(Node):
     """A base after a write through one of its views: the view's part comes from the write."""
 
     __slots__ = ("region",)
+    region: _Region | None
 
     def __init__(self, base: Tensor, t: Tensor, before: Any, written: Any) -> None:
         start(self, (before, written), (meta_of(base),))
@@ -248,12 +249,18 @@ class CopySlices(Node):
 
     def run(self, g: Any) -> tuple:
         rest = part = None
+        region = self.region
+        if region is None:
+            raise RuntimeError(FREED_MESSAGE)
         if self.edges[1] is not None:
-            part = self.region.of(self.region.same_layout(g)).clone()
+            part = region.of(region.same_layout(g)).clone()
         if self.edges[0] is not None:
-            rest = self.region.same_layout(g)
-            self.region.of(rest).zero_()
+            rest = region.same_layout(g)
+            region.of(rest).zero_()
         return rest, part
+
+    def release(self) -> None:
+        self.region = None
 
 
 class AsStridedBackward0(Node):
@@ -282,7 +289,10 @@ class AsStridedBackward0(Node):
         return memory.as_strided(region.base_shape, region.base_strides, 0)
 
 
+#: views that PyTorch takes again as they were taken, so that the node keeps its name
+_REPLAYED = {"ViewAsRealBackward0", "ViewAsComplexBackward0"}
+
+
 @functools.cache
 def _replayed(name: str) -> type[AsStridedBackward0]:
-    """PyTorch takes views between real and complex again as they were taken, where the node keeps its name."""
     return type(name, (AsStridedBackward0,), {"__slots__": ()})

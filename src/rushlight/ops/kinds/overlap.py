@@ -22,6 +22,15 @@ def check_overlap(t: Tensor, *others: Tensor) -> None:
             )
 
 
+def check_reads_apart(t: Tensor, *arguments: Any) -> None:
+    """`check_overlap` with all tensors among the arguments, also those in sequences and in places."""
+    read = []
+    for value in arguments:
+        value = getattr(value, "tensors", value)
+        read += [x for x in (value if isinstance(value, (tuple, list)) else (value,)) if isinstance(x, Tensor)]
+    check_overlap(t, *read)
+
+
 def _meet(t: Tensor, other: Tensor) -> bool:
     """Whether two tensors without gaps share elements; where there are gaps, PyTorch does not look."""
     a, b = t._a, other._a

@@ -21,7 +21,7 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import dtype
 from rushlight.layout import broadcast
-from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand
+from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand, in_order
 from rushlight.ops.promotion import operand, result_type
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import FEW, elementwise
@@ -61,6 +61,8 @@ class Pointwise(Elementwise):
             try:
                 if arrays[0].size < FEW:
                     made = quiet(numpy, *arrays, **attrs)
+                    if len(arrays) > 1:
+                        made = in_order(made, *arrays)
                 else:
                     made = quiet(elementwise, functools.partial(numpy, **attrs), result.numpy, *arrays)
                 out = new_tensor(np.asarray(made, result.numpy), result)
