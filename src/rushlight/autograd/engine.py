@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import LEAF, Tensor, storage, strides
+from rushlight.buffer import LEAF, Tensor, new_tensor, storage, strides
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.layout import is_dense
-from rushlight.memory import owned
+from rushlight.memory import LARGE, owned
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Extra, Node, edge_of, requires_grad
@@ -311,15 +311,21 @@ def _accumulate(have: Any, g: Any) -> None:
         have.add_(g)
 
 
+#: references to a gradient that only this walk knows of, when its leaf is finished: in the list that the node
+#: returned, the loop over it (twice), `_finish_leaf`, and the two calls. Later releases of CPython count otherwise.
+_UNSHARED = 6 if sys.version_info < (3, 14) else 0
+
+
 def _own(g: Any, leaf: Tensor, references: int) -> Any:
     """The gradient as memory of the leaf's own, laid out as the leaf is.
 
-    `g` is kept without a copy if nobody else holds it (four references: the walk's two
-    variables, the argument here and the count's own) and its memory is not a view's.
+    `g` itself is kept if nobody else holds it and its memory is not a view's.
     """
     a, like = g._a, leaf._a
-    if references <= 4 and g._buf is None and owned(a) and g._edge is None and a.strides == like.strides:
+    if references <= _UNSHARED and g._buf is None and owned(a) and g._edge is None and a.strides == like.strides:
         return g
+    if a.nbytes < LARGE and like.flags.c_contiguous:
+        return new_tensor(np.array(a, order="C"), g._dtype)
     return _copy(g.detach(), leaf)
 
 
