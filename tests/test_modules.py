@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from both import same, seen
 
 import rushlight
 import rushlight.nn
@@ -198,7 +197,8 @@ def make(T: Any, expression: str) -> Any:
 
 
 def tensors(T: Any, inputs: tuple) -> list:
-    return [T.tensor(a, dtype=T.float32).requires_grad_() if a.dtype.kind == "f" and a is not SIGNS else T.tensor(a) for a in inputs]
+    floats = [T.tensor(a, dtype=T.float32 if a.dtype.kind == "f" else None) for a in inputs]
+    return [t.requires_grad_() if t.is_floating_point() and a is not SIGNS else t for t, a in zip(floats, inputs)]
 
 
 def leaves(value: Any) -> list:
