@@ -103,7 +103,8 @@ class _Walk:
     def go(self, roots: Sequence[tuple[Any, Any]]) -> None:
         self._explore(roots)
         useful = self.useful = None if self.targets is None else self._useful()
-        ready, pending, push, pop = self.ready, self.pending, heapq.heappush, heapq.heappop
+        ready, pending, waiting = self.ready, self.pending, self.waiting
+        push, pop = heapq.heappush, heapq.heappop
         for edge, g in roots:
             self._deliver(edge, fit(g, *_meta(edge), None))
         g = None
@@ -136,14 +137,24 @@ class _Walk:
                     else:
                         pending[edge] = grad
                         push(ready, (-edge.seq, edge))
-                else:
+                elif type(edge) is tuple:
                     shape, kind = _meta(edge)
                     if grad._a.shape != shape or grad._dtype is not kind:
                         grad = fit(grad, shape, kind, node)
                     self._deliver(edge, grad)
+                else:
+                    if grad._a.shape != edge._a.shape or grad._dtype is not edge._dtype:
+                        grad = fit(grad, edge._a.shape, edge._dtype, node)
+                    if edge in pending:
+                        grad = pending.pop(edge) + grad
+                    left = waiting[edge] = waiting[edge] - 1
+                    if left:
+                        pending[edge] = grad
+                    else:
+                        self._finish_leaf(edge, grad)
             grads = grad = None
         for leaf in [target for target in pending if isinstance(target, Tensor)]:
-            self._finish_leaf(leaf)
+            self._finish_leaf(leaf, pending.pop(leaf))
 
     def _explore(self, roots: Sequence[tuple[Any, Tensor]]) -> None:
         """Find everything that may be reached, and count the gradients of the leaves.
@@ -247,28 +258,24 @@ class _Walk:
                         self.found[edge] = found
 
     def _deliver(self, edge: Any, g: Any) -> None:
-        """One gradient, already of the right shape and dtype, has come for a root, a leaf, or one of several outputs."""
+        """One gradient, already of the right shape and dtype, has come for a root or one of several outputs."""
         pending = self.pending
         target, number = edge if type(edge) is tuple else (edge, 0)
-        if isinstance(target, Node):
-            if target not in pending:
-                heapq.heappush(self.ready, (-target.seq, target))
-            if target.several:
-                grads = pending.setdefault(target, [None] * len(target.metas))
-                grads[number] = g if grads[number] is None else grads[number] + g
-            else:
-                pending[target] = pending[target] + g if target in pending else g
+        if isinstance(target, Tensor):
+            pending[target] = pending[target] + g if target in pending else g
+            self.waiting[target] -= 1
             return
-        pending[target] = pending[target] + g if target in pending else g
-        g = None
-        left = self.waiting[target] = self.waiting[target] - 1
-        if not left:
-            self._finish_leaf(target)
+        if target not in pending:
+            heapq.heappush(self.ready, (-target.seq, target))
+        if target.several:
+            grads = pending.setdefault(target, [None] * len(target.metas))
+            grads[number] = g if grads[number] is None else grads[number] + g
+        else:
+            pending[target] = pending[target] + g if target in pending else g
 
     # ---- leaves ----
 
-    def _finish_leaf(self, leaf: Tensor) -> None:
-        g = self.pending.pop(leaf)
+    def _finish_leaf(self, leaf: Tensor, g: Any) -> None:
         if self.targets is not None and leaf not in self.goals:
             return
         extra = getattr(leaf, "_hooks", None)
