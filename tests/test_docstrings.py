@@ -21,7 +21,7 @@ def documented(module):
     """(name, docstring) of a module, and of all functions, classes, methods and properties that it defines."""
     yield module.__name__, module.__doc__
     seen = set()
-    for name, thing in vars(module).items():
+    for name, thing in list(vars(module).items()):
         if getattr(thing, "__module__", None) != module.__name__ or id(thing) in seen:
             continue
         seen.add(id(thing))

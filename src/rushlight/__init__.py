@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 # They are loaded first, so that the names below stand.
 import rushlight.layout
 import rushlight.tensor  # gives Tensor its methods
+from rushlight import late
 
 # ---- types and modes ----
 from rushlight.buffer import Tensor
@@ -456,11 +457,5 @@ from rushlight.interop.dlpack import from_dlpack, to_dlpack
 from rushlight.printing import set_printoptions
 from rushlight.serialization import load, save
 
-
-def __getattr__(name: str):
-    """Packages that are read when they are first asked for, to keep `import rushlight` quick."""
-    if name in ("linalg", "nn", "optim"):
-        from importlib import import_module
-
-        return import_module(f"rushlight.{name}")
-    raise AttributeError(f"module 'rushlight' has no attribute '{name}'")
+#: read when they are first asked for, to keep `import rushlight` quick
+__getattr__ = late.modules("rushlight", "linalg", "nn", "optim")

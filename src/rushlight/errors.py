@@ -108,6 +108,22 @@ def no_out_gradient(operation: str) -> RuntimeError:
     )
 
 
+def overlapping() -> RuntimeError:
+    """What is to be written is also read, at other places."""
+    return RuntimeError(
+        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+        "location. Please clone() the tensor before performing the operation."
+    )
+
+
+def shown_twice() -> RuntimeError:
+    """What is to be written has two elements in one place."""
+    return RuntimeError(
+        "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+        "Please clone() the tensor before performing the operation."
+    )
+
+
 class OutOfMemory(MemoryError, RuntimeError):
     """There is no memory for a result: Python's class, and the one PyTorch raises."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight import late
 from rushlight.autograd import grad_mode, graph
 from rushlight.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from rushlight.autograd.api import backward, grad
@@ -10,15 +11,8 @@ from rushlight.autograd.gradcheck import gradcheck, gradgradcheck
 from rushlight.autograd.variable import Variable
 from rushlight.tape.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 
-
-def __getattr__(name: str) -> object:
-    """What few programs ask for is loaded when they do."""
-    from importlib import import_module
-
-    if name == "functional":
-        return import_module("rushlight.autograd.functional")
-    raise AttributeError(f"module 'rushlight.autograd' has no attribute '{name}'")
-
+#: read when they are first asked for, to keep `import rushlight` quick
+__getattr__ = late.modules("rushlight.autograd", "functional")
 
 __all__ = [
     "Function",

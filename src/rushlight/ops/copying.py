@@ -22,7 +22,7 @@ from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Node, edge_of, meta_of, requires_grad, start
 from rushlight.tape.recording import record, record1
-from rushlight.tape.writes import check_overlap, check_recorded, check_write, rebase, wrote
+from rushlight.tape.writes import check_partial_overlap, check_recorded, check_write, rebase, wrote
 
 _CLONE = Derivative("Clone", ("x",), (lambda g: g,))
 
@@ -150,7 +150,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         if source is not None:
             check_recorded(self)
     if self._buf is not None and src._buf is self._buf:
-        check_overlap(self, src)
+        check_partial_overlap(self, src)
     a, b = self._a, src._a
     if a.shape != b.shape:
         _check_broadcast(a.shape, b.shape)

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
-
-def late(module: str, name: str) -> Any:
-    """The function `name` of `rushlight.<module>`, imported on the first call."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return getattr(import_module(f"rushlight.{module}"), name)(*args, **kwargs)
-
-    call.__name__ = call.__qualname__ = name.removeprefix("torch_")
-    call.__doc__ = f"See `rushlight.{module}.{name}`."
-    return call
-
+from rushlight.late import function as late
 
 # ---- linear algebra ----
 

@@ -383,10 +383,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
 def _apart(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
     results = same_dtype(plain, outs, args, kwargs)
     if any(isinstance(t, Tensor) and np.may_share_memory(t._a, out._a) for t in args for out in outs):
-        raise RuntimeError(
-            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
-            "memory location. Please clone() the tensor before performing the operation."
-        )
+        raise errors.overlapping()
     return results
 
 

@@ -30,7 +30,7 @@ from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Node, ViewMeta, edge_of, requires_grad
 from rushlight.tape.recording import record
-from rushlight.tape.writes import check_overlap, check_recorded, check_write, rebase, wrote
+from rushlight.tape.writes import check_partial_overlap, check_recorded, check_write, rebase, wrote
 
 _make = object.__new__
 
@@ -261,7 +261,7 @@ def _into_out(
         if t._buf is not None:
             for value in (*args, *kwargs.values()):
                 if isinstance(value, Tensor) and value._buf is t._buf:
-                    check_overlap(t, value)
+                    check_partial_overlap(t, value)
     if MODES.grad and any(map(_wants_grad, (*args, *kwargs.values(), *outs))):
         raise errors.no_out_gradient(name)
     before = MODES.grad
@@ -355,7 +355,7 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
         elif self._buf is not None:
             for value in args:
                 if isinstance(value, Tensor) and value._buf is self._buf:
-                    check_overlap(self, value)
+                    check_partial_overlap(self, value)
         if recorded:
             return _inplace_recorded(called, function, into, self, args, kwargs)
         if into is not None and self._dtype is not complex32 and into(self, *args, **kwargs):

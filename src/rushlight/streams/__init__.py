@@ -8,9 +8,7 @@ values in its storage order (see `memory_order`).
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
+from rushlight import late
 from rushlight.streams.generator import DEFAULT_SEED, Generator, memory_order
 
 #: where each function is; a module is loaded when one of its functions is first asked for
@@ -32,13 +30,7 @@ _HOMES = {
     "uniform": "continuous",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    function = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = function
-    return function
+__getattr__ = late.names(__name__, _HOMES)
 
 
 __all__ = ["DEFAULT_SEED", "Generator", "memory_order", *_HOMES]

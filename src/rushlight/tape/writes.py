@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from rushlight import errors
 from rushlight.buffer import LEAF, Tensor, address, new_tensor, offset, storage, strides
 from rushlight.dtypes import FLOATING, int64
 from rushlight.layout import is_dense, may_overlap, overlaps_itself, places, span
@@ -60,10 +61,7 @@ _TO_EXPANDED = frozenset({"index_fill_", "index_put_", "masked_fill_"})
 
 def _check_expanded(operation: str) -> None:
     if operation not in _TO_EXPANDED:
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory "
-            "location. Please clone() the tensor before performing the operation."
-        )
+        raise errors.shown_twice()
     warnings.warn(
         f"Use of {operation} on expanded tensors is deprecated. Please clone() the tensor before performing this "
         "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor",
@@ -71,7 +69,7 @@ def _check_expanded(operation: str) -> None:
     )
 
 
-def check_overlap(t: Tensor, other: Tensor) -> None:
+def check_partial_overlap(t: Tensor, other: Tensor) -> None:
     """Raise if a write to `t` would change `other` while it is being read.
 
     As in PyTorch, this is looked at only where both fill their memory densely; to be the same
@@ -88,10 +86,7 @@ def check_overlap(t: Tensor, other: Tensor) -> None:
     else:
         partial = start < other_start + b.nbytes and other_start < start + a.nbytes
     if partial:
-        raise RuntimeError(
-            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
-            "memory location. Please clone() the tensor before performing the operation."
-        )
+        raise errors.overlapping()
 
 
 def check_recorded(t: Tensor) -> None:

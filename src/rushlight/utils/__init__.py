@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
+from rushlight import late
 from rushlight.utils import dlpack, hooks
 
-
-def __getattr__(name: str) -> object:
-    """`data` is loaded when it is first asked for."""
-    if name == "data":
-        from importlib import import_module
-
-        return import_module("rushlight.utils.data")
-    raise AttributeError(f"module 'rushlight.utils' has no attribute '{name}'")
-
+#: read when they are first asked for, to keep `import rushlight` quick
+__getattr__ = late.modules("rushlight.utils", "data")
 
 __all__ = ["data", "dlpack", "hooks"]

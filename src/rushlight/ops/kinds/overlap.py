@@ -7,19 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import errors
 from rushlight.buffer import Tensor, address, storage, strides
 from rushlight.layout import is_dense, overlaps_itself
 from rushlight.ops.kinds.contraction import CPP_NAMES
 
 
 def check_overlap(t: Tensor, *others: Tensor) -> None:
-    """RuntimeError if one of `others` shares elements with `t`, which is to be written."""
+    """RuntimeError if one of `others` shares elements with `t`, which is to be written; being the same ones is no excuse here."""
     for other in others:
         if other is t or _meet(t, other):
-            raise RuntimeError(
-                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
-                "memory location. Please clone() the tensor before performing the operation."
-            )
+            raise errors.overlapping()
 
 
 def check_reads_apart(t: Tensor, *arguments: Any) -> None:
@@ -72,10 +70,7 @@ def check_apart(out: Tensor, result: Tensor, inputs: Iterable[Any]) -> None:
     """RuntimeError if `out` shows an element twice, or shares one with an input (also once it is resized)."""
     a = out._a
     if 0 in a.strides and overlaps_itself(a.shape, strides(out)):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            "Please clone() the tensor before performing the operation."
-        )
+        raise errors.shown_twice()
     read = [t for value in inputs for t in ((value,) if isinstance(value, Tensor) else value) if isinstance(t, Tensor)]
     if a.shape != result._a.shape and a.size and any(_reaches(out, result, t._a) for t in read):
         check_overlap(out, out)
