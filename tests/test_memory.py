@@ -180,7 +180,7 @@ def test_a_gradient_is_kept_without_a_copy_only_if_nobody_shares_it():
     memory.empty_cache()
     x.grad = None
     before = memory.stats()
-    (x * 3).sum().backward()
+    (x * 3).backward(T.ones(1024, 1024))
     assert in_use_since(before) == block_size(4 * MB) and x.grad._a.max() == 3
 
 
@@ -313,7 +313,20 @@ def test_a_real_limit_on_memory():
             print("in use", T.memory.stats().in_use >> 20, isinstance(error, RuntimeError))
         z = T.ones(1024, 1024) + 1
         print(z[0, 0].item())
-    """) == "in use 128 True\n2.0\n"
+        del y, z
+        x = [T.ones(1024, 1024) for _ in range(30)]
+        x.clear()
+        w = T.ones(512, 512).expand(80, 512, 512) + 1  # 80 MB by NumPy itself
+        print(w[3, 3, 3].item(), T.memory.stats().pooled >> 21)
+        try:
+            T.ones(512, 512).expand(800, 512, 512) + 1
+        except MemoryError as error:
+            print(str(error).split(" bytes")[0])
+    """) == """in use 128 True
+2.0
+2.0 0
+DefaultCPUAllocator: can't allocate memory: you tried to allocate 838860800
+"""
 
 
 # ---- threads, forks, exits ----

@@ -25,6 +25,7 @@ from rushlight.ops import complex_half
 from rushlight.ops.kinds.overlap import check_reads_apart
 from rushlight.runtime import execute
 from rushlight.runtime.casting import convert
+from rushlight.runtime.results import retried
 from rushlight.storage import resize as resize_storage
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES
@@ -57,6 +58,10 @@ class Primitive:
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
         try:
             made = execute.quiet(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
+            out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
+        except MemoryError:
+            arrays = [None if t is None else t._a for t in inputs]
+            made = execute.quiet(retried, self.compute, *arrays, **attrs)
             out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
         except Exception as error:
             if not complex_half.uses(inputs) and error.args != (complex32.numpy,):

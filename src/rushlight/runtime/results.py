@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.memory import LARGE, array, zeros
+from rushlight.errors import OutOfMemory
+from rushlight.memory import LARGE, array, empty_cache, stats, zeros
 
 #: results of fewer elements, of whatever type, are not large
 FEW = LARGE // 16
@@ -30,22 +31,38 @@ def elementwise(function: Callable, kind: np.dtype, *operands: Any) -> Any:
     """
     arrays = [a for a in operands if type(a) is np.ndarray and a.ndim]
     if not arrays:
-        return function(*operands)
+        return retried(function, *operands)
     if isinstance(function, np.ufunc):
         out = like(kind, *arrays) if function.nout == 1 else None
-        return function(*operands) if out is None else function(*operands, out=out)
+        return retried(function, *operands) if out is None else function(*operands, out=out)
     first = arrays[0]
     if not _dense(first) or any(a.shape != first.shape or a.strides != first.strides for a in arrays):
-        return function(*operands)
+        return retried(function, *operands)
     out = like(kind, first)
     if out is None:
-        return function(*operands)
+        return retried(function, *operands)
     flat = out.ravel("K")
     lines = [a.ravel("K") if type(a) is np.ndarray and a.ndim else a for a in operands]
     for start in range(0, flat.size, STRIP):
         part = slice(start, start + STRIP)
         flat[part] = function(*[line[part] if type(line) is np.ndarray and line.ndim else line for line in lines])
     return out
+
+
+def retried(function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """`function(...)`, which writes to nothing but fresh memory; if NumPy finds none, what the pool keeps is given back first."""
+    try:
+        return function(*args, **kwargs)
+    except OutOfMemory:
+        raise
+    except MemoryError:
+        before = stats()
+        empty_cache()
+    try:
+        return function(*args, **kwargs)
+    except MemoryError as error:
+        wanted = prod(getattr(error, "shape", ())) * getattr(error, "dtype", np.dtype(np.uint8)).itemsize
+        raise OutOfMemory(wanted, before.pooled, before.in_use) from None
 
 
 def _dense(a: np.ndarray) -> bool:
@@ -123,4 +140,4 @@ def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
     return out
 
 
-__all__ = ["FEW", "LARGE", "array", "concatenated", "converted", "elementwise", "in_rows", "laid_out", "like", "zeros"]
+__all__ = ["FEW", "LARGE", "array", "concatenated", "converted", "elementwise", "in_rows", "laid_out", "like", "retried", "zeros"]
