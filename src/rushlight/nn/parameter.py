@@ -128,9 +128,6 @@ class UninitializedParameter(_Unset, Parameter):
     def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
         pass
 
-    def __repr__(self) -> str:
-        return format_parameter(self)
-
     def __deepcopy__(self, memo: dict) -> Any:
         if id(self) not in memo:
             memo[id(self)] = type(self)(self.requires_grad, dtype=self.dtype)

@@ -330,20 +330,22 @@ class _Watch:
         """The arguments, their tensors taken through an identity that reports their gradients."""
         made, node, self.input_places, self.input_count = _through(args)
         if node is not None:
-            node.register_hook(self._input_gradients)
+            blank = [args[place] for place in self.input_places]
+            node.register_hook(lambda grads, _: self._input_gradients(grads, blank))
         else:
             self.input_places = None
         return made
 
-    def _input_gradients(self, grads: tuple, _: Any) -> Any:
+    def _input_gradients(self, grads: tuple, inputs: list[Tensor]) -> Any:
         if self.seen is None:
             raise RuntimeError(
                 f"Module backward hook for {type(self.module).__name__} was called before its grad_output was known: "
                 "the outputs of the module were not used to compute these gradients"
             )
-        spread = _spread(grads, self.input_places, self.input_count)
-        changed = self._run_after(spread)
-        return tuple(changed[place] for place in self.input_places)
+        # tensors that want no gradient are told zeros
+        full = tuple(x.new_zeros(x.shape) if g is None else g for g, x in zip(grads, inputs))
+        changed = self._run_after(_spread(full, self.input_places, self.input_count))
+        return tuple(None if g is None else changed[place] for g, place in zip(grads, self.input_places))
 
     def _run_after(self, grad_input: tuple) -> tuple:
         for hook in self.after:

@@ -10,9 +10,29 @@ from typing import Any
 import rushlight
 from rushlight.buffer import Tensor
 from rushlight.nn.modules import hooks, state
+from rushlight.nn.modules.hooks import (
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from rushlight.nn.parameter import Buffer, Parameter
 
-__all__ = ["Module"]
+__all__ = [
+    "Module",
+    "register_module_backward_hook",
+    "register_module_buffer_registration_hook",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
+]
 
 
 class Module:
@@ -57,9 +77,9 @@ class Module:
         facts["_parameters"] = {}
         facts["_buffers"] = {}
         facts["_non_persistent_buffers_set"] = set()
-        for name in hooks.REGISTRIES:
-            facts[name] = OrderedDict()
+        facts.update((name, OrderedDict()) for name in hooks.REGISTRIES[:2])
         facts["_is_full_backward_hook"] = None
+        facts.update((name, OrderedDict()) for name in hooks.REGISTRIES[2:])
         facts["_modules"] = {}
         if self.call_super_init:
             super().__init__(*args, **kwargs)
@@ -414,13 +434,9 @@ class Module:
                 continue
             grad = parameter.grad
             with rushlight.no_grad():
-                changed = fn(parameter)
-            if grad is not None:
-                parameter.grad = None
-            parameter.data = changed
-            if grad is not None:
-                with rushlight.no_grad():
-                    parameter.grad = fn(grad).requires_grad_(grad.requires_grad)
+                parameter.data = fn(parameter)
+                if grad is not None:
+                    grad.data = fn(grad)
         for name, buffer in self._buffers.items():
             if buffer is not None:
                 self._buffers[name] = fn(buffer)

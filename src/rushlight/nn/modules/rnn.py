@@ -130,7 +130,7 @@ class RNNBase(Module):
         for layer in range(num_layers):
             inputs = input_size if layer == 0 else given * (1 + bidirectional)
             for suffix in ("", "_reverse")[: 1 + bidirectional]:
-                shapes = {"weight_ih": (gates, inputs), "weight_hh": (gates, given)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, inputs), "weight_hh": (gates, given)}
                 if bias:
                     shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
                 if proj_size:
@@ -220,7 +220,7 @@ class RNNBase(Module):
                     F.linear(data, w_ih, b_ih),
                     counts,
                     tuple(s[at] for s in hx),
-                    lambda x, s, own=[w_hh, b_hh], more=more: step(x, s, own, *more),  # noqa: B006
+                    lambda x, s, own=[w_hh, b_hh], more=more: step(x, s, own, *more),
                     suffix == "_reverse",
                 )
                 outputs.append(made)
