@@ -6,7 +6,16 @@ from typing import Any
 
 import rushlight
 from rushlight.buffer import Tensor
-from rushlight.optim.optimizer import ParameterWise, check, check_betas, check_lr, count, decayed, number, steps
+from rushlight.optim.optimizer import (
+    ParameterWise,
+    check,
+    check_betas,
+    check_lr,
+    count,
+    decayed,
+    number,
+    steps,
+)
 
 __all__ = ["Adam", "AdamW", "Adamax", "NAdam", "RAdam"]
 

@@ -126,7 +126,7 @@ class LBFGS(Optimizer):
             else:
                 start = [p.clone() for p in self._params]
                 loss, g, t, count = strong_wolfe(
-                    lambda by: self._evaluate(closure, start, by, d), t, d, loss, g, slope
+                    lambda by, start=start, d=d: self._evaluate(closure, start, by, d), t, d, loss, g, slope
                 )
                 self._move(d, t)
             evaluations += count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rushlight.utils.data import dataloader, dataset, sampler
 from rushlight.utils.data.collate import default_collate, default_convert
 from rushlight.utils.data.dataloader import DataLoader
 from rushlight.utils.data.dataset import (

@@ -45,7 +45,7 @@ def default_convert(data: Any) -> Any:
     return data
 
 
-def default_collate(batch: list) -> Any:
+def default_collate(batch: Sequence) -> Any:
     """A list of samples as one batch: what is a tensor in each becomes a tensor with one more dimension.
 
     Raises:
