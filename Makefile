@@ -16,7 +16,7 @@ help:
 	@echo "make tour   run the notes, check what they print, and walk through them"
 	@echo "make test   lint, types, layers and the tests, against PyTorch 2.13.0"
 	@echo "make lint   lint, types and layers only"
-	@echo "make bench  overhead per operation and import time, beside PyTorch and NumPy"
+	@echo "make bench  overhead per operation, import time and large results, beside PyTorch and NumPy"
 	@echo "make docs   build the site into site/"
 
 tour: .venv/.runtime
@@ -39,6 +39,7 @@ format: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/memory_pool.py
 
 docs: .venv/.docs
 	$(BIN)/mkdocs build --strict --quiet
