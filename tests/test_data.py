@@ -191,7 +191,15 @@ def seeds(T: Any) -> list:
     import random
 
     info = T.utils.data.get_worker_info()
-    return [info.id, info.num_workers, info.seed, T.initial_seed(), T.rand(1).item(), random.random(), np.random.rand()]
+    return [
+        info.id,
+        info.num_workers,
+        info.seed,
+        T.initial_seed(),
+        T.rand(1).item(),
+        random.random(),
+        np.random.rand(),
+    ]
 
 
 class Worker:
@@ -274,7 +282,10 @@ def test_worker_errors(dataset: Any, options: dict) -> None:
 def test_workers_started_afresh() -> None:
     """With "spawn" the dataset and the batches are pickled."""
     loader = rushlight.utils.data.DataLoader(
-        rushlight.utils.data.TensorDataset(rushlight.arange(5)), 2, num_workers=1, multiprocessing_context="spawn"
+        rushlight.utils.data.TensorDataset(rushlight.arange(5)),
+        2,
+        num_workers=1,
+        multiprocessing_context="spawn",
     )
     assert [batch[0].tolist() for batch in loader] == [[0, 1], [2, 3], [4]]
 

@@ -253,7 +253,9 @@ def forward_hooks(T: Any) -> list:
         seen.append("raised")
     with l.register_forward_hook(lambda m, a, o: o * 0):
         seen.append(l(x))
-    everywhere = T.nn.modules.module.register_module_forward_hook(lambda m, a, o: seen.append(type(m).__name__))
+    everywhere = T.nn.modules.module.register_module_forward_hook(
+        lambda m, a, o: seen.append(type(m).__name__)
+    )
     T.nn.Sequential(T.nn.ReLU(), T.nn.Tanh())(x)
     everywhere.remove()
     T.nn.ReLU()(x)
@@ -341,7 +343,12 @@ def sharing(T: Any) -> list:
     seen += [m.steps.dtype, m.float().weight.grad.dtype]
     m.tied = m.weight
     other = copy.deepcopy(m)
-    seen += [other.tied is other.weight, other.weight is m.weight, other.weight.requires_grad, len(list(other.parameters()))]
+    seen += [
+        other.tied is other.weight,
+        other.weight is m.weight,
+        other.weight.requires_grad,
+        len(list(other.parameters())),
+    ]
     third = pickle.loads(pickle.dumps(m))
     seen += [third.tied is third.weight, third.training, str(third)]
     m.zero_grad()
@@ -478,7 +485,12 @@ def test_constructors_take_pytorchs_arguments() -> None:
         if theirs is None:
             continue
         wanted = _defaults(theirs.__init__)
-        found = ours.settings if hasattr(ours, "settings") and ours.__init__ is rushlight.nn.modules.stateless.Stateless.__init__ else _defaults(ours.__init__)
+        found = (
+            ours.settings
+            if hasattr(ours, "settings")
+            and ours.__init__ is rushlight.nn.modules.stateless.Stateless.__init__
+            else _defaults(ours.__init__)
+        )
         if wanted and found:
             assert {k: _plain(v) for k, v in found.items()} == {k: _plain(v) for k, v in wanted.items()}, name
 
@@ -497,3 +509,21 @@ def _plain(value: Any) -> Any:
 
 
 warnings.filterwarnings("ignore", message="Lazy modules")
+
+
+def test_examples() -> None:
+    """The examples in the docstrings of nn, optim and utils.data print what they say."""
+    import doctest
+    import importlib
+    import pkgutil
+
+    import rushlight.optim
+    import rushlight.utils.data
+
+    tried = 0
+    for package in (rushlight.nn, rushlight.optim, rushlight.utils.data):
+        for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            results = doctest.testmod(importlib.import_module(info.name))
+            assert not results.failed, info.name
+            tried += results.attempted
+    assert tried > 100

@@ -198,7 +198,9 @@ def make(T: Any, expression: str) -> Any:
 
 def tensors(T: Any, inputs: tuple) -> list:
     floats = [T.tensor(a, dtype=T.float32 if a.dtype.kind == "f" else None) for a in inputs]
-    return [t.requires_grad_() if t.is_floating_point() and a is not SIGNS else t for t, a in zip(floats, inputs)]
+    return [
+        t.requires_grad_() if t.is_floating_point() and a is not SIGNS else t for t, a in zip(floats, inputs)
+    ]
 
 
 def leaves(value: Any) -> list:
@@ -241,7 +243,9 @@ def test_layer(expression: str) -> None:
             floats = [t for t in made if t.is_floating_point()]
             for t in floats:
                 if t.requires_grad:
-                    (t * T.arange(t.numel(), dtype=t.dtype).view(t.shape).cos()).sum().backward(retain_graph=True)
+                    (t * T.arange(t.numel(), dtype=t.dtype).view(t.shape).cos()).sum().backward(
+                        retain_graph=True
+                    )
             gradients = [x.grad for x in given] + [p.grad for p in module.parameters()]
             results.append([made, [g for g in gradients if g is not None]])
         for wanted, found in zip(leaves(results[0]), leaves(results[1]), strict=True):
@@ -267,7 +271,12 @@ def _copies(wanted: Any, found: Any) -> None:
     assert found.state_dict()._metadata == wanted.state_dict()._metadata
 
 
-MISSING = {"AdaptiveLogSoftmaxWithLoss", "FractionalMaxPool2d", "FractionalMaxPool3d", "LinearCrossEntropyLoss"} | {
+MISSING = {
+    "AdaptiveLogSoftmaxWithLoss",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
+    "LinearCrossEntropyLoss",
+} | {
     "LinearCrossEntropyOptions",
     "DataParallel",
 }

@@ -273,7 +273,12 @@ OF = [
 
 
 def rates(T: Any, of: str, expression: str, jumps: bool = False) -> list:
-    names = {"T": T, "p": T.ones(2, requires_grad=True), "q": T.ones(1, requires_grad=True), "L": T.optim.lr_scheduler}
+    names = {
+        "T": T,
+        "p": T.ones(2, requires_grad=True),
+        "q": T.ones(1, requires_grad=True),
+        "L": T.optim.lr_scheduler,
+    }
     names["o"] = optimizer = eval("T.optim." + of, names)
     scheduler = eval("L." + expression, names)
     metrics = [5, 4, 4.5, 4.2, 4.1, 4, 3.9999, 3, 3, 3, 3, 3.1, 3.2, 2, 2, 2, 2, 2]
@@ -309,7 +314,16 @@ def test_schedule(expression: str, of: str) -> None:
     close(rates(torch, of, expression), rates(rushlight, of, expression), 1e-6 if "tensor" in of else 1e-14)
 
 
-@pytest.mark.parametrize("expression", [e for e in SCHEDULES if e.split("LR")[0] in ("Step", "MultiStep", "Exponential", "Constant", "Linear", "Polynomial", "CosineAnnealing") or "Warm" in e])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        e
+        for e in SCHEDULES
+        if e.split("LR")[0]
+        in ("Step", "MultiStep", "Exponential", "Constant", "Linear", "Polynomial", "CosineAnnealing")
+        or "Warm" in e
+    ],
+)
 def test_schedule_by_epoch(expression: str) -> None:
     close(rates(torch, OF[0], expression, True), rates(rushlight, OF[0], expression, True), 1e-14)
 

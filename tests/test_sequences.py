@@ -38,14 +38,18 @@ def state_of(T: Any, module: Any, batch: int | None) -> Any:
     layers = module.num_layers * (1 + module.bidirectional)
     middle = () if batch is None else (batch,)
     h, c = (
-        T.tensor(np.cos(np.arange(layers * (batch or 1) * size)).reshape(layers, *middle, size), dtype=T.float32)
+        T.tensor(
+            np.cos(np.arange(layers * (batch or 1) * size)).reshape(layers, *middle, size), dtype=T.float32
+        )
         for size in (module.proj_size or module.hidden_size, module.hidden_size)
     )
     return (h.requires_grad_(), c.requires_grad_()) if module.mode == "LSTM" else h.requires_grad_()
 
 
 def backward(T: Any, made: list) -> None:
-    loss = sum((t * T.arange(t.numel(), dtype=t.dtype).view(t.shape).cos()).sum() for t in made if t.requires_grad)
+    loss = sum(
+        (t * T.arange(t.numel(), dtype=t.dtype).view(t.shape).cos()).sum() for t in made if t.requires_grad
+    )
     loss.backward()
 
 

@@ -26,7 +26,9 @@ class _Moments(ParameterWise):
     def start(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {"step": steps(p), "exp_avg": _zeros(p), "exp_avg_sq": _zeros(p)}
 
-    def moments(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def moments(
+        self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]
+    ) -> tuple[Tensor, Tensor]:
         """The running means after this gradient. Weight decay is done here, too: on the gradient or the parameter."""
         if group["weight_decay"] != 0 and group.get("decoupled_weight_decay"):
             p.mul_(1 - number(group["lr"]) * group["weight_decay"])

@@ -155,13 +155,9 @@ class CyclicLR(_WithMomentum):
         x = 1.0 + self.last_epoch / self.total_size - cycle
         height = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
         scale = self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
-        rates = [
-            low + (high - low) * height * scale for low, high in zip(self.base_lrs, self.max_lrs)
-        ]
+        rates = [low + (high - low) * height * scale for low, high in zip(self.base_lrs, self.max_lrs)]
         if self.cycle_momentum:
-            for low, high, group in zip(
-                self.base_momentums, self.max_momentums, self.optimizer.param_groups
-            ):
+            for low, high, group in zip(self.base_momentums, self.max_momentums, self.optimizer.param_groups):
                 self._put_momentum(group, high - (high - low) * height * scale)
         return rates
 
@@ -210,7 +206,9 @@ class OneCycleLR(_WithMomentum):
         if not isinstance(pct_start, float) or pct_start < 0 or pct_start > 1:
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
+            raise ValueError(
+                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
+            )
         self._schedule_phases = _phases(self.total_steps, float(pct_start), three_phase)
         self._anneal_func_type = anneal_strategy
         highs = _for_each_group("max_lr", optimizer, max_lr)
@@ -262,7 +260,9 @@ def _total(total: Any, epochs: Any, per_epoch: Any) -> int:
     if total is None and (epochs is None or per_epoch is None):
         raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
     named = (
-        (("total_steps", total),) if total is not None else (("epochs", epochs), ("steps_per_epoch", per_epoch))
+        (("total_steps", total),)
+        if total is not None
+        else (("epochs", epochs), ("steps_per_epoch", per_epoch))
     )
     for name, value in named:
         if value <= 0 or not isinstance(value, int):

@@ -73,7 +73,9 @@ class LBFGS(Optimizer):
             real.add_(direction[at : at + real.numel()].view_as(real), alpha=by)
             at += real.numel()
 
-    def _evaluate(self, closure: Callable, start: list[Tensor], by: float, direction: Tensor) -> tuple[float, Tensor]:
+    def _evaluate(
+        self, closure: Callable, start: list[Tensor], by: float, direction: Tensor
+    ) -> tuple[float, Tensor]:
         """Loss and gradient `by` along the direction from `start`, where the parameters are put back."""
         self._move(direction, by)
         loss = float(number(closure()))

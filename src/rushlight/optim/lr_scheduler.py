@@ -70,7 +70,9 @@ class _Several(LRScheduler):
                 )
 
     def state_dict(self) -> dict[str, Any]:
-        state = {name: value for name, value in self.__dict__.items() if name not in ("optimizer", "_schedulers")}
+        state = {
+            name: value for name, value in self.__dict__.items() if name not in ("optimizer", "_schedulers")
+        }
         state["_schedulers"] = [scheduler.state_dict() for scheduler in self._schedulers]
         return state
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import rushlight
 from rushlight.buffer import Tensor
-from rushlight.utils.hooks import RemovableHandle
+from rushlight.tape.node import RemovableHandle
 
 __all__ = ["Optimizer", "ParameterWise", "check", "check_betas", "check_lr", "required"]
 
@@ -109,7 +109,9 @@ class Optimizer:
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
-                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
+                raise ValueError(
+                    f"parameter group didn't specify a value of required optimization parameter {name}"
+                )
             param_group.setdefault(name, default)
         if len({id(p) for p in given}) != len(given):
             import warnings

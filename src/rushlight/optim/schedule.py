@@ -220,7 +220,9 @@ class MultiplicativeLR(_OfFunctions):
 class StepLR(LRScheduler):
     """The rate times `gamma` every `step_size` steps."""
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -335,7 +337,9 @@ class LinearLR(LRScheduler):
 class PolynomialLR(LRScheduler):
     """The rate times (1 - step / total_iters)**power."""
 
-    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
+    ) -> None:
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
@@ -364,7 +368,9 @@ class CosineAnnealingLR(LRScheduler):
         if self._is_initial:
             return self._rates()
         if self._step_count == 1 and at > 0:
-            return [least + (base - least) * (1 + math.cos(at * math.pi / half)) / 2 for base in self.base_lrs]
+            return [
+                least + (base - least) * (1 + math.cos(at * math.pi / half)) / 2 for base in self.base_lrs
+            ]
         if (at - 1 - half) % (2 * half) == 0:
             # the last rate was the least, from which a quotient does not lead away
             return [

@@ -54,7 +54,10 @@ class Adagrad(ParameterWise):
                 self.state[p] = self.start(p, group)
 
     def start(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        return {"step": steps(p), "sum": rushlight.full_like(p, group["initial_accumulator_value"], requires_grad=False)}
+        return {
+            "step": steps(p),
+            "sum": rushlight.full_like(p, group["initial_accumulator_value"], requires_grad=False),
+        }
 
     def share_memory(self) -> None:
         """Let processes share the sums; here there is nothing to do."""

@@ -149,7 +149,9 @@ class Hardtanh(Stateless):
                 import warnings
 
                 warnings.warn(
-                    f"keyword argument `{old}` is deprecated and rename to `{new}`", FutureWarning, stacklevel=2
+                    f"keyword argument `{old}` is deprecated and rename to `{new}`",
+                    FutureWarning,
+                    stacklevel=2,
                 )
                 kwargs[new] = value
         super().__init__(*args, **kwargs)
@@ -293,7 +295,9 @@ class Softmax2d(Stateless):
 class PReLU(Module):
     """x where positive, else a learned slope by x: one slope, or one for each channel. arXiv:1502.01852."""
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(rushlight.empty(num_parameters, device=device, dtype=dtype))

@@ -71,8 +71,16 @@ class MultiheadAttention(Module):
                 f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and num_heads={num_heads} instead"
             )
         super().__init__()
-        self.embed_dim, self.num_heads, self.dropout, self.batch_first = embed_dim, num_heads, dropout, batch_first
-        self.kdim, self.vdim = kdim if kdim is not None else embed_dim, vdim if vdim is not None else embed_dim
+        self.embed_dim, self.num_heads, self.dropout, self.batch_first = (
+            embed_dim,
+            num_heads,
+            dropout,
+            batch_first,
+        )
+        self.kdim, self.vdim = (
+            kdim if kdim is not None else embed_dim,
+            vdim if vdim is not None else embed_dim,
+        )
         self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
         self.head_dim = embed_dim // num_heads
         if self.head_dim * num_heads != embed_dim:
@@ -186,15 +194,23 @@ class MultiheadAttention(Module):
         if padding is not None:
             if padding.shape[0] != batch or padding.shape[1] != source:
                 at, want, got = (
-                    (0, batch, padding.shape[0]) if padding.shape[0] != batch else (1, source, padding.shape[1])
+                    (0, batch, padding.shape[0])
+                    if padding.shape[0] != batch
+                    else (1, source, padding.shape[1])
                 )
                 raise AssertionError(f"Expected key_padded_mask.shape[{at}] to be {want}, but got {got}")
-            padding = padding.view(batch, 1, 1, source).expand(-1, heads, -1, -1).reshape(batch * heads, 1, source)
+            padding = (
+                padding.view(batch, 1, 1, source).expand(-1, heads, -1, -1).reshape(batch * heads, 1, source)
+            )
             mask = padding if mask is None else mask + padding
         dropped = self.dropout if self.training else 0.0
         if need_weights:
             q = q * math.sqrt(1.0 / float(width))
-            scores = q.bmm(k.transpose(-2, -1)) if mask is None else rushlight.baddbmm(mask, q, k.transpose(-2, -1))
+            scores = (
+                q.bmm(k.transpose(-2, -1))
+                if mask is None
+                else rushlight.baddbmm(mask, q, k.transpose(-2, -1))
+            )
             weights = F.dropout(scores.softmax(-1), dropped) if dropped > 0 else scores.softmax(-1)
             made = weights.bmm(v).transpose(0, 1).reshape(length * batch, size)
             output = self.out_proj(made).view(length, batch, size)
@@ -229,7 +245,9 @@ class MultiheadAttention(Module):
             return None
         wanted = (length, source) if mask.dim() == 2 else (batch * self.num_heads, length, source)
         if mask.shape != wanted:
-            raise RuntimeError(f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {wanted}.")
+            raise RuntimeError(
+                f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {wanted}."
+            )
         return mask.unsqueeze(0) if mask.dim() == 2 else mask
 
     def _check_ranks(self, query: Tensor, key: Tensor, value: Tensor, padding: Any, mask: Any) -> bool:
@@ -263,16 +281,22 @@ class MultiheadAttention(Module):
         if attn_mask is None:
             return key_padding_mask, 1
         batch, length, _ = query.shape
-        expanded = attn_mask.view(batch, -1, length, length) if attn_mask.dim() == 3 else attn_mask.view(
-            1, 1, length, length
-        ).expand(batch, self.num_heads, -1, -1)
+        expanded = (
+            attn_mask.view(batch, -1, length, length)
+            if attn_mask.dim() == 3
+            else attn_mask.view(1, 1, length, length).expand(batch, self.num_heads, -1, -1)
+        )
         if key_padding_mask is not None:
-            expanded = expanded + key_padding_mask.view(batch, 1, 1, length).expand(-1, self.num_heads, -1, -1)
+            expanded = expanded + key_padding_mask.view(batch, 1, 1, length).expand(
+                -1, self.num_heads, -1, -1
+            )
         return expanded, 2
 
 
 def _same_memory(a: Tensor, b: Tensor) -> bool:
-    return a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.stride() == b.stride() and a.grad_fn is None
+    return (
+        a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.stride() == b.stride() and a.grad_fn is None
+    )
 
 
 def _one_more(mask: Any) -> Any:

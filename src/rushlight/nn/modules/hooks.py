@@ -12,7 +12,7 @@ from typing import Any
 
 from rushlight.autograd import Function
 from rushlight.buffer import Tensor
-from rushlight.utils.hooks import RemovableHandle
+from rushlight.tape.node import RemovableHandle
 
 __all__ = [
     "register_module_backward_hook",

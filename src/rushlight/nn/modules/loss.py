@@ -57,7 +57,9 @@ class Loss(Stateless):
 
     def forward(self, *inputs: Any) -> Any:
         facts, held = self.__dict__, self._buffers
-        given = {name: held[name] if name in held else facts[name] for name in self.settings if name not in _OLD}
+        given = {
+            name: held[name] if name in held else facts[name] for name in self.settings if name not in _OLD
+        }
         return type(self).function(*inputs, **given)
 
 
@@ -104,7 +106,13 @@ class HuberLoss(Loss):
 class NLLLoss(Loss):
     """-x[target], for log-probabilities x."""
 
-    settings = {"weight": None, "size_average": None, "ignore_index": -100, "reduce": None, "reduction": "mean"}
+    settings = {
+        "weight": None,
+        "size_average": None,
+        "ignore_index": -100,
+        "reduce": None,
+        "reduction": "mean",
+    }
     weights = ("weight",)
     function = F.nll_loss
 
@@ -242,7 +250,9 @@ class MultiMarginLoss(Loss):
             raise ValueError("only p == 1 and p == 2 supported")
         weight = self.__dict__["weight"]
         if weight is not None and weight.dim() != 1:
-            raise ValueError(f"MultiMarginLoss: expected weight to be None or 1D tensor, got {weight.dim()}D instead")
+            raise ValueError(
+                f"MultiMarginLoss: expected weight to be None or 1D tensor, got {weight.dim()}D instead"
+            )
         super().prepare()
 
 
@@ -271,7 +281,12 @@ class TripletMarginWithDistanceLoss(Module):
     """max(0, d(anchor, positive) - d(anchor, negative) + margin) for a distance of the caller's."""
 
     def __init__(
-        self, *, distance_function: Any = None, margin: float = 1.0, swap: bool = False, reduction: str = "mean"
+        self,
+        *,
+        distance_function: Any = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
     ) -> None:
         super().__init__()
         if margin <= 0:

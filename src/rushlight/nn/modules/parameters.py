@@ -103,7 +103,9 @@ class ParameterDict(_Parameters):
     @staticmethod
     def _attribute(key: Any) -> str:
         if not isinstance(key, str):
-            raise TypeError(f"Index given to ParameterDict cannot be used as a key as it is not a string (type is '{type(key).__name__}'). Open an issue on github if you need non-string keys.")
+            raise TypeError(
+                f"Index given to ParameterDict cannot be used as a key as it is not a string (type is '{type(key).__name__}'). Open an issue on github if you need non-string keys."
+            )
         return key
 
     def __getitem__(self, key: str) -> Any:
@@ -183,7 +185,9 @@ class ParameterDict(_Parameters):
             self[key] = value
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({key}): {_shown(value, rushlight.typename(value))}" for key, value in self.items())
+        return "\n".join(
+            f"  ({key}): {_shown(value, rushlight.typename(value))}" for key, value in self.items()
+        )
 
     def __or__(self, other: ParameterDict) -> ParameterDict:
         made = self.copy()

@@ -47,9 +47,7 @@ class _MaxPool(Stateless):
         "return_indices": False,
         "ceil_mode": False,
     }
-    shown = (
-        "kernel_size={kernel_size}, stride={stride}, padding={padding}, dilation={dilation}, ceil_mode={ceil_mode}"
-    )
+    shown = "kernel_size={kernel_size}, stride={stride}, padding={padding}, dilation={dilation}, ceil_mode={ceil_mode}"
 
     def prepare(self) -> None:
         self.stride = self.kernel_size if self.stride is None else self.stride
@@ -135,7 +133,13 @@ class _AvgPool(Stateless):
 class AvgPool1d(_AvgPool):
     """The mean of each window of (N, C, L)."""
 
-    settings = {"kernel_size": NEEDED, "stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
+    settings = {
+        "kernel_size": NEEDED,
+        "stride": None,
+        "padding": 0,
+        "ceil_mode": False,
+        "count_include_pad": True,
+    }
     function = F.avg_pool1d
 
     def prepare(self) -> None:
@@ -161,7 +165,9 @@ class _LPPool(Stateless):
     shown = "norm_type={norm_type}, kernel_size={kernel_size}, stride={stride}, ceil_mode={ceil_mode}"
 
     def forward(self, input: Tensor) -> Tensor:
-        return type(self).function(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+        return type(self).function(
+            input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
+        )
 
 
 class LPPool1d(_LPPool):

@@ -122,7 +122,12 @@ class RNNBase(Module):
             )
         if mode not in _MODES:
             raise ValueError("Unrecognized RNN mode: " + mode)
-        self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
+        self.mode, self.input_size, self.hidden_size, self.num_layers = (
+            mode,
+            input_size,
+            hidden_size,
+            num_layers,
+        )
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
         gates = _MODES[mode][0] * hidden_size
@@ -130,7 +135,10 @@ class RNNBase(Module):
         for layer in range(num_layers):
             inputs = input_size if layer == 0 else given * (1 + bidirectional)
             for suffix in ("", "_reverse")[: 1 + bidirectional]:
-                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, inputs), "weight_hh": (gates, given)}
+                shapes: dict[str, tuple[int, ...]] = {
+                    "weight_ih": (gates, inputs),
+                    "weight_hh": (gates, given),
+                }
                 if bias:
                     shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
                 if proj_size:

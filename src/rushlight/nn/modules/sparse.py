@@ -182,7 +182,9 @@ class EmbeddingBag(_Table):
         )
 
     @classmethod
-    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, *args: Any, **kwargs: Any) -> EmbeddingBag:
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, *args: Any, **kwargs: Any
+    ) -> EmbeddingBag:
         """A table of the given rows, not learned further unless `freeze` is False."""
         if embeddings.dim() != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")

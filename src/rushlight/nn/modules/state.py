@@ -9,7 +9,7 @@ from typing import Any
 import rushlight
 from rushlight.buffer import Tensor
 from rushlight.nn.parameter import Parameter
-from rushlight.utils.hooks import RemovableHandle
+from rushlight.tape.node import RemovableHandle
 
 #: the key under which a module's own extra state is stored
 EXTRA = "_extra_state"

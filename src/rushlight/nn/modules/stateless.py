@@ -66,7 +66,11 @@ def _filled(owner: str, settings: dict[str, Any], args: tuple, kwargs: dict) -> 
     if len(args) > len(settings):
         least = 1 + sum(default is NEEDED for default in settings.values())
         most = 1 + len(settings)
-        takes = f"{most} positional argument{'s' * (most > 1)}" if least == most else f"from {least} to {most} positional arguments"
+        takes = (
+            f"{most} positional argument{'s' * (most > 1)}"
+            if least == most
+            else f"from {least} to {most} positional arguments"
+        )
         raise TypeError(f"{owner}.__init__() takes {takes} but {len(args) + 1} were given")
     given = dict(zip(settings, args))
     for name, value in kwargs.items():

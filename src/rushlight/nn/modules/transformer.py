@@ -216,9 +216,17 @@ class TransformerDecoderLayer(_Layer):
         )
         return self._added(x, self.norm3, self._ff_block)
 
-    def _mha_block(self, x: Tensor, memory: Tensor, mask: Any, padding: Any, is_causal: bool = False) -> Tensor:
+    def _mha_block(
+        self, x: Tensor, memory: Tensor, mask: Any, padding: Any, is_causal: bool = False
+    ) -> Tensor:
         made = self.multihead_attn(
-            x, memory, memory, attn_mask=mask, key_padding_mask=padding, is_causal=is_causal, need_weights=False
+            x,
+            memory,
+            memory,
+            attn_mask=mask,
+            key_padding_mask=padding,
+            is_causal=is_causal,
+            need_weights=False,
         )
         return self.dropout2(made[0])
 
@@ -248,7 +256,9 @@ class TransformerEncoder(Module):
         reason = _no_nested(encoder_layer)
         self.use_nested_tensor = enable_nested_tensor and not reason
         if enable_nested_tensor and reason:
-            warnings.warn(f"enable_nested_tensor is True, but self.use_nested_tensor is False because {reason}")
+            warnings.warn(
+                f"enable_nested_tensor is True, but self.use_nested_tensor is False because {reason}"
+            )
 
     def forward(
         self, src: Tensor, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool | None = None
@@ -274,7 +284,8 @@ class TransformerEncoder(Module):
             and src.dim() == 3
             and not self.training
             and not (
-                rushlight.is_grad_enabled() and (src.requires_grad or any(p.requires_grad for p in self.parameters()))
+                rushlight.is_grad_enabled()
+                and (src.requires_grad or any(p.requires_grad for p in self.parameters()))
             )
         )
         if not usable:
@@ -292,14 +303,20 @@ def _no_nested(layer: Any) -> str:
     attention = layer.self_attn
     for holds, reason in (
         (layer.norm_first, "encoder_layer.norm_first was True"),
-        (not attention.batch_first, "encoder_layer.self_attn.batch_first was not True(use batch_first for better inference performance)"),
+        (
+            not attention.batch_first,
+            "encoder_layer.self_attn.batch_first was not True(use batch_first for better inference performance)",
+        ),
         (not attention._qkv_same_embed_dim, "encoder_layer.self_attn._qkv_same_embed_dim was not True"),
         (attention.in_proj_bias is None, "encoder_layer.self_attn was passed bias=False"),
         (
             layer.activation not in (F.relu, F.gelu),
             "encoder_layer.activation_relu_or_gelu was not True",
         ),
-        (layer.norm1.eps != layer.norm2.eps, "encoder_layer.norm1.eps was not equal to encoder_layer.norm2.eps"),
+        (
+            layer.norm1.eps != layer.norm2.eps,
+            "encoder_layer.norm1.eps was not equal to encoder_layer.norm2.eps",
+        ),
         (attention.num_heads % 2 == 1, "encoder_layer.self_attn.num_heads is odd"),
     ):
         if holds:
@@ -310,7 +327,9 @@ def _no_nested(layer: Any) -> str:
 class TransformerDecoder(Module):
     """Copies of a decoder layer, one after the other."""
 
-    def __init__(self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Module | None = None) -> None:
+    def __init__(
+        self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Module | None = None
+    ) -> None:
         super().__init__()
         self.layers = _copies(decoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
@@ -375,7 +394,17 @@ class Transformer(Module):
     ) -> None:
         super().__init__()
         placed = {"device": device, "dtype": dtype}
-        of = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias)
+        of = (
+            d_model,
+            nhead,
+            dim_feedforward,
+            dropout,
+            activation,
+            layer_norm_eps,
+            batch_first,
+            norm_first,
+            bias,
+        )
 
         def norm() -> LayerNorm:
             return LayerNorm(d_model, layer_norm_eps, bias=bias, **placed)

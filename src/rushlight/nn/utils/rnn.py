@@ -145,7 +145,10 @@ def pack_padded_sequence(
 
 
 def pad_packed_sequence(
-    sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
+    sequence: PackedSequence,
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    total_length: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The padded sequences of a packed one, and their lengths.
 
@@ -162,7 +165,9 @@ def pad_packed_sequence(
     rows = []
     for part in sequence.data.split(counts):
         missing = batch - part.size(0)
-        rows.append(part if not missing else rushlight.cat([part, part.new_full((missing, *trailing), padding_value)]))
+        rows.append(
+            part if not missing else rushlight.cat([part, part.new_full((missing, *trailing), padding_value)])
+        )
     padded = rushlight.stack(rows)
     extra = (total_length or 0) - len(counts)
     if extra > 0:

@@ -204,7 +204,8 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Any = 
         for at, size in enumerate(sizes):
             if size == 0:
                 warnings.warn(
-                    f"Length of split at index {at} is 0. This might result in an empty dataset.", stacklevel=2
+                    f"Length of split at index {at} is 0. This might result in an empty dataset.",
+                    stacklevel=2,
                 )
     if sum(sizes) != len(dataset):
         raise ValueError("Sum of input lengths does not equal the length of the input dataset!")

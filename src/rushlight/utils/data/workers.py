@@ -37,7 +37,10 @@ class WorkerInfo:
     worker_method: str = "multiprocessing"
 
     def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" if name == "worker_method" else f"{name}={value}" for name, value in vars(self).items())
+        shown = (
+            f"{name}={value!r}" if name == "worker_method" else f"{name}={value}"
+            for name, value in vars(self).items()
+        )
         return f"WorkerInfo({', '.join(shown)})"
 
 
@@ -62,7 +65,9 @@ class Raised:
     def __init__(self, where: str) -> None:
         kind, _, _ = caught = sys.exc_info()
         self.kind: Any = kind
-        self.text = f"Caught {kind.__name__} {where}.\nOriginal {''.join(traceback.format_exception(*caught))}"  # type: ignore[union-attr]
+        self.text = (
+            f"Caught {kind.__name__} {where}.\nOriginal {''.join(traceback.format_exception(*caught))}"  # type: ignore[union-attr]
+        )
 
     def reraise(self) -> None:
         """Raise the same class of error, its message the worker's traceback."""
