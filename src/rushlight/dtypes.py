@@ -18,6 +18,7 @@ class dtype:
         numpy: the NumPy dtype of the memory.
         itemsize: bytes per element.
         legacy: the name of PyTorch's typed class ("Float" for float32), used in messages.
+        cpp: the name of the C++ type, used in others.
 
     Example:
         >>> import rushlight as torch
@@ -34,14 +35,16 @@ class dtype:
         "is_signed",
         "index",
         "legacy",
+        "cpp",
         "category",
     )
 
-    def __init__(self, name: str, numpy: object, legacy: str, category: int, index: int) -> None:
+    def __init__(self, name: str, numpy: object, legacy: str, cpp: str, category: int, index: int) -> None:
         self.name = name
         self.numpy = np.dtype(numpy)
         self.itemsize = self.numpy.itemsize
         self.legacy = legacy
+        self.cpp = cpp
         self.category = category
         self.index = index
         self.is_floating_point = category == FLOATING
@@ -71,28 +74,28 @@ BOOL, INTEGER, FLOATING, COMPLEX = range(4)
 ALL: list[dtype] = []
 
 
-def _make(name: str, numpy: object, legacy: str, category: int) -> dtype:
-    made = dtype(name, numpy, legacy, category, len(ALL))
+def _make(name: str, numpy: object, legacy: str, cpp: str, category: int) -> dtype:
+    made = dtype(name, numpy, legacy, cpp, category, len(ALL))
     ALL.append(made)
     return made
 
 
-bool_ = _make("bool", np.bool_, "Bool", BOOL)
-uint8 = _make("uint8", np.uint8, "Byte", INTEGER)
-int8 = _make("int8", np.int8, "Char", INTEGER)
-int16 = _make("int16", np.int16, "Short", INTEGER)
-int32 = _make("int32", np.int32, "Int", INTEGER)
-int64 = _make("int64", np.int64, "Long", INTEGER)
-uint16 = _make("uint16", np.uint16, "UInt16", INTEGER)
-uint32 = _make("uint32", np.uint32, "UInt32", INTEGER)
-uint64 = _make("uint64", np.uint64, "UInt64", INTEGER)
-float16 = _make("float16", np.float16, "Half", FLOATING)
-bfloat16 = _make("bfloat16", ml_dtypes.bfloat16, "BFloat16", FLOATING)
-float32 = _make("float32", np.float32, "Float", FLOATING)
-float64 = _make("float64", np.float64, "Double", FLOATING)
-complex32 = _make("complex32", [("real", "<f2"), ("imag", "<f2")], "ComplexHalf", COMPLEX)
-complex64 = _make("complex64", np.complex64, "ComplexFloat", COMPLEX)
-complex128 = _make("complex128", np.complex128, "ComplexDouble", COMPLEX)
+bool_ = _make("bool", np.bool_, "Bool", "bool", BOOL)
+uint8 = _make("uint8", np.uint8, "Byte", "unsigned char", INTEGER)
+int8 = _make("int8", np.int8, "Char", "signed char", INTEGER)
+int16 = _make("int16", np.int16, "Short", "short int", INTEGER)
+int32 = _make("int32", np.int32, "Int", "int", INTEGER)
+int64 = _make("int64", np.int64, "Long", "long int", INTEGER)
+uint16 = _make("uint16", np.uint16, "UInt16", "short unsigned int", INTEGER)
+uint32 = _make("uint32", np.uint32, "UInt32", "unsigned int", INTEGER)
+uint64 = _make("uint64", np.uint64, "UInt64", "long unsigned int", INTEGER)
+float16 = _make("float16", np.float16, "Half", "c10::Half", FLOATING)
+bfloat16 = _make("bfloat16", ml_dtypes.bfloat16, "BFloat16", "c10::BFloat16", FLOATING)
+float32 = _make("float32", np.float32, "Float", "float", FLOATING)
+float64 = _make("float64", np.float64, "Double", "double", FLOATING)
+complex32 = _make("complex32", [("real", "<f2"), ("imag", "<f2")], "ComplexHalf", "c10::complex<c10::Half>", COMPLEX)
+complex64 = _make("complex64", np.complex64, "ComplexFloat", "c10::complex<float>", COMPLEX)
+complex128 = _make("complex128", np.complex128, "ComplexDouble", "c10::complex<double>", COMPLEX)
 
 _TO_COMPLEX = {
     "float16": complex32,

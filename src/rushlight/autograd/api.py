@@ -395,7 +395,7 @@ def _set_grad(self: Tensor, value: Any) -> None:
         raise RuntimeError("can't assign Variable as its own grad")
     if value._dtype is not self._dtype:
         raise RuntimeError(
-            f"attempting to assign a gradient with dtype '{_C_NAMES.get(value._dtype.legacy, value._dtype.legacy)}' to a "
+            f"attempting to assign a gradient with dtype '{value._dtype.cpp}' to a "
             f"tensor with grad_dtype '{self._dtype.legacy}'. The gradient must match the tensor's grad_dtype (defaults to "
             "the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow "
             "any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break "
@@ -407,24 +407,6 @@ def _set_grad(self: Tensor, value: Any) -> None:
             f"'{list(self._a.shape)}'. Please ensure that the gradient and the tensor are the same size"
         )
     self._grad = value
-
-
-#: how PyTorch's C++ calls the types in one message
-_C_NAMES = {
-    "Byte": "unsigned char",
-    "Char": "signed char",
-    "Short": "short int",
-    "Int": "int",
-    "Long": "long int",
-    "Half": "c10::Half",
-    "BFloat16": "c10::BFloat16",
-    "Float": "float",
-    "Double": "double",
-    "Bool": "bool",
-    "ComplexHalf": "c10::complex<c10::Half>",
-    "ComplexFloat": "c10::complex<float>",
-    "ComplexDouble": "c10::complex<double>",
-}
 
 
 def _del_grad(self: Tensor) -> None:

@@ -25,7 +25,7 @@ from rushlight.ops.contractions import (
     one_vector_dtype,
     same_out,
 )
-from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, multiply, product, refuse
+from rushlight.ops.kinds.contraction import BLAS, multiply, product, refuse
 from rushlight.ops.promotion import NUMBERS, result_type
 from rushlight.ops.spec import as_tensor, in_place_of, primitive, public, store_out
 from rushlight.runtime.execute import enter
@@ -72,7 +72,7 @@ def check_scalar(name: str, argument: str, value: Any, kind: dtype) -> Any:
         raise TypeError(f"{name}(): argument '{argument}' must be Number, not {type(value).__name__}")
     if isinstance(value, (complex, np.complexfloating)) and kind.category < COMPLEX:
         if value.imag:
-            raise RuntimeError(f"value cannot be converted to type {CPP_NAMES[kind.name]} without overflow")
+            raise RuntimeError(f"value cannot be converted to type {kind.cpp} without overflow")
         value = value.real
     return int(value) if kind.category <= INTEGER else value
 
@@ -356,7 +356,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     if kind is not batch1._dtype or kind is not batch2._dtype:
         if kind is batch1._dtype:
             raise RuntimeError(f"expected scalar type {kind.legacy} but found {batch2._dtype.legacy}")
-        names = [CPP_NAMES[t._dtype.name] for t in (input, batch1, batch2)]
+        names = [t._dtype.cpp for t in (input, batch1, batch2)]
         raise RuntimeError(
             "Input dtypes must be the same, got: input {}, batch1: {}, batch2: {}".format(*names)
         )

@@ -9,7 +9,6 @@ import numpy as np
 
 from rushlight.dtypes import FLOATING, bool_
 from rushlight.ops.contractions import matmul
-from rushlight.ops.kinds.contraction import CPP_NAMES
 from rushlight.ops.sampling import draw_dropout
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import wrap
@@ -36,7 +35,7 @@ def _check(query: Any, key: Any, value: Any, mask: Any, causal: bool) -> None:
     if len(set(kinds)) > 1:
         raise RuntimeError(
             "Expected query, key, and value to have the same dtype, but got query.dtype: {} key.dtype: {} and "
-            "value.dtype: {} instead.".format(*(CPP_NAMES[k.name] for k in kinds))
+            "value.dtype: {} instead.".format(*(k.cpp for k in kinds))
         )
     ranks = [t._a.ndim for t in (query, key, value)]
     if min(ranks) < 2:
@@ -48,7 +47,7 @@ def _check(query: Any, key: Any, value: Any, mask: Any, causal: bool) -> None:
         if mask._dtype is not bool_ and mask._dtype is not query._dtype and mask._dtype.category != FLOATING:
             raise RuntimeError(
                 "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
-                f"{CPP_NAMES[mask._dtype.name]} and  query.dtype: {CPP_NAMES[query._dtype.name]} instead."
+                f"{mask._dtype.cpp} and  query.dtype: {query._dtype.cpp} instead."
             )
         if causal:
             raise RuntimeError(

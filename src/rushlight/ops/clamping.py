@@ -267,24 +267,8 @@ def lerp_tensor(x, end, weight):
 def _same_types(first: Any, second: Any, name: str) -> None:
     if first._dtype is not second._dtype:
         raise RuntimeError(
-            f"expected dtype {_C[first._dtype.name]} for `{name}` but got dtype {_C[second._dtype.name]}"
+            f"expected dtype {first._dtype.cpp} for `{name}` but got dtype {second._dtype.cpp}"
         )
-
-
-_C = {d.name: d.name for d in dtypes.ALL} | {
-    "uint8": "unsigned char",
-    "int8": "signed char",
-    "int16": "short",
-    "int32": "int",
-    "int64": "long",
-    "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16",
-    "float32": "float",
-    "float64": "double",
-    "complex32": "c10::complex<c10::Half>",
-    "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}
 
 
 @public

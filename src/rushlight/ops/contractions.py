@@ -17,7 +17,7 @@ from rushlight.buffer import Tensor, new_tensor, storage, strides
 from rushlight.dtypes import COMPLEX, dtype
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel
-from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES, SMALL_FACTOR, batched, multiply, product, refuse
+from rushlight.ops.kinds.contraction import BLAS, SMALL_FACTOR, batched, multiply, product, refuse
 from rushlight.ops.spec import as_tensor, public
 from rushlight.runtime.execute import enter, quiet
 from rushlight.tape.derivative import Derivative
@@ -48,7 +48,7 @@ def explained(sentence: str, reason: str) -> RuntimeError:
 def same_out(out: Any, input: Any, *rest: Any) -> None:
     """`out=` of a product must have the product's own dtype."""
     if isinstance(out, Tensor) and out._dtype is not input._dtype:
-        wanted, got = CPP_NAMES[input._dtype.name], CPP_NAMES[out._dtype.name]
+        wanted, got = input._dtype.cpp, out._dtype.cpp
         raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {got} instead")
 
 
@@ -115,7 +115,7 @@ def checked_mm(input, mat2):
     if kind is not mat2._dtype:
         raise explained(
             "expected m1 and m2 to have the same dtype, but got: "
-            f"{CPP_NAMES[kind.name]} != {CPP_NAMES[mat2._dtype.name]}",
+            f"{kind.cpp} != {mat2._dtype.cpp}",
             f"mm: A is {describe(input)} and B is {describe(mat2)}; convert one of them, as in A.to(B.dtype).",
         )
     made = np.zeros((a.shape[0], b.shape[1]), kind.numpy) if not a.size or not b.size else None

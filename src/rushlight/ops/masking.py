@@ -12,7 +12,6 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING
 from rushlight.layout import broadcast, numel
 from rushlight.ops.gathering import implemented
-from rushlight.ops.kinds.contraction import CPP_NAMES
 from rushlight.ops.kinds.elementwise import in_order
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.promotion import NUMBERS, operand, result_type
@@ -58,7 +57,7 @@ def _check_masked_fill(t: Tensor, mask: Any, value: Any) -> Any:
             f"{value._a.ndim} dimension(s)."
         )
     if mask._dtype is not dtypes.bool_:
-        kind = CPP_NAMES[mask._dtype.name]
+        kind = mask._dtype.cpp
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {kind}")
     if mask._a.shape != t._a.shape:
         broadcast(t._a.shape, mask._a.shape)

@@ -12,7 +12,7 @@ from rushlight.dtypes import FLOATING, REDUCED, bool_
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel, wrap_dim
 from rushlight.ops.contractions import dot, exact_out, explained, matmul, mm, same_out, unsafe_view
-from rushlight.ops.kinds.contraction import BLAS, CPP_NAMES
+from rushlight.ops.kinds.contraction import BLAS
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import quiet
 
@@ -261,7 +261,7 @@ def _multi_dot_out(out: Tensor, tensors: Any) -> None:
     kind = tensors[0]._dtype if isinstance(tensors, (tuple, list)) and tensors else out._dtype
     if out._dtype is not kind:
         raise RuntimeError(
-            f"multi_dot(): expected out tensor to have dtype {CPP_NAMES[kind.name]} but got {CPP_NAMES[out._dtype.name]}"
+            f"multi_dot(): expected out tensor to have dtype {kind.cpp} but got {out._dtype.cpp}"
         )
 
 
@@ -320,7 +320,7 @@ def _check_chain(chain: list[Any]) -> None:
         if t._dtype is not chain[0]._dtype:
             raise RuntimeError(
                 "multi_dot(): all tensors must have be the same dtype but tensor 0 is "
-                f"{CPP_NAMES[chain[0]._dtype.name]} and tensor {at} {CPP_NAMES[t._dtype.name]}"
+                f"{chain[0]._dtype.cpp} and tensor {at} {t._dtype.cpp}"
             )
     for at, (x, y) in enumerate(zip(chain, chain[1:])):
         if x._a.shape[1] != y._a.shape[0]:

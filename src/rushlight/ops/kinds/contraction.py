@@ -32,26 +32,6 @@ _SPLIT_FROM = 1 << 15
 #: a left factor of fewer elements is not worth asking whether the product is large
 SMALL_FACTOR = 1 << 8
 
-#: the names PyTorch's messages give to C++ types
-CPP_NAMES = {
-    "bool": "bool",
-    "uint8": "unsigned char",
-    "int8": "signed char",
-    "int16": "short int",
-    "int32": "int",
-    "int64": "long int",
-    "uint16": "short unsigned int",
-    "uint32": "unsigned int",
-    "uint64": "long unsigned int",
-    "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16",
-    "float32": "float",
-    "float64": "double",
-    "complex32": "c10::complex<c10::Half>",
-    "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}
-
 
 def refuse(kernel: str, kind: dtype) -> None:
     """Raise for the types that PyTorch has no product of."""
@@ -145,4 +125,4 @@ def _pieces(a: np.ndarray, bits: int, pieces: int) -> list[np.ndarray]:
     return [*low, (whole >> bits * (pieces - 1)).astype(_F64)]
 
 
-__all__ = ["BLAS", "CPP_NAMES", "SMALL_FACTOR", "batched", "multiply", "product", "refuse"]
+__all__ = ["BLAS", "SMALL_FACTOR", "batched", "multiply", "product", "refuse"]

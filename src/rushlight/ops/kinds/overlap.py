@@ -10,7 +10,6 @@ import numpy as np
 from rushlight import errors
 from rushlight.buffer import Tensor, address, storage, strides
 from rushlight.layout import is_dense, overlaps_itself
-from rushlight.ops.kinds.contraction import CPP_NAMES
 
 
 def check_overlap(t: Tensor, *others: Tensor) -> None:
@@ -58,7 +57,7 @@ def exact_out(sentence: str = "", *, read: bool = True) -> Callable:
             if sentence:
                 raise RuntimeError(sentence.format(wanted=wanted.legacy, got=got.legacy))
             raise RuntimeError(
-                f"Expected out tensor to have dtype {CPP_NAMES[wanted.name]}, but got {CPP_NAMES[got.name]} instead"
+                f"Expected out tensor to have dtype {wanted.cpp}, but got {got.cpp} instead"
             )
         if read:
             check_apart(out, result, inputs)

@@ -342,29 +342,13 @@ def hot_reduction(
 
 # ---- out= ----
 
-_C_NAMES = {
-    "bool": "bool",
-    "uint8": "unsigned char",
-    "int8": "signed char",
-    "int16": "short int",
-    "int32": "int",
-    "int64": "long int",
-    "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16",
-    "float32": "float",
-    "float64": "double",
-    "complex32": "c10::complex<c10::Half>",
-    "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}
-
 
 def same_dtype(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
     """Compute for `out=` tensors that must have the results' dtypes."""
     results = plain(*args, **kwargs)
     for out, result in zip(outs, results if isinstance(results, tuple) else (results,)):
         if out._dtype is not result._dtype:
-            wanted, got = (_C_NAMES.get(t._dtype.name, t._dtype.name) for t in (result, out))
+            wanted, got = (t._dtype.cpp for t in (result, out))
             raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {got} instead")
     return results
 
