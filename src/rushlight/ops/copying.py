@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors, layout
-from rushlight.buffer import Tensor, new_tensor, strides
+from rushlight.buffer import Tensor, address, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
 from rushlight.dtypes import FLOATING, complex32, complex128, float32, float64
 from rushlight.ops.construct import nested
@@ -140,10 +140,11 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         if isinstance(src, NUMBERS):
             return copy_(self, nested(src, None))
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-    if src is self and not (requires_grad(self) or self._buf is not None and self._buf.inference):
-        wrote(self)
-        return self
-    check_write(self, "copy_")
+    same = src is self or src._buf is self._buf is not None and _shows_same(self, src)
+    if not same or self._buf is not None and self._buf.inference:
+        check_write(self, "copy_")
+    elif MODES.grad and requires_grad(self):
+        check_recorded(self)
     before = source = None
     if MODES.grad and (self._edge is not None or src._edge is not None) and self._dtype.category >= FLOATING:
         before, source = edge_of(self), edge_of(src)
@@ -162,6 +163,12 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     if before is not None or source is not None:
         rebase(self, CopyBackwards(self, before, source))
     return self
+
+
+def _shows_same(t: Tensor, other: Tensor) -> bool:
+    """Whether two tensors on one storage show the same elements in the same places."""
+    a, b = t._a, other._a
+    return a.shape == b.shape and a.strides == b.strides and t._dtype is other._dtype and address(a) == address(b)
 
 
 def _check_broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> None:

@@ -262,7 +262,7 @@ def along(p: np.ndarray, dim: int) -> tuple:
 
 @primitive(
     "Gather",
-    vjp=(lambda g, x_meta, index, dim: _zeros_like_input(g, x_meta).scatter_add(dim, index, g), None),
+    vjp=(lambda g, x, index, dim: _zeros_like_input(g, x).scatter_add(dim, index, g), None),  # x: as PyTorch keeps it
 )
 def gather_along(x, index, *, dim):
     if index.size == 0:

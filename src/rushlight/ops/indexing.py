@@ -426,7 +426,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         return
     if index is ...:
         target, indices = self, []
-        if value is self and not requires_grad(self):
+        if value is self:
             self.copy_(self)
             return
     elif index is None or index is True:

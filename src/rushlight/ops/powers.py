@@ -152,6 +152,9 @@ def pow_of_number(y, *, base):
     return np.asarray(powers(np.asarray(number(base, BY_NUMPY[y.dtype])), y), order="C")
 
 
+pow_of_number.row_major = True
+
+
 # ---- public forms ----
 
 

@@ -74,9 +74,10 @@ class Elementwise:
         rule: dtypes, see above.
         refuse: dtype -> what to raise if the operation is not defined there, else None.
         exact_numbers: whether half types take numbers in float32, without rounding them first.
+        row_major: whether the result lies in rows whatever the order of the operand's dimensions.
     """
 
-    __slots__ = ("name", "numpy", "rule", "derivative", "refuse", "direct", "exact_numbers")
+    __slots__ = ("name", "numpy", "rule", "derivative", "refuse", "direct", "exact_numbers", "row_major")
 
     def __init__(self, name: str, numpy: Callable, rule: Rule, derivative: Any, refuse: Any) -> None:
         self.name = name
@@ -85,6 +86,7 @@ class Elementwise:
         self.derivative = derivative
         self.refuse = refuse
         self.exact_numbers = False
+        self.row_major = False
         #: per dtype: the result's dtype where NumPy computes it directly, else None
         self.direct = [self._direct(d) for d in ALL]
 

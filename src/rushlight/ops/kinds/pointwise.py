@@ -61,7 +61,7 @@ class Pointwise(Elementwise):
             try:
                 if arrays[0].size < FEW:
                     made = quiet(numpy, *arrays, **attrs)
-                    if len(arrays) > 1:
+                    if len(arrays) > 1 or 0 in arrays[0].strides and not self.row_major:
                         made = in_order(made, *arrays)
                 else:
                     made = quiet(elementwise, functools.partial(numpy, **attrs), result.numpy, *arrays)
