@@ -46,6 +46,14 @@ LAYERS: dict[str, tuple] = {
     "nn.Sequential(OrderedDict(a=nn.Linear(4, 3), b=nn.ReLU()))": (X,),
     "nn.Embedding(5, 3)": (CLASSES,),
     "nn.Embedding(5, 3, padding_idx=-3, max_norm=1.0, scale_grad_by_freq=True)": (CLASSES,),
+    "nn.EmbeddingBag(5, 3)": (np.array([[0, 2], [1, 4], [4, 4]]),),
+    "nn.EmbeddingBag(5, 3, mode='sum', padding_idx=4)": (np.array([0, 4, 2, 2, 4]), np.array([0, 3, 3])),
+    "nn.EmbeddingBag(5, 3, mode='max', include_last_offset=True)": (
+        np.array([0, 4, 2, 2]),
+        np.array([0, 3, 4]),
+    ),
+    "nn.EmbeddingBag(5, 3, padding_idx=1)": (np.array([[0, 1], [1, 1]]),),
+    "nn.ChannelShuffle(2)": (IMAGE,),
     # ---- activations ----
     **{
         f"nn.{name}": (X,)
@@ -179,6 +187,7 @@ LOSSES: dict[str, tuple] = {
     "nn.SoftMarginLoss({})": (X[:, 0].copy(), SIGNS),
     "nn.CosineEmbeddingLoss(0.2, {})": (X, Y, SIGNS),
     "nn.MultiMarginLoss(2, {})": (X, CLASSES),
+    "nn.MultiLabelMarginLoss({})": (X, np.array([[3, 0, -1, 1], [-1, 0, 1, 2], [1, 2, 3, 0]])),
     "nn.TripletMarginLoss(swap=True, {})": (X, Y, UNIT),
     "nn.TripletMarginWithDistanceLoss(distance_function=nn.CosineSimilarity(), {})": (X, Y, UNIT),
 }

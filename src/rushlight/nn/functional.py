@@ -6,6 +6,12 @@ import warnings
 from typing import Any
 
 from rushlight.buffer import Tensor
+from rushlight.nn.compositions import (
+    channel_shuffle,
+    embedding_bag,
+    multilabel_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from rushlight.ops.activations import (
     celu,
     elu,
@@ -213,6 +219,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -228,6 +235,7 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",
@@ -263,6 +271,7 @@ __all__ = [
     "mish",
     "mse_loss",
     "multi_margin_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
@@ -293,6 +302,7 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
     "unfold",
     "upsample",
 ]

@@ -260,7 +260,7 @@ class MultiLabelMarginLoss(Loss):
     """The sum over pairs of a target class and another of max(0, 1 - x[y] + x[i]), over the number of classes."""
 
     settings = _REDUCTION
-    function = later("multilabel_margin_loss")
+    function = F.multilabel_margin_loss
 
 
 class TripletMarginLoss(Loss):
@@ -298,9 +298,12 @@ class TripletMarginWithDistanceLoss(Module):
         self.margin, self.swap = margin, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        near = self.distance_function(anchor, positive)
-        far = self.distance_function(anchor, negative)
-        if self.swap:
-            far = far.minimum(self.distance_function(positive, negative))
-        loss = (self.margin + near - far).clamp_min(0)
-        return loss if self.reduction == "none" else loss.mean() if self.reduction == "mean" else loss.sum()
+        return F.triplet_margin_with_distance_loss(
+            anchor,
+            positive,
+            negative,
+            distance_function=self.distance_function,
+            margin=self.margin,
+            swap=self.swap,
+            reduction=self.reduction,
+        )

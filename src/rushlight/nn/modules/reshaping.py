@@ -6,7 +6,7 @@ from typing import Any
 
 from rushlight.buffer import Tensor
 from rushlight.nn import functional as F
-from rushlight.nn.modules.stateless import NEEDED, Stateless, later
+from rushlight.nn.modules.stateless import NEEDED, Stateless
 
 __all__ = ["ChannelShuffle", "Flatten", "Fold", "PixelShuffle", "PixelUnshuffle", "Unflatten", "Unfold"]
 
@@ -73,7 +73,7 @@ class ChannelShuffle(Stateless):
     """The channels of (N, C, *), dealt out over `groups`."""
 
     settings = {"groups": NEEDED}
-    function = later("channel_shuffle")
+    function = F.channel_shuffle
     shown = "groups={groups}"
 
 

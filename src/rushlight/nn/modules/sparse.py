@@ -9,12 +9,9 @@ from rushlight.buffer import Tensor
 from rushlight.nn import functional as F
 from rushlight.nn import init
 from rushlight.nn.modules.module import Module
-from rushlight.nn.modules.stateless import later
 from rushlight.nn.parameter import Parameter
 
 __all__ = ["Embedding", "EmbeddingBag"]
-
-_embedding_bag = later("embedding_bag")
 
 
 class _Table(Module):
@@ -167,7 +164,7 @@ class EmbeddingBag(_Table):
         self._make(_weight, False, device, dtype)
 
     def forward(self, input: Tensor, offsets: Any = None, per_sample_weights: Any = None) -> Tensor:
-        return _embedding_bag(
+        return F.embedding_bag(
             input,
             self.weight,
             offsets,

@@ -1,0 +1,185 @@
+"""Functions of `torch.nn.functional` that are short programs of public operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rushlight
+from rushlight.buffer import Tensor
+from rushlight.ops.layers import embedding
+from rushlight.ops.losses import reduction_of
+
+__all__ = ["channel_shuffle", "embedding_bag", "multilabel_margin_loss", "triplet_margin_with_distance_loss"]
+
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """The channels of (N, C, *), dealt out over `groups`. arXiv:1707.01083.
+
+    Raises:
+        RuntimeError: `groups` does not divide the channels.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.channel_shuffle(torch.arange(4).view(1, 4, 1), 2).flatten()
+        tensor([0, 2, 1, 3])
+    """
+    if input.dim() <= 2:
+        raise RuntimeError(
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}"
+        )
+    batch, channels, *rest = input.shape
+    if groups <= 0:
+        raise RuntimeError(
+            f"Number of groups to divide channels in must be positive. Value of groups:{groups}"
+        )
+    if channels % groups:
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups."
+        )
+    dealt = input.reshape(batch, groups, channels // groups, *rest)
+    return dealt.transpose(1, 2).reshape(input.shape)
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The sum, mean or maximum of the rows of `weight` in each bag: rows of a matrix, or runs that start at `offsets`.
+
+    Raises:
+        ValueError: indices and offsets that do not go together, or an unknown mode.
+        NotImplementedError: weights for another mode than "sum".
+
+    Example:
+        >>> import rushlight as torch
+        >>> rows = torch.tensor([[1.0], [10.0], [100.0]])
+        >>> torch.nn.functional.embedding_bag(torch.tensor([[0, 1], [1, 2]]), rows, mode="sum")
+        tensor([[ 11.],
+                [110.]])
+    """
+    if per_sample_weights is not None and input.shape != per_sample_weights.shape:
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({list(per_sample_weights.shape)}) is not None, then it must have the "
+            f"same shape as the input ({list(input.shape)})"
+        )
+    input, offsets, per_sample_weights = _flat_bags(input, offsets, per_sample_weights)
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if mode == "max" and (scale_grad_by_freq or sparse):
+        which = "scaling the gradient by the frequency" if scale_grad_by_freq else "sparse weights"
+        raise ValueError(f"max mode does not support {which}")
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' "
+            f"(got mode='{mode}'). Please open a feature request on GitHub."
+        )
+    starts = offsets[:-1] if include_last_offset else offsets
+    bags = starts.numel()
+    if padding_idx is not None:
+        padding_idx %= weight.size(0)
+    rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
+    bag = (
+        rushlight.searchsorted(
+            starts.contiguous(), rushlight.arange(input.numel(), dtype=starts.dtype), right=True
+        )
+        - 1
+    )
+    if padding_idx is not None:
+        kept = (input != padding_idx).nonzero().squeeze(1)
+        rows, bag = rows[kept], bag[kept]
+        per_sample_weights = None if per_sample_weights is None else per_sample_weights[kept]
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.unsqueeze(1)
+    if mode == "max":
+        index = bag.unsqueeze(1).expand(-1, rows.size(1))
+        blank = rows.new_zeros((bags, rows.size(1)))
+        return blank.scatter_reduce(0, index, rows, "amax", include_self=False)
+    total = rows.new_zeros((bags, rows.size(1))).index_add(0, bag, rows)
+    if mode == "sum":
+        return total
+    return total / rushlight.bincount(bag, minlength=bags).clamp_min(1).unsqueeze(1).to(total.dtype)
+
+
+def _flat_bags(input: Tensor, offsets: Any, weights: Any) -> tuple[Tensor, Tensor, Any]:
+    """Indices in one row, and where each bag starts."""
+    if input.dim() == 2:
+        if offsets is not None:
+            raise ValueError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences. "
+                f"However, found offsets of type {type(offsets)}"
+            )
+        step = max(input.size(1), 1)
+        starts = rushlight.arange(0, input.size(0) * step, step, dtype=input.dtype)
+        return input.reshape(-1), starts, None if weights is None else weights.reshape(-1)
+    if input.dim() != 1:
+        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
+    if not isinstance(offsets, Tensor):
+        raise ValueError("offsets has to be a 1D Tensor but got None")
+    if offsets.dim() != 1:
+        raise ValueError("offsets has to be a 1D Tensor")
+    return input, offsets, weights
+
+
+def multilabel_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The sum over pairs of a target class j and another i of max(0, 1 - x[j] + x[i]), over the number of classes.
+
+    Each row of `target` lists classes, up to its first -1.
+    """
+    reduction = reduction_of(reduction, size_average, reduce)
+    if input.shape != target.shape:
+        raise RuntimeError(
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
+        )
+    x, y = (input.unsqueeze(0), target.unsqueeze(0)) if input.dim() == 1 else (input, target)
+    listed = (y < 0).cumsum(1) == 0
+    classes = x.size(1)
+    chosen = rushlight.zeros(x.size(0), classes + 1, dtype=rushlight.bool)
+    chosen = chosen.scatter(1, y.masked_fill(~listed, classes), True)[:, :classes]
+    scores = x.gather(1, y.masked_fill(~listed, 0))
+    margins = (1 - scores.unsqueeze(2) + x.unsqueeze(1)).clamp_min(0)
+    counted = listed.unsqueeze(2) & ~chosen.unsqueeze(1)
+    losses = margins.masked_fill(~counted, 0).sum((1, 2)) / classes
+    losses = losses.squeeze(0) if input.dim() == 1 else losses
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Any = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin) for a distance of the caller's.
+
+    Raises:
+        ValueError: an unknown reduction, or a margin that is not positive.
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    distance = rushlight.pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = far.minimum(distance(positive, negative))
+    losses = (margin + near - far).clamp_min(0)
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
