@@ -19,6 +19,16 @@ def same(program: Callable, *, text: bool = True) -> None:
     assert found == wanted, f"\ntorch:     {wanted}\nrushlight: {found}"
 
 
+def outcome(function: Callable, *args: Any) -> Any:
+    """What the function returns, or the error that it raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return function(*args)
+        except Exception as error:
+            return error
+
+
 def seen(program: Callable, T: Any, text: bool = True) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

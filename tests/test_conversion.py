@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import operator
 import pickle
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from both import outcome
 
 import rushlight
 
@@ -18,15 +18,6 @@ LIBRARIES = (torch, rushlight)
 DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128"]
 VALUES = [0, 1, -1, 2, 127, 128, 255, 256, -129, 65504, 70000, 2**31 - 1, 2**31, 2**53 + 1, -(2**40)]
 FRACTIONS = [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -1.7, 254.9, 300.7, 65519.9, 65520.1, 3.4e38, 1e300, float("inf"), float("-inf"), float("nan")]
-
-
-def outcome(function: Callable, *args: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return function(*args)
-        except Exception as error:
-            return error
 
 
 def same(theirs: Any, ours: Any) -> None:

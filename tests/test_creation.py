@@ -10,20 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from both import outcome
 
 import rushlight
 
 LIBRARIES = (torch, rushlight)
 DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64"]
-
-
-def outcome(function: Callable, *args: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return function(*args)
-        except Exception as error:
-            return error
 
 
 def same(theirs: Any, ours: Any) -> None:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from both import outcome
 
 import rushlight
 
 LIBRARIES = (torch, rushlight)
-
-
-def outcome(function: Callable, *args: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return function(*args)
-        except Exception as error:
-            return error
 
 
 def same(theirs: Any, ours: Any) -> None:
