@@ -28,7 +28,6 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -116,14 +115,21 @@ class Pool:
         poison: whether memory is filled with 0xFF (NaN, -1) while nobody owns it, to find what reads it.
     """
 
-    def __init__(self, limit: int, make: Callable[[int], Block] = Block) -> None:
-        self.limit = limit
+    def __init__(self, make: Callable[[int], Block] = Block) -> None:
         self.make = make
+        self.bound: int | None = None
         self.kept: dict[int, deque[Block]] = {}
         self.lent: dict[int, Loan] = {}
         self.in_use = self.peak = self.highest = 0
         self.reused = self.mapped = self.returns = 0
         self.poison = False
+
+    @property
+    def limit(self) -> int:
+        """The most bytes that may be kept; found out when first asked for, since asking the system takes a while."""
+        if self.bound is None:
+            self.bound = default_limit()
+        return self.bound
 
     def lend(self, nbytes: int) -> tuple[np.ndarray, bool]:
         """A block's memory as a flat array, and whether it is fresh (all zeros).
@@ -223,33 +229,33 @@ def _group_limits() -> list[int]:
     """The memory limits of this process's control group and of those around it (Linux)."""
     found = []
     try:
-        groups = Path("/proc/self/cgroup").read_text().splitlines()
+        with open("/proc/self/cgroup") as file:
+            groups = file.read().splitlines()
     except OSError:
         return []
     for line in groups:
-        _, controllers, path = line.split(":", 2)
+        _, controllers, group = line.split(":", 2)
         if controllers == "":
-            root, name = Path("/sys/fs/cgroup"), "memory.max"
+            root, name = "/sys/fs/cgroup", "memory.max"
         elif "memory" in controllers.split(","):
-            root, name = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+            root, name = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
         else:
             continue
-        place = root / path.lstrip("/")
-        for group in (place, *place.parents):
+        parts = [part for part in group.split("/") if part]
+        for depth in range(len(parts) + 1):
             try:
-                found.append(int((group / name).read_text()))
+                with open("/".join([root, *parts[:depth], name])) as file:
+                    found.append(int(file.read()))
             except (OSError, ValueError):  # not there, or "max"
                 pass
-            if group == root:
-                break
     return found
 
 
-def _chosen_limit() -> int:
-    """`RUSHLIGHT_POOL` in bytes, or the default."""
+def _chosen_limit() -> int | None:
+    """`RUSHLIGHT_POOL`, if it is set."""
     chosen = os.environ.get("RUSHLIGHT_POOL")
     if not chosen:
-        return default_limit()
+        return None
     if not chosen.isdecimal():
         raise ValueError(f"RUSHLIGHT_POOL must be a number of bytes (0 switches the memory pool off), but is {chosen!r}")
     return int(chosen)
@@ -257,7 +263,8 @@ def _chosen_limit() -> int:
 
 # ---- for the rest of the library ----
 
-POOL = Pool(_chosen_limit())
+POOL = Pool()
+POOL.bound = _chosen_limit()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=POOL.after_fork)
 POOL.poison = os.environ.get("RUSHLIGHT_POISON", "0") not in ("", "0")
@@ -346,7 +353,7 @@ def set_limit(nbytes: int | None) -> None:
         nbytes = nbytes.__index__()
         if nbytes < 0:
             raise ValueError(f"set_limit() takes a number of bytes that is not negative, but got {nbytes}")
-    POOL.limit = default_limit() if nbytes is None else nbytes
+    POOL.bound = default_limit() if nbytes is None else nbytes
     POOL.trim()
 
 
