@@ -155,6 +155,23 @@ def test_float32() -> None:
         np.testing.assert_allclose(seen[1], seen[0], 3e-7, 1e-7, err_msg=expression)
 
 
+def test_complex() -> None:
+    """Complex parameters are optimised as their real and imaginary parts."""
+    for expression in OPTIMIZERS[:-1]:
+        if "maximize" in expression or "LBFGS" in expression:
+            continue
+        seen = []
+        for T in (torch, rushlight):
+            w = T.tensor([1 + 2j, -0.5j, 3.0]).to(T.complex128).requires_grad_()
+            optimizer = eval("T.optim." + expression, {"T": T, "P": [w]})
+            for _ in range(5):
+                optimizer.zero_grad()
+                ((w - 1j).abs() ** 2).sum().backward()
+                optimizer.step()
+            seen.append(w.detach().numpy())
+        np.testing.assert_allclose(seen[1], seen[0], 1e-11, 1e-11, err_msg=expression)
+
+
 ERRORS = """
 SGD([], lr=.1)
 SGD(p, lr=.1)

@@ -37,7 +37,7 @@ class _Moments(ParameterWise):
         beta1, beta2 = map(number, group["betas"])
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean.lerp_(g, 1 - beta1)
-        square.mul_(beta2).addcmul_(g, g.conj(), value=1 - beta2)
+        square.mul_(beta2).addcmul_(g, g, value=1 - beta2)
         return mean, square
 
 
@@ -108,21 +108,13 @@ class Adam(_Moments):
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         at = count(state)
-        if p.is_complex():  # real and imaginary parts are parameters of their own
-            real = {name: rushlight.view_as_real(t) if t.is_complex() else t for name, t in state.items()}
-            _adam(rushlight.view_as_real(p), rushlight.view_as_real(g), at, real, group, self)
-        else:
-            _adam(p, g, at, state, group, self)
-
-
-def _adam(p: Tensor, g: Tensor, at: float, state: dict, group: dict, optimizer: _Moments) -> None:
-    mean, square = optimizer.moments(p, g, state, group)
-    beta1, beta2 = map(number, group["betas"])
-    if group["amsgrad"]:
-        largest = state["max_exp_avg_sq"]
-        square = largest.copy_(rushlight.maximum(largest, square))
-    scale = square.sqrt().div_((1 - beta2**at) ** 0.5).add_(group["eps"])
-    p.addcdiv_(mean, scale, value=-(number(group["lr"]) / (1 - beta1**at)))
+        mean, square = self.moments(p, g, state, group)
+        beta1, beta2 = map(number, group["betas"])
+        if group["amsgrad"]:
+            largest = state["max_exp_avg_sq"]
+            square = largest.copy_(rushlight.maximum(largest, square))
+        scale = square.sqrt().div_((1 - beta2**at) ** 0.5).add_(group["eps"])
+        p.addcdiv_(mean, scale, value=-(number(group["lr"]) / (1 - beta1**at)))
 
 
 class AdamW(Adam):

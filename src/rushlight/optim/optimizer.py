@@ -332,8 +332,21 @@ class ParameterWise(Optimizer):
                         state = self.start(p, group)
                         if state:
                             self.state[p] = state
-                    self.update(p, -g if maximize else g, state, group)
+                    update = _update_parts if p.is_complex() else type(self).update
+                    update(self, p, -g if maximize else g, state, group)
         return loss
+
+
+def _update_parts(
+    optimizer: ParameterWise, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]
+) -> None:
+    """Update a complex parameter as the real one that its real and imaginary parts are."""
+    as_real = rushlight.view_as_real
+    parts = {name: as_real(t) if isinstance(t, Tensor) and t.is_complex() else t for name, t in state.items()}
+    optimizer.update(as_real(p), as_real(g), parts, group)
+    for name, t in parts.items():
+        if state[name] is None:
+            state[name] = rushlight.view_as_complex(t)
 
 
 def steps(p: Tensor) -> Tensor:

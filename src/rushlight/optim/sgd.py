@@ -149,10 +149,11 @@ class Rprop(ParameterWise):
         super().__init__(params, defaults)
 
     def start(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        lr = number(group["lr"])
         return {
             "step": steps(p),
             "prev": rushlight.zeros_like(p),
-            "step_size": rushlight.full_like(p, number(group["lr"])),
+            "step_size": rushlight.full_like(p, complex(lr, lr) if p.is_complex() else lr),
         }
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -54,10 +54,9 @@ class Adagrad(ParameterWise):
                 self.state[p] = self.start(p, group)
 
     def start(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "step": steps(p),
-            "sum": rushlight.full_like(p, group["initial_accumulator_value"], requires_grad=False),
-        }
+        first = group["initial_accumulator_value"]
+        filled = rushlight.full_like(p, complex(first, first) if p.is_complex() else first)
+        return {"step": steps(p), "sum": filled}
 
     def share_memory(self) -> None:
         """Let processes share the sums; here there is nothing to do."""
