@@ -112,6 +112,7 @@ LAYERS: dict[str, tuple] = {
     "nn.AvgPool3d((1, 2, 2))": (VOLUME,),
     "nn.LPPool1d(2, 3)": (np.abs(ROW),),
     "nn.LPPool2d(2, (3, 2), 1)": (np.abs(IMAGE),),
+    "nn.LPPool3d(2, 2)": (np.abs(VOLUME),),
     "nn.AdaptiveAvgPool1d(4)": (ROW,),
     "nn.AdaptiveAvgPool2d((None, 4))": (IMAGE,),
     "nn.AdaptiveAvgPool3d(2)": (VOLUME,),

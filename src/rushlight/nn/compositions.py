@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import rushlight
 from rushlight.buffer import Tensor
 from rushlight.ops.layers import embedding
 from rushlight.ops.losses import reduction_of
+from rushlight.ops.pooling import avg_pool3d
 
-__all__ = ["channel_shuffle", "embedding_bag", "multilabel_margin_loss", "triplet_margin_with_distance_loss"]
+__all__ = [
+    "channel_shuffle",
+    "embedding_bag",
+    "lp_pool3d",
+    "multilabel_margin_loss",
+    "triplet_margin_with_distance_loss",
+]
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -127,6 +135,21 @@ def _flat_bags(input: Tensor, offsets: Any, weights: Any) -> tuple[Tensor, Tenso
     if offsets.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor")
     return input, offsets, weights
+
+
+def lp_pool3d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor:
+    """The p-norm of each window of (N, C, D, H, W).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.lp_pool3d(torch.ones(1, 1, 2, 2, 2), 1, 2).item()
+        8.0
+    """
+    window = (kernel_size,) * 3 if isinstance(kernel_size, int) else kernel_size
+    means = avg_pool3d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
+    return (means.sign() * means.abs().relu()).mul(math.prod(window)).pow(1.0 / norm_type)
 
 
 def multilabel_margin_loss(

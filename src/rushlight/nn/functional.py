@@ -9,6 +9,7 @@ from rushlight.buffer import Tensor
 from rushlight.nn.compositions import (
     channel_shuffle,
     embedding_bag,
+    lp_pool3d,
     multilabel_margin_loss,
     triplet_margin_with_distance_loss,
 )
@@ -261,6 +262,7 @@ __all__ = [
     "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
+    "lp_pool3d",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",

@@ -6,7 +6,7 @@ from typing import Any
 
 from rushlight.buffer import Tensor
 from rushlight.nn import functional as F
-from rushlight.nn.modules.stateless import NEEDED, Stateless, later
+from rushlight.nn.modules.stateless import NEEDED, Stateless
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -185,7 +185,7 @@ class LPPool2d(_LPPool):
 class LPPool3d(_LPPool):
     """The p-norm of each window of (N, C, D, H, W)."""
 
-    function = later("lp_pool3d")
+    function = F.lp_pool3d
 
 
 # ---- to a given size ----
