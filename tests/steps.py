@@ -122,6 +122,23 @@ FRESH: Steps = {
     "gather": lambda T, x: x.gather(0, T.zeros_like(x, dtype=T.int64)),
     "einsum": lambda T, x: T.einsum("ij,kj->ik", x, x),
     "outer": lambda T, x: T.outer(x, x),
+    "var_mean": lambda T, x: T.var_mean(x, -1),
+    "median": lambda T, x: x.median(),
+    "topk": lambda T, x: x.topk(1, 0)[0],
+    "argsort": lambda T, x: x.argsort(dim=0, stable=True),
+    "cummax": lambda T, x: x.cummax(0),
+    "unique": lambda T, x: x.unique(),
+    "diff": lambda T, x: x.diff(dim=-1),
+    "count_nonzero": lambda T, x: x.count_nonzero(),
+    "nansum": lambda T, x: x.nansum(0),
+    "trace": lambda T, x: x.trace(),
+    "isfinite": lambda T, x: x.isfinite(),
+    "logical_not": lambda T, x: x.logical_not(),
+    "where tuple": lambda T, x: T.where(x > 0),
+    "bmm": lambda T, x: x[None] @ x[None].transpose(-1, -2),
+    "addmm": lambda T, x: T.addmm(x, x, x.new_ones(x.shape[-1], x.shape[-1])),
+    "mean of rows": lambda T, x: x - x.mean(0, keepdim=True),
+    "new_zeros": lambda T, x: x.new_zeros(2, 3),
     "deepcopy": lambda T, x: copy.deepcopy(x),
     "copy": lambda T, x: copy.copy(x),
     "pickle": lambda T, x: pickle.loads(pickle.dumps(x)),
@@ -137,6 +154,13 @@ BINARY: Steps = {
     "%": lambda T, x, y: x % (y.abs() + 1),
     "div trunc": lambda T, x, y: T.div(x, y.abs() + 1, rounding_mode="trunc"),
     "**": lambda T, x, y: (x.abs() + 1) ** y.clamp(-2, 2),
+    "fmod": lambda T, x, y: T.fmod(x, y.abs() + 1),
+    "hypot": lambda T, x, y: T.hypot(x, y),
+    "atan2": lambda T, x, y: T.atan2(x, y),
+    "<<": lambda T, x, y: x << (y & 3),
+    "isclose": lambda T, x, y: T.isclose(x, y),
+    "take_along_dim": lambda T, x, y: T.take_along_dim(x, y.abs().long() % 2, 0),
+    "x[y]": lambda T, x, y: x[y],
     "maximum": lambda T, x, y: T.maximum(x, y),
     "minimum": lambda T, x, y: x.minimum(y),
     "<": lambda T, x, y: x < y,
@@ -288,6 +312,8 @@ GRADIENTS: Steps = {
     "scaling hook": lambda T, x: x.register_hook(lambda g: g * 2) and None,
     "hook in place": lambda T, x: x.register_hook(_negate) and None,
     "step": lambda T, x: _step(T, x),
+    "hook after": lambda T, x: x.register_post_accumulate_grad_hook(_halve_gradient) and None,
+    "grad *= 2": lambda T, x: x.grad.mul_(2),
 }
 GRADIENTS_OF_TWO: Steps = {
     "grad": lambda T, x, y: T.autograd.grad(x.sum(), y, retain_graph=True),
@@ -304,6 +330,10 @@ DOUBLE: Steps = {
     "grad, recorded": lambda T, x, y: T.autograd.grad(x.sum(), y, create_graph=True),
     "backward, recorded": lambda T, x, y: (x * x).sum().backward(create_graph=True),
 }
+
+
+def _halve_gradient(x: Any) -> None:
+    x.grad = x.grad / 2
 
 
 def _negate(g: Any) -> Any:

@@ -282,6 +282,10 @@ def _unspecified(name: str, mode: str, chosen: list[Pair]) -> bool:
         return True  # what is kept for gradients that end at once differs from operation to operation
     if name == "grad = y" and y.is_inference():
         return True  # see detach
+    if name == "backward inputs" and "CopySlices" in str(attempt(lambda: y.grad_fn)[0]):
+        return True  # a write through a view runs inside this node, not after it
+    if name == "median" and x.is_complex():
+        return True  # refused for one reason or the other
     if name in _COPIES and mode == "inference_mode" and any(pair.theirs.requires_grad for pair in chosen):
         return True  # gives an inference tensor that requires a gradient, and is recorded nowhere
     if name in ("detach", "data") and x.is_inference() and mode != "inference_mode":
@@ -300,6 +304,8 @@ def _unspecified(name: str, mode: str, chosen: list[Pair]) -> bool:
         return True  # the gradient kept so far is lost
     if name in WRITES and name.startswith("x[") and x is y and name != "x[...] = y":
         return True  # reads what it writes
+    if name in ("isfinite", "isclose", "argsort") and any(attempt(lambda t=pair.theirs: t.grad_fn)[1] for pair in chosen):
+        return True  # composite operations, which ask for the place in the graph
     if ("hook" in name or name == "retain_grad") and attempt(lambda: x.grad_fn)[1]:
         return True  # fails for the first hook alone
     if name in {**WRITES, **USER} or name == "step":
@@ -349,7 +355,7 @@ def _programs(longest: int) -> st.SearchStrategy[list[Step]]:
 RELAXED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=150, derandomize=True, **RELAXED)
+@settings(max_examples=300, derandomize=True, **RELAXED)
 @given(_programs(25))
 def test_random_programs(steps: list[Step]) -> None:
     Program().run(steps)

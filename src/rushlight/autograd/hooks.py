@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.buffer import Tensor
-from rushlight.tape.node import RemovableHandle, add_hook, edge_of, extra_of, leaf_extra
+from rushlight.tape.node import Nowhere, RemovableHandle, add_hook, edge_of, extra_of, leaf_extra
 
 
 def register_hook(self: Tensor, hook: Callable) -> RemovableHandle:
@@ -55,7 +55,7 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable) -> Removabl
     edge = edge_of(self)
     if edge is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    if edge is not self:
+    if edge is not self and type(edge) is not Nowhere:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     return add_hook(leaf_extra(self), "after", hook)
 

@@ -16,6 +16,7 @@ from rushlight.ops.kinds.elementwise import (
     binary,
     bool_out,
     boolean,
+    in_order,
     not_implemented,
     same,
     unary,
@@ -251,7 +252,7 @@ def _check_close(name: str, input: Any, other: Any, rtol: float, atol: float) ->
 
 @primitive("IsClose", vjp=NOT_DIFFERENTIABLE)
 def close_values(x, y, *, rtol, atol, equal_nan):
-    return np.asarray(_close(x, y, rtol, atol, equal_nan))
+    return in_order(np.asarray(_close(x, y, rtol, atol, equal_nan)), x, y)
 
 
 @public(out=False)

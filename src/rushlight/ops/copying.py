@@ -140,7 +140,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         if isinstance(src, NUMBERS):
             return copy_(self, nested(src, None))
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-    same = src is self or src._buf is self._buf is not None and _shows_same(self, src)
+    same = src is self or src._buf is not None and self._buf is not None and _shows_same(self, src)
     if not same or self._buf is not None and self._buf.inference:
         check_write(self, "copy_")
     elif MODES.grad and requires_grad(self):
@@ -166,8 +166,10 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
 
 def _shows_same(t: Tensor, other: Tensor) -> bool:
-    """Whether two tensors on one storage show the same elements in the same places."""
+    """Whether two tensors show the same elements of one storage in the same places."""
     a, b = t._a, other._a
+    if t._buf.array is not other._buf.array:  # type: ignore[union-attr]
+        return False
     return a.shape == b.shape and a.strides == b.strides and t._dtype is other._dtype and address(a) == address(b)
 
 

@@ -47,6 +47,8 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
         return input.new_zeros(input.shape).copy_(input)
     pieces = [t for t in (prepend, input, append) if t is not None]
     out = input if len(pieces) == 1 else REGISTRY["cat"].function(pieces, dim)
+    if not out.shape[dim]:
+        return out
     if n >= out.shape[dim]:
         none = out.narrow(dim, 0, 0)
         return none.logical_xor(none) if out._dtype is bool_ else none - none

@@ -356,9 +356,10 @@ def _running(a: np.ndarray, dim: int, reach: Any) -> tuple:
     return values, np.ascontiguousarray(np.maximum.accumulate(np.where(hits, places, 0), dim))
 
 
-def _gathered(g: Any, x_meta: Any, out1: Any, dim: int) -> Any:
+def _gathered(g: Any, x: Any, out1: Any, dim: int) -> Any:
+    """As in PyTorch, the input is kept whole."""
     g = g[0]
-    return g.new_zeros(x_meta.shape).scatter_add(dim, out1, g) if x_meta.shape else g
+    return g.new_zeros(x.shape).scatter_add(dim, out1, g) if x.shape else g
 
 
 @primitive("Cummax", several=True, differentiable=(0,), vjp=(_gathered,))
@@ -383,7 +384,9 @@ def cummax(input: Tensor, dim: int) -> Any:
     dim = one_dim(dim, input._a.ndim, "cummax")
     if input._a.ndim and input._a.size:
         refuse_kinds("cummax_cpu", input, COMPLEX)
-    return return_types.cummax(cummax_dim(input, dim=dim))
+    made = cummax_dim(input, dim=dim)
+    real_gradient("cummax", made[0])
+    return return_types.cummax(made)
 
 
 @public(out=same_scalar_type)
@@ -398,4 +401,6 @@ def cummin(input: Tensor, dim: int) -> Any:
     dim = one_dim(dim, input._a.ndim, "cummin")
     if input._a.ndim and input._a.size:
         refuse_kinds("cummin_cpu", input, COMPLEX)
-    return return_types.cummin(cummin_dim(input, dim=dim))
+    made = cummin_dim(input, dim=dim)
+    real_gradient("cummin", made[0])
+    return return_types.cummin(made)

@@ -409,6 +409,8 @@ def take_along_dim(input, indices, dim=None):
                 [2, 4]])
     """
     indices = as_tensor(indices, "take_along_dim", "indices", 1)
+    if dim is not None and not input._a.ndim and not indices._a.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     if dim is None:
         return gather(input.view(-1), 0, indices.view(-1))
     if input._a.ndim != indices._a.ndim:

@@ -426,8 +426,8 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         return
     if index is ...:
         target, indices = self, []
-        if value is self:
-            self.copy_(self)
+        if value._a.shape == self._a.shape:
+            self.copy_(value)
             return
     elif index is None or index is True:
         target, indices = unsqueeze(self, 0), []

@@ -62,7 +62,7 @@ def _distinct(a: np.ndarray, dim: int | None, in_order: bool) -> tuple:
 _UNIQUE: dict[str, Any] = {"several": True, "differentiable": (0,)}
 
 
-@primitive("Unique2", **_UNIQUE, vjp=(_no_derivative("_unique2"),))
+@primitive("Unique2Backward0", **_UNIQUE, vjp=(_no_derivative("_unique2"),))
 def unique_all(x):
     return _distinct(x, None, False)
 

@@ -82,7 +82,9 @@ def check_partial_overlap(t: Tensor, other: Tensor) -> None:
         return
     start, other_start = address(a), address(b)
     if start == other_start and a.nbytes == b.nbytes:
-        partial = strides(t) != strides(other)
+        partial = a.shape != b.shape or any(
+            n > 1 and step != other_step for n, step, other_step in zip(a.shape, a.strides, b.strides)
+        )
     else:
         partial = start < other_start + b.nbytes and other_start < start + a.nbytes
     if partial:

@@ -128,7 +128,7 @@ class Elementwise:
             else:
                 a = quiet(numpy, *arrays, **attrs)
             if len(arrays) > 1:
-                a = in_order(a, *arrays)
+                a = in_order(a, *[value._a for value in operands if isinstance(value, Tensor)])
         except ValueError:
             broadcast(*[a.shape for a in arrays])
             raise
@@ -147,7 +147,8 @@ def in_order(a: Any, *operands: Any) -> Any:
     for x in operands:
         if np.ndim(x):
             lead = a.ndim - x.ndim
-            steps.append((0,) * lead + tuple([0 if n == 1 else step for n, step in zip(x.shape, x.strides)]))
+            own = zip(x.shape, a.shape[lead:], x.strides)
+            steps.append((0,) * lead + tuple([step if n == m else 0 for n, m, step in own]))
     if all(x.flags.c_contiguous and x.shape == a.shape for x in operands if np.ndim(x)):
         return a
     wanted = iteration_strides(a.shape, steps)

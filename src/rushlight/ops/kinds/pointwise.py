@@ -62,7 +62,7 @@ class Pointwise(Elementwise):
                 if arrays[0].size < FEW:
                     made = quiet(numpy, *arrays, **attrs)
                     if len(arrays) > 1 or 0 in arrays[0].strides and not self.row_major:
-                        made = in_order(made, *arrays)
+                        made = in_order(made, *[value._a for value in operands if isinstance(value, Tensor)])
                 else:
                     made = quiet(elementwise, functools.partial(numpy, **attrs), result.numpy, *arrays)
                 out = new_tensor(np.asarray(made, result.numpy), result)
