@@ -30,6 +30,7 @@ test: lint
 
 lint: .venv/.dev
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --cache-dir .venv/import-linter
 

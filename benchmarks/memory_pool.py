@@ -46,7 +46,9 @@ ROWS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Large operations with the memory pool on and off, beside PyTorch.")
+    parser = argparse.ArgumentParser(
+        description="Large operations with the memory pool on and off, beside PyTorch."
+    )
     parser.add_argument("--side", type=int, default=4096, help="rows and columns of the float32 matrices")
     parser.add_argument("--rounds", type=int, default=7, help="samples of each case")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -118,14 +120,18 @@ def ask(worker: subprocess.Popen[str], row: int) -> float:
 
 
 def print_table(samples: list[dict[str, list[float]]], bandwidth: float, side: int) -> None:
-    print(f"float32, {side} x {side}; streaming {bandwidth / 1e9:.1f} GB/s; times in ms, the median of {len(samples[0]['PyTorch'])}\n")
+    print(
+        f"float32, {side} x {side}; streaming {bandwidth / 1e9:.1f} GB/s; times in ms, the median of {len(samples[0]['PyTorch'])}\n"
+    )
     print("| | bytes (MB) | floor | pool on | pool off | PyTorch | off / on | PyTorch / on |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for (code, arrays), taken in zip(ROWS, samples, strict=True):
         moved = arrays * side * side * 4
         on, off, theirs = (statistics.median(taken[name]) for name in CONTENDERS)
         floor = f"{moved / bandwidth * 1e3:.1f}" if code != "A @ B" else "BLAS"
-        print(f"| `{code}` | {moved / 1e6:.0f} | {floor} | {on:.1f} | {off:.1f} | {theirs:.1f} | {off / on:.2f} | {theirs / on:.2f} |")
+        print(
+            f"| `{code}` | {moved / 1e6:.0f} | {floor} | {on:.1f} | {off:.1f} | {theirs:.1f} | {off / on:.2f} | {theirs / on:.2f} |"
+        )
 
 
 if __name__ == "__main__":

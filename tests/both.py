@@ -49,7 +49,13 @@ def plain(value: Any) -> Any:
     """What can be compared between libraries; floats to nine digits."""
     if isinstance(value, (torch.Tensor, rushlight.Tensor)):
         shown = value.detach()
-        return ("tensor", str(value.dtype), tuple(value.shape), bool(value.requires_grad), plain(shown.tolist()))
+        return (
+            "tensor",
+            str(value.dtype),
+            tuple(value.shape),
+            bool(value.requires_grad),
+            plain(shown.tolist()),
+        )
     if isinstance(value, np.ndarray):
         return ("array", str(value.dtype), value.shape, plain(value.tolist()))
     if isinstance(value, (list, tuple)):
@@ -62,4 +68,8 @@ def plain(value: Any) -> Any:
         return plain([value.real, value.imag])
     if value is None or isinstance(value, (int, str, bool)):
         return value
-    return str(value) if type(value).__module__.partition(".")[0] in ("torch", "rushlight") else type(value).__name__
+    return (
+        str(value)
+        if type(value).__module__.partition(".")[0] in ("torch", "rushlight")
+        else type(value).__name__
+    )

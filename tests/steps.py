@@ -15,7 +15,18 @@ from typing import Any
 import numpy as np
 
 SHAPES = [(2, 3), (3,), (), (1,), (3, 1), (1, 3), (2, 2, 3), (2, 2), (0,), (2, 0)]
-DTYPES = ["float64", "float32", "int64", "bool", "float16", "bfloat16", "int32", "uint8", "complex64", "complex128"]
+DTYPES = [
+    "float64",
+    "float32",
+    "int64",
+    "bool",
+    "float16",
+    "bfloat16",
+    "int32",
+    "uint8",
+    "complex64",
+    "complex128",
+]
 
 Steps = dict[str, Callable]
 
@@ -26,7 +37,9 @@ Steps = dict[str, Callable]
 def leaf(T: Any, shape: int, kind: int, seed: int) -> Any:
     """Small whole numbers, so that sums and products of integers and half floats are exact for a while."""
     name = DTYPES[kind % len(DTYPES)]
-    values = np.random.default_rng(seed).integers(0 if name == "uint8" else -3, 4, SHAPES[shape % len(SHAPES)])
+    values = np.random.default_rng(seed).integers(
+        0 if name == "uint8" else -3, 4, SHAPES[shape % len(SHAPES)]
+    )
     made = T.tensor(values.tolist(), dtype=getattr(T, name))
     return made.requires_grad_() if seed % 3 and made.dtype.is_floating_point else made
 
@@ -326,7 +339,9 @@ GRADIENTS_OF_TWO: Steps = {
 }
 #: differentiating recorded derivatives: their nodes are those of the derivatives' formulas
 DOUBLE: Steps = {
-    "grad of the square": lambda T, x, y: T.autograd.grad((x * x).sum(), y, allow_unused=True, create_graph=True),
+    "grad of the square": lambda T, x, y: T.autograd.grad(
+        (x * x).sum(), y, allow_unused=True, create_graph=True
+    ),
     "grad, recorded": lambda T, x, y: T.autograd.grad(x.sum(), y, create_graph=True),
     "backward, recorded": lambda T, x, y: (x * x).sum().backward(create_graph=True),
 }

@@ -54,7 +54,9 @@ CALLS = {
     "grad unused": lambda T, x: T.autograd.grad(x.sum(), [x, leaf(T)]),
     "grad unused allowed": lambda T, x: T.autograd.grad(x.sum(), [leaf(T), x], allow_unused=True),
     "grad materialized": lambda T, x: T.autograd.grad(x.sum(), [leaf(T), x], materialize_grads=True),
-    "grad contradicting": lambda T, x: T.autograd.grad(x.sum(), x, materialize_grads=True, allow_unused=False),
+    "grad contradicting": lambda T, x: T.autograd.grad(
+        x.sum(), x, materialize_grads=True, allow_unused=False
+    ),
     "grad only_inputs": lambda T, x: T.autograd.grad(x.sum(), x, only_inputs=False),
     "grad batched": lambda T, x: T.autograd.grad(x * 3, x, T.eye(2), is_grads_batched=True),
     "grad batched, wrong shape": lambda T, x: T.autograd.grad(x * 3, x, T.eye(3), is_grads_batched=True),
@@ -138,7 +140,13 @@ ATTRIBUTES = {
     "requires_grad_ computed off": lambda T, x, y: y.requires_grad_(False),
     "requires_grad_ computed on": lambda T, x, y: y.requires_grad_().is_leaf,
     "retain_grad constant": lambda T, x, y: T.ones(2).retain_grad(),
-    "retains_grad": lambda T, x, y: (y.retains_grad, y.retain_grad(), y.retains_grad, x.retain_grad(), x.retains_grad),
+    "retains_grad": lambda T, x, y: (
+        y.retains_grad,
+        y.retain_grad(),
+        y.retains_grad,
+        x.retain_grad(),
+        x.retains_grad,
+    ),
     "output_nr": lambda T, x, y: [part.output_nr for part in x.unbind(0)],
     "hook on a constant": lambda T, x, y: T.ones(1).register_hook(print),
     "post hook on a constant": lambda T, x, y: T.ones(1).register_post_accumulate_grad_hook(print),
@@ -157,7 +165,9 @@ def test_attributes(attribute):
 
 def test_grad_of_a_computed_tensor_warns():
     y = leaf(rushlight) * 2
-    with pytest.warns(UserWarning, match="The .grad attribute of a Tensor that is not a leaf Tensor is being accessed"):
+    with pytest.warns(
+        UserWarning, match="The .grad attribute of a Tensor that is not a leaf Tensor is being accessed"
+    ):
         assert y.grad is None
     y.retain_grad()
     with warnings.catch_warnings():
@@ -300,7 +310,13 @@ def test_modes_nest_decorate_and_end():
         def inferring():
             return T.is_inference_mode_enabled(), T.is_grad_enabled()
 
-        log += [plain(), bare(), [(v, T.is_grad_enabled()) for v in steps()], inferring(), T.is_grad_enabled()]
+        log += [
+            plain(),
+            bare(),
+            [(v, T.is_grad_enabled()) for v in steps()],
+            inferring(),
+            T.is_grad_enabled(),
+        ]
         with T.no_grad():
             with T.enable_grad():
                 log.append(T.is_grad_enabled())
@@ -349,7 +365,12 @@ def test_modes_belong_to_their_thread():
 
 
 INFERENCE = {
-    "flags": lambda T, m, x: (m.is_inference(), m.clone().is_inference(), m.detach().is_inference(), m[:1].is_inference()),
+    "flags": lambda T, m, x: (
+        m.is_inference(),
+        m.clone().is_inference(),
+        m.detach().is_inference(),
+        m[:1].is_inference(),
+    ),
     "version": lambda T, m, x: m.add_(1),
     "kept": lambda T, m, x: x * m,
     "not kept": lambda T, m, x: (x + m).sum().backward() or x.grad,
@@ -508,7 +529,9 @@ def test_anomaly_detection_names_the_forward_line():
     x = leaf(rushlight)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with pytest.raises(RuntimeError, match="Function 'SqrtBackward0' returned nan values in its 0th output"):
+        with pytest.raises(
+            RuntimeError, match="Function 'SqrtBackward0' returned nan values in its 0th output"
+        ):
             with rushlight.autograd.detect_anomaly():
                 (rushlight.sqrt(x * 0) * 0).sum().backward()
     said = "".join(str(w.message) for w in caught)
@@ -607,7 +630,9 @@ def test_writes_to_real_views_of_complex_tensors(turn):
         c = T.complex(x, x * 2)
         before = c.real, T.view_as_real(c)
         TURNS[turn](T, c)
-        (g,) = T.autograd.grad((c.abs() ** 2).sum() + sum((v * v).sum() for v in before), x, create_graph=True)
+        (g,) = T.autograd.grad(
+            (c.abs() ** 2).sum() + sum((v * v).sum() for v in before), x, create_graph=True
+        )
         return g.detach(), T.autograd.grad((g * g).sum(), x)
 
     same(program)

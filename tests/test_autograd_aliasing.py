@@ -79,7 +79,13 @@ def program(seed: int, length: int) -> list[tuple]:
     source = random.Random(seed)
     kinds = [VIEWS] * 3 + [WRITES] * 3 + [VALUES] * 2
     return [
-        (source.choice(list(source.choice(kinds))), source.random(), source.random(), source.random() < 0.1, source.random())
+        (
+            source.choice(list(source.choice(kinds))),
+            source.random(),
+            source.random(),
+            source.random() < 0.1,
+            source.random(),
+        )
         for _ in range(length)
     ]
 
@@ -109,7 +115,12 @@ def run(T, steps: list[tuple]) -> tuple[list, list]:
 
 #: where Rushlight is known to differ: it counts a kept view that no gradient reaches, PyTorch forgets it; PyTorch
 #: does not look for overlap where a tensor is copied to itself
-KNOWN = ("its base or another view of its base", "leaf variable has been moved", "detached in-place", "written-to tensor")
+KNOWN = (
+    "its base or another view of its base",
+    "leaf variable has been moved",
+    "detached in-place",
+    "written-to tensor",
+)
 
 
 def failure(error: Exception) -> tuple[str, str]:
@@ -130,7 +141,9 @@ def facts(t) -> dict:
     """What a user can see of a tensor."""
     return {
         "requires_grad": ask(lambda: t.requires_grad),
-        "grad_fn": ask(lambda: None if t.grad_fn is None else t.grad_fn.name().replace("ReshapeAlias", "View")),
+        "grad_fn": ask(
+            lambda: None if t.grad_fn is None else t.grad_fn.name().replace("ReshapeAlias", "View")
+        ),
         "leaf": ask(lambda: t.is_leaf),
         "version": t._version,
         "view": t._is_view(),
@@ -143,11 +156,17 @@ def facts(t) -> dict:
 
 def gradients(T, tensors: list) -> object:
     """First and second order, of a sum over everything that requires grad."""
-    roots = [t for t in tensors if ask(lambda: t.requires_grad) is True and ask(lambda: t.grad_fn.name()) is not None]
+    roots = [
+        t
+        for t in tensors
+        if ask(lambda: t.requires_grad) is True and ask(lambda: t.grad_fn.name()) is not None
+    ]
     leaves = [t for t in tensors if ask(lambda: t.requires_grad and t.is_leaf) is True]
     seen: list = []
     for root in roots[-4:]:
-        found = ask(lambda: T.autograd.grad((root * root).sum(), leaves, create_graph=True, allow_unused=True))
+        found = ask(
+            lambda: T.autograd.grad((root * root).sum(), leaves, create_graph=True, allow_unused=True)
+        )
         if not isinstance(found, tuple) or isinstance(found[0], str):
             seen.append(found)
             if found[1] == "":  # PyTorch cannot differentiate some writes to expanded memory; see `compare`
@@ -156,9 +175,13 @@ def gradients(T, tensors: list) -> object:
         seen.append([None if g is None else g.detach().tolist() for g in found])
         again = [g for g in found if g is not None and g.requires_grad]
         second = ask(
-            lambda: T.autograd.grad(sum((g * g).sum() for g in again), leaves, retain_graph=True, allow_unused=True)
+            lambda: T.autograd.grad(
+                sum((g * g).sum() for g in again), leaves, retain_graph=True, allow_unused=True
+            )
         )
-        seen.append({"second": [g if not isinstance(g, T.Tensor) else g.tolist() for g in second]} if again else {})
+        seen.append(
+            {"second": [g if not isinstance(g, T.Tensor) else g.tolist() for g in second]} if again else {}
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for t in tensors:
@@ -202,7 +225,9 @@ def compare(seed: int, length: int) -> None:
     for number, (a, b) in enumerate(zip(wanted, found)):
         if not close(a, b) and known(a, b):
             return
-        assert close(a, b), f"seed {seed}, gradient {number} of {[s[0] for s in steps]}: torch {a}, rushlight {b}"
+        assert close(a, b), (
+            f"seed {seed}, gradient {number} of {[s[0] for s in steps]}: torch {a}, rushlight {b}"
+        )
 
 
 @pytest.mark.parametrize("block", range(20))

@@ -36,7 +36,9 @@ RESULTS = {
     "keyword": lambda T: function(T, lambda ctx, a, b=3: a * b).apply(points(T), b=4),
     "missing forward": lambda T: T.autograd.Function.apply(points(T)),
     "instance": lambda T: function(T, lambda ctx, a: a)()(points(T)),
-    "saved number": lambda T: function(T, lambda ctx, a: (ctx.save_for_backward(3), a * 1)[1]).apply(points(T)),
+    "saved number": lambda T: function(T, lambda ctx, a: (ctx.save_for_backward(3), a * 1)[1]).apply(
+        points(T)
+    ),
 }
 
 
@@ -224,7 +226,9 @@ def saved_after_backward(T):
     return y.grad_fn.saved_tensors
 
 
-@pytest.mark.parametrize("misuse", [overwritten_input, overwritten_output, second_backward, saved_after_backward])
+@pytest.mark.parametrize(
+    "misuse", [overwritten_input, overwritten_output, second_backward, saved_after_backward]
+)
 def test_misused_saved_tensors(misuse):
     same(misuse)
 
@@ -272,7 +276,9 @@ CHECKS = {
     "sin": lambda T, check, x: check(T.sin, (x,)),
     "two inputs": lambda T, check, x: check(lambda a, b: (a * b, a.exp()), (x, points(T))),
     "complex": lambda T, check, x: check(lambda a: T.exp(T.complex(a, a * 2)) * 1j, (x,)),
-    "complex input": lambda T, check, x: check(lambda a: (a * a.conj()).real, (T.complex(x, x).detach().requires_grad_(),)),
+    "complex input": lambda T, check, x: check(
+        lambda a: (a * a.conj()).real, (T.complex(x, x).detach().requires_grad_(),)
+    ),
     "Function": lambda T, check, x: check(product(T).apply, (x, points(T))),
     "with a number": lambda T, check, x: check(lambda a, k: a**k, (x, 3.0)),
     "no tuple": lambda T, check, x: check(lambda a: a.sum() ** 2, x),
@@ -286,7 +292,9 @@ def test_right_derivatives_pass(case, check):
 
 
 WRONG_CHECKS = {
-    "wrong gradient": lambda T, check, x: check(function(T, lambda ctx, a: a * 2, lambda ctx, g: g * 3).apply, (x,)),
+    "wrong gradient": lambda T, check, x: check(
+        function(T, lambda ctx, a: a * 2, lambda ctx, g: g * 3).apply, (x,)
+    ),
     "cut": lambda T, check, x: check(lambda a: a.detach() * a, (x,)),
     "not raising": lambda T, check, x: check(lambda a: a.detach() * a, (x,), raise_exception=False),
     "constant": lambda T, check, x: check(lambda a: a * 2, (x.detach(),)),
@@ -328,9 +336,13 @@ for _name in ("vjp", "jvp", "vhp", "hvp"):
         f"{_name} wrong v": lambda T, F, x, v, n=_name, f=_f: getattr(F, n)(f, x, v[:2]),
         f"{_name} two vs": lambda T, F, x, v, n=_name, f=_f: getattr(F, n)(f, x, (v, v)),
         f"{_name} recorded": lambda T, F, x, v, n=_name, f=_f: getattr(F, n)(f, x, v, create_graph=True),
-        f"{_name} linear strict": lambda T, F, x, v, n=_name: getattr(F, n)(lambda a: a.sum() * 2, x, v, strict=True),
+        f"{_name} linear strict": lambda T, F, x, v, n=_name: getattr(F, n)(
+            lambda a: a.sum() * 2, x, v, strict=True
+        ),
         f"{_name} constant": lambda T, F, x, v, n=_name: getattr(F, n)(lambda a: a.detach().sum() * 1, x, v),
-        f"{_name} tuple": lambda T, F, x, v, n=_name: getattr(F, n)(lambda a, b: (a * b).sum(), (x, x), (v, v)),
+        f"{_name} tuple": lambda T, F, x, v, n=_name: getattr(F, n)(
+            lambda a, b: (a * b).sum(), (x, x), (v, v)
+        ),
         f"{_name} one element": lambda T, F, x, v, n=_name: getattr(F, n)(lambda a: (a**2).sum(), x[:1]),
     }
 

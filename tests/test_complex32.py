@@ -21,7 +21,9 @@ KINDS = [
 def pair(shape=(4, 3), scale=1.0, seed=0):
     """One complex32 tensor in PyTorch and in Rushlight."""
     parts = (np.random.default_rng(seed).standard_normal((*shape, 2)) * scale).astype(np.float16)
-    return torch.view_as_complex(torch.from_numpy(parts)), rushlight.view_as_complex(rushlight.from_numpy(parts.copy()))
+    return torch.view_as_complex(torch.from_numpy(parts)), rushlight.view_as_complex(
+        rushlight.from_numpy(parts.copy())
+    )
 
 
 def outcome(f, *args):
@@ -149,7 +151,11 @@ def test_conversion(kind):
     values = [0, 1, 5, 100]
     for M in (torch, rushlight):
         assert M.tensor(values, dtype=getattr(M, kind)).chalf().dtype is M.complex32
-    for values in ([0, 1, 100], [70000, 3]) if kind not in ("bool", "uint8", "int8", "int16", "uint16") else ([0, 1, 7],):
+    for values in (
+        ([0, 1, 100], [70000, 3])
+        if kind not in ("bool", "uint8", "int8", "int16", "uint16")
+        else ([0, 1, 7],)
+    ):
         made = [M.tensor(values).to(getattr(M, kind)).to(M.complex32).tolist() for M in (torch, rushlight)]
         assert made[0] == made[1]
 

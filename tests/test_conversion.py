@@ -15,9 +15,39 @@ from both import outcome
 import rushlight
 
 LIBRARIES = (torch, rushlight)
-DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128"]
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 VALUES = [0, 1, -1, 2, 127, 128, 255, 256, -129, 65504, 70000, 2**31 - 1, 2**31, 2**53 + 1, -(2**40)]
-FRACTIONS = [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -1.7, 254.9, 300.7, 65519.9, 65520.1, 3.4e38, 1e300, float("inf"), float("-inf"), float("nan")]
+FRACTIONS = [
+    0.0,
+    -0.0,
+    0.5,
+    -0.5,
+    1.5,
+    2.5,
+    -1.7,
+    254.9,
+    300.7,
+    65519.9,
+    65520.1,
+    3.4e38,
+    1e300,
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+]
 
 
 def same(theirs: Any, ours: Any) -> None:
@@ -26,7 +56,11 @@ def same(theirs: Any, ours: Any) -> None:
         assert str(ours).startswith(str(theirs).split("\n")[0][:40])
     elif isinstance(theirs, torch.Tensor):
         assert not isinstance(ours, Exception), ours
-        assert (tuple(ours.shape), ours.stride(), str(ours.dtype)) == (tuple(theirs.shape), theirs.stride(), str(theirs.dtype))
+        assert (tuple(ours.shape), ours.stride(), str(ours.dtype)) == (
+            tuple(theirs.shape),
+            theirs.stride(),
+            str(theirs.dtype),
+        )
         np.testing.assert_array_equal(np.array(ours.tolist()), np.array(theirs.tolist()))
     elif isinstance(theirs, (float, complex)) and theirs != theirs:
         assert ours != ours
@@ -41,7 +75,11 @@ def same(theirs: Any, ours: Any) -> None:
 @pytest.mark.parametrize("source", DTYPES)
 def test_every_pair_of_dtypes(source: str, layout: str) -> None:
     def laid(T: Any) -> Any:
-        x = T.tensor([v for v in VALUES if abs(v) < 128][:4] * 3, dtype=T.int16).to(getattr(T, source)).reshape(3, 4)
+        x = (
+            T.tensor([v for v in VALUES if abs(v) < 128][:4] * 3, dtype=T.int16)
+            .to(getattr(T, source))
+            .reshape(3, 4)
+        )
         return {
             "contiguous": x, "transposed": x.t(), "gapped": x[:, ::2], "expanded": x[:1].expand(3, 4), "0-d": x[1, 1],
             "empty": x[3:],
@@ -51,14 +89,31 @@ def test_every_pair_of_dtypes(source: str, layout: str) -> None:
         same(*(outcome(lambda T=T: laid(T).to(getattr(T, target))) for T in LIBRARIES))
 
 
-@pytest.mark.parametrize("target", ["bool", "int64", "float16", "bfloat16", "float32", "float64", "complex64"])
+@pytest.mark.parametrize(
+    "target", ["bool", "int64", "float16", "bfloat16", "float32", "float64", "complex64"]
+)
 def test_values_at_the_edges(target: str) -> None:
     for source, values in (("int64", VALUES), ("float64", FRACTIONS), ("float32", FRACTIONS)):
-        kept = [v for v in values if not (target == "int64" and abs(v) > 2**62 or target == "int64" and v != v)]
+        kept = [
+            v for v in values if not (target == "int64" and abs(v) > 2**62 or target == "int64" and v != v)
+        ]
         same(*(T.tensor(kept, dtype=getattr(T, source)).to(getattr(T, target)) for T in LIBRARIES))
 
 
-NAMES = ["float", "double", "half", "bfloat16", "int", "long", "short", "char", "byte", "bool", "cfloat", "cdouble"]
+NAMES = [
+    "float",
+    "double",
+    "half",
+    "bfloat16",
+    "int",
+    "long",
+    "short",
+    "char",
+    "byte",
+    "bool",
+    "cfloat",
+    "cdouble",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -155,18 +210,50 @@ PROPERTIES: dict[str, Callable] = {
     "sizes": lambda T, x: (tuple(x.shape), x.size(-1), x.dim(), x.ndim, x.numel(), x.nelement(), len(x)),
     "bytes": lambda T, x: (x.element_size(), x.itemsize, x.nbytes),
     "places": lambda T, x: (x.storage_offset(), x.stride(), x.stride(0), x.is_contiguous(), x.dim_order()),
-    "flags": lambda T, x: (x.is_cuda, x.is_cpu, x.is_sparse, x.is_quantized, x.is_meta, x.is_inference(), x.is_shared(), x.is_pinned()),
-    "kinds": lambda T, x: (x.is_floating_point(), x.is_complex(), x.is_signed(), T.is_tensor(x), T.is_tensor(1), T.is_storage(x)),
-    "texts": lambda T, x: (str(x.dtype), str(x.device), str(x.layout), repr(x.device), x.type(), x.get_device()),
+    "flags": lambda T, x: (
+        x.is_cuda,
+        x.is_cpu,
+        x.is_sparse,
+        x.is_quantized,
+        x.is_meta,
+        x.is_inference(),
+        x.is_shared(),
+        x.is_pinned(),
+    ),
+    "kinds": lambda T, x: (
+        x.is_floating_point(),
+        x.is_complex(),
+        x.is_signed(),
+        T.is_tensor(x),
+        T.is_tensor(1),
+        T.is_storage(x),
+    ),
+    "texts": lambda T, x: (
+        str(x.dtype),
+        str(x.device),
+        str(x.layout),
+        repr(x.device),
+        x.type(),
+        x.get_device(),
+    ),
     "bad dim": lambda T, x: x.size(3),
     "bad stride": lambda T, x: x.stride(-4),
     "dim of 0-d": lambda T, x: T.tensor(1).size(0),
     "string dim": lambda T, x: x.size("a"),
     "is_nonzero": lambda T, x: x.is_nonzero(),
     "sets": lambda T, x: (x.is_set_to(x.view(2, 3, 4)), x.is_set_to(x.clone()), x.is_same_size(x[0])),
-    "formats": lambda T, x: (x[None].is_contiguous(memory_format=T.channels_last), x.is_contiguous(memory_format=T.channels_last)),
-    "promotion": lambda T, x: (str(T.result_type(x, 1j)), str(T.promote_types(T.int8, T.uint8)), T.can_cast(T.float32, T.int8)),
-    "finfo": lambda T, x: tuple(repr(T.finfo(d)) for d in (T.float16, T.bfloat16, T.float32, T.float64, T.complex64)),
+    "formats": lambda T, x: (
+        x[None].is_contiguous(memory_format=T.channels_last),
+        x.is_contiguous(memory_format=T.channels_last),
+    ),
+    "promotion": lambda T, x: (
+        str(T.result_type(x, 1j)),
+        str(T.promote_types(T.int8, T.uint8)),
+        T.can_cast(T.float32, T.int8),
+    ),
+    "finfo": lambda T, x: tuple(
+        repr(T.finfo(d)) for d in (T.float16, T.bfloat16, T.float32, T.float64, T.complex64)
+    ),
     "iinfo": lambda T, x: tuple(repr(T.iinfo(d)) for d in (T.uint8, T.int8, T.int32, T.int64, T.uint64)),
     "finfo of int": lambda T, x: T.finfo(T.int32),
     "iinfo of float": lambda T, x: T.iinfo(T.float32),
@@ -174,7 +261,11 @@ PROPERTIES: dict[str, Callable] = {
     "default": lambda T, x: T.set_default_dtype(T.int32),
     "numel of number": lambda T, x: T.numel(3),
     "item of string": lambda T, x: T.Tensor.item("text"),
-    "data_ptr": lambda T, x: (x[1:].data_ptr() - x.data_ptr(), x[2:].data_ptr(), x.untyped_storage().data_ptr() == x.data_ptr()),
+    "data_ptr": lambda T, x: (
+        x[1:].data_ptr() - x.data_ptr(),
+        x[2:].data_ptr(),
+        x.untyped_storage().data_ptr() == x.data_ptr(),
+    ),
 }
 
 
@@ -201,7 +292,12 @@ def test_devices(name: str) -> None:
     if isinstance(theirs, Exception):
         same(theirs, ours)
     else:
-        assert (repr(ours), str(ours), ours.type, ours.index) == (repr(theirs), str(theirs), theirs.type, theirs.index)
+        assert (repr(ours), str(ours), ours.type, ours.index) == (
+            repr(theirs),
+            str(theirs),
+            theirs.type,
+            theirs.index,
+        )
         assert pickle.loads(pickle.dumps(ours)) == ours and hash(ours) == hash(DEVICES[name](rushlight))
 
 

@@ -63,19 +63,27 @@ def test_pickles(protocol):
 
 
 COPIES = {
-    "copy shares": lambda T, x: (lambda c: (c is x, c.data_ptr() == x.data_ptr(), c.storage_offset()))(copy.copy(x[1:])),
+    "copy shares": lambda T, x: (lambda c: (c is x, c.data_ptr() == x.data_ptr(), c.storage_offset()))(
+        copy.copy(x[1:])
+    ),
     "copy of a leaf": lambda T, x: copy.copy(T.ones(2, requires_grad=True)),
     "copy of a computed": lambda T, x: copy.copy(T.ones(2, requires_grad=True) * 2).is_leaf,
-    "copy counts its own writes": lambda T, x: (lambda c: (c.add_(1), c._version, x._version, x))(copy.copy(x)),
+    "copy counts its own writes": lambda T, x: (lambda c: (c.add_(1), c._version, x._version, x))(
+        copy.copy(x)
+    ),
     "deepcopy": lambda T, x: (lambda c: (c.add_(1), x, c))(copy.deepcopy(x)),
     "views stay views": lambda T, x: (lambda c: (c[1].zero_(), c[0]))(copy.deepcopy([x, x[1:]])),
     "the same stays the same": lambda T, x: (lambda c: c[0] is c[1])(copy.deepcopy([x, x])),
     "whole storage": lambda T, x: copy.deepcopy(x[1:]).untyped_storage().nbytes(),
     "strides": lambda T, x: copy.deepcopy(x.t()).stride(),
     "computed": lambda T, x: copy.deepcopy(T.ones(2, requires_grad=True) * 2),
-    "attributes": lambda T, x: (setattr(x, "note", [1]), copy.deepcopy(x).note, copy.copy(x).note is x.note)[1:],
+    "attributes": lambda T, x: (setattr(x, "note", [1]), copy.deepcopy(x).note, copy.copy(x).note is x.note)[
+        1:
+    ],
     "pickled attributes": lambda T, x: (setattr(x, "note", 3), pickle.loads(pickle.dumps(x)).note)[1],
-    "sharing is lost in pickles": lambda T, x: (lambda c: (c[1].zero_(), c[0]))(pickle.loads(pickle.dumps([x, x[1]]))),
+    "sharing is lost in pickles": lambda T, x: (lambda c: (c[1].zero_(), c[0]))(
+        pickle.loads(pickle.dumps([x, x[1]]))
+    ),
     "setstate": lambda T, x: (x.__setstate__((True, None, None)), x)[1],
     "setstate of a computed": lambda T, x: (x.requires_grad_() * 2).__setstate__((True, None, None)),
 }

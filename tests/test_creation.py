@@ -15,7 +15,19 @@ from both import outcome
 import rushlight
 
 LIBRARIES = (torch, rushlight)
-DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64"]
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+]
 
 
 def same(theirs: Any, ours: Any) -> None:
@@ -137,13 +149,30 @@ def test_tensor(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["float", "int", "bool", "complex", "mixed", "nested", "nan", "huge float", "scalars", "array", "tensors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "float",
+        "int",
+        "bool",
+        "complex",
+        "mixed",
+        "nested",
+        "nan",
+        "huge float",
+        "scalars",
+        "array",
+        "tensors",
+    ],
+)
 def test_tensor_of_a_dtype(name: str, dtype: str) -> None:
     same(*(outcome(lambda T=T: T.tensor(DATA[name](T), dtype=getattr(T, dtype))) for T in LIBRARIES))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64", "uint64", "float16", "float32"])
-@pytest.mark.parametrize("value", [-1, 255, 256, -129, 300, 2**31, 2**63, 2**64, -(2**63) - 1, 3e9, 1e40, float("inf")])
+@pytest.mark.parametrize(
+    "value", [-1, 255, 256, -129, 300, 2**31, 2**63, 2**64, -(2**63) - 1, 3e9, 1e40, float("inf")]
+)
 def test_numbers_that_may_not_fit(value: Any, dtype: str) -> None:
     same(*(outcome(lambda T=T: T.tensor(value, dtype=getattr(T, dtype))) for T in LIBRARIES))
     same(*(outcome(lambda T=T: T.full((2,), value, dtype=getattr(T, dtype))) for T in LIBRARIES))
@@ -162,20 +191,57 @@ def test_read_only_arrays_cannot_be_written_to() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         x = rushlight.from_numpy(a)
-    for write in (lambda: x.add_(1), lambda: x[1:].zero_(), lambda: x.fill_(2), lambda: x.detach().copy_(x + 1)):
+    for write in (
+        lambda: x.add_(1),
+        lambda: x[1:].zero_(),
+        lambda: x.fill_(2),
+        lambda: x.detach().copy_(x + 1),
+    ):
         with pytest.raises(RuntimeError, match="read-only"):
             write()
     assert a.tolist() == [0.0, 1.0, 2.0] and x.clone().add_(1).tolist() == [1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"count": 1}, {"offset": 4}, {"offset": 2}, {"offset": 9}, {"offset": -1}, {"count": 3}, {"count": 0}, {"count": -2}])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"count": 1},
+        {"offset": 4},
+        {"offset": 2},
+        {"offset": 9},
+        {"offset": -1},
+        {"count": 3},
+        {"count": 0},
+        {"count": -2},
+    ],
+)
 def test_frombuffer(kwargs: dict) -> None:
-    same(*(outcome(lambda T=T: T.frombuffer(bytearray(range(8)), dtype=T.int32, **kwargs)) for T in LIBRARIES))
+    same(
+        *(outcome(lambda T=T: T.frombuffer(bytearray(range(8)), dtype=T.int32, **kwargs)) for T in LIBRARIES)
+    )
 
 
 # ---- sizes ----
 
-SIZES = [(), (0,), (2, 3), ((2, 3),), ([2, 0],), (-1,), (2**62,), (2**63,), (2**64,), (2.5,), ("a",), (None,), ((2, None),), (True,), ([[2]],), ((2,), (3,))]
+SIZES = [
+    (),
+    (0,),
+    (2, 3),
+    ((2, 3),),
+    ([2, 0],),
+    (-1,),
+    (2**62,),
+    (2**63,),
+    (2**64,),
+    (2.5,),
+    ("a",),
+    (None,),
+    ((2, None),),
+    (True,),
+    ([[2]],),
+    ((2,), (3,)),
+]
 
 
 @pytest.mark.parametrize("function", ["zeros", "ones"])
@@ -231,7 +297,9 @@ def number() -> float:
     return random.choice([random.randint(-20, 20), random.uniform(-20, 20), random.uniform(0, 5)])
 
 
-@pytest.mark.parametrize("dtype", [None, "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", [None, "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
+)
 def test_ranges_have_pytorchs_bits(dtype: str | None) -> None:
     random.seed(0)
     for _ in range(150):
@@ -246,7 +314,9 @@ def test_ranges_have_pytorchs_bits(dtype: str | None) -> None:
 
 def test_logspace_is_close() -> None:
     for args in ((0, 2, 5), (-1, 1, 7, 2.0), (3, 3, 1), (0, 1, 0)):
-        np.testing.assert_allclose(rushlight.logspace(*args).numpy(), torch.logspace(*args).numpy(), rtol=1e-6)
+        np.testing.assert_allclose(
+            rushlight.logspace(*args).numpy(), torch.logspace(*args).numpy(), rtol=1e-6
+        )
 
 
 GRIDS: dict[str, Callable] = {
@@ -326,7 +396,11 @@ LEGACY: dict[str, Callable] = {
     "LongTensor": lambda T: T.LongTensor([1.5, 2]),
     "LongTensor of floats": lambda T: T.LongTensor(T.ones(2)),
     "BoolTensor": lambda T: T.BoolTensor([True]),
-    "isinstance": lambda T: (isinstance(T.ones(1), T.FloatTensor), isinstance(T.ones(1), T.LongTensor), isinstance(1, T.LongTensor)),
+    "isinstance": lambda T: (
+        isinstance(T.ones(1), T.FloatTensor),
+        isinstance(T.ones(1), T.LongTensor),
+        isinstance(1, T.LongTensor),
+    ),
     "type": lambda T: T.ones(1).type(),
     "type from name": lambda T: T.ones(1).type("torch.DoubleTensor"),
     "type from class": lambda T: T.ones(1).type(T.HalfTensor),

@@ -35,7 +35,9 @@ def examples(module):
     parser = doctest.DocTestParser()
     for name, text in documented(module):
         if isinstance(text, str) and ">>>" in text:
-            names = {} if "import rushlight" in text else dict(vars(module))  # inner modules speak of their own
+            names = (
+                {} if "import rushlight" in text else dict(vars(module))
+            )  # inner modules speak of their own
             yield parser.get_doctest(text, names, name, module.__file__, 0)
 
 
@@ -50,4 +52,7 @@ def test_examples_print_what_the_docstring_says(name):
 
 
 def test_there_are_examples():
-    assert sum(len(test.examples) > 0 for name in MODULES for test in examples(importlib.import_module(name))) > 300
+    assert (
+        sum(len(test.examples) > 0 for name in MODULES for test in examples(importlib.import_module(name)))
+        > 300
+    )

@@ -28,7 +28,13 @@ PATIENCE = 1.0
 LIMIT = 600
 
 #: functions that wait for the user, change the process on purpose, or end it
-EXCLUDED = {"compile", "set_default_dtype", "set_default_device", "set_default_tensor_type", "set_printoptions"}
+EXCLUDED = {
+    "compile",
+    "set_default_dtype",
+    "set_default_device",
+    "set_default_tensor_type",
+    "set_printoptions",
+}
 
 
 class WrongIndex:
@@ -64,22 +70,144 @@ def hostile_values(T: Any) -> list[Any]:
     read_only.flags.writeable = False
     base = T.arange(12.0).reshape(3, 4)
     return [
-        *(None, True, False, -1, 0, 1, 2, 3, 63, 64, 65, -(2**31), 2**31, 2**62, 2**63, -(2**63) - 1, 2**64, 10**30),
-        *(0.0, -0.0, 1.5, -1e308, float("nan"), float("inf"), 1j, "", "a", "sum", b"x", object(), Ellipsis, NotImplemented),
-        *((), [], {}, (0,), (-1,), (2, 3), [1, 2, 3], (2**40, 2**40), (2**62, 4), (-5, 3), (1,) * 65, (0,) * 200, [[1], [1, 2]]),
-        *((0, 0), (0, 1, 2), (1, 0), (-1, -2), [None], ["a"], [1.5], (2, -1), slice(None, None, -1), slice(5, 2**70)),
-        *(nested(50), nested(5000), looped(), LyingSequence(), WrongIndex(), range(3), range(10**12), iter([1]), lambda x: x),
+        *(
+            None,
+            True,
+            False,
+            -1,
+            0,
+            1,
+            2,
+            3,
+            63,
+            64,
+            65,
+            -(2**31),
+            2**31,
+            2**62,
+            2**63,
+            -(2**63) - 1,
+            2**64,
+            10**30,
+        ),
+        *(
+            0.0,
+            -0.0,
+            1.5,
+            -1e308,
+            float("nan"),
+            float("inf"),
+            1j,
+            "",
+            "a",
+            "sum",
+            b"x",
+            object(),
+            Ellipsis,
+            NotImplemented,
+        ),
+        *(
+            (),
+            [],
+            {},
+            (0,),
+            (-1,),
+            (2, 3),
+            [1, 2, 3],
+            (2**40, 2**40),
+            (2**62, 4),
+            (-5, 3),
+            (1,) * 65,
+            (0,) * 200,
+            [[1], [1, 2]],
+        ),
+        *(
+            (0, 0),
+            (0, 1, 2),
+            (1, 0),
+            (-1, -2),
+            [None],
+            ["a"],
+            [1.5],
+            (2, -1),
+            slice(None, None, -1),
+            slice(5, 2**70),
+        ),
+        *(
+            nested(50),
+            nested(5000),
+            looped(),
+            LyingSequence(),
+            WrongIndex(),
+            range(3),
+            range(10**12),
+            iter([1]),
+            lambda x: x,
+        ),
         *(T.float32, T.int8, T.bool, T.bfloat16, T.complex64, np.float32, np.dtype("f8"), int, float),
-        *(base, base.t(), base[:, 1:], base[0], base.expand(2, 3, 4), T.zeros(0), T.zeros(2, 0, 3), T.tensor(3), T.tensor(-7)),
-        *(T.tensor([2**62, -(2**62), 7]), T.tensor([True, False, True]), T.tensor([10**6, -(10**6)]), T.tensor([0.5, float("nan")])),
-        *(T.ones(3, 3, requires_grad=True), T.ones(3, dtype=T.bfloat16), T.ones(2, dtype=T.complex64), T.ones(4, dtype=T.uint8)),
-        *(T.eye(3, dtype=T.float64), T.zeros(3, 3), T.from_numpy(np.ones((2, 2), np.uint16)), T.ones((1,) * 30)),
-        *(np.ones(3), np.arange(6)[::-1], np.array("x"), np.array([object()]), read_only, np.float16(2), np.int8(-1)),
-        *([T.ones(2), T.ones(3)], (T.ones(2, 2), 3), [T.zeros(0), T.ones(2, 2)], {"a": T.ones(1)}, [base, base]),
+        *(
+            base,
+            base.t(),
+            base[:, 1:],
+            base[0],
+            base.expand(2, 3, 4),
+            T.zeros(0),
+            T.zeros(2, 0, 3),
+            T.tensor(3),
+            T.tensor(-7),
+        ),
+        *(
+            T.tensor([2**62, -(2**62), 7]),
+            T.tensor([True, False, True]),
+            T.tensor([10**6, -(10**6)]),
+            T.tensor([0.5, float("nan")]),
+        ),
+        *(
+            T.ones(3, 3, requires_grad=True),
+            T.ones(3, dtype=T.bfloat16),
+            T.ones(2, dtype=T.complex64),
+            T.ones(4, dtype=T.uint8),
+        ),
+        *(
+            T.eye(3, dtype=T.float64),
+            T.zeros(3, 3),
+            T.from_numpy(np.ones((2, 2), np.uint16)),
+            T.ones((1,) * 30),
+        ),
+        *(
+            np.ones(3),
+            np.arange(6)[::-1],
+            np.array("x"),
+            np.array([object()]),
+            read_only,
+            np.float16(2),
+            np.int8(-1),
+        ),
+        *(
+            [T.ones(2), T.ones(3)],
+            (T.ones(2, 2), 3),
+            [T.zeros(0), T.ones(2, 2)],
+            {"a": T.ones(1)},
+            [base, base],
+        ),
     ]
 
 
-NAMES = ["dim", "keepdim", "dtype", "out", "axis", "index", "size", "alpha", "other", "value", "dims", "generator", "input"]
+NAMES = [
+    "dim",
+    "keepdim",
+    "dtype",
+    "out",
+    "axis",
+    "index",
+    "size",
+    "alpha",
+    "other",
+    "value",
+    "dims",
+    "generator",
+    "input",
+]
 
 
 def targets(T: Any) -> Iterator[tuple[str, Callable]]:
@@ -87,7 +215,12 @@ def targets(T: Any) -> Iterator[tuple[str, Callable]]:
     for prefix, space in spaces:
         for name in sorted(vars(space)):
             value = getattr(space, name)
-            if callable(value) and not name.startswith("_") and name not in EXCLUDED and not isinstance(value, type(sys)):
+            if (
+                callable(value)
+                and not name.startswith("_")
+                and name not in EXCLUDED
+                and not isinstance(value, type(sys))
+            ):
                 yield prefix + name, value
     for name in sorted(vars(T.Tensor)):
         value = vars(T.Tensor)[name]

@@ -155,9 +155,7 @@ def assert_same(ours, theirs):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_reading(layout):
     for name in NAMES:
-        ours, theirs = (
-            outcome(lambda T=T: LAYOUTS[layout](T)[indices(T)[name]]) for T in (rushlight, torch)
-        )
+        ours, theirs = (outcome(lambda T=T: LAYOUTS[layout](T)[indices(T)[name]]) for T in (rushlight, torch))
         try:
             assert_same(ours, theirs)
         except AssertionError as error:
@@ -172,8 +170,21 @@ def test_reading(layout):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_reading_every_dtype(dtype):
-    for name in ("int", "full", "step", "rows", "mask", "row mask", "separated", "broadcast", "0-d True", "empty list"):
-        assert_same(cube(rushlight, dtype)[indices(rushlight)[name]], cube(torch, dtype)[indices(torch)[name]])
+    for name in (
+        "int",
+        "full",
+        "step",
+        "rows",
+        "mask",
+        "row mask",
+        "separated",
+        "broadcast",
+        "0-d True",
+        "empty list",
+    ):
+        assert_same(
+            cube(rushlight, dtype)[indices(rushlight)[name]], cube(torch, dtype)[indices(torch)[name]]
+        )
 
 
 def chain(t):
@@ -242,7 +253,9 @@ def test_writing(value):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_writing_every_dtype(dtype):
-    for name, value in itertools.product(("int", "full", "step", "rows", "mask", "separated"), (1, 0, 3, 1.5, True, -1)):
+    for name, value in itertools.product(
+        ("int", "full", "step", "rows", "mask", "separated"), (1, 0, 3, 1.5, True, -1)
+    ):
 
         def run(T, name=name, value=value):
             x = cube(T, dtype)
@@ -268,7 +281,10 @@ def test_writing_on_the_tape(value, view):
         return y.grad_fn.name(), y._version, y.tolist(), x.grad.tolist(), given
 
     for name in ONCE:
-        ours, theirs = outcome(lambda name=name: run(rushlight, name)), outcome(lambda name=name: run(torch, name))
+        ours, theirs = (
+            outcome(lambda name=name: run(rushlight, name)),
+            outcome(lambda name=name: run(torch, name)),
+        )
         if isinstance(theirs, Exception):
             assert type(ours) is type(theirs), f"{name}: {ours!r}; expected {theirs!r}"
         else:

@@ -67,7 +67,11 @@ CALLS = {
     **{
         f"scatter_reduce {how}{'' if own else ' alone'}": (
             lambda T, x, how=how, own=own: x.scatter_reduce(
-                -1, across(T, x, [0, 0, 2]), source(T, *x.shape) * (source(T, *x.shape) - 11), how, include_self=own
+                -1,
+                across(T, x, [0, 0, 2]),
+                source(T, *x.shape) * (source(T, *x.shape) - 11),
+                how,
+                include_self=own,
             )
         )
         for how in ("sum", "prod", "mean", "amax", "amin", "none")
@@ -106,9 +110,15 @@ CALLS = {
     "index_fill far": lambda T, x: x.index_fill(0, index(T, 5), 7),
     "index_fill vector": lambda T, x: x.index_fill(0, index(T, 0), T.ones(1)),
     "index_put": lambda T, x: x.index_put((index(T, 0, 2),), source(T, *x.shape[1:])),
-    "index_put adding": lambda T, x: x.index_put((index(T, 0, 0, -1),), source(T, *x.shape[1:]), accumulate=True),
-    "index_put pair": lambda T, x: x.index_put((index(T, 0, 0), index(T, 1, -1)), source(T, 2), accumulate=True),
-    "index_put broadcast": lambda T, x: x.index_put((index(T, 0, 1).reshape(2, 1), index(T, 1, 2)), T.tensor(9.0)),
+    "index_put adding": lambda T, x: x.index_put(
+        (index(T, 0, 0, -1),), source(T, *x.shape[1:]), accumulate=True
+    ),
+    "index_put pair": lambda T, x: x.index_put(
+        (index(T, 0, 0), index(T, 1, -1)), source(T, 2), accumulate=True
+    ),
+    "index_put broadcast": lambda T, x: x.index_put(
+        (index(T, 0, 1).reshape(2, 1), index(T, 1, 2)), T.tensor(9.0)
+    ),
     "index_put mask": lambda T, x: x.index_put((T.tensor(MASK),), T.tensor(5.0)),
     "index_put mask adding": lambda T, x: x.index_put((T.tensor(MASK),), T.tensor(5.0), accumulate=True),
     "index_put far": lambda T, x: x.index_put((index(T, 9),), T.tensor(5.0)),
@@ -273,7 +283,11 @@ def test_sums_are_added_in_order():
         for T in (rushlight, torch):
             v, at = T.from_numpy(numbers).to(getattr(T, dtype)), T.from_numpy(places)
             zero = T.zeros(7, dtype=getattr(T, dtype))
-            sums = zero.index_put((at,), v, accumulate=True), zero.scatter_add(0, at, v), zero.index_add(0, at, v)
+            sums = (
+                zero.index_put((at,), v, accumulate=True),
+                zero.scatter_add(0, at, v),
+                zero.index_add(0, at, v),
+            )
             made.append([s.float().tolist() for s in sums])
         assert made[0] == made[1]
 
@@ -281,7 +295,9 @@ def test_sums_are_added_in_order():
 def test_out():
     for T in (torch, rushlight):
         x, at = T.arange(6.0).reshape(2, 3), T.tensor([[0, 1, 1]])
-        with pytest.raises(RuntimeError, match="Expected out tensor to have dtype float, but got double instead"):
+        with pytest.raises(
+            RuntimeError, match="Expected out tensor to have dtype float, but got double instead"
+        ):
             T.gather(x, 0, at, out=T.zeros(0, dtype=T.float64))
         with pytest.raises(RuntimeError, match="single memory location"):
             T.gather(x, 0, at, out=x)

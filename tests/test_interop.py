@@ -110,7 +110,10 @@ DLPACK = {
     "stream": lambda T, x: x.__dlpack__(stream=1),
     "stream text": lambda T, x: x.__dlpack__(stream="a"),
     "no tensor": lambda T, x: T.utils.dlpack.to_dlpack(3),
-    **{name: (lambda T, x, n=name: T.from_dlpack(np.ones(2, n))) for name in ("int8", "uint16", "float16", "complex64")},
+    **{
+        name: (lambda T, x, n=name: T.from_dlpack(np.ones(2, n)))
+        for name in ("int8", "uint16", "float16", "complex64")
+    },
 }
 
 

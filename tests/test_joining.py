@@ -26,7 +26,11 @@ INPUTS = {
     "empty vector": lambda T: [x_(T, 2, 3), T.zeros(0)],
     "empty rows": lambda T: [x_(T, 2, 3), T.zeros(0, 3)],
     "empties": lambda T: [T.zeros(0), T.zeros(0)],
-    "types": lambda T: [x_(T, 2, 3, dtype="int32"), x_(T, 2, 3, dtype="float32"), x_(T, 2, 3, dtype="float16")],
+    "types": lambda T: [
+        x_(T, 2, 3, dtype="int32"),
+        x_(T, 2, 3, dtype="float32"),
+        x_(T, 2, 3, dtype="float16"),
+    ],
     "bools": lambda T: [x_(T, 2, 3) > 2, x_(T, 2, 3, dtype="uint8")],
     "ranks": lambda T: [x_(T, 2, 3), x_(T, 6)],
     "images": lambda T: [x_(T, 1, 2, 2, 3).permute(0, 3, 1, 2)] * 2,
@@ -49,7 +53,8 @@ JOINS = {
 def test_joins(name, inputs):
     for args in JOINS[name]:
         ours, theirs = (
-            outcome(lambda T=T, args=args: getattr(T, name)(INPUTS[inputs](T), *args)) for T in (rushlight, torch)
+            outcome(lambda T=T, args=args: getattr(T, name)(INPUTS[inputs](T), *args))
+            for T in (rushlight, torch)
         )
         assert_same(ours, theirs)
         if isinstance(theirs, Exception) and not isinstance(theirs, TypeError):
@@ -57,7 +62,9 @@ def test_joins(name, inputs):
 
 
 @pytest.mark.parametrize("name", JOINS)
-@pytest.mark.parametrize("inputs", ["same", "rows", "columns", "vectors", "cubes", "turned", "empty vector", "types"])
+@pytest.mark.parametrize(
+    "inputs", ["same", "rows", "columns", "vectors", "cubes", "turned", "empty vector", "types"]
+)
 def test_gradients_of_joins(name, inputs):
     def run(T, args):
         xs = [x.detach().clone().requires_grad_(x.is_floating_point()) for x in INPUTS[inputs](T)]

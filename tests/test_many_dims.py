@@ -32,12 +32,27 @@ def outcome(f, *args):
 def described(value):
     if hasattr(value, "stride"):
         steps = value.stride() if value.numel() else None  # those of empty results are nobody's business
-        return tuple(value.shape), steps, str(value.dtype), repr(value.reshape(-1).tolist()), type(value).__name__
+        return (
+            tuple(value.shape),
+            steps,
+            str(value.dtype),
+            repr(value.reshape(-1).tolist()),
+            type(value).__name__,
+        )
     return [described(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 ASKED = {
-    "shape": lambda M, x: (tuple(x.shape), tuple(x.size()), x.size(-1), x.ndim, x.dim(), x.numel(), x.nbytes, len(x)),
+    "shape": lambda M, x: (
+        tuple(x.shape),
+        tuple(x.size()),
+        x.size(-1),
+        x.ndim,
+        x.dim(),
+        x.numel(),
+        x.nbytes,
+        len(x),
+    ),
     "stride": lambda M, x: (x.stride(), x.stride(-1), x.is_contiguous(), x.storage_offset()),
     "tolist": lambda M, x: x.tolist(),
     "repr": lambda M, x: repr(x),
@@ -45,7 +60,11 @@ ASKED = {
     "item": lambda M, x: x.item(),
     "float": lambda M, x: [float(x), bool(x)],
     "flatten": lambda M, x: [x.flatten(), M.flatten(x), x.ravel(), x.flatten(0, 62)],
-    "reshape": lambda M, x: [x.reshape(-1) if x.numel() else x.reshape(0), x.reshape(x.shape), M.reshape(x, x.shape)],
+    "reshape": lambda M, x: [
+        x.reshape(-1) if x.numel() else x.reshape(0),
+        x.reshape(x.shape),
+        M.reshape(x, x.shape),
+    ],
     "view": lambda M, x: x.view((*x.shape, 1)),
     "view as": lambda M, x: x.view_as(x),
     "wrong view": lambda M, x: x.view(7),

@@ -234,7 +234,9 @@ def test_kept_blocks_do_not_make_the_process_larger_than_its_peak():
         del held
 
 
-@pytest.mark.parametrize(("wrong", "error"), [(-1, ValueError), ("1", TypeError), (1.5, TypeError), (True, TypeError)])
+@pytest.mark.parametrize(
+    ("wrong", "error"), [(-1, ValueError), ("1", TypeError), (1.5, TypeError), (True, TypeError)]
+)
 def test_wrong_limits(wrong, error):
     limit = memory.get_limit()
     with pytest.raises(error, match="set_limit"):
@@ -276,7 +278,9 @@ def test_no_memory_at_all(monkeypatch):
     monkeypatch.setattr(POOL, "make", fail)
     before = memory.stats()
     for attempt in (lambda: memory.array((2048, 2048), F32), x.double, lambda: x * 2):
-        with pytest.raises(MemoryError, match=r"you tried to allocate \d+ bytes.*\n.* hold \d+ bytes; \d+ more were kept") as caught:
+        with pytest.raises(
+            MemoryError, match=r"you tried to allocate \d+ bytes.*\n.* hold \d+ bytes; \d+ more were kept"
+        ) as caught:
             attempt()
         assert isinstance(caught.value, RuntimeError)
     with pytest.raises(RuntimeError, match="DefaultCPUAllocator: can't allocate memory") as caught:
@@ -296,7 +300,8 @@ def run(code, *, silent=True):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_AS is not enforced elsewhere")
 def test_a_real_limit_on_memory():
-    assert run("""
+    assert (
+        run("""
         import resource
         import rushlight as T
         size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -322,11 +327,13 @@ def test_a_real_limit_on_memory():
             T.ones(512, 512).expand(800, 512, 512) + 1
         except MemoryError as error:
             print(str(error).split(" bytes")[0])
-    """) == """in use 128 True
+    """)
+        == """in use 128 True
 2.0
 2.0 0
 DefaultCPUAllocator: can't allocate memory: you tried to allocate 838860800
 """
+    )
 
 
 # ---- threads, forks, exits ----
@@ -362,7 +369,8 @@ def test_threads_share_the_pool():
 
 @pytest.mark.skipif(not hasattr(memory.os, "fork"), reason="no fork")
 def test_a_fork_in_the_middle():
-    assert run("""
+    assert (
+        run("""
         import os, sys, threading, warnings
         warnings.simplefilter("ignore")
         import rushlight as T
@@ -393,11 +401,14 @@ def test_a_fork_in_the_middle():
         stop.set()
         worker.join()
         print(held._a.min(), T.memory.stats().in_use >> 20)
-    """) == "3.0 4\n"
+    """)
+        == "3.0 4\n"
+    )
 
 
 def test_exit_is_silent():
-    assert run("""
+    assert (
+        run("""
         import threading, time
         import rushlight as T
 
@@ -413,17 +424,25 @@ def test_exit_is_silent():
         threading.Thread(target=lambda: [T.ones(1024, 1024) * 2 for _ in iter(int, 1)], daemon=True).start()
         time.sleep(0.05)
         print("done")
-    """) == "done\n"
+    """)
+        == "done\n"
+    )
 
 
 def test_the_environment_chooses():
     code = "import rushlight as T; x = T.ones(1024, 1024) * 2; print(T.memory.get_limit(), T.memory.stats().mapped)"
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=memory.os.environ | {"RUSHLIGHT_POOL": "0"}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=memory.os.environ | {"RUSHLIGHT_POOL": "0"},
     )
     assert found.stdout == "0 0\n"
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=memory.os.environ | {"RUSHLIGHT_POOL": "lots"}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=memory.os.environ | {"RUSHLIGHT_POOL": "lots"},
     )
     assert "RUSHLIGHT_POOL must be a number of bytes" in found.stderr
 

@@ -50,7 +50,11 @@ def test_every_operation_says_what_it_does(name):
 @pytest.mark.parametrize("name", sorted(n for n in REGISTRY if hasattr(torch.Tensor, n + "_")))
 def test_every_in_place_form_is_there(name):
     method = getattr(rushlight.Tensor, name + "_")
-    assert method.__name__.endswith("_") and hasattr(torch.Tensor, method.__name__) and (method.__doc__ or "").strip()
+    assert (
+        method.__name__.endswith("_")
+        and hasattr(torch.Tensor, method.__name__)
+        and (method.__doc__ or "").strip()
+    )
 
 
 # ---- names ----
@@ -114,7 +118,9 @@ def test_a_new_operation_has_values_of_every_type(softsquare):
     assert softsquare(rushlight.tensor([1, 2])).dtype is rushlight.float32
     assert softsquare(x.bfloat16()).dtype is rushlight.bfloat16
     assert softsquare(input=x[:0]).shape == (0, 3)
-    with pytest.raises(TypeError, match=r"softsquare\(\): argument 'input' \(position 1\) must be Tensor, not float"):
+    with pytest.raises(
+        TypeError, match=r"softsquare\(\): argument 'input' \(position 1\) must be Tensor, not float"
+    ):
         softsquare(1.0)
 
 
@@ -136,7 +142,9 @@ def test_a_new_operation_writes_in_place_and_to_out(softsquare):
     np.testing.assert_allclose(out.numpy(), [0.5, 0.9], rtol=1e-7)
     with pytest.raises(RuntimeError, match="result type Float can't be cast to the desired output type Long"):
         rushlight.tensor([1, 2]).softsquare_()
-    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+    with pytest.raises(
+        RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"
+    ):
         x.requires_grad_().softsquare_()
 
 

@@ -27,10 +27,21 @@ def shared(T: Any) -> Any:
 
 
 CASES: dict[str, Callable] = {
-    "sizes": lambda T, x: (x.untyped_storage().nbytes(), len(x[1].untyped_storage()), x[1].untyped_storage().size()),
-    "identity": lambda T, x: (x.untyped_storage() is x.t().untyped_storage(), x.untyped_storage() == x.clone().untyped_storage()),
+    "sizes": lambda T, x: (
+        x.untyped_storage().nbytes(),
+        len(x[1].untyped_storage()),
+        x[1].untyped_storage().size(),
+    ),
+    "identity": lambda T, x: (
+        x.untyped_storage() is x.t().untyped_storage(),
+        x.untyped_storage() == x.clone().untyped_storage(),
+    ),
     "pointers": lambda T, x: x[1:].untyped_storage().data_ptr() == x.data_ptr(),
-    "bytes": lambda T, x: (x.untyped_storage().tolist(), x.untyped_storage()[7], x.untyped_storage()[4:8].tolist()),
+    "bytes": lambda T, x: (
+        x.untyped_storage().tolist(),
+        x.untyped_storage()[7],
+        x.untyped_storage()[4:8].tolist(),
+    ),
     "byte out of range": lambda T, x: x.untyped_storage()[100],
     "filled": lambda T, x: (x.untyped_storage().fill_(0).nbytes(), x.tolist()),
     "copied": lambda T, x: (x.untyped_storage().copy_(T.ones(6).untyped_storage()).nbytes(), x.tolist()),
@@ -38,7 +49,11 @@ CASES: dict[str, Callable] = {
     "typed": lambda T, x: (x.storage().tolist(), x.storage().size(), str(x.storage().dtype), x.storage()[3]),
     "typed class": lambda T, x: (isinstance(x.storage(), T.FloatStorage), T.LongStorage([1, 2]).tolist()),
     "made": lambda T, x: (T.UntypedStorage(4).nbytes(), T.UntypedStorage([1, 2]).tolist()),
-    "grown": lambda T, x: (x.untyped_storage().resize_(32).nbytes(), x.tolist(), x.as_strided((2,), (1,), 4).tolist()),
+    "grown": lambda T, x: (
+        x.untyped_storage().resize_(32).nbytes(),
+        x.tolist(),
+        x.as_strided((2,), (1,), 4).tolist(),
+    ),
     "grown under views": lambda T, x: _grow_under_a_view(x),
     "resize_": lambda T, x: (x.resize_(2, 2).tolist(), x.stride(), x.untyped_storage().nbytes()),
     "resize_ larger": lambda T, x: (x.resize_(4, 3)[:2].tolist(), tuple(x.shape)),
@@ -56,11 +71,28 @@ CASES: dict[str, Callable] = {
     "detach": lambda T, x: (x.detach().add_(1).tolist(), x._version, x.detach()._version),
     "versions": lambda T, x: _versions(T, x),
     "data assigned": lambda T, x: _assign_data(T, x),
-    "data of another dtype": lambda T, x: (setattr(x, "data", T.ones(2, dtype=T.int64)), str(x.dtype), x.tolist())[1:],
+    "data of another dtype": lambda T, x: (
+        setattr(x, "data", T.ones(2, dtype=T.int64)),
+        str(x.dtype),
+        x.tolist(),
+    )[1:],
     "data of no tensor": lambda T, x: setattr(x, "data", 3),
     "detach_": lambda T, x: (x.requires_grad_() * 2).detach_().requires_grad,
-    "bases": lambda T, x: (x.t()._base is x, x.t()[0]._base is x, x._base is None, x._is_view(), x[0]._is_view(), x.detach()._is_view()),
-    "leaves": lambda T, x: (x.is_leaf, x.requires_grad_().is_leaf, (x * 1).is_leaf, x.detach().is_leaf, x[0].is_leaf),
+    "bases": lambda T, x: (
+        x.t()._base is x,
+        x.t()[0]._base is x,
+        x._base is None,
+        x._is_view(),
+        x[0]._is_view(),
+        x.detach()._is_view(),
+    ),
+    "leaves": lambda T, x: (
+        x.is_leaf,
+        x.requires_grad_().is_leaf,
+        (x * 1).is_leaf,
+        x.detach().is_leaf,
+        x[0].is_leaf,
+    ),
 }
 
 
@@ -87,7 +119,14 @@ def _assign_data(T: Any, x: Any) -> list:
     other = T.full((3,), 2.0)
     x.data = other
     x.data[0] = 7.0
-    return [x.tolist(), other.tolist(), x.requires_grad, x.is_leaf, x.data_ptr() == other.data_ptr(), x._version]
+    return [
+        x.tolist(),
+        other.tolist(),
+        x.requires_grad,
+        x.is_leaf,
+        x.data_ptr() == other.data_ptr(),
+        x._version,
+    ]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -133,7 +172,13 @@ def test_writes(write: str, target: str) -> None:
         x = shared(T)
         t = TARGETS[target](T, x)
         out = WRITES[write](T, t)
-        return [x.tolist(), out.tolist(), out is t or out._base is x, t._version, type(out.grad_fn).__name__ if out.requires_grad else None]
+        return [
+            x.tolist(),
+            out.tolist(),
+            out is t or out._base is x,
+            t._version,
+            type(out.grad_fn).__name__ if out.requires_grad else None,
+        ]
 
     theirs, ours = (outcome(done, T) for T in LIBRARIES)
     if isinstance(theirs, Exception):

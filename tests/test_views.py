@@ -135,7 +135,12 @@ def test_writes_go_where_pytorchs_go(view: str, layout: str) -> None:
         leaf, x = made(T, layout)
         shown = VIEWS[view](T, x)
         shown.zero_()
-        return [leaf.tolist(), leaf._version, shown._version, shown.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()]
+        return [
+            leaf.tolist(),
+            leaf._version,
+            shown._version,
+            shown.untyped_storage().data_ptr() == x.untyped_storage().data_ptr(),
+        ]
 
     theirs, ours = (outcome(written, T) for T in LIBRARIES)
     if isinstance(theirs, Exception):
@@ -144,10 +149,16 @@ def test_writes_go_where_pytorchs_go(view: str, layout: str) -> None:
         assert ours == theirs
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int64", "float16", "bfloat16", "float32", "complex64"])
-@pytest.mark.parametrize("view", ["view", "permute", "expand", "diagonal", "unfold", "as_strided", "squeeze", "unsqueeze"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int16", "int64", "float16", "bfloat16", "float32", "complex64"]
+)
+@pytest.mark.parametrize(
+    "view", ["view", "permute", "expand", "diagonal", "unfold", "as_strided", "squeeze", "unsqueeze"]
+)
 def test_every_dtype_has_views(view: str, dtype: str) -> None:
-    theirs, ours = (VIEWS[view](T, made(T, "contiguous", dtype="int64")[0].to(getattr(T, dtype))) for T in LIBRARIES)
+    theirs, ours = (
+        VIEWS[view](T, made(T, "contiguous", dtype="int64")[0].to(getattr(T, dtype))) for T in LIBRARIES
+    )
     same(theirs, ours)
 
 
@@ -174,7 +185,10 @@ def test_gradients_to_second_order(view: str, layout: str) -> None:
         np.testing.assert_allclose(np.array(ours), np.array(theirs), rtol=1e-12)
 
 
-@pytest.mark.parametrize("view", [name for name in VIEWS if name not in ("detach", "expand to one", "unfold", "as_strided overlapping")])
+@pytest.mark.parametrize(
+    "view",
+    [name for name in VIEWS if name not in ("detach", "expand to one", "unfold", "as_strided overlapping")],
+)
 def test_gradient_of_a_write_through_a_view(view: str) -> None:
     def gradient(T: Any) -> Any:
         leaf, x = made(T, "contiguous", requires_grad=True)
@@ -320,7 +334,9 @@ def test_complex_as_real_shares_memory() -> None:
         assert T.view_as_complex(pairs).data_ptr() == z.data_ptr()
 
 
-@pytest.mark.parametrize("to", ["uint8", "int16", "int32", "float32", "float64", "int64", "bool", "complex64"])
+@pytest.mark.parametrize(
+    "to", ["uint8", "int16", "int32", "float32", "float64", "int64", "bool", "complex64"]
+)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_view_as_another_dtype(to: str, layout: str) -> None:
     def shown(T: Any) -> Any:

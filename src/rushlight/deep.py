@@ -127,7 +127,9 @@ def _of_elements(name: str) -> Callable:
 
 
 def _slot(name: str) -> Any:
-    return property(lambda self: getattr(self.flat, name), lambda self, value: setattr(self.flat, name, value))
+    return property(
+        lambda self: getattr(self.flat, name), lambda self, value: setattr(self.flat, name, value)
+    )
 
 
 class Deep(Tensor):
@@ -215,7 +217,9 @@ class Deep(Tensor):
         first, last = wrap_dim(start_dim, len(self.sizes)), wrap_dim(end_dim, len(self.sizes))
         if first > last:
             raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-        return self.flat.reshape((*self.sizes[:first], numel(self.sizes[first : last + 1]), *self.sizes[last + 1 :]))
+        return self.flat.reshape(
+            (*self.sizes[:first], numel(self.sizes[first : last + 1]), *self.sizes[last + 1 :])
+        )
 
     def squeeze(self, dim: Any = None) -> Tensor:
         if isinstance(dim, (tuple, list)):
@@ -238,7 +242,9 @@ class Deep(Tensor):
         at = wrap_dim(dim, len(self.sizes))
         n = self.sizes[at]
         if not -n <= index < n:
-            raise IndexError(f"select(): index {index} out of range for tensor of size {list(self.sizes)} at dimension {dim}")
+            raise IndexError(
+                f"select(): index {index} out of range for tensor of size {list(self.sizes)} at dimension {dim}"
+            )
         rest = [d for d in range(len(self.sizes)) if d != at]
         if n == 1:
             return self._with(rest)
@@ -288,7 +294,9 @@ class Deep(Tensor):
         kept = [dim for dim, n in enumerate(sizes) if n != 1]
         if 0 in sizes:
             return deepened(self.flat.reshape(-1)[:0], sizes, steps)
-        return deepened(self.flat.reshape([have[d] for d in kept]).expand([sizes[d] for d in kept]), sizes, steps)
+        return deepened(
+            self.flat.reshape([have[d] for d in kept]).expand([sizes[d] for d in kept]), sizes, steps
+        )
 
     def permute(self, *dims: Any) -> Tensor:
         order = dims[0] if len(dims) == 1 and not isinstance(dims[0], WHOLE) else dims

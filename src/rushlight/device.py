@@ -41,7 +41,9 @@ class device:
             raise RuntimeError("Device string must not be empty")
         name, found = _parse(type)
         if index is not None and found is not None:
-            raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
+            raise RuntimeError(
+                f"type (string) must not include an index because index was passed explicitly: {type}"
+            )
         made = object.__new__(cls)
         object.__setattr__(made, "type", name)
         object.__setattr__(made, "index", found if index is None else _checked(index))
@@ -111,7 +113,9 @@ def check_device(value: Any, operation: str = "") -> None:
         return
     found = device(value) if isinstance(value, (str, device, int)) else None
     if found is None:
-        raise TypeError(f"{operation}(): argument 'device' must be torch.device, not {value.__class__.__name__}")
+        raise TypeError(
+            f"{operation}(): argument 'device' must be torch.device, not {value.__class__.__name__}"
+        )
     if found.type != "cpu":
         _no_accelerator(found.type)
 
@@ -135,7 +139,6 @@ def set_default_device(device: Any) -> None:
     chosen = None if device is None else _device(device)
     check_device(chosen, "set_default_device")
     _default = chosen
-
 
 
 class layout:

@@ -66,7 +66,9 @@ class dtype:
         return _TO_REAL.get(self.name) or self._no_counterpart("real")
 
     def _no_counterpart(self, kind: str) -> dtype:
-        raise RuntimeError(f"to_{kind}: {self!r} has no {kind} counterpart; convert it to a floating type first")
+        raise RuntimeError(
+            f"to_{kind}: {self!r} has no {kind} counterpart; convert it to a floating type first"
+        )
 
 
 BOOL, INTEGER, FLOATING, COMPLEX = range(4)
@@ -93,7 +95,9 @@ float16 = _make("float16", np.float16, "Half", "c10::Half", FLOATING)
 bfloat16 = _make("bfloat16", ml_dtypes.bfloat16, "BFloat16", "c10::BFloat16", FLOATING)
 float32 = _make("float32", np.float32, "Float", "float", FLOATING)
 float64 = _make("float64", np.float64, "Double", "double", FLOATING)
-complex32 = _make("complex32", [("real", "<f2"), ("imag", "<f2")], "ComplexHalf", "c10::complex<c10::Half>", COMPLEX)
+complex32 = _make(
+    "complex32", [("real", "<f2"), ("imag", "<f2")], "ComplexHalf", "c10::complex<c10::Half>", COMPLEX
+)
 complex64 = _make("complex64", np.complex64, "ComplexFloat", "c10::complex<float>", COMPLEX)
 complex128 = _make("complex128", np.complex128, "ComplexDouble", "c10::complex<double>", COMPLEX)
 

@@ -67,7 +67,9 @@ class WrongArgument(TypeError):
         place = ""
         if self.argument not in kwargs and self.argument in names:
             place = f" (position {names.index(self.argument) + 1})"
-        return TypeError(f"{operation}(): argument '{self.argument}'{place} must be {self.wanted}, not {self.kind}")
+        return TypeError(
+            f"{operation}(): argument '{self.argument}'{place} must be {self.wanted}, not {self.kind}"
+        )
 
 
 def missing_argument(
@@ -87,11 +89,15 @@ def missing_argument(
 def invalid_combination(operation: str, *got: Any) -> TypeError:
     """PyTorch's sentence about arguments that fit none of an operation's signatures."""
     kinds = ", ".join(type_name(value) for value in got)
-    return TypeError(f"{operation}() received an invalid combination of arguments - got ({kinds}), but expected one of:")
+    return TypeError(
+        f"{operation}() received an invalid combination of arguments - got ({kinds}), but expected one of:"
+    )
 
 
 def cannot_cast(result: Any, target: Any) -> RuntimeError:
-    return RuntimeError(f"result type {result.legacy} can't be cast to the desired output type {target.legacy}")
+    return RuntimeError(
+        f"result type {result.legacy} can't be cast to the desired output type {target.legacy}"
+    )
 
 
 def wrong_self(method: str, got: Any) -> TypeError:

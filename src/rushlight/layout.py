@@ -206,7 +206,9 @@ def sizes(args: tuple[Any, ...], operation: str) -> Shape:
     """The sizes given as separate arguments or as one sequence: f(2, 3), f((2, 3)), f([2, 3])."""
     for at, value in enumerate(args):
         if isinstance(value, bool):
-            raise TypeError(f"{operation}(): argument 'size' (position {at + 1}) must be tuple of ints, not bool")
+            raise TypeError(
+                f"{operation}(): argument 'size' (position {at + 1}) must be tuple of ints, not bool"
+            )
     if len(args) == 1 and not _is_int(args[0]):
         args = args[0]
         if not isinstance(args, (tuple, list)):

@@ -193,7 +193,10 @@ class Pool:
         allowed = max(0, min(self.limit, self.highest - self.in_use - room))
         while self.pooled() > allowed:
             try:
-                oldest = min([blocks for blocks in list(self.kept.values()) if blocks], key=lambda blocks: blocks[0].returned)
+                oldest = min(
+                    [blocks for blocks in list(self.kept.values()) if blocks],
+                    key=lambda blocks: blocks[0].returned,
+                )
                 oldest.popleft()
             except (IndexError, ValueError):  # another thread was quicker
                 continue
@@ -257,7 +260,9 @@ def _chosen_limit() -> int | None:
     if not chosen:
         return None
     if not chosen.isdecimal():
-        raise ValueError(f"RUSHLIGHT_POOL must be a number of bytes (0 switches the memory pool off), but is {chosen!r}")
+        raise ValueError(
+            f"RUSHLIGHT_POOL must be a number of bytes (0 switches the memory pool off), but is {chosen!r}"
+        )
     return int(chosen)
 
 

@@ -120,7 +120,9 @@ class _Pickler(_PlainPickler):
         if isinstance(thing, UntypedStorage):
             return self._storage(thing._buffer, UntypedStorage, 1)
         if isinstance(thing, TypedStorage):
-            return self._storage(thing.untyped()._buffer, STORAGE_TYPES[thing.dtype.name], thing.element_size())
+            return self._storage(
+                thing.untyped()._buffer, STORAGE_TYPES[thing.dtype.name], thing.element_size()
+            )
         return None
 
     def _storage(self, buffer: Buffer, cls: type, item: int) -> tuple:
@@ -204,7 +206,11 @@ def save(
     text = io.BytesIO()
     pickler = _Pickler(text, pickle_protocol)
     pickler.dump(obj)
-    top = os.path.splitext(os.path.basename(os.fspath(f)))[0] if isinstance(f, (str, os.PathLike)) else "archive"
+    top = (
+        os.path.splitext(os.path.basename(os.fspath(f)))[0]
+        if isinstance(f, (str, os.PathLike))
+        else "archive"
+    )
     with zipfile.ZipFile(f, "w", zipfile.ZIP_STORED) as archive:
         _write(archive, f"{top}/data.pkl", text.getvalue())
         _write(archive, f"{top}/.format_version", b"1")
@@ -317,7 +323,9 @@ def _refuse(f: Any) -> None:
     if not start:
         raise EOFError("Ran out of input")
     if start == b"\x80":
-        raise NotImplementedError("load: this is a file of PyTorch before 1.6; save it again with a newer one")
+        raise NotImplementedError(
+            "load: this is a file of PyTorch before 1.6; save it again with a newer one"
+        )
     raise pickle.UnpicklingError("Weights only load failed. This is no file that torch.save wrote.")
 
 
@@ -339,7 +347,9 @@ def _read(archive: zipfile.ZipFile, map_location: Any, options: dict) -> Any:
                 part = item // 2 if kind.is_complex else item
                 memory = memory.reshape(-1, part)[:, ::-1].reshape(-1).copy()
             if count < 0 or memory.size < count * item:
-                raise RuntimeError(f"storage {key} has {memory.size} bytes, but {count} elements are said to be in it")
+                raise RuntimeError(
+                    f"storage {key} has {memory.size} bytes, but {count} elements are said to be in it"
+                )
             storages[key] = Buffer.of(memory)
         held = of_buffer(storages[key])
         return held if cls is UntypedStorage else TypedStorage.of(held, kind)
@@ -413,4 +423,3 @@ def safe_globals(safe_globals: list) -> Iterator[None]:
     finally:
         _allowed.clear()
         _allowed.update(before)
-

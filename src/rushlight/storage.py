@@ -49,12 +49,16 @@ def resize(buffer: Buffer, nbytes: int, alone: bool = False) -> None:
     if not buffer.array.flags.writeable:
         raise RuntimeError("Trying to resize storage that is not resizable")
     old = buffer.bytes()
-    owners = [] if alone else [t for t in gc.get_referrers(buffer) if isinstance(t, Tensor) and t._buf is buffer]
+    owners = (
+        [] if alone else [t for t in gc.get_referrers(buffer) if isinstance(t, Tensor) and t._buf is buffer]
+    )
     holders = [(t, strides(t), offset(t)) for t in owners]
     try:
         memory = np.zeros(nbytes, np.uint8)
     except (ValueError, MemoryError):
-        raise RuntimeError(f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes.") from None
+        raise RuntimeError(
+            f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes."
+        ) from None
     kept = min(nbytes, old.size)
     memory[:kept] = old[:kept]
     buffer.replace(memory)
@@ -162,7 +166,9 @@ class UntypedStorage:
 
     def copy_(self, source: UntypedStorage, non_blocking: Any = None) -> UntypedStorage:
         if source.nbytes() != self.nbytes():
-            raise RuntimeError(f"size does not match, self was {self.nbytes()} bytes but src was {source.nbytes()} bytes")
+            raise RuntimeError(
+                f"size does not match, self was {self.nbytes()} bytes but src was {source.nbytes()} bytes"
+            )
         self._buffer.bytes()[...] = source._buffer.bytes()
         return self
 
@@ -177,7 +183,9 @@ class UntypedStorage:
         memory = self._buffer.bytes()
         if isinstance(index, slice):
             if index.step not in (None, 1):
-                raise RuntimeError(f"Trying to slice with a step of {index.step}, but only a step of 1 is supported")
+                raise RuntimeError(
+                    f"Trying to slice with a step of {index.step}, but only a step of 1 is supported"
+                )
             return of_buffer(Buffer.of(memory[index]))
         if not isinstance(index, int):
             raise TypeError(f"can't index a torch.UntypedStorage with {type(index).__name__}")
@@ -269,7 +277,13 @@ class TypedStorage(metaclass=_ByElement):
     is_cuda = is_sparse = False
 
     def __init__(
-        self, content: Any = 0, *, wrap_storage: Any = None, dtype: Any = None, device: Any = None, _internal: bool = False
+        self,
+        content: Any = 0,
+        *,
+        wrap_storage: Any = None,
+        dtype: Any = None,
+        device: Any = None,
+        _internal: bool = False,
     ) -> None:
         self.dtype = self.element or dtype or dtypes.get_default_dtype()
         if wrap_storage is not None:
@@ -372,7 +386,9 @@ class TypedStorage(metaclass=_ByElement):
 
     def __repr__(self) -> str:
         numbers = "\n ".join(str(n) for n in self.tolist())
-        return f" {numbers}\n[torch.storage.TypedStorage(dtype={self.dtype!r}, device=cpu) of size {len(self)}]"
+        return (
+            f" {numbers}\n[torch.storage.TypedStorage(dtype={self.dtype!r}, device=cpu) of size {len(self)}]"
+        )
 
 
 def typed_from(untyped: UntypedStorage, kind: dtype) -> TypedStorage:

@@ -49,7 +49,9 @@ def backward(
         tensor([2., 4.])
     """
     if grad_variables is not None:
-        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        warnings.warn(
+            "`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2
+        )
         if grad_tensors is not None:
             raise RuntimeError(
                 "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use "
@@ -67,7 +69,9 @@ def backward(
         targets = [_edge(t) for t in into]
     if create_graph:
         _warn_of_cycle()
-    run_backward(roots, _flag(create_graph if retain_graph is None else retain_graph), _flag(create_graph), targets)
+    run_backward(
+        roots, _flag(create_graph if retain_graph is None else retain_graph), _flag(create_graph), targets
+    )
 
 
 def grad(
@@ -143,7 +147,9 @@ def _grad(outputs: Any, inputs: Any, gradients: Any, keep: bool, create: bool, a
     return [found.get(edge) for edge in edges]
 
 
-def _grad_of_batch(outputs: Any, inputs: Any, weights: Any, keep: bool, create: bool, allow_unused: bool) -> list:
+def _grad_of_batch(
+    outputs: Any, inputs: Any, weights: Any, keep: bool, create: bool, allow_unused: bool
+) -> list:
     """One walk for each entry of the weights' leading dimension; the results are stacked."""
     weights = _tuple(weights, len(outputs))
     _check_count(outputs, weights)
@@ -160,7 +166,9 @@ def _grad_of_batch(outputs: Any, inputs: Any, weights: Any, keep: bool, create: 
     rows = []
     for n in range(count):
         each = [weight[n] if isinstance(weight, Tensor) else weight for weight in weights]
-        rows.append(_grad(outputs, inputs, _gradients(outputs, each), keep or n + 1 < count, create, allow_unused))
+        rows.append(
+            _grad(outputs, inputs, _gradients(outputs, each), keep or n + 1 < count, create, allow_unused)
+        )
     if not rows:
         return [t.new_zeros((0, *t._a.shape)) for t in inputs]
     return [None if column[0] is None else _stack(column) for column in zip(*rows)]
@@ -289,7 +297,11 @@ def _warn_of_cycle() -> None:
 
 
 def tensor_backward(
-    self: Tensor, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
+    self: Tensor,
+    gradient: Any = None,
+    retain_graph: Any = None,
+    create_graph: bool = False,
+    inputs: Any = None,
 ) -> None:
     """Add to `.grad` of the leaves the gradient of this tensor, weighted by `gradient` (1 for one element).
 
@@ -304,7 +316,12 @@ def tensor_backward(
     """
     if gradient is None and inputs is None and not create_graph:
         edge = edge_of(self)
-        if edge is not None and type(edge) is not Nowhere and self._a.size == 1 and self._dtype.category == FLOATING:
+        if (
+            edge is not None
+            and type(edge) is not Nowhere
+            and self._a.size == 1
+            and self._dtype.category == FLOATING
+        ):
             one = np.empty(self._a.shape, self._a.dtype)
             one.fill(1)
             g = new_tensor(one, self._dtype)
@@ -359,7 +376,9 @@ def set_requires_grad(t: Tensor, value: bool) -> None:
     if value and t._dtype.category < FLOATING:
         raise RuntimeError("only Tensors of floating point dtype can require gradients")
     if value and t._buf is not None and t._buf.inference and not MODES.inference:
-        raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        raise RuntimeError(
+            "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
+        )
     holder, name = (t._edge, "edge") if type(t._edge) is ViewMeta else (t, "_edge")
     have = getattr(holder, name)
     if have is None or have is LEAF:
@@ -390,7 +409,9 @@ def _set_grad(self: Tensor, value: Any) -> None:
         self._grad = None
         return
     if not isinstance(value, Tensor):
-        raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+        raise TypeError(
+            f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+        )
     if value is self:
         raise RuntimeError("can't assign Variable as its own grad")
     if value._dtype is not self._dtype:
@@ -460,9 +481,16 @@ def retain_grad(self: Tensor) -> None:
     extra.retained[number] = weakref.ref(self)
 
 
-requires_grad_property = property(_get_requires_grad, _set_requires_grad, doc="Whether gradients are recorded.")
-is_leaf_property = property(lambda t: _get_grad_fn(t) is None, doc="Whether the tensor was made by the user rather than recorded as a result.")
-grad_property = property(_get_grad, _set_grad, _del_grad, doc="The gradient collected by `backward()`, or None.")
+requires_grad_property = property(
+    _get_requires_grad, _set_requires_grad, doc="Whether gradients are recorded."
+)
+is_leaf_property = property(
+    lambda t: _get_grad_fn(t) is None,
+    doc="Whether the tensor was made by the user rather than recorded as a result.",
+)
+grad_property = property(
+    _get_grad, _set_grad, _del_grad, doc="The gradient collected by `backward()`, or None."
+)
 grad_fn_property = property(_get_grad_fn, doc="The node that made this tensor, or None.")
 output_nr_property = property(_get_output_nr, doc="Which of its node's outputs this tensor is.")
 retains_grad_property = property(_retains, doc="Whether this computed tensor keeps its gradient.")

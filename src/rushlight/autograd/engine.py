@@ -88,7 +88,19 @@ class _Walk:
         found: edge -> gradient, for the targets.
     """
 
-    __slots__ = ("keep", "create", "accumulate", "targets", "goals", "useful", "found", "pending", "waiting", "ready", "__weakref__")
+    __slots__ = (
+        "keep",
+        "create",
+        "accumulate",
+        "targets",
+        "goals",
+        "useful",
+        "found",
+        "pending",
+        "waiting",
+        "ready",
+        "__weakref__",
+    )
 
     def __init__(self, keep: bool, create: bool, targets: Sequence[Any] | None, accumulate: bool) -> None:
         self.keep = keep
@@ -205,7 +217,10 @@ class _Walk:
     def reaches(self, nodes: Sequence[Any]) -> int:
         """How many of these nodes and leaves this walk will come to."""
         useful = self.useful
-        return sum(node in self.waiting and (useful is None or node in useful or node in self.goals) for node in nodes)
+        return sum(
+            node in self.waiting and (useful is None or node in useful or node in self.goals)
+            for node in nodes
+        )
 
     # ---- one node ----
 
@@ -329,7 +344,13 @@ def _own(g: Any, leaf: Tensor, references: int) -> Any:
     `g` itself is kept if nobody else holds it and its memory is not a view's.
     """
     a, like = g._a, leaf._a
-    if references <= _UNSHARED and g._buf is None and owned(a) and g._edge is None and a.strides == like.strides:
+    if (
+        references <= _UNSHARED
+        and g._buf is None
+        and owned(a)
+        and g._edge is None
+        and a.strides == like.strides
+    ):
         return g
     if a.nbytes < LARGE and like.flags.c_contiguous:
         return new_tensor(np.array(a, order="C"), g._dtype)
@@ -452,7 +473,8 @@ def _note_origin(node: Any) -> None:
 
     trace = "".join(node.extra.traceback)
     warnings.warn(
-        f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{trace}", stacklevel=6
+        f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{trace}",
+        stacklevel=6,
     )
 
 

@@ -95,7 +95,9 @@ class BackwardCFunction(Node, FunctionCtx):
 
     @property
     def saved_variables(self) -> tuple:
-        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            "'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2
+        )
         return self.saved_tensors
 
     def release(self) -> None:
@@ -392,7 +394,9 @@ def _same(marked: Sequence[Any] | None, method: str) -> set[int]:
     found = set()
     for t in marked or ():
         if not isinstance(t, Tensor):
-            raise RuntimeError(f"{method} can only accept variables, but argument is of type {type(t).__name__}")
+            raise RuntimeError(
+                f"{method} can only accept variables, but argument is of type {type(t).__name__}"
+            )
         found.add(id(t))
     return found
 
@@ -491,5 +495,3 @@ def once_differentiable(fn: Callable) -> Callable:
         return made if isinstance(outputs, tuple) else made[0]
 
     return wrapper
-
-

@@ -18,12 +18,12 @@ from rushlight.tape.node import requires_grad
 
 __all__ = ["vjp", "jvp", "jacobian", "hessian", "hvp", "vhp"]
 
-_ONE_INPUT = (
-    "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
-)
+_ONE_INPUT = "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
 
 
-def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
+def vjp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple:
     """`func(inputs)`, and `v` times its Jacobian: the gradient of the outputs weighted by `v`.
 
     Example:
@@ -47,7 +47,9 @@ def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _give(ys, several_out, create_graph), _give(found, several, create_graph)
 
 
-def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
+def jvp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple:
     """`func(inputs)`, and its Jacobian times `v`: the derivative of the outputs along `v`.
 
     Computed by differentiating the gradient with respect to its weights (the double backward trick).
@@ -187,7 +189,9 @@ def hessian(
     return found if several else found[0][0]
 
 
-def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
+def vhp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple:
     """`func(inputs)`, one number, and `v` times its Hessian.
 
     Example:
@@ -202,7 +206,9 @@ def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _give(ys, several_out, create_graph), _give(found, several, create_graph)
 
 
-def hvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
+def hvp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple:
     """`func(inputs)`, one number, and its Hessian times `v`.
 
     Example:
@@ -279,9 +285,7 @@ def _vector(v: Any, like: Sequence[Any], several: bool, name: str, create_graph:
     for at, (a, b) in enumerate(zip(vs, like)):
         if a.shape != b.shape:
             prefix = f"Entry {at} in " if several else ""
-            raise RuntimeError(
-                f"{prefix}v has invalid size: should be {b.shape} but got {a.shape}."
-            )
+            raise RuntimeError(f"{prefix}v has invalid size: should be {b.shape} but got {a.shape}.")
     return vs
 
 
@@ -297,7 +301,9 @@ def _check_number(y: Any, several: bool, name: str) -> None:
     if several or not isinstance(y, Tensor):
         raise RuntimeError(f"The function given to {name} should return a single Tensor")
     if y.numel() != 1:
-        raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element")
+        raise RuntimeError(
+            f"The Tensor returned by the function given to {name} should contain a single element"
+        )
 
 
 def _grad(ys: Sequence[Any], xs: tuple, vs: Any, create_graph: bool, keep: bool | None = None) -> tuple:

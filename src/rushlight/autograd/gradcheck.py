@@ -67,7 +67,9 @@ def gradcheck(
     if not (check_forward_ad or check_backward_ad):
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
     if check_forward_ad or check_batched_grad or check_batched_forward_grad:
-        raise NotImplementedError("gradcheck: Rushlight has no forward mode and no batched gradients; check backward")
+        raise NotImplementedError(
+            "gradcheck: Rushlight has no forward mode and no batched gradients; check backward"
+        )
     try:
         return _check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad)
     except GradcheckError:
@@ -232,7 +234,9 @@ def _flat(a: np.ndarray) -> np.ndarray:
 def _numerical(func: Callable, xs: tuple, wanted: list, eps: float) -> list[np.ndarray]:
     """For each input, the Jacobian by central differences: one row for each real number of the input."""
     outputs = [(n, y) for n, y in enumerate(_tuple(func(*xs))) if isinstance(y, Tensor)]
-    which = [n for n, y in outputs if requires_grad(y)] or [n for n, y in outputs if y._dtype.category >= FLOATING]
+    which = [n for n, y in outputs if requires_grad(y)] or [
+        n for n, y in outputs if y._dtype.category >= FLOATING
+    ]
 
     def values() -> np.ndarray:
         outputs = _tuple(func(*xs))
@@ -311,5 +315,3 @@ def _check_undefined(func: Callable, xs: tuple) -> None:
 
 def _ones(y: Tensor) -> Tensor:
     return new_tensor(np.ones(y._a.shape, y._a.dtype), y._dtype)
-
-

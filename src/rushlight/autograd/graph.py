@@ -160,7 +160,9 @@ class _Handles(RemovableHandle):
             handle.remove()
 
 
-def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable, *, mode: str = "all") -> RemovableHandle:
+def register_multi_grad_hook(
+    tensors: Sequence[Tensor], fn: Callable, *, mode: str = "all"
+) -> RemovableHandle:
     """Call `fn` once in each backward: with the list of all gradients when the last is there, or with the first.
 
     Args:

@@ -46,7 +46,12 @@ class DLDeviceType(enum.IntEnum):
 
 
 def dlpack(
-    self: Tensor, *, stream: Any = -1, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    self: Tensor,
+    *,
+    stream: Any = -1,
+    max_version: Any = None,
+    dl_device: Any = None,
+    copy: bool | None = None,
 ) -> Any:
     """A capsule that shares this tensor's memory.
 
@@ -66,7 +71,9 @@ def dlpack(
     if stream is not None and stream != -1:
         raise AssertionError("stream should be None on cpu.")
     if dl_device is not None and tuple(map(int, dl_device)) != (1, 0):
-        raise BufferError(f"Rushlight holds tensors on the CPU only; device {tuple(map(int, dl_device))} is not available")
+        raise BufferError(
+            f"Rushlight holds tensors on the CPU only; device {tuple(map(int, dl_device))} is not available"
+        )
     storage(self)
     a = self._a.copy() if copy else self._a
     versioned = max_version is not None and max_version[0] >= 1
@@ -92,7 +99,9 @@ def to_dlpack(tensor: Tensor) -> Any:
         tensor([1., 1.])
     """
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"_to_dlpack(): argument 'data' (position 1) must be Tensor, not {type(tensor).__name__}")
+        raise TypeError(
+            f"_to_dlpack(): argument 'data' (position 1) must be Tensor, not {type(tensor).__name__}"
+        )
     return dlpack(tensor)
 
 
@@ -158,7 +167,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 def _ask(producer: Any, copy: bool | None) -> Any:
     where = producer.__dlpack_device__()
     if int(where[0]) not in (DLDeviceType.kDLCPU, DLDeviceType.kDLCUDAHost, DLDeviceType.kDLROCMHost):
-        raise BufferError(f"memory on device {tuple(map(int, where))} cannot be shared: Rushlight uses the CPU only")
+        raise BufferError(
+            f"memory on device {tuple(map(int, where))} cannot be shared: Rushlight uses the CPU only"
+        )
     wanted = {} if copy is None else {"copy": copy}
     try:
         return producer.__dlpack__(max_version=(1, 0), **wanted)
@@ -167,6 +178,7 @@ def _ask(producer: Any, copy: bool | None) -> Any:
 
 
 # ---- capsules ----
+
 
 def _name(capsule: Any) -> bytes | None:
     """The capsule's name; None for what is no capsule."""

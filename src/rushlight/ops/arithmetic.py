@@ -207,7 +207,11 @@ def reflected_sub(self: Tensor, other: Any) -> Any:
     kind = self._dtype
     if (kind is float32 or kind is float64) and type(other) in (float, int):
         x = self._a
-        a = quiet(np.subtract, other, x) if x.size < FEW else quiet(elementwise, np.subtract, kind.numpy, other, x)
+        a = (
+            quiet(np.subtract, other, x)
+            if x.size < FEW
+            else quiet(elementwise, np.subtract, kind.numpy, other, x)
+        )
         out = new_tensor(np.asarray(a), kind)
         if self._edge is not None:
             record(_taken_from, (self,), None, out)
@@ -308,7 +312,10 @@ _ROUNDED = {"floor": floor_quotient, "trunc": trunc_quotient}
 @pointwise(
     "DivBackward2",
     rule=same,
-    vjp=(lambda g, y: g.new_zeros(g.shape), lambda g, x, y: g.new_zeros(g.shape)),  # kept as PyTorch keeps them
+    vjp=(
+        lambda g, y: g.new_zeros(g.shape),
+        lambda g, x, y: g.new_zeros(g.shape),
+    ),  # kept as PyTorch keeps them
     exact_numbers=True,
 )
 def rounded_quotient(x, y, *, rounding_mode):

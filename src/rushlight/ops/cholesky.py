@@ -118,9 +118,7 @@ def cholesky_ex(input, *, upper=False, check_errors=False):
     if check_errors or not info.any():
         made = cholesky_(input, upper=bool(upper), name="linalg.cholesky_ex")
     else:
-        usable = input.masked_fill(wrap(info != 0).view(*info.shape, 1, 1), 0) + identity_where(
-            input, info
-        )
+        usable = input.masked_fill(wrap(info != 0).view(*info.shape, 1, 1), 0) + identity_where(input, info)
         made = cholesky_(usable, upper=bool(upper), name="linalg.cholesky_ex")
     return lapack.cholesky_ex((made, wrap(info)))
 

@@ -225,7 +225,9 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
         tensor([0., 1., 9.])
     """
     limits = dtypes.finfo(input._dtype) if input._dtype.category >= FLOATING else None
-    return real_gradient("nan_to_num", finite_values(input, nan=nan, posinf=posinf, neginf=neginf, limits=limits))
+    return real_gradient(
+        "nan_to_num", finite_values(input, nan=nan, posinf=posinf, neginf=neginf, limits=limits)
+    )
 
 
 # ---- mixtures of three ----

@@ -90,7 +90,9 @@ STEPWISE = {
 
 
 def refusal(name: str, kernel: str | None = None) -> NotImplementedError:
-    return NotImplementedError(f"\"{kernel or _KERNELS.get(name, f'{name}_cpu')}\" not implemented for 'ComplexHalf'")
+    return NotImplementedError(
+        f"\"{kernel or _KERNELS.get(name, f'{name}_cpu')}\" not implemented for 'ComplexHalf'"
+    )
 
 
 def stumbled(error: Exception) -> bool:
@@ -121,9 +123,15 @@ def uses(values: Sequence[Any]) -> bool:
 def widened(name: str, inputs: Sequence[Any], attrs: dict) -> tuple[list, dict]:
     """The arrays and attributes with which a primitive computes in complex64; NotImplementedError if it must not."""
     empty = all(t is None or t._a.size == 0 for t in inputs)
-    if name not in _PRIMITIVES and not empty and not any(_is_kind(value, complex64) for value in attrs.values()):
+    if (
+        name not in _PRIMITIVES
+        and not empty
+        and not any(_is_kind(value, complex64) for value in attrs.values())
+    ):
         raise refusal(name)
-    return [t if t is None else _wide(t) for t in inputs], {key: _wide_attribute(value) for key, value in attrs.items()}
+    return [t if t is None else _wide(t) for t in inputs], {
+        key: _wide_attribute(value) for key, value in attrs.items()
+    }
 
 
 def _is_kind(value: Any, kind: dtype) -> bool:
@@ -147,7 +155,9 @@ def narrowed(a: Any, attrs: dict) -> Tensor:
     a = np.asarray(a)
     if a.dtype == complex32.numpy:
         return new_tensor(a, complex32)
-    kind = None if any(_is_kind(value, BY_NUMPY[a.dtype]) for value in attrs.values()) else _NARROW.get(a.dtype)
+    kind = (
+        None if any(_is_kind(value, BY_NUMPY[a.dtype]) for value in attrs.values()) else _NARROW.get(a.dtype)
+    )
     return new_tensor(a, BY_NUMPY[a.dtype]) if kind is None else new_tensor(convert(a, kind), kind)
 
 

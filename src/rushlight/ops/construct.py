@@ -81,7 +81,9 @@ def _fresh(a: np.ndarray, kind: dtype) -> Tensor:
     item = a.itemsize
     steps = tuple([step // item for step in a.strides]) if a.size else layout.contiguous_strides(a.shape)
     steps = layout.dense_strides(a.shape, steps)
-    made = np.ndarray(a.shape, kind.numpy, np.empty(a.size, kind.numpy), 0, [step * kind.itemsize for step in steps])
+    made = np.ndarray(
+        a.shape, kind.numpy, np.empty(a.size, kind.numpy), 0, [step * kind.itemsize for step in steps]
+    )
     made[...] = a if a.dtype == kind.numpy else quiet(convert, a, kind)
     return new_tensor(made, kind)
 
@@ -160,14 +162,22 @@ def asarray(
         return with_grad(nested(obj, kind), requires_grad)
     if kind is not None and kind is not shared._dtype:
         if copy is False:
-            raise ValueError(f"can't alias tensor with dtype {shared._dtype.legacy} into dtype {kind.legacy}.")
+            raise ValueError(
+                f"can't alias tensor with dtype {shared._dtype.legacy} into dtype {kind.legacy}."
+            )
         shared = shared.to(kind)
     elif copy:
         shared = shared.clone()
     if isinstance(obj, Tensor):
         if requires_grad:
-            return shared.detach().requires_grad_(True) if shared is obj or shared.grad_fn is not None else with_grad(shared, True)
-        return shared.detach() if shared is not obj and shared.requires_grad or shared.requires_grad else shared
+            return (
+                shared.detach().requires_grad_(True)
+                if shared is obj or shared.grad_fn is not None
+                else with_grad(shared, True)
+            )
+        return (
+            shared.detach() if shared is not obj and shared.requires_grad or shared.requires_grad else shared
+        )
     return with_grad(shared, requires_grad)
 
 
@@ -187,12 +197,20 @@ def _shared(obj: Any, kind: dtype | None) -> Tensor | None:
 
 
 def scalar_tensor(
-    s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A 0-d tensor of the default dtype (not that of the number)."""
     check_device(device, "scalar_tensor")
     kind = as_kind(dtype, "scalar_tensor") or (
-        dtypes.default_complex() if isinstance(s, (complex, np.complexfloating)) else dtypes.get_default_dtype()
+        dtypes.default_complex()
+        if isinstance(s, (complex, np.complexfloating))
+        else dtypes.get_default_dtype()
     )
     if isinstance(s, Tensor):
         s = s.item()
@@ -280,9 +298,7 @@ def frombuffer(
         raise ValueError("object does not implement Python buffer protocol.") from None
     size, item = memory.nbytes, kind.itemsize
     if size == 0 or count == 0:
-        raise ValueError(
-            f"both buffer length ({size}) and count ({count}) must not be 0"
-        )
+        raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
     if not 0 <= offset < size:
         raise ValueError(
             f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({size} bytes) minus 1"
@@ -370,7 +386,9 @@ def _sizes(data: Any) -> tuple[int, ...]:
             length = len(data)
             first = data[0] if length else None
         except Exception as error:
-            raise ValueError(f"could not determine the shape of object type '{type(data).__name__}'") from error
+            raise ValueError(
+                f"could not determine the shape of object type '{type(data).__name__}'"
+            ) from error
         sizes.append(length)
         if len(sizes) > _MAX_DEPTH or (isinstance(data, str) and length and first == data):
             raise ValueError(f"too many dimensions '{type(data).__name__}'")
@@ -433,7 +451,9 @@ def _infer(data: Any) -> dtype:
 
 def _foreign(value: Any) -> bool:
     """A sequence of a type that is not Python's own."""
-    if type(value) in (int, float, bool, complex) or isinstance(value, (Tensor, np.ndarray, np.generic, str, bytes)):
+    if type(value) in (int, float, bool, complex) or isinstance(
+        value, (Tensor, np.ndarray, np.generic, str, bytes)
+    ):
         return False
     return is_sequence(value)
 

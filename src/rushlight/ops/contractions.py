@@ -114,8 +114,7 @@ def checked_mm(input, mat2):
     check_inner("mm", input, mat2)
     if kind is not mat2._dtype:
         raise explained(
-            "expected m1 and m2 to have the same dtype, but got: "
-            f"{kind.cpp} != {mat2._dtype.cpp}",
+            f"expected m1 and m2 to have the same dtype, but got: {kind.cpp} != {mat2._dtype.cpp}",
             f"mm: A is {describe(input)} and B is {describe(mat2)}; convert one of them, as in A.to(B.dtype).",
         )
     made = np.zeros((a.shape[0], b.shape[1]), kind.numpy) if not a.size or not b.size else None

@@ -28,7 +28,13 @@ def cast(t: Tensor, kind: dtype, wanted: Any = None) -> Tensor:
     """A copy of another dtype, in the graph; strides as `clone` keeps them."""
     a = t._a
     converted = quiet(convert, a, kind) if kind is not t._dtype else a.copy()
-    if wanted is not None and wanted is not preserve_format or not a.flags.c_contiguous or 1 in a.shape or not a.size:
+    if (
+        wanted is not None
+        and wanted is not preserve_format
+        or not a.flags.c_contiguous
+        or 1 in a.shape
+        or not a.size
+    ):
         laid = strided(a.shape, like_strides(t, wanted), kind)
         laid[...] = converted
         converted = laid
@@ -88,7 +94,9 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 def _wrong_call(given: tuple) -> TypeError:
     kinds = ", ".join(type(value).__name__ for value in given)
-    return TypeError(f"to() received an invalid combination of arguments - got ({kinds}), but expected one of:")
+    return TypeError(
+        f"to() received an invalid combination of arguments - got ({kinds}), but expected one of:"
+    )
 
 
 def _check_place(value: Any, given: tuple) -> None:
@@ -126,7 +134,9 @@ def _keywords(kind: dtype | None, flags: tuple, kwargs: dict) -> tuple:
 def type_as(self: Tensor, other: Tensor) -> Tensor:
     """This tensor in the dtype of another."""
     if not isinstance(other, Tensor):
-        raise TypeError(f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}")
+        raise TypeError(
+            f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+        )
     return to(self, other._dtype)
 
 

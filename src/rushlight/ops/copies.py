@@ -68,20 +68,48 @@ def _view_or_copy(input: Tensor, *shape: Any, **kwargs: Any) -> Tensor:
 
 
 alias_copy = _copy_of("alias_copy", views.alias, "The whole tensor, copied.")
-as_strided_copy = _copy_of("as_strided_copy", striding.as_strided, ":func:`as_strided`, its elements copied to fresh memory.")
+as_strided_copy = _copy_of(
+    "as_strided_copy", striding.as_strided, ":func:`as_strided`, its elements copied to fresh memory."
+)
 detach_copy = _copy_of("detach_copy", views.detach, ":func:`detach`, its elements copied to fresh memory.")
-diagonal_copy = _copy_of("diagonal_copy", striding.diagonal, ":func:`diagonal`, its elements copied to fresh memory.")
-expand_copy = _copy_of("expand_copy", views.expand, ":func:`Tensor.expand`, its elements copied to fresh memory.")
-permute_copy = _copy_of("permute_copy", views.permute, ":func:`permute`, its elements copied to fresh memory.")
+diagonal_copy = _copy_of(
+    "diagonal_copy", striding.diagonal, ":func:`diagonal`, its elements copied to fresh memory."
+)
+expand_copy = _copy_of(
+    "expand_copy", views.expand, ":func:`Tensor.expand`, its elements copied to fresh memory."
+)
+permute_copy = _copy_of(
+    "permute_copy", views.permute, ":func:`permute`, its elements copied to fresh memory."
+)
 select_copy = _copy_of("select_copy", slicing.select, ":func:`select`, its elements copied to fresh memory.")
 split_copy = _several_of("split_copy", slicing.split, ":func:`split`, its elements copied to fresh memory.")
-split_with_sizes_copy = _several_of("split_with_sizes_copy", slicing.split_with_sizes, ":func:`split_with_sizes`, its elements copied to fresh memory.")
-squeeze_copy = _copy_of("squeeze_copy", views.squeeze, ":func:`squeeze`, its elements copied to fresh memory.")
+split_with_sizes_copy = _several_of(
+    "split_with_sizes_copy",
+    slicing.split_with_sizes,
+    ":func:`split_with_sizes`, its elements copied to fresh memory.",
+)
+squeeze_copy = _copy_of(
+    "squeeze_copy", views.squeeze, ":func:`squeeze`, its elements copied to fresh memory."
+)
 t_copy = _copy_of("t_copy", views.t, ":func:`t`, its elements copied to fresh memory.")
-transpose_copy = _copy_of("transpose_copy", views.transpose, ":func:`transpose`, its elements copied to fresh memory.")
-unbind_copy = _several_of("unbind_copy", slicing.unbind, ":func:`unbind`, its elements copied to fresh memory.")
-unfold_copy = _copy_of("unfold_copy", striding.unfold, ":func:`Tensor.unfold`, its elements copied to fresh memory.")
-unsqueeze_copy = _copy_of("unsqueeze_copy", views.unsqueeze, ":func:`unsqueeze`, its elements copied to fresh memory.")
+transpose_copy = _copy_of(
+    "transpose_copy", views.transpose, ":func:`transpose`, its elements copied to fresh memory."
+)
+unbind_copy = _several_of(
+    "unbind_copy", slicing.unbind, ":func:`unbind`, its elements copied to fresh memory."
+)
+unfold_copy = _copy_of(
+    "unfold_copy", striding.unfold, ":func:`Tensor.unfold`, its elements copied to fresh memory."
+)
+unsqueeze_copy = _copy_of(
+    "unsqueeze_copy", views.unsqueeze, ":func:`unsqueeze`, its elements copied to fresh memory."
+)
 view_copy = _copy_of("view_copy", _view_or_copy, ":func:`Tensor.view`, its elements copied to fresh memory.")
-view_as_real_copy = _copy_of("view_as_real_copy", reshaping.view_as_real, ":func:`view_as_real`, its elements copied to fresh memory.")
-view_as_complex_copy = _copy_of("view_as_complex_copy", reshaping.view_as_complex, ":func:`view_as_complex`, its elements copied to fresh memory.")
+view_as_real_copy = _copy_of(
+    "view_as_real_copy", reshaping.view_as_real, ":func:`view_as_real`, its elements copied to fresh memory."
+)
+view_as_complex_copy = _copy_of(
+    "view_as_complex_copy",
+    reshaping.view_as_complex,
+    ":func:`view_as_complex`, its elements copied to fresh memory.",
+)

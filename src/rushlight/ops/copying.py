@@ -170,7 +170,12 @@ def _shows_same(t: Tensor, other: Tensor) -> bool:
     a, b = t._a, other._a
     if t._buf.array is not other._buf.array:  # type: ignore[union-attr]
         return False
-    return a.shape == b.shape and a.strides == b.strides and t._dtype is other._dtype and address(a) == address(b)
+    return (
+        a.shape == b.shape
+        and a.strides == b.strides
+        and t._dtype is other._dtype
+        and address(a) == address(b)
+    )
 
 
 def _check_broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> None:
@@ -185,7 +190,9 @@ def _check_broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> None:
 
 _FILL = [
     Derivative("FillBackward0", ("x",), (lambda g, x_meta: g.new_zeros(x_meta.shape),)),
-    Derivative("FillBackward1", ("x", "value"), (lambda g, x_meta: g.new_zeros(x_meta.shape), lambda g: g.sum())),
+    Derivative(
+        "FillBackward1", ("x", "value"), (lambda g, x_meta: g.new_zeros(x_meta.shape), lambda g: g.sum())
+    ),
 ]
 
 
@@ -207,7 +214,14 @@ _FITS = 3.4e38
 
 
 def _fill_memory(t: Tensor, value: Any) -> None:
-    if type(value) is int and 0 <= value <= 127 and t._dtype is not complex32 or type(value) is float and -_FITS <= value <= _FITS and t._dtype in _WIDE:
+    if (
+        type(value) is int
+        and 0 <= value <= 127
+        and t._dtype is not complex32
+        or type(value) is float
+        and -_FITS <= value <= _FITS
+        and t._dtype in _WIDE
+    ):
         t._a.fill(value)
     elif isinstance(value, Tensor):
         if value._a.ndim:
@@ -251,7 +265,12 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     wrote(self)
     if MODES.grad and self._dtype.category >= FLOATING:
         if edge is not None or theirs is not None:
-            rebase(self, FillBackward3(self, edge, theirs) if isinstance(value, Tensor) else FillBackward2(self, edge, None))
+            rebase(
+                self,
+                FillBackward3(self, edge, theirs)
+                if isinstance(value, Tensor)
+                else FillBackward2(self, edge, None),
+            )
     return self
 
 
@@ -261,7 +280,11 @@ class FillBackward2(Node):
     __slots__ = ()
 
     def __init__(self, t: Tensor, before: Any, value: Any) -> None:
-        start(self, (before, value) if value is not None or type(self) is FillBackward3 else (before,), (meta_of(t),))
+        start(
+            self,
+            (before, value) if value is not None or type(self) is FillBackward3 else (before,),
+            (meta_of(t),),
+        )
 
     def run(self, g: Any) -> tuple:
         zero = g.new_zeros(g._a.shape) if self.edges[0] is not None else None

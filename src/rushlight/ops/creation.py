@@ -84,11 +84,15 @@ def no_memory(nbytes: int) -> RuntimeError:
 def strided(shape: tuple[int, ...], steps: tuple[int, ...], kind: dtype) -> np.ndarray:
     """A fresh, uninitialised array with exactly these strides (in elements)."""
     if any(step < 0 for step in steps):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(steps)}")
+        raise RuntimeError(
+            f"as_strided: Negative strides are not supported at the moment, got strides: {list(steps)}"
+        )
     check_shape(shape, kind)
     reach = layout.span(shape, steps)
     if reach * kind.itemsize > _LIMIT:
-        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(steps)}")
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(steps)}"
+        )
     memory = allocate((reach,), kind)
     item = kind.itemsize
     return np.ndarray(shape, kind.numpy, memory, 0, tuple([step * item for step in steps]))
@@ -97,9 +101,7 @@ def strided(shape: tuple[int, ...], steps: tuple[int, ...], kind: dtype) -> np.n
 # ---- what all factories share ----
 
 
-def _made(
-    a: np.ndarray, kind: dtype, requires_grad: Any
-) -> Tensor:
+def _made(a: np.ndarray, kind: dtype, requires_grad: Any) -> Tensor:
     made = bare(a, kind)
     return with_grad(made, requires_grad) if requires_grad else made
 
@@ -138,7 +140,9 @@ def into_out(out: Any, made: Tensor, asked: dtype | None, operation: str) -> Ten
     if not isinstance(out, Tensor):
         raise TypeError(f"{operation}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if asked is not None and asked is not out._dtype:
-        raise RuntimeError(f"dtype {asked.legacy} does not match dtype of out parameter ({out._dtype.legacy})")
+        raise RuntimeError(
+            f"dtype {asked.legacy} does not match dtype of out parameter ({out._dtype.legacy})"
+        )
     if out._a.shape != made._a.shape:
         resize(out, made._a.shape)
     check_write(out, operation)
@@ -252,7 +256,9 @@ def number_of(value: Any, operation: str, argument: str, position: int = 2) -> A
     """A Python number from a number or a tensor of one element."""
     if isinstance(value, Tensor):
         if value._a.ndim:
-            raise TypeError(f"{operation}(): argument '{argument}' (position {position}) must be Number, not Tensor")
+            raise TypeError(
+                f"{operation}(): argument '{argument}' (position {position}) must be Number, not Tensor"
+            )
         return value.item()
     if not isinstance(value, NUMBERS):
         raise TypeError(
@@ -270,8 +276,13 @@ def filled(shape: tuple[int, ...], value: Any, kind: dtype) -> np.ndarray:
 def scalar(value: Any, kind: dtype) -> Any:
     """A number as one element of `kind`; RuntimeError if it does not fit, as `fill_` raises."""
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
-        raise OverflowError("int too big to convert" if value > 0 else "can't convert negative int to unsigned")
-    if isinstance(value, (complex, np.complexfloating)) and kind.category not in (dtypes.BOOL, dtypes.COMPLEX):
+        raise OverflowError(
+            "int too big to convert" if value > 0 else "can't convert negative int to unsigned"
+        )
+    if isinstance(value, (complex, np.complexfloating)) and kind.category not in (
+        dtypes.BOOL,
+        dtypes.COMPLEX,
+    ):
         if value.imag != 0:
             raise RuntimeError(f"value cannot be converted to type {_c_name(kind)} without overflow")
         value = value.real
@@ -423,14 +434,18 @@ def _like(name: str, fill: Any, doc: str) -> Any:
         memory_format: Any = None,
     ) -> Tensor:
         if not isinstance(input, Tensor):
-            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+            raise TypeError(
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            )
         kind = place(dtype, layout, device, pin_memory, name) or input._dtype
         try:
             a = empty_as(input, kind, memory_format)
         except RuntimeError as error:
             if not is_refusal(error):
                 raise
-            return from_core(lambda core: create(input.flat, dtype=kind, requires_grad=requires_grad), input.sizes)
+            return from_core(
+                lambda core: create(input.flat, dtype=kind, requires_grad=requires_grad), input.sizes
+            )
         if fill is not None:
             a.fill(fill if kind is not dtypes.complex32 else scalar(fill, kind)[()])
         return _made(a, kind, requires_grad)
@@ -444,13 +459,20 @@ def empty_as(t: Tensor, kind: dtype, wanted: Any = None) -> np.ndarray:
     """Fresh memory shaped like `t`, with its strides where they are dense."""
     a = t._a
     made = np.empty(a.shape, kind.numpy) if a.size < results.FEW else results.array(a.shape, kind.numpy)
-    if wanted is contiguous_format or wanted is None and a.flags.c_contiguous and (a.ndim < 2 or a.size and 1 not in a.shape):
+    if (
+        wanted is contiguous_format
+        or wanted is None
+        and a.flags.c_contiguous
+        and (a.ndim < 2 or a.size and 1 not in a.shape)
+    ):
         return made
     return strided(a.shape, like_strides(t, wanted), kind)
 
 
 empty_like = _like("empty_like", None, "An uninitialised tensor of the shape, strides and dtype of `input`.")
-zeros_like = _like("zeros_like", 0, "Zeros of the shape, strides and dtype of `input`, unless others are given.")
+zeros_like = _like(
+    "zeros_like", 0, "Zeros of the shape, strides and dtype of `input`, unless others are given."
+)
 ones_like = _like("ones_like", 1, "Ones of the shape, strides and dtype of `input`, unless others are given.")
 
 
@@ -467,7 +489,9 @@ def full_like(
 ) -> Tensor:
     """`fill_value` everywhere, in the shape, strides and dtype of `input`."""
     if not isinstance(input, Tensor):
-        raise TypeError(f"full_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        raise TypeError(
+            f"full_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
     kind = place(dtype, layout, device, pin_memory, "full_like") or input._dtype
     a = empty_as(input, kind, memory_format)
     a[...] = scalar(number_of(fill_value, "full_like", "fill_value"), kind)
@@ -536,7 +560,13 @@ def new_empty_strided(
 
 
 def new_tensor(
-    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A new tensor with a copy of `data`, in this tensor's dtype unless another is given."""
     check_device(device, "new_tensor")

@@ -239,7 +239,9 @@ def _contract_pair(x: Any, y: Any, summed: list[int]) -> Any:
     back = [order.index(d) for d in range(len(order))]
     if x._edge is None and y._edge is None and x._dtype is y._dtype and x._dtype in BLAS:
         left_factor = x._a.transpose(order).reshape(lead, -1, inner) if x._a.size else None
-        right_factor = y._a.transpose(batch + summed + right + left).reshape(lead, inner, -1) if y._a.size else None
+        right_factor = (
+            y._a.transpose(batch + summed + right + left).reshape(lead, inner, -1) if y._a.size else None
+        )
         if left_factor is not None and right_factor is not None:
             made = quiet(batched, left_factor, right_factor)
             return new_tensor(made.reshape(shape).transpose(back), x._dtype)

@@ -78,7 +78,9 @@ class Places:
         if 0 not in self.chosen and 0 in [self.of[d] for d in dims]:
             raise IndexError("index is out of bounds for dimension with size 0")
         whole = self.tensors[0]._a if len(self.tensors) == 1 else None
-        self.mask = whole if whole is not None and whole.dtype == np.bool_ and whole.shape == self.of else None
+        self.mask = (
+            whole if whole is not None and whole.dtype == np.bool_ and whole.shape == self.of else None
+        )
 
     def _positions(self, indices: Sequence[Tensor | None]) -> list[np.ndarray | None]:
         """int64 positions by dimension; a mask stands for as many dimensions as it has."""
@@ -123,7 +125,9 @@ class Places:
                 size = self.of[dim]
                 bad = (p < -size) | (p >= size)
                 if bad.any():
-                    raise IndexError(f"index {p[bad].flat[0]} is out of bounds for dimension {dim} with size {size}")
+                    raise IndexError(
+                        f"index {p[bad].flat[0]} is out of bounds for dimension {dim} with size {size}"
+                    )
 
     def fresh(self) -> None:
         """RuntimeError if an index tensor was written to since."""
@@ -184,7 +188,9 @@ def _index_vjp(g: Any, x_meta: Any, places: Places) -> Any:
 def index(x, *, places):
     """The elements that index tensors choose, as a fresh array."""
     if 0 in places.shape:
-        return laid_out(np.empty(places.shape, x.dtype), places.strides(x) or contiguous_strides(places.shape))
+        return laid_out(
+            np.empty(places.shape, x.dtype), places.strides(x) or contiguous_strides(places.shape)
+        )
     if places.mask is not None:
         out = x[places.mask]
     else:
@@ -262,7 +268,10 @@ def along(p: np.ndarray, dim: int) -> tuple:
 
 @primitive(
     "Gather",
-    vjp=(lambda g, x, index, dim: _zeros_like_input(g, x).scatter_add(dim, index, g), None),  # x: as PyTorch keeps it
+    vjp=(
+        lambda g, x, index, dim: _zeros_like_input(g, x).scatter_add(dim, index, g),
+        None,
+    ),  # x: as PyTorch keeps it
 )
 def gather_along(x, index, *, dim):
     if index.size == 0:
@@ -419,7 +428,9 @@ def take_along_dim(input, indices, dim=None):
             f"{input._a.ndim} dimensions for input, and {indices._a.ndim} dimensions for indices"
         )
     if indices._dtype is not int64:
-        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices._dtype.legacy}")
+        raise RuntimeError(
+            f"torch.take_along_dim(): dtype of indices should be Long but got {indices._dtype.legacy}"
+        )
     dim = check_dim(input, dim, "take_along_dim")
     x, p = input._a.shape, indices._a.shape
     size = x[dim] if x else 1

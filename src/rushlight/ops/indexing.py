@@ -142,7 +142,9 @@ def _as_int(value: Any) -> int:
 def _is_sequence(value: Any) -> bool:
     """What C calls a sequence: it has a length and items by position, and is no dictionary or set."""
     return isinstance(value, (Sequence, np.ndarray)) or (
-        hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__") and not hasattr(type(value), "keys")
+        hasattr(type(value), "__getitem__")
+        and hasattr(type(value), "__len__")
+        and not hasattr(type(value), "keys")
     )
 
 
@@ -249,7 +251,12 @@ def _walk(x: Tensor, items: tuple) -> tuple[Tensor, list[Tensor | None]]:
         elif isinstance(item, Tensor) and _counts_as_int(item):
             out = select(out, dim, int(item._a), position)
         else:
-            if isinstance(item, bool) or isinstance(item, Tensor) and item._a.ndim == 0 and item._dtype in gathering.MASKS:
+            if (
+                isinstance(item, bool)
+                or isinstance(item, Tensor)
+                and item._a.ndim == 0
+                and item._dtype in gathering.MASKS
+            ):
                 out = unsqueeze(out, dim)
                 item = _one_or_none(bool(item))
             elif not isinstance(item, Tensor):

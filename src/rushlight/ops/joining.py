@@ -24,13 +24,17 @@ from rushlight.tape.recording import record
 
 def _check_out(out: Tensor, result: Tensor, inputs: Any) -> None:
     if not can_cast(result._dtype, out._dtype):
-        raise TypeError(f"torch.cat(): input types can't be cast to the desired output type {out._dtype.legacy}")
+        raise TypeError(
+            f"torch.cat(): input types can't be cast to the desired output type {out._dtype.legacy}"
+        )
     check_apart(out, result, inputs)
 
 
 def _tensors(tensors: Any, name: str) -> list[Tensor]:
     if isinstance(tensors, Tensor) or not isinstance(tensors, (tuple, list)):
-        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
+        )
     for at, t in enumerate(tensors):
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {at} in argument 0, but got {type(t).__name__}")
@@ -101,7 +105,9 @@ def _checked_cat(ts: list[Tensor], dim: Any) -> int:
         if _is_legacy_empty(shape):
             continue
         if len(shape) != len(first):
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}"
+            )
         for d, (m, n) in enumerate(zip(first, shape)):
             if m != n and d != dim:
                 raise RuntimeError(
@@ -326,7 +332,9 @@ def flip(input, dims):
         tensor([2, 1, 0])
     """
     if not isinstance(dims, (tuple, list)):
-        raise TypeError(f"flip(): argument 'dims' (position 2) must be tuple of ints, not {type(dims).__name__}")
+        raise TypeError(
+            f"flip(): argument 'dims' (position 2) must be tuple of ints, not {type(dims).__name__}"
+        )
     return flip_dims(input, dims=layout.wrap_dims(_ints(dims, "flip", "dims"), input._a.ndim))
 
 
@@ -395,7 +403,9 @@ def rot90(input, k=1, dims=(0, 1)):
 
 @primitive("Roll", vjp=(lambda g, shifts, dims: g.roll([-s for s in shifts], dims),))
 def roll_dims(x, *, shifts, dims):
-    return np.array(np.roll(x, shifts, dims) if dims else np.roll(x.reshape(-1), shifts[0]).reshape(x.shape), order="C")
+    return np.array(
+        np.roll(x, shifts, dims) if dims else np.roll(x.reshape(-1), shifts[0]).reshape(x.shape), order="C"
+    )
 
 
 @public(out=False)
@@ -425,7 +435,9 @@ def _ints(value: Any, name: str, argument: str) -> tuple[int, ...]:
     items = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for item in items:
         if isinstance(item, bool) or not hasattr(item, "__index__"):
-            raise TypeError(f"{name}(): argument '{argument}' must be tuple of ints, not {type(item).__name__}")
+            raise TypeError(
+                f"{name}(): argument '{argument}' must be tuple of ints, not {type(item).__name__}"
+            )
     return tuple(item.__index__() for item in items)
 
 
@@ -488,7 +500,9 @@ def tile(input, dims):
         tensor([1, 2, 1, 2])
     """
     if not isinstance(dims, (tuple, list)):
-        raise TypeError(f"tile(): argument 'dims' (position 2) must be tuple of ints, not {type(dims).__name__}")
+        raise TypeError(
+            f"tile(): argument 'dims' (position 2) must be tuple of ints, not {type(dims).__name__}"
+        )
     return repeat(input, (1,) * (input._a.ndim - len(dims)) + tuple(dims))
 
 
@@ -550,7 +564,9 @@ def _positions(counts: Tensor, output_size: int | None) -> np.ndarray:
 def _repeat_each(input: Tensor, times: Any, dim: Any, output_size: int | None) -> Tensor:
     """Every slice equally often: a new dimension, expanded, copied and merged."""
     if isinstance(times, bool) or not hasattr(times, "__index__"):
-        raise TypeError(f"repeat_interleave(): argument 'repeats' must be int or Tensor, not {type(times).__name__}")
+        raise TypeError(
+            f"repeat_interleave(): argument 'repeats' must be int or Tensor, not {type(times).__name__}"
+        )
     times = times.__index__()
     dim = layout.wrap_dim(dim, input._a.ndim)
     if times < 0:

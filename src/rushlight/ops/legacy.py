@@ -30,9 +30,13 @@ def new(cls: type, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
     return own
 
 
-def _legacy(name: str, args: tuple, device: Any, kwargs: dict, kind: dtype, any_tensor: bool = False) -> Tensor:
+def _legacy(
+    name: str, args: tuple, device: Any, kwargs: dict, kind: dtype, any_tensor: bool = False
+) -> Tensor:
     if kwargs:
-        raise TypeError(f"{name}() received an invalid combination of arguments - got an unexpected {next(iter(kwargs))}")
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got an unexpected {next(iter(kwargs))}"
+        )
     if device is not None and device_type(device).type != "cpu":
         raise RuntimeError(
             f"legacy constructor expects device type: cpu but device type: {device_type(device).type} was passed"
@@ -139,7 +143,9 @@ def _named(wanted: Any) -> dtype:
         if wanted in _TYPED:
             return _TYPED[wanted].dtype
         if wanted.startswith("torch.cuda."):
-            raise RuntimeError("Cannot initialize CUDA without ATen_cuda library: Rushlight holds tensors on the CPU only")
+            raise RuntimeError(
+                "Cannot initialize CUDA without ATen_cuda library: Rushlight holds tensors on the CPU only"
+            )
         raise ValueError(f"invalid type: '{wanted}'")
     if isinstance(wanted, type):
         raise ValueError(f"invalid type: '{wanted.__name__}'")

@@ -501,4 +501,3 @@ def lstsq(input, b, rcond=None, *, driver=None):
     if driver in ("gels", "gelsy"):
         values = empty
     return lapack.lstsq((solution.squeeze(-1) if vector else solution, rest, rank, values))
-

@@ -91,7 +91,9 @@ def masked_fill(input, mask, value):
     """
     number = _check_masked_fill(input, mask, value)
     if isinstance(value, Tensor):
-        return masked_fill_tensor(input, mask, value if value._dtype is input._dtype else value.to(input._dtype))
+        return masked_fill_tensor(
+            input, mask, value if value._dtype is input._dtype else value.to(input._dtype)
+        )
     return masked_fill_number(input, mask, value=number)
 
 
@@ -126,7 +128,10 @@ def masked_scatter_elements(x, mask, source):
 
 
 def _check_masked_scatter(t: Tensor, mask: Any, source: Any) -> None:
-    mask, source = as_tensor(mask, "masked_scatter", "mask", 1), as_tensor(source, "masked_scatter", "source", 2)
+    mask, source = (
+        as_tensor(mask, "masked_scatter", "mask", 1),
+        as_tensor(source, "masked_scatter", "source", 2),
+    )
     if mask._dtype is dtypes.uint8:
         warnings.warn(
             "masked_scatter_ received a mask with dtype torch.uint8, this behavior is now deprecated,please use a mask "
@@ -140,7 +145,9 @@ def _check_masked_scatter(t: Tensor, mask: Any, source: Any) -> None:
             f"{t._dtype.legacy} and {source._dtype.legacy}"
         )
     if mask._dtype is not dtypes.bool_:
-        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask._dtype.legacy}")
+        raise RuntimeError(
+            f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask._dtype.legacy}"
+        )
     implemented(t, "masked_scatter")
 
 
@@ -198,7 +205,11 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """
     if input is None and other is None and isinstance(condition, Tensor):
         return condition.nonzero(as_tuple=True)
-    if not isinstance(condition, Tensor) or not isinstance(input, _CHOICES) or not isinstance(other, _CHOICES):
+    if (
+        not isinstance(condition, Tensor)
+        or not isinstance(input, _CHOICES)
+        or not isinstance(other, _CHOICES)
+    ):
         got = ", ".join(type(v).__name__ for v in (condition, input, other) if v is not None)
         raise TypeError(
             f"where() received an invalid combination of arguments - got ({got}), but expected one of:\n"
@@ -248,4 +259,3 @@ def _as_condition(condition: Tensor) -> np.ndarray:
 def where_method(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     """This tensor where `condition` is True, else `other`."""
     return where(condition, self, other)
-

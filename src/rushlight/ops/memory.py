@@ -38,14 +38,18 @@ def _set_data(self: Tensor, value: Any) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
     if requires_grad(self) and value._dtype.category < FLOATING:
-        raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        raise RuntimeError(
+            "data set to a tensor that requires gradients must be floating point or complex dtype"
+        )
     before = storage(self)
     buffer = twin(storage(value))
     buffer.version = before.version
     self._a, self._dtype, self._buf = value._a, value._dtype, buffer
 
 
-data = property(_get_data, _set_data, doc="The memory without the graph; assign to it to change what a tensor shows.")
+data = property(
+    _get_data, _set_data, doc="The memory without the graph; assign to it to change what a tensor shows."
+)
 
 
 @method
@@ -72,7 +76,9 @@ def detach_(self: Tensor) -> Tensor:
 
 
 @method
-def set_(self: Tensor, source: Any = None, storage_offset: Any = None, size: Any = None, stride: Any = None) -> Tensor:
+def set_(
+    self: Tensor, source: Any = None, storage_offset: Any = None, size: Any = None, stride: Any = None
+) -> Tensor:
     """Show other memory: a tensor's, or a storage's at an offset with sizes and strides.
 
     Raises:
@@ -91,7 +97,9 @@ def set_(self: Tensor, source: Any = None, storage_offset: Any = None, size: Any
     elif isinstance(source, (UntypedStorage, TypedStorage)):
         buffer = (source.untyped() if isinstance(source, TypedStorage) else source)._buffer
     else:
-        raise TypeError(f"set_(): argument 'source' (position 1) must be Tensor or Storage, not {type(source).__name__}")
+        raise TypeError(
+            f"set_(): argument 'source' (position 1) must be Tensor or Storage, not {type(source).__name__}"
+        )
     item = self._dtype.itemsize
     shape = (size_of(buffer) // item,) if size is None else layout.sizes((size,), "set_")
     steps = layout.contiguous_strides(shape) if stride is None else layout.sizes((stride,), "set_")
@@ -106,7 +114,9 @@ def set_(self: Tensor, source: Any = None, storage_offset: Any = None, size: Any
 
 
 def _c_type(kind: dtype) -> str:
-    return {"float32": "float", "float64": "double", "int32": "int", "int64": "long long"}.get(kind.name, kind.name)
+    return {"float32": "float", "float64": "double", "int32": "int", "int64": "long long"}.get(
+        kind.name, kind.name
+    )
 
 
 def _show(t: Tensor, a: np.ndarray, buffer: Any) -> Tensor:
@@ -154,7 +164,11 @@ def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None)
     """:func:`resize_` to the sizes of another tensor."""
     resize_(self, the_template._a.shape)
     if memory_format is not None:
-        wanted = like_strides(the_template) if memory_format is preserve_format else format_strides(self._a.shape, memory_format)
+        wanted = (
+            like_strides(the_template)
+            if memory_format is preserve_format
+            else format_strides(self._a.shape, memory_format)
+        )
         take_layout(self, self._a.shape, wanted)
     return self
 
@@ -197,7 +211,16 @@ def _in_place(name: str, view: Any) -> Any:
         if source is not None and MODES.grad:
             made: Any = shown._edge.edge
             after = self._a.shape, self._dtype
-            _turn(self, between(_in_place_derivative(made.derivative), source, made.attrs, (before._a.shape, self._dtype), after))
+            _turn(
+                self,
+                between(
+                    _in_place_derivative(made.derivative),
+                    source,
+                    made.attrs,
+                    (before._a.shape, self._dtype),
+                    after,
+                ),
+            )
         return self
 
     inplace.__name__ = f"{name}_"

@@ -74,7 +74,9 @@ def operand(value: Any, kind: dtype) -> Any:
 
 def _converted_once(a: np.ndarray, kind: dtype) -> Any:
     """`convert`, but what is broadcast stays so: it has no say in the order of the result's dimensions."""
-    once = a[tuple([slice(0, 1) if step == 0 and n > 1 else slice(None) for n, step in zip(a.shape, a.strides)])]
+    once = a[
+        tuple([slice(0, 1) if step == 0 and n > 1 else slice(None) for n, step in zip(a.shape, a.strides)])
+    ]
     return np.broadcast_to(convert(once, kind), a.shape)
 
 

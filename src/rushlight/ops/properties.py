@@ -120,7 +120,9 @@ def is_floating_point(input: Tensor) -> bool:
 
 def _checked(value: Any, operation: str) -> Tensor:
     if not isinstance(value, Tensor):
-        raise TypeError(f"{operation}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}")
+        raise TypeError(
+            f"{operation}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}"
+        )
     return value
 
 
@@ -228,4 +230,3 @@ version_property = property(get_version, doc="How often the memory was written t
 base = property(get_base, doc="The tensor whose memory this view shows, or None.")
 never = property(_no, doc="False: Rushlight's tensors are dense, strided and on the CPU.")
 always = property(_yes, doc="True: Rushlight's tensors are on the CPU.")
-

@@ -52,7 +52,11 @@ def sum_all(x, *, dtype):
     return _sum(x, tuple(range(x.ndim)), False, dtype)
 
 
-@primitive("SumBackward1", vjp=(lambda g, x_meta, dims, keepdim: spread(g, x_meta.shape, dims, keepdim),), row_major=True)
+@primitive(
+    "SumBackward1",
+    vjp=(lambda g, x_meta, dims, keepdim: spread(g, x_meta.shape, dims, keepdim),),
+    row_major=True,
+)
 def sum_dims(x, *, dims, keepdim, dtype):
     return _sum(x, dims, keepdim, dtype)
 

@@ -59,7 +59,9 @@ def unflatten(input, dim, sizes):
         torch.Size([2, 3])
     """
     if isinstance(dim, str):
-        raise NotImplementedError("unflatten: named dimensions are not available; pass the number of the dimension")
+        raise NotImplementedError(
+            "unflatten: named dimensions are not available; pass the number of the dimension"
+        )
     shape = input._a.shape
     dim = wrap_dim(dim, len(shape))
     sizes = sizes_of((sizes,), "unflatten")
@@ -88,7 +90,9 @@ def _at_least(name: str, grow: Any) -> Any:
         return tuple([grow(_tensor(t, name)) for t in given])
 
     function.__name__ = name
-    function.__doc__ = f"Tensors with {name[8]} or more dimensions: those with fewer get dimensions of size 1."
+    function.__doc__ = (
+        f"Tensors with {name[8]} or more dimensions: those with fewer get dimensions of size 1."
+    )
     return public(function, name=name, out=False)
 
 
@@ -131,7 +135,9 @@ def broadcast_shapes(*shapes: Any) -> Size:
     for number, shape in enumerate(given):
         for at in range(-1, -1 - len(shape), -1):
             if not hasattr(shape[at], "__index__"):
-                raise TypeError(f"broadcast_shapes(): sizes must be ints, but found {type(shape[at]).__name__}")
+                raise TypeError(
+                    f"broadcast_shapes(): sizes must be ints, but found {type(shape[at]).__name__}"
+                )
             if common[at] == 1:
                 if shape[at] < 0:
                     raise ValueError("Attempting to broadcast a dimension with negative length!")
@@ -157,7 +163,8 @@ def meshgrid(*tensors, indexing=None):
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     if indexing is None:
         warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", stacklevel=3
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            stacklevel=3,
         )
         indexing = "ij"
     for t in tensors:
@@ -227,7 +234,9 @@ _AS_REAL = Derivative("ViewAsReal", ("x",), (lambda g: view_as_complex(g.contigu
 _AS_COMPLEX = Derivative("ViewAsComplex", ("x",), (lambda g: view_as_real(g.resolve_conj()),))
 
 
-def _reread(t: Tensor, kind: dtypes.dtype, shape: tuple, steps: tuple, at: int, derivative: Derivative) -> Tensor:
+def _reread(
+    t: Tensor, kind: dtypes.dtype, shape: tuple, steps: tuple, at: int, derivative: Derivative
+) -> Tensor:
     out = execute.view(t, shown(storage(t), kind.numpy, shape, steps, at), None, None)
     out._dtype = kind
     record(derivative, (t,), None, out)

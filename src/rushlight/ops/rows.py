@@ -161,7 +161,9 @@ def _check_copy(t: Tensor, dim: Any, index: Any, source: Any) -> int:
             f"dimension {dim} and source slice shape: {said[1]} at dimension 0."
         )
     if s and p.size != s[dim]:
-        raise IndexError(f"{name}(): Number of indices ({p.size}) should be equal to source.size(dim) ({s[dim]})")
+        raise IndexError(
+            f"{name}(): Number of indices ({p.size}) should be equal to source.size(dim) ({s[dim]})"
+        )
     implemented(t, "index_copy_cpu")
     size = x[dim] if x else 1
     if p.size and (p.min() < 0 or p.max() >= size):
@@ -285,5 +287,7 @@ def index_fill(input, dim, index, value):
     """
     dim, number = _check_fill(input, dim, index, value)
     if isinstance(value, Tensor):
-        return index_fill_tensor(input, index, value if value._dtype is input._dtype else value.to(input._dtype), dim=dim)
+        return index_fill_tensor(
+            input, index, value if value._dtype is input._dtype else value.to(input._dtype), dim=dim
+        )
     return index_fill_number(input, index, dim=dim, value=number)

@@ -64,7 +64,9 @@ def source(generator: Any, operation: str) -> Generator:
     if generator is None:
         return default_generator
     if not isinstance(generator, Generator):
-        raise TypeError(f"{operation}(): argument 'generator' must be torch.Generator, not {type(generator).__name__}")
+        raise TypeError(
+            f"{operation}(): argument 'generator' must be torch.Generator, not {type(generator).__name__}"
+        )
     return generator
 
 
@@ -122,7 +124,9 @@ def _maker(name: str, doc: str, draw: Callable) -> Any:
     ) -> Tensor:
         shape = _shape(args, size, name)
         if len(shape) > MOST:
-            return from_core(lambda core: make(core, generator=generator, dtype=dtype, requires_grad=requires_grad), shape)
+            return from_core(
+                lambda core: make(core, generator=generator, dtype=dtype, requires_grad=requires_grad), shape
+            )
         kind = _kind(dtype, get_default_dtype(), name)
         return _fresh(draw(source(generator, name), numel(shape), kind.name), shape, kind, requires_grad)
 
@@ -172,14 +176,18 @@ def randint(*args, low=0, high=None, size=None, generator=None, dtype=None, layo
     given = list(args)
     if size is None:
         if not given or not isinstance(given[-1], (tuple, list)):
-            raise TypeError("randint(): argument 'size' must be tuple of ints, as the last positional argument")
+            raise TypeError(
+                "randint(): argument 'size' must be tuple of ints, as the last positional argument"
+            )
         size = given.pop()
     if len(given) == 2:
         low, high = given
     elif len(given) == 1:
         high = given[0]
     if high is None or len(given) > 2 or not _integer(low) or not _integer(high):
-        raise TypeError("randint() takes (int high, tuple of ints size) or (int low, int high, tuple of ints size)")
+        raise TypeError(
+            "randint() takes (int high, tuple of ints size) or (int low, int high, tuple of ints size)"
+        )
     shape, kind = _shape((size,), None, "randint"), _kind(dtype, int64, "randint")
     flat = streams.randint(source(generator, "randint"), numel(shape), int(low), int(high), kind.name)
     return _fresh(flat, shape, kind, requires_grad)
@@ -190,7 +198,9 @@ def _integer(value: Any) -> bool:
 
 
 @public
-def randperm(n, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def randperm(
+    n, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """The integers 0 to n - 1 in random order."""
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
@@ -198,12 +208,23 @@ def randperm(n, *, generator=None, dtype=None, layout=None, device=None, require
     return _fresh(streams.randperm(source(generator, "randperm"), n, kind.name), (n,), kind, requires_grad)
 
 
-def rand_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None):
+def rand_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None
+):
     """`rand` with the shape, dtype and layout of `input`."""
-    return _filled_like("rand_like", lambda g, n, name, plain: streams.uniform(g, n, name), input, dtype, requires_grad, generator)
+    return _filled_like(
+        "rand_like",
+        lambda g, n, name, plain: streams.uniform(g, n, name),
+        input,
+        dtype,
+        requires_grad,
+        generator,
+    )
 
 
-def randn_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None):
+def randn_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None
+):
     """`randn` with the shape, dtype and layout of `input`."""
     return _filled_like(
         "randn_like",
@@ -422,14 +443,30 @@ def _draw_geometric(t: Tensor, stream: Generator, p: float) -> np.ndarray:
 
 uniform_ = _filler("uniform_", "Fill with uniform numbers in [from, to); (0, 1) if not given.", _draw_uniform)
 normal_ = _filler("normal_", "Fill with normal numbers of the given mean (0) and std (1).", _draw_normal)
-random_ = _filler("random_", "Fill with integers in [from, to); all that the dtype holds exactly if not given.", _draw_random)
-bernoulli_ = _filler("bernoulli_", "Fill with ones with probability `p` (a number or a tensor), else zeros.", _draw_bernoulli)
-exponential_ = _filler(
-    "exponential_", "Fill with exponentially distributed numbers of rate `lambd` (1).", _draws("exponential", lambd="rate")
+random_ = _filler(
+    "random_",
+    "Fill with integers in [from, to); all that the dtype holds exactly if not given.",
+    _draw_random,
 )
-cauchy_ = _filler("cauchy_", "Fill with Cauchy numbers of the given median (0) and sigma (1).", _draws("cauchy"))
-log_normal_ = _filler("log_normal_", "Fill with exp of normal numbers of the given mean (1) and std (2).", _draws("log_normal"))
-geometric_ = _filler("geometric_", "Fill with geometric counts: trials up to the first success of probability `p`.", _draw_geometric)
+bernoulli_ = _filler(
+    "bernoulli_", "Fill with ones with probability `p` (a number or a tensor), else zeros.", _draw_bernoulli
+)
+exponential_ = _filler(
+    "exponential_",
+    "Fill with exponentially distributed numbers of rate `lambd` (1).",
+    _draws("exponential", lambd="rate"),
+)
+cauchy_ = _filler(
+    "cauchy_", "Fill with Cauchy numbers of the given median (0) and sigma (1).", _draws("cauchy")
+)
+log_normal_ = _filler(
+    "log_normal_", "Fill with exp of normal numbers of the given mean (1) and std (2).", _draws("log_normal")
+)
+geometric_ = _filler(
+    "geometric_",
+    "Fill with geometric counts: trials up to the first success of probability `p`.",
+    _draw_geometric,
+)
 
 
 def draw_dropout(x: Tensor, p: float) -> Tensor:

@@ -47,7 +47,9 @@ def _divide(total: np.ndarray, count: np.ndarray) -> None:
 # ---- scatter_reduce ----
 
 
-def _scatter_reduce(a: np.ndarray, p: np.ndarray, src: np.ndarray, dim: int, reduce: str, include_self: bool) -> None:
+def _scatter_reduce(
+    a: np.ndarray, p: np.ndarray, src: np.ndarray, dim: int, reduce: str, include_self: bool
+) -> None:
     """Write to `a` in place."""
     if not p.size:
         return
@@ -85,7 +87,9 @@ def _reduced_vjp(
     if reduce == "sum":
         return g, gather(g)
     if reduce == "mean":
-        count = spread(g.new_ones(g._a.shape) if include_self else g.new_zeros(g._a.shape), src.new_ones(src._a.shape))
+        count = spread(
+            g.new_ones(g._a.shape) if include_self else g.new_zeros(g._a.shape), src.new_ones(src._a.shape)
+        )
         count = count.masked_fill(count == 0, 1)
         return g / count, gather(g) / gather(count)
     if reduce == "prod":
@@ -134,7 +138,9 @@ def _check_reduce(name: str, reduce: Any, known: tuple[str, ...]) -> None:
     if reduce not in known:
         if name == "scatter_reduce":
             raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
-        raise RuntimeError(f"{name}(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
+        raise RuntimeError(
+            f"{name}(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
+        )
 
 
 _SCATTER = ("sum", "prod", "mean", "amax", "amin")
@@ -178,7 +184,9 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
 # ---- index_reduce ----
 
 
-def _index_reduce(a: np.ndarray, p: np.ndarray, source: np.ndarray, dim: int, reduce: str, include_self: bool) -> None:
+def _index_reduce(
+    a: np.ndarray, p: np.ndarray, source: np.ndarray, dim: int, reduce: str, include_self: bool
+) -> None:
     """Write to `a` in place."""
     p = p.reshape(-1)
     if not p.size:
@@ -237,7 +245,9 @@ _warned: list[bool] = []
 def _warn_beta() -> None:
     if not _warned:
         _warned.append(True)
-        warnings.warn("index_reduce() is in beta and the API may change at any time.", UserWarning, stacklevel=4)
+        warnings.warn(
+            "index_reduce() is in beta and the API may change at any time.", UserWarning, stacklevel=4
+        )
 
 
 def _index_reduce_into(self, dim, index, source, reduce, *, include_self=True):
@@ -262,4 +272,7 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     """
     dim = _check_index_reduce(input, dim, index, source, reduce)
     _warn_beta()
-    return real_gradient("index_reduce", index_reduce_rows(input, index, source, dim=dim, reduce=reduce, include_self=include_self))
+    return real_gradient(
+        "index_reduce",
+        index_reduce_rows(input, index, source, dim=dim, reduce=reduce, include_self=include_self),
+    )

@@ -107,7 +107,12 @@ def index_put_places(x, values, *, places, accumulate):
 
 def _check_put(x: Tensor, places: Places, values: Tensor, accumulate: bool) -> Tensor:
     """The values in x's type; RuntimeError for a wrong type or shape."""
-    if not accumulate and values._a.size == 1 and len(places.tensors) == 1 and places.tensors[0]._dtype in MASKS:
+    if (
+        not accumulate
+        and values._a.size == 1
+        and len(places.tensors) == 1
+        and places.tensors[0]._dtype in MASKS
+    ):
         return _as_fill(x, places.tensors[0], values)
     if values._dtype is not x._dtype:
         raise RuntimeError(
@@ -257,7 +262,9 @@ def scatter_value(x, index, *, dim, value):
 
 
 def _no_gradient(g: Any) -> Any:
-    raise RuntimeError("derivative for aten::scatter_ with reduce is not implemented; use scatter_reduce instead")
+    raise RuntimeError(
+        "derivative for aten::scatter_ with reduce is not implemented; use scatter_reduce instead"
+    )
 
 
 @primitive("NotImplemented0", vjp=(_no_gradient, None, _no_gradient))
@@ -293,7 +300,9 @@ def _scatter_into(self, dim, index, src=None, *, value=None, reduce=None):
     src, number = _scatter_args(src, value, self)
     ufunc = None if reduce is None else _combiner(reduce)
     dim = check_scatter("scatter", self, dim, index, src)
-    scatter_at(self._a, apart(index._a, self._a), number if src is None else apart(src._a, self._a), dim, ufunc)
+    scatter_at(
+        self._a, apart(index._a, self._a), number if src is None else apart(src._a, self._a), dim, ufunc
+    )
     return True
 
 
@@ -380,9 +389,9 @@ def _put_flat(a: np.ndarray, index: np.ndarray, source: np.ndarray, accumulate: 
 @primitive(
     "Put",
     vjp=(
-        lambda g, index, accumulate, source_meta: g
-        if accumulate
-        else g.put(index, g.new_zeros(source_meta.shape), accumulate=False),
+        lambda g, index, accumulate, source_meta: (
+            g if accumulate else g.put(index, g.new_zeros(source_meta.shape), accumulate=False)
+        ),
         None,
         lambda g, index, source_meta: g.take(index).reshape(source_meta.shape),
     ),

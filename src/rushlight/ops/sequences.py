@@ -39,7 +39,6 @@ def _refuse(name: str, kind: dtype, *categories: int) -> None:
         raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{kind.legacy}'")
 
 
-
 # ---- arange ----
 
 
@@ -57,13 +56,25 @@ def arange(*bounds: Any, start: Any = None, end: Any = None, step: Any = None, o
         >>> torch.arange(0, 1, 0.25)
         tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
-    if len(bounds) == 1 and type(bounds[0]) is int and 0 <= bounds[0] < _SMALL and start is end is step is out is None:
-        if (dtype is None or dtype is dtypes.int64) and device is None and layout is None and not requires_grad:
+    if (
+        len(bounds) == 1
+        and type(bounds[0]) is int
+        and 0 <= bounds[0] < _SMALL
+        and start is end is step is out is None
+    ):
+        if (
+            (dtype is None or dtype is dtypes.int64)
+            and device is None
+            and layout is None
+            and not requires_grad
+        ):
             return new_tensor(np.arange(bounds[0]), dtypes.int64)
     start, end, step = _bounds(bounds, start, end, step)
     asked = place(dtype, layout, device, pin_memory, "arange")
     whole = all(isinstance(n, (int, np.integer)) for n in (start, end, step))
-    kind = asked or (out._dtype if isinstance(out, Tensor) else dtypes.int64 if whole else get_default_dtype())
+    kind = asked or (
+        out._dtype if isinstance(out, Tensor) else dtypes.int64 if whole else get_default_dtype()
+    )
     _refuse("arange", kind, INTEGER, FLOATING)
     made = new_tensor(_arange(start, end, step, kind), kind)
     if out is not None:
@@ -93,7 +104,9 @@ def _bounds(given: tuple, start: Any, end: Any, step: Any) -> tuple:
 
 def _wrong_call(name: str, given: tuple) -> TypeError:
     kinds = ", ".join(type(value).__name__ for value in given)
-    return TypeError(f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:")
+    return TypeError(
+        f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:"
+    )
 
 
 def _bound(value: Any, argument: str, operation: str) -> Any:
@@ -103,7 +116,9 @@ def _bound(value: Any, argument: str, operation: str) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if not isinstance(value, NUMBERS):
-        raise TypeError(f"{operation}(): argument '{argument}' (position 1) must be Number, not {type(value).__name__}")
+        raise TypeError(
+            f"{operation}(): argument '{argument}' (position 1) must be Number, not {type(value).__name__}"
+        )
     if isinstance(value, complex):
         raise RuntimeError("value cannot be converted to type double without overflow")
     if isinstance(value, int) and not -_INT64_MAX - 1 <= value < 1 << 64:
@@ -280,10 +295,14 @@ def _linspace(start: Any, end: Any, steps: int, kind: dtype) -> np.ndarray:
     low, high = kind.numpy.type(start), kind.numpy.type(end)
     step = (high - low) / kind.numpy.type(steps - 1)
     if kind.category == COMPLEX:
-        return np.where(near, low + step * i.astype(kind.numpy), high - step * (steps - 1 - i).astype(kind.numpy)).astype(kind.numpy)
+        return np.where(
+            near, low + step * i.astype(kind.numpy), high - step * (steps - 1 - i).astype(kind.numpy)
+        ).astype(kind.numpy)
     # the kernel fuses the multiplication and the addition, so they are rounded once
     wide = np.float64 if kind is dtypes.float32 else np.longdouble
-    return np.where(near, wide(low) + wide(step) * i, wide(high) - wide(step) * (steps - 1 - i)).astype(kind.numpy)
+    return np.where(near, wide(low) + wide(step) * i, wide(high) - wide(step) * (steps - 1 - i)).astype(
+        kind.numpy
+    )
 
 
 def _whole_ends(start: Any, end: Any, kind: dtype) -> tuple[float, float]:
@@ -366,7 +385,9 @@ def eye(n: Any, m: Any = None, *, out: Any = None, dtype: Any = None, layout: An
 
 def _side(value: Any, name: str, position: int) -> int:
     if isinstance(value, (bool, float)) or not hasattr(value, "__index__"):
-        raise TypeError(f"eye(): argument '{name}' (position {position}) must be int, not {type(value).__name__}")
+        raise TypeError(
+            f"eye(): argument '{name}' (position {position}) must be int, not {type(value).__name__}"
+        )
     value = value.__index__()
     if value < 0:
         raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")

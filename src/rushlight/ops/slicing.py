@@ -74,7 +74,9 @@ def narrow(input, dim, start, length):
     dim = wrap_dim(dim, len(shape))
     size, start = shape[dim], _integer(start, "narrow", "start", 3)
     if not -size <= start <= size:
-        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {start})"
+        )
     if start < 0:
         start += size
     if start + length > size:
@@ -84,7 +86,11 @@ def narrow(input, dim, start, length):
 
 @primitive(
     "NarrowCopy",
-    vjp=(lambda g, x_meta, dim, start, stop: slice_backward(g, shape=x_meta.shape, dim=dim, part=slice(start, stop)),),
+    vjp=(
+        lambda g, x_meta, dim, start, stop: slice_backward(
+            g, shape=x_meta.shape, dim=dim, part=slice(start, stop)
+        ),
+    ),
 )
 def narrow_copy_of(x, *, dim, start, stop):
     return np.array(x[(slice(None),) * dim + (slice(start, stop),)], order="C")
@@ -95,7 +101,9 @@ def narrow_copy(input, dim, start, length):
     """:func:`narrow` as a copy."""
     shape = input._a.shape
     if shape and dim >= len(shape):
-        raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.")
+        raise RuntimeError(
+            "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false."
+        )
     dim = wrap_dim(dim, len(shape))
     shown = narrow(input.detach(), dim, start, length)
     start = start + shape[dim] if start < 0 else start
@@ -156,7 +164,9 @@ _UNBIND = Derivative(
 )
 
 
-def views(base: Tensor, arrays: Sequence[np.ndarray], derivative: Derivative, attrs: dict) -> tuple[Tensor, ...]:
+def views(
+    base: Tensor, arrays: Sequence[np.ndarray], derivative: Derivative, attrs: dict
+) -> tuple[Tensor, ...]:
     """Several views from one recorded operation; PyTorch lets none of them be written to in place."""
     unrecorded = None if MODES.grad else derivative
     made = tuple([execute.view(base, a, unrecorded, None, MULTIPLE) for a in arrays])
@@ -225,7 +235,9 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
 def _check_sizes(t: Tensor, sizes: Any, dim: int, operation: str) -> list[int]:
     sizes = [_integer(size, operation, "split_sizes", 2) for size in sizes]
     if any(size < 0 for size in sizes):
-        raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}")
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}"
+        )
     if sum(sizes) != t._a.shape[dim]:
         raise RuntimeError(
             f"split_with_sizes expects split_sizes to sum exactly to {t._a.shape[dim]} (input tensor's size at dimension "
@@ -331,7 +343,9 @@ def tensor_split(input, indices_or_sections, dim=0):
         RuntimeError: no dimension to split, or a number of parts below one.
     """
     if input._a.ndim == 0:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
     dim = wrap_dim(dim, input._a.ndim)
     size = input._a.shape[dim]
     cuts = indices_or_sections
@@ -359,7 +373,9 @@ def tensor_split(input, indices_or_sections, dim=0):
 
 
 def _split_along(name: str, ndim: int, dim: int) -> Any:
-    def function(input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> tuple:
+    def function(
+        input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
+    ) -> tuple:
         cuts: Any = next(c for c in (indices_or_sections, indices, sections, ()) if c is not None)
         have = input._a.ndim
         if have < ndim:
@@ -380,7 +396,9 @@ def _split_along(name: str, ndim: int, dim: int) -> Any:
         return tensor_split(input, cuts, along)
 
     function.__name__ = name
-    function.__doc__ = f"Views of consecutive equal parts along dimension {dim}, or cut before the given indices."
+    function.__doc__ = (
+        f"Views of consecutive equal parts along dimension {dim}, or cut before the given indices."
+    )
     return public(function, name=name, out=False)
 
 

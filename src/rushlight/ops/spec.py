@@ -142,7 +142,9 @@ def _check_vjp(name: str, compute: Callable, derivative: Derivative) -> None:
         if vjp is not None:
             unknown = set(parameters(vjp)[1:]) - known
             if unknown:
-                raise TypeError(f"the derivative of {name} asks for {sorted(unknown)}, which {name} does not have")
+                raise TypeError(
+                    f"the derivative of {name} asks for {sorted(unknown)}, which {name} does not have"
+                )
     if not derivative.joint and len(derivative.vjps) != len(derivative.inputs):
         raise TypeError(f"{name} has {len(derivative.inputs)} inputs but {len(derivative.vjps)} derivatives")
 
@@ -194,7 +196,16 @@ def public(
         apart: whether the in-place form refuses to read memory that it writes.
     """
     if function is None:
-        return functools.partial(public, name=name, out=out, into=into, check=check, overloaded=overloaded, numpy_names=numpy_names, apart=apart)
+        return functools.partial(
+            public,
+            name=name,
+            out=out,
+            into=into,
+            check=check,
+            overloaded=overloaded,
+            numpy_names=numpy_names,
+            apart=apart,
+        )
     called = name or function.__name__
     names = parameters(function)
     plain = function
@@ -280,7 +291,11 @@ def _into_out(
         raise TypeError(f"{name}(): argument 'out' must be a tuple of {len(results)} Tensors")
     for t, r in zip(outs, results):
         if check is not None:
-            check(t, r, [value for value in (*args, *kwargs.values()) if isinstance(value, (Tensor, tuple, list))])
+            check(
+                t,
+                r,
+                [value for value in (*args, *kwargs.values()) if isinstance(value, (Tensor, tuple, list))],
+            )
         check_out(name, t, r)
     for t, r in zip(outs, results):
         store_out(t, r)
@@ -294,7 +309,9 @@ def _refuse_number(name: str, result: Any, out: Any) -> None:
     """A number is no place for a result; where its type would not do either, PyTorch says that first."""
     kind = of_number(out)
     if isinstance(result, Tensor) and not can_cast(result._dtype, kind):
-        raise RuntimeError(f"result type {result._dtype.legacy} can't be cast to the desired output type {kind.legacy}")
+        raise RuntimeError(
+            f"result type {result._dtype.legacy} can't be cast to the desired output type {kind.legacy}"
+        )
 
 
 def _wants_grad(value: Any) -> bool:
@@ -378,7 +395,9 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
 
     inplace.__name__ = called
     inplace.__qualname__ = f"Tensor.{called}"
-    inplace.__doc__ = f"In-place form of :func:`{name}`: writes the result to this tensor's memory and returns it."
+    inplace.__doc__ = (
+        f"In-place form of :func:`{name}`: writes the result to this tensor's memory and returns it."
+    )
     return inplace
 
 

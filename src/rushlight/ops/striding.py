@@ -40,7 +40,9 @@ def _reach(*geometries: Geometry) -> int:
     return max(at + span(shape, steps) for shape, steps, at in geometries)
 
 
-@primitive("AsStridedBackward", vjp=(lambda g, source, shown: as_strided_gather(g, source=source, shown=shown),))
+@primitive(
+    "AsStridedBackward", vjp=(lambda g, source, shown: as_strided_gather(g, source=source, shown=shown),)
+)
 def as_strided_backward(g, *, source, shown):
     """A gradient of `shown`, added up where its elements lie in `source`.
 
@@ -88,7 +90,9 @@ def _layout(input: Tensor, size: Any, stride: Any, storage_offset: Any) -> tuple
         if n < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(shape)}")
     if any(step < 0 for step in steps):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(steps)}")
+        raise RuntimeError(
+            f"as_strided: Negative strides are not supported at the moment, got strides: {list(steps)}"
+        )
     if at < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {at}")
     if len(shape) > 64:
@@ -202,7 +206,9 @@ _UNFOLD = Derivative(
     "Unfold",
     ("x",),
     (
-        lambda g, x_meta, dim, size, step: unfold_backward(g, shape=x_meta.shape, dim=dim, size=size, step=step),
+        lambda g, x_meta, dim, size, step: unfold_backward(
+            g, shape=x_meta.shape, dim=dim, size=size, step=step
+        ),
     ),
 )
 
@@ -281,7 +287,9 @@ def select_scatter(input, src, dim, index):
     shape = input._a.shape
     dim = wrap_dim(dim, len(shape))
     if not -shape[dim] <= index < shape[dim]:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(shape)} at dimension {dim}")
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(shape)} at dimension {dim}"
+        )
     _check_part("slice", shape[:dim] + shape[dim + 1 :], src)
     return real_gradient("select_scatter", select_scatter_of(input, src, dim=dim, index=index % shape[dim]))
 
@@ -309,7 +317,9 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     start, stop, step = slice(start, end, step).indices(shape[dim])
     stop = max(stop, start)
     _check_part("slice", (*shape[:dim], len(range(start, stop, step)), *shape[dim + 1 :]), src)
-    return real_gradient("slice_scatter", slice_scatter_of(input, src, dim=dim, start=start, stop=stop, step=step))
+    return real_gradient(
+        "slice_scatter", slice_scatter_of(input, src, dim=dim, start=start, stop=stop, step=step)
+    )
 
 
 @primitive(

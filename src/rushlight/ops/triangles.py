@@ -112,7 +112,9 @@ def vander(x, N=None, increasing=False):
     count = x._a.size if N is None else N
     if count < 0:
         raise RuntimeError("N must be non-negative.")
-    kind = x.dtype if x.dtype.category > 1 else (x.to(x.dtype).cumsum(0).dtype if x._a.size else x.long().dtype)
+    kind = (
+        x.dtype if x.dtype.category > 1 else (x.to(x.dtype).cumsum(0).dtype if x._a.size else x.long().dtype)
+    )
     powers = x.new_ones((x._a.size, count), dtype=kind)
     if count > 1:
         powers[:, 1:] = x.unsqueeze(-1)

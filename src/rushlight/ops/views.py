@@ -170,7 +170,9 @@ def reshape(input, *shape):
         return reshaped(input, wanted, "reshape")
     steps = view_strides(a.shape, strides(input), wanted)
     if steps is not None:
-        return _view(input, restrided(input, wanted, steps), VIEW if a.flags.c_contiguous else _RESHAPE_ALIAS, None)
+        return _view(
+            input, restrided(input, wanted, steps), VIEW if a.flags.c_contiguous else _RESHAPE_ALIAS, None
+        )
     return unsafe_view(input.clone(memory_format=contiguous_format), wanted)
 
 
@@ -260,7 +262,9 @@ def permute(input, *dims):
     wrapped = tuple([wrap_dim(dim, a.ndim) for dim in dims])
     if len(set(wrapped)) != len(wrapped):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return _view(input, a.transpose(wrapped) if a.size else _reordered(input, wrapped), _PERMUTE, {"dims": wrapped})
+    return _view(
+        input, a.transpose(wrapped) if a.size else _reordered(input, wrapped), _PERMUTE, {"dims": wrapped}
+    )
 
 
 def _reordered(t: Tensor, order: Any) -> np.ndarray:
@@ -330,7 +334,9 @@ def _get_T(self: Tensor) -> Tensor:
 def _get_mT(self: Tensor) -> Tensor:
     ndim = self._a.ndim
     if ndim < 2:
-        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
+        raise RuntimeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {ndim}-D tensor."
+        )
     return transpose(self, -2, -1)
 
 
@@ -338,7 +344,9 @@ def _get_H(self: Tensor) -> Tensor:
     ndim = self._a.ndim
     if ndim not in (0, 2):
         more = " For batches of matrices, consider using tensor.mH" if ndim > 2 else ""
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}")
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}"
+        )
     if ndim == 0:
         warn_once("Tensor.H is deprecated on 0-D tensors. Consider using x.conj().")
     return adjoint(self) if ndim else self.conj()
@@ -347,7 +355,9 @@ def _get_H(self: Tensor) -> Tensor:
 def _get_mH(self: Tensor) -> Tensor:
     ndim = self._a.ndim
     if ndim < 2:
-        raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
+        raise RuntimeError(
+            f"tensor.mH is only supported on matrices or batches of matrices. Got {ndim}-D tensor."
+        )
     return adjoint(self)
 
 
@@ -438,7 +448,9 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
         else:  # the gradient of a sum takes this way
             return _view(self, np.ndarray(sizes[0], a.dtype, a, 0, (0,) * len(sizes[0])), _EXPAND, None)
     if size is None:
-        array = _expanded_contiguous(self._a, sizes[0] if len(sizes) == 1 and type(sizes[0]) is not int else sizes)
+        array = _expanded_contiguous(
+            self._a, sizes[0] if len(sizes) == 1 and type(sizes[0]) is not int else sizes
+        )
         if array is not None:
             return _view(self, array, _EXPAND, None)
     shape = sizes_of(sizes if size is None else (size,), "expand")

@@ -130,5 +130,3 @@ def cast(a: np.ndarray, kind: dtype) -> np.ndarray:
     from rushlight.runtime.casting import convert
 
     return convert(a, kind)
-
-

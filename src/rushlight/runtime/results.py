@@ -45,7 +45,9 @@ def elementwise(function: Callable, kind: np.dtype, *operands: Any) -> Any:
     lines = [a.ravel("K") if type(a) is np.ndarray and a.ndim else a for a in operands]
     for start in range(0, flat.size, STRIP):
         part = slice(start, start + STRIP)
-        flat[part] = function(*[line[part] if type(line) is np.ndarray and line.ndim else line for line in lines])
+        flat[part] = function(
+            *[line[part] if type(line) is np.ndarray and line.ndim else line for line in lines]
+        )
     return out
 
 
@@ -93,7 +95,9 @@ def like(kind: np.dtype, *arrays: np.ndarray) -> np.ndarray | None:
     if 1 in shape or min(steps) <= 0 or any(a.shape != shape or a.strides != steps for a in arrays):
         return None
     order = sorted(range(len(shape)), key=lambda d: -steps[d])
-    return array(tuple([shape[d] for d in order]), kind).transpose(sorted(range(len(shape)), key=order.__getitem__))
+    return array(tuple([shape[d] for d in order]), kind).transpose(
+        sorted(range(len(shape)), key=order.__getitem__)
+    )
 
 
 def converted(a: np.ndarray, kind: np.dtype) -> np.ndarray:
@@ -140,4 +144,16 @@ def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
     return out
 
 
-__all__ = ["FEW", "LARGE", "array", "concatenated", "converted", "elementwise", "in_rows", "laid_out", "like", "retried", "zeros"]
+__all__ = [
+    "FEW",
+    "LARGE",
+    "array",
+    "concatenated",
+    "converted",
+    "elementwise",
+    "in_rows",
+    "laid_out",
+    "like",
+    "retried",
+    "zeros",
+]

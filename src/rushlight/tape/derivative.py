@@ -106,7 +106,9 @@ class Derivative:
         return vjp is not None and name in parameters(vjp)
 
     def plan(self, mask: int) -> Plan:
-        chosen = [(i, f, parameters(f)[1:]) for i, f in enumerate(self.vjps) if self.joint or f and mask >> i & 1]
+        chosen = [
+            (i, f, parameters(f)[1:]) for i, f in enumerate(self.vjps) if self.joint or f and mask >> i & 1
+        ]
         names = {name for _, _, args in chosen for name in args}
         keep: tuple[int, ...]
         metas: tuple[int, ...]
@@ -116,7 +118,9 @@ class Derivative:
         else:
             keep = tuple(i for i, name in enumerate(self.inputs) if name in names)
             metas = tuple(i for i, name in enumerate(self.inputs) if name + "_meta" in names)
-        calls = tuple((i, f, tuple(self._source(name, keep, metas) for name in args)) for i, f, args in chosen)
+        calls = tuple(
+            (i, f, tuple(self._source(name, keep, metas) for name in args)) for i, f, args in chosen
+        )
         made = Plan(keep, metas, "out" in names or "out1" in names, calls)
         self.plans[mask] = made
         if mask == 1:

@@ -32,7 +32,9 @@ class _Mode:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if kwargs:
-            raise TypeError(f"{cls.__name__}.__new__() got an unexpected keyword argument {next(iter(kwargs))!r}")
+            raise TypeError(
+                f"{cls.__name__}.__new__() got an unexpected keyword argument {next(iter(kwargs))!r}"
+            )
         return cls()(args[0]) if args else super().__new__(cls)
 
     def __call__(self, function: Callable) -> Callable:
@@ -127,7 +129,9 @@ class set_grad_enabled(_Mode):
 
     def __init__(self, mode: bool) -> None:
         if type(mode) is not bool:
-            raise TypeError(f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}")
+            raise TypeError(
+                f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}"
+            )
         self.mode = mode
         self._before = MODES.grad, MODES.inference
         MODES.grad = self.mode

@@ -194,7 +194,9 @@ def _attach_several(node: Any, derivative: Derivative, outs: Any) -> None:
             else:
                 t._edge = (node, number)
     if node.plan.keep_out:
-        first = not any(source == (OUT, 0) for _, _, sources in node.plan.calls for source in sources)  # only out1
+        first = not any(
+            source == (OUT, 0) for _, _, sources in node.plan.calls for source in sources
+        )  # only out1
         kept = [(t._a, t._dtype, b := storage(t), b.version) for t in outs[first:]]
         node.out = (None, *kept) if first else tuple(kept)
 

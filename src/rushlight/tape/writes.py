@@ -98,7 +98,9 @@ def check_recorded(t: Tensor) -> None:
         check_creation(edge, "is being")
         base = edge.base._edge
         if (base is LEAF or base is None) and requires_grad(t):
-            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+            raise RuntimeError(
+                "a view of a leaf Variable that requires grad is being used in an in-place operation."
+            )
         edge = edge.edge or (LEAF if requires_grad(t) else None)
     if edge is LEAF:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")

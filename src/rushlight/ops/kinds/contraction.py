@@ -70,7 +70,9 @@ def batched(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     out = None
     if a.size >= SMALL_FACTOR and a.flags.c_contiguous and a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]:
         out = array((*a.shape[:-1], b.shape[-1]), a.dtype)
-    return np.matmul(a if a.flags.c_contiguous else _for_blas(a), b if b.flags.c_contiguous else _for_blas(b), out)
+    return np.matmul(
+        a if a.flags.c_contiguous else _for_blas(a), b if b.flags.c_contiguous else _for_blas(b), out
+    )
 
 
 def _for_blas(a: np.ndarray) -> np.ndarray:

@@ -112,7 +112,9 @@ class Elementwise:
         try:
             computed, result = self.types(promoted)
         except (RuntimeError, NotImplementedError):
-            broadcast(*[value._a.shape for value in operands if isinstance(value, Tensor)])  # shapes are checked first
+            broadcast(
+                *[value._a.shape for value in operands if isinstance(value, Tensor)]
+            )  # shapes are checked first
             raise
         numpy: Any = self.numpy
         if computed in WIDE:
@@ -359,7 +361,9 @@ def binary(
         if type(y) in plain_numbers:
             kind = x._dtype
             result = direct[kind.index]
-            if result is not None and (kind.category >= FLOATING or kind.category == INTEGER and wraps and type(y) is int):
+            if result is not None and (
+                kind.category >= FLOATING or kind.category == INTEGER and wraps and type(y) is int
+            ):
                 try:
                     a = x._a
                     if a.nbytes < LARGE:
@@ -395,7 +399,9 @@ def binary(
             check(x, y)
         promoted = result_type(x, y)
         out = op.compute((x, y), promoted)
-        if derivative is not None and (isinstance(x, Tensor) and x._edge or isinstance(y, Tensor) and y._edge):
+        if derivative is not None and (
+            isinstance(x, Tensor) and x._edge or isinstance(y, Tensor) and y._edge
+        ):
             record2(derivative, as_operand(x, promoted), as_operand(y, promoted), None, out)
         return out
 
@@ -501,7 +507,11 @@ def check_operands(name: str, input: Any, other: Any, numbers: str = ANY) -> tup
             return input, other
         raise errors.invalid_combination(name, input, other)
     if numbers is ONE:
-        if (first or second) and isinstance(input, (Tensor, *NUMBERS)) and isinstance(other, (Tensor, *NUMBERS)):
+        if (
+            (first or second)
+            and isinstance(input, (Tensor, *NUMBERS))
+            and isinstance(other, (Tensor, *NUMBERS))
+        ):
             return input, other
         raise errors.invalid_combination(name, input, other)
     if not first and not (numbers is ANY and isinstance(input, NUMBERS)):

@@ -24,7 +24,9 @@ def check_reads_apart(t: Tensor, *arguments: Any) -> None:
     read = []
     for value in arguments:
         value = getattr(value, "tensors", value)
-        read += [x for x in (value if isinstance(value, (tuple, list)) else (value,)) if isinstance(x, Tensor)]
+        read += [
+            x for x in (value if isinstance(value, (tuple, list)) else (value,)) if isinstance(x, Tensor)
+        ]
     check_overlap(t, *read)
 
 
@@ -56,9 +58,7 @@ def exact_out(sentence: str = "", *, read: bool = True) -> Callable:
         if wanted is not got:
             if sentence:
                 raise RuntimeError(sentence.format(wanted=wanted.legacy, got=got.legacy))
-            raise RuntimeError(
-                f"Expected out tensor to have dtype {wanted.cpp}, but got {got.cpp} instead"
-            )
+            raise RuntimeError(f"Expected out tensor to have dtype {wanted.cpp}, but got {got.cpp} instead")
         if read:
             check_apart(out, result, inputs)
 
@@ -70,7 +70,12 @@ def check_apart(out: Tensor, result: Tensor, inputs: Iterable[Any]) -> None:
     a = out._a
     if 0 in a.strides and overlaps_itself(a.shape, strides(out)):
         raise errors.shown_twice()
-    read = [t for value in inputs for t in ((value,) if isinstance(value, Tensor) else value) if isinstance(t, Tensor)]
+    read = [
+        t
+        for value in inputs
+        for t in ((value,) if isinstance(value, Tensor) else value)
+        if isinstance(t, Tensor)
+    ]
     if a.shape != result._a.shape and a.size and any(_reaches(out, result, t._a) for t in read):
         check_overlap(out, out)
     check_overlap(out, *read)

@@ -16,5 +16,7 @@ def same_type(out: Tensor, result: Tensor, inputs: list) -> None:
 def real_gradient(name: str, out: Tensor) -> Tensor:
     """The result, unless it is complex and recorded: PyTorch has no derivative there."""
     if out._edge is not None and out._dtype.is_complex:
-        raise RuntimeError(f"{name} does not support automatic differentiation for outputs with complex dtype.")
+        raise RuntimeError(
+            f"{name} does not support automatic differentiation for outputs with complex dtype."
+        )
     return out
