@@ -348,7 +348,8 @@ DOUBLE: Steps = {
 
 
 def _halve_gradient(x: Any) -> None:
-    x.grad = x.grad / 2
+    if x.grad is not None:
+        x.grad = x.grad / 2
 
 
 def _negate(g: Any) -> Any:

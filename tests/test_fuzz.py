@@ -11,6 +11,7 @@ tolerances are those of one step, and what depends on values by a threshold (mas
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 import warnings
@@ -303,8 +304,8 @@ def _unspecified(name: str, mode: str, chosen: list[Pair]) -> bool:
         return True  # what is kept for gradients that end at once differs from operation to operation
     if name == "grad = y" and y.is_inference():
         return True  # see detach
-    if name == "backward inputs" and "CopySlices" in str(attempt(lambda: y.grad_fn)[0]):
-        return True  # a write through a view runs inside this node, not after it
+    if name == "backward inputs" and re.match("<CopySlices|<Unique2", str(attempt(lambda: y.grad_fn)[0])):
+        return True  # how much is computed of a node behind which nothing is wanted
     if name == "median" and x.is_complex():
         return True  # refused for one reason or the other
     if name in _COPIES and mode == "inference_mode" and any(pair.theirs.requires_grad for pair in chosen):

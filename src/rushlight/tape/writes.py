@@ -254,6 +254,8 @@ class CopySlices(Node):
         if self.edges[1] is not None:
             part = region.of(region.same_layout(g)).clone()
         if self.edges[0] is not None:
+            if 0 in region.strides and overlaps_itself(region.shape, region.strides):
+                raise errors.shown_twice()
             rest = region.same_layout(g)
             region.of(rest).zero_()
         return rest, part

@@ -242,6 +242,8 @@ def unary(
     def into(self: Tensor) -> bool:
         if direct[self._dtype.index] is not self._dtype or not isinstance(numpy, np.ufunc):
             return False
+        if not self._a.flags.c_contiguous:  # NumPy 2.4 negates memory with gaps wrongly in place
+            return False
         quiet(numpy, self._a, self._a)
         return True
 
