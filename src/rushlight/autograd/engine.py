@@ -302,13 +302,13 @@ class _Walk:
             return
         if extra is not None and extra.held is not None:
             (g,) = run_prehooks((extra.held.extra or Extra()).prehooks, (g,))
-        if leaf._edge is not LEAF:
-            if not requires_grad(leaf):
-                return
-            if edge_of(leaf) is not leaf:
-                raise RuntimeError("leaf variable has been moved into the graph interior")
+        collects = leaf._edge is LEAF or requires_grad(leaf)
+        if collects and leaf._edge is not LEAF and edge_of(leaf) is not leaf:
+            raise RuntimeError("leaf variable has been moved into the graph interior")
         have = getattr(leaf, "_grad", None)
-        if have is None:
+        if not collects:  # it no longer requires a gradient; its hooks run nevertheless
+            pass
+        elif have is None:
             leaf._grad = _copy(g, leaf) if self.create else _own(g, leaf, sys.getrefcount(g))
         elif self.create:
             leaf._grad = have + g
