@@ -1,0 +1,1 @@
+"""How a kernel becomes code. Knows no operation by name."""

@@ -1,0 +1,444 @@
+"""A builder of LLVM IR text: the verbs that the body of a loop, and the loops around it, are written with.
+
+A value is a `V`: its name in the text, its kind (NumPy's character of an element type, "E" for bfloat16, "p" for a
+pointer) and its number of lanes. Verbs work on scalars (one lane) and vectors alike, so a mathematical function is
+written once. Arithmetic is exactly that of the kind: nothing is contracted, reassociated or assumed.
+
+Control flow is made by context managers, so that the Python which writes a loop has the loop's shape.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+#: NumPy's characters of the kinds, and their types in registers
+REGISTER = {
+    "?": "i1",
+    "b": "i8",
+    "B": "i8",
+    "h": "i16",
+    "H": "i16",
+    "i": "i32",
+    "I": "i32",
+    "q": "i64",
+    "Q": "i64",
+    "e": "half",
+    "E": "bfloat",
+    "f": "float",
+    "d": "double",
+    "p": "ptr",
+}
+SIZES = {
+    "?": 1,
+    "b": 1,
+    "B": 1,
+    "h": 2,
+    "H": 2,
+    "i": 4,
+    "I": 4,
+    "q": 8,
+    "Q": 8,
+    "e": 2,
+    "E": 2,
+    "f": 4,
+    "d": 8,
+    "p": 8,
+}
+FLOATS = frozenset("eEfd")
+SIGNED = frozenset("bhiq")
+UNSIGNED = frozenset("?BHIQ")
+#: LLVM's suffixes of overloaded intrinsics
+_SUFFIX = {"half": "f16", "bfloat": "bf16", "float": "f32", "double": "f64"}
+
+
+#: what the functions and stores above refer to by number
+_TRAILER = "attributes #0 = { nounwind }\n!0 = !{i32 1}\n"
+
+
+class V(NamedTuple):
+    """A value of the text: name (or literal), kind, lanes."""
+
+    name: str
+    kind: str
+    lanes: int = 1
+
+    @property
+    def type(self) -> str:
+        return type_of(self.kind, self.lanes)
+
+
+def type_of(kind: str, lanes: int = 1) -> str:
+    """LLVM's name of the type in registers."""
+    element = REGISTER[kind]
+    return element if lanes == 1 else f"<{lanes} x {element}>"
+
+
+def literal(value: float | int | bool, kind: str) -> str:
+    """A scalar constant, exact to the last bit."""
+    if kind == "?":
+        return "true" if value else "false"
+    if kind in FLOATS:
+        # (a float is written as the double of the same value, in hexadecimal)
+        if kind == "f":
+            value = struct.unpack("<f", struct.pack("<f", value))[0]
+        elif kind != "d":
+            raise TypeError("constants of half types are made by converting one of float32")
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+    bits = 8 * SIZES[kind]
+    value = int(value) & (1 << bits) - 1
+    return str(value - (1 << bits) if value >> bits - 1 else value)
+
+
+class Builder:
+    """Writes one function.
+
+    Attributes:
+        lanes: the number of lanes of `const` and of what is loaded, unless told otherwise.
+        declared: declarations of intrinsics and library functions that the text needs.
+    """
+
+    def __init__(self, lanes: int = 1) -> None:
+        self.lanes = lanes
+        self.lines: list[str] = []
+        self.count = 0
+        self.declared: set[str] = set()
+        self.entry: list[str] = []  # allocas, which belong to the first block
+        self.block = "entry"
+
+    # ---- text ----
+
+    def fresh(self, stem: str = "v") -> str:
+        self.count += 1
+        return f"%{stem}{self.count}"
+
+    def emit(self, line: str) -> None:
+        self.lines.append("  " + line)
+
+    def define(self, text: str, kind: str, lanes: int) -> V:
+        """A new value, computed by the instruction `text`."""
+        name = self.fresh()
+        self.lines.append(f"  {name} = {text}")
+        return V(name, kind, lanes)
+
+    # ---- constants ----
+
+    def const(self, value: float | int | bool, kind: str, lanes: int = 0) -> V:
+        """The same constant in all lanes."""
+        lanes = lanes or self.lanes
+        if kind in "eE":
+            return self.cast(self.const(value, "f", lanes), kind)
+        text = literal(value, kind)
+        if lanes > 1:
+            text = f"splat ({REGISTER[kind]} {text})"
+        return V(text, kind, lanes)
+
+    def like(self, value: float | int | bool, x: V) -> V:
+        """A constant of x's kind and lanes."""
+        return self.const(value, x.kind, x.lanes)
+
+    def integer(self, value: int) -> V:
+        """A 64-bit scalar: a size, an index."""
+        return V(str(value), "q", 1)
+
+    # ---- arithmetic ----
+
+    def _two(self, opcode: str, x: V, y: V, kind: str = "") -> V:
+        assert x.kind == y.kind and x.lanes == y.lanes, (opcode, x, y)
+        return self.define(f"{opcode} {x.type} {x.name}, {y.name}", kind or x.kind, x.lanes)
+
+    def add(self, x: V, y: V) -> V:
+        return self._two("fadd" if x.kind in FLOATS else "or" if x.kind == "?" else "add", x, y)
+
+    def sub(self, x: V, y: V) -> V:
+        return self._two("fsub" if x.kind in FLOATS else "sub", x, y)
+
+    def mul(self, x: V, y: V) -> V:
+        return self._two("fmul" if x.kind in FLOATS else "and" if x.kind == "?" else "mul", x, y)
+
+    def div(self, x: V, y: V) -> V:
+        """Of floats; of integers the quotient rounded towards zero, which the caller must know to be defined."""
+        return self._two("fdiv" if x.kind in FLOATS else "sdiv" if x.kind in SIGNED else "udiv", x, y)
+
+    def rem(self, x: V, y: V) -> V:
+        """What `div` of integers leaves."""
+        return self._two("srem" if x.kind in SIGNED else "urem", x, y)
+
+    def neg(self, x: V) -> V:
+        if x.kind in FLOATS:
+            return self.define(f"fneg {x.type} {x.name}", x.kind, x.lanes)
+        return self.sub(self.like(0, x), x)
+
+    def fma(self, x: V, y: V, z: V) -> V:
+        """x * y + z, rounded once. For mathematical functions: an expression of the user's never uses it."""
+        return self._intrinsic("fma", x, y, z)
+
+    def and_(self, x: V, y: V) -> V:
+        return self._two("and", x, y)
+
+    def or_(self, x: V, y: V) -> V:
+        return self._two("or", x, y)
+
+    def xor(self, x: V, y: V) -> V:
+        return self._two("xor", x, y)
+
+    def not_(self, x: V) -> V:
+        return self._two("xor", x, self.like(-1 if x.kind != "?" else True, x))
+
+    def shl(self, x: V, y: V) -> V:
+        return self._two("shl", x, y)
+
+    def shr(self, x: V, y: V) -> V:
+        """To the right, keeping the sign of signed kinds."""
+        return self._two("ashr" if x.kind in SIGNED else "lshr", x, y)
+
+    def lshr(self, x: V, y: V) -> V:
+        """To the right, filling with zeros."""
+        return self._two("lshr", x, y)
+
+    # ---- comparison and choice ----
+
+    def _compare(self, x: V, y: V, floats: str, signed: str, unsigned: str) -> V:
+        if x.kind in FLOATS:
+            return self._two(f"fcmp {floats}", x, y, "?")
+        return self._two(f"icmp {signed if x.kind in SIGNED or x.kind == 'p' else unsigned}", x, y, "?")
+
+    def lt(self, x: V, y: V) -> V:
+        return self._compare(x, y, "olt", "slt", "ult")
+
+    def le(self, x: V, y: V) -> V:
+        return self._compare(x, y, "ole", "sle", "ule")
+
+    def gt(self, x: V, y: V) -> V:
+        return self._compare(x, y, "ogt", "sgt", "ugt")
+
+    def ge(self, x: V, y: V) -> V:
+        return self._compare(x, y, "oge", "sge", "uge")
+
+    def eq(self, x: V, y: V) -> V:
+        return self._compare(x, y, "oeq", "eq", "eq")
+
+    def ne(self, x: V, y: V) -> V:
+        return self._compare(x, y, "une", "ne", "ne")
+
+    def isnan(self, x: V) -> V:
+        return self._two("fcmp uno", x, x, "?")
+
+    def select(self, condition: V, x: V, y: V) -> V:
+        assert x.kind == y.kind and x.lanes == y.lanes == condition.lanes, (condition, x, y)
+        return self.define(
+            f"select {condition.type} {condition.name}, {x.type} {x.name}, {y.type} {y.name}", x.kind, x.lanes
+        )
+
+    # ---- functions that are one instruction ----
+
+    def _intrinsic(self, name: str, *xs: V) -> V:
+        x = xs[0]
+        assert all(y[1:] == x[1:] for y in xs), xs
+        suffix = ("" if x.lanes == 1 else f"v{x.lanes}") + (
+            _SUFFIX[REGISTER[x.kind]] if x.kind in FLOATS else REGISTER[x.kind]
+        )
+        called = f"@llvm.{name}.{suffix}"
+        self.declared.add(f"declare {x.type} {called}({', '.join([x.type] * len(xs))})")
+        return self.define(
+            f"call {x.type} {called}({', '.join(f'{y.type} {y.name}' for y in xs)})", x.kind, x.lanes
+        )
+
+    def abs(self, x: V) -> V:
+        if x.kind in FLOATS:
+            return self._intrinsic("fabs", x)
+        return x if x.kind in UNSIGNED else self.select(self.lt(x, self.like(0, x)), self.neg(x), x)
+
+    def sqrt(self, x: V) -> V:
+        return self._intrinsic("sqrt", x)
+
+    def floor(self, x: V) -> V:
+        return self._intrinsic("floor", x)
+
+    def ceil(self, x: V) -> V:
+        return self._intrinsic("ceil", x)
+
+    def trunc(self, x: V) -> V:
+        return self._intrinsic("trunc", x)
+
+    def rint(self, x: V) -> V:
+        """To the nearest whole number, ties to even."""
+        return self._intrinsic("roundeven", x)
+
+    def copysign(self, x: V, y: V) -> V:
+        return self._intrinsic("copysign", x, y)
+
+    # ---- bits and conversion ----
+
+    def bits(self, x: V, kind: str) -> V:
+        """The same bits, as a kind of the same size."""
+        return self.define(f"bitcast {x.type} {x.name} to {type_of(kind, x.lanes)}", kind, x.lanes)
+
+    def cast(self, x: V, kind: str) -> V:
+        """The value in another kind, as C converts it; a float out of an integer's range as x86 does (see
+        `rushlight.runtime.casting`)."""
+        source = x.kind
+        if source == kind:
+            return x
+        if kind == "?":
+            return self.ne(x, self.like(0, x)) if source not in "eE" else self.cast(self.cast(x, "f"), "?")
+        if source in FLOATS and kind in FLOATS:
+            if source in "eE" and kind in "eE":
+                return self.cast(self.cast(x, "f"), kind)
+            wider = SIZES[kind] > SIZES[source]
+            if source == "d" and kind in "eE":  # in two steps, as PyTorch does
+                return self.cast(self.cast(x, "f"), kind)
+            return self._convert("fpext" if wider else "fptrunc", x, kind)
+        if source in FLOATS:
+            return self._to_integer(x, kind)
+        if kind in FLOATS:
+            if kind in "eE":
+                return self.cast(self.cast(x, "f"), kind)
+            return self._convert("sitofp" if source in SIGNED else "uitofp", x, kind)
+        if SIZES[kind] < SIZES[source]:
+            return self._convert("trunc", x, kind)
+        if SIZES[kind] > SIZES[source] or source == "?":
+            return self._convert("sext" if source in SIGNED else "zext", x, kind)
+        return V(x.name, kind, x.lanes)  # another sign, the same bits
+
+    def _convert(self, opcode: str, x: V, kind: str) -> V:
+        return self.define(f"{opcode} {x.type} {x.name} to {type_of(kind, x.lanes)}", kind, x.lanes)
+
+    def _to_integer(self, x: V, kind: str) -> V:
+        """Through int32 or int64; what does not fit (and NaN) becomes the smallest of these, of which
+        narrow kinds take the low bits."""
+        if x.kind in "eE":
+            x = self.cast(x, "f")
+        through = "i" if kind in "bBhHi" else "q"
+        low = -(2.0**31) if through == "i" else -(2.0**63)
+        inside = self.and_(self.ge(x, self.like(low, x)), self.lt(x, self.like(-low, x)))
+        safe = self.select(inside, x, self.like(0.0, x))
+        whole = self._convert("fptosi", safe, through)
+        least = self.const(-(1 << 31) if through == "i" else -(1 << 63), through, x.lanes)
+        return self.cast(self.select(inside, whole, least), kind)
+
+    # ---- lanes ----
+
+    def splat(self, x: V, lanes: int = 0) -> V:
+        """A scalar in all lanes."""
+        lanes = lanes or self.lanes
+        if lanes == 1 or x.lanes == lanes:
+            return x
+        assert x.lanes == 1, x
+        one = self.define(
+            f"insertelement {type_of(x.kind, lanes)} poison, {x.type} {x.name}, i64 0", x.kind, lanes
+        )
+        return self.define(
+            f"shufflevector {one.type} {one.name}, {one.type} poison, <{lanes} x i32> zeroinitializer",
+            x.kind,
+            lanes,
+        )
+
+    def extract(self, x: V, lane: int) -> V:
+        if x.lanes == 1:
+            return x
+        return self.define(f"extractelement {x.type} {x.name}, i64 {lane}", x.kind, 1)
+
+    def insert(self, x: V, y: V, lane: int) -> V:
+        """x with y in one lane."""
+        return self.define(f"insertelement {x.type} {x.name}, {y.type} {y.name}, i64 {lane}", x.kind, x.lanes)
+
+    def shuffle(self, x: V, y: V | None, lanes: list[int]) -> V:
+        """Lanes of x (0 to n-1) and y (n to 2n-1), chosen by number."""
+        other = "poison" if y is None else y.name
+        mask = ", ".join(f"i32 {n}" for n in lanes)
+        return self.define(
+            f"shufflevector {x.type} {x.name}, {x.type} {other}, <{len(lanes)} x i32> <{mask}>",
+            x.kind,
+            len(lanes),
+        )
+
+    # ---- memory ----
+
+    def at(self, base: V, index: V, size: int = 1) -> V:
+        """The address `index * size` bytes after `base`."""
+        step = {1: "i8", 2: "i16", 4: "i32", 8: "i64"}[size]
+        return self.define(f"getelementptr {step}, ptr {base.name}, i64 {index.name}", "p", 1)
+
+    def load(self, address: V, kind: str, lanes: int = 0, align: int = 0) -> V:
+        """Elements that lie side by side (a bool is a byte, and true unless zero)."""
+        lanes = lanes or self.lanes
+        stored = "B" if kind == "?" else kind
+        align = align or SIZES[kind]
+        x = self.define(f"load {type_of(stored, lanes)}, ptr {address.name}, align {align}", stored, lanes)
+        return self.ne(x, self.like(0, x)) if kind == "?" else x
+
+    def store(self, x: V, address: V, align: int = 0, stream: bool = False) -> None:
+        """`stream`: past the caches; `align` must then be that of the whole vector."""
+        if x.kind == "?":
+            x = self._convert("zext", x, "B")
+        align = align or SIZES[x.kind]
+        extra = ", !nontemporal !0" if stream else ""
+        self.emit(f"store {x.type} {x.name}, ptr {address.name}, align {align}{extra}")
+
+    def room(self, kind: str, lanes: int = 0, count: int = 1) -> V:
+        """A place on the stack, for what changes in a loop."""
+        name = self.fresh("a")
+        lanes = lanes or self.lanes
+        many = f", i64 {count}" if count > 1 else ""
+        stored = "B" if kind == "?" else kind
+        self.entry.append(f"  {name} = alloca {type_of(stored, lanes)}{many}, align 64")
+        return V(name, "p", 1)
+
+    # ---- control flow ----
+
+    def label(self, stem: str) -> str:
+        self.count += 1
+        return f"{stem}{self.count}"
+
+    def jump(self, label: str) -> None:
+        self.emit(f"br label %{label}")
+
+    def branch(self, condition: V, yes: str, no: str) -> None:
+        self.emit(f"br i1 {condition.name}, label %{yes}, label %{no}")
+
+    def begin(self, label: str) -> None:
+        self.lines.append(f"{label}:")
+        self.block = label
+
+    @contextmanager
+    def loop(self, start: V, stop: V, step: int | V = 1) -> Iterator[V]:
+        """A counter from `start` while below `stop`; other state lives in `room`s, which LLVM makes registers."""
+        head, body, done = self.label("head"), self.label("body"), self.label("done")
+        counter, after = self.fresh("i"), self.fresh("n")
+        came_from = self.block
+        self.jump(head)
+        self.begin(head)
+        position = len(self.lines)
+        self.lines.append("")  # the phi, when we know where the body ends
+        going = self.lt(V(counter, "q"), stop)
+        self.branch(going, body, done)
+        self.begin(body)
+        yield V(counter, "q")
+        by = step.name if isinstance(step, V) else str(step)
+        self.lines.append(f"  {after} = add i64 {counter}, {by}")
+        self.lines[position] = f"  {counter} = phi i64 [{start.name}, %{came_from}], [{after}, %{self.block}]"
+        self.jump(head)
+        self.begin(done)
+
+    @contextmanager
+    def when(self, condition: V) -> Iterator[None]:
+        """What happens only if a scalar condition holds."""
+        yes, done = self.label("then"), self.label("endif")
+        self.branch(condition, yes, done)
+        self.begin(yes)
+        yield
+        self.jump(done)
+        self.begin(done)
+
+    # ---- the whole ----
+
+    def function(self, name: str, params: list[V]) -> str:
+        """The text of a module with this one function, which returns nothing."""
+        given = ", ".join(f"{p.type} {p.name}" for p in params)
+        head = f"define void @{name}({given}) #0 {{\nentry:\n"
+        declarations = "\n".join(sorted(self.declared))
+        body = "\n".join([*self.entry, *self.lines, "  ret void"])
+        return f"{declarations}\n{head}{body}\n}}\n{_TRAILER}"

@@ -1,0 +1,1 @@
+"""Native code: compiled, kept on disk, and run by threads."""
