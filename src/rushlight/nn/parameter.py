@@ -113,6 +113,8 @@ class _Unset:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
+    __str__ = __repr__
+
 
 class UninitializedParameter(_Unset, Parameter):
     """A parameter whose shape the first call of its lazy module finds out."""
@@ -148,9 +150,6 @@ class UninitializedBuffer(_Unset, Tensor):
         made = Parameter.__new__(cls, rushlight.empty(0, dtype=dtype), requires_grad)
         made.persistent, made._is_buffer = persistent, True
         return made
-
-    def __repr__(self) -> str:
-        return format_parameter(self)
 
     def __deepcopy__(self, memo: dict) -> Any:
         return memo.setdefault(id(self), type(self)(self.requires_grad, persistent=self.persistent))
