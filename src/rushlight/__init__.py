@@ -451,6 +451,9 @@ from rushlight.random import get_rng_state, initial_seed, manual_seed, seed, set
 from rushlight import autograd
 from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 
+# ---- threads ----
+from rushlight.native.threads import get_num_threads, set_num_threads
+
 # ---- protocols, printing, saving ----
 from rushlight import serialization, utils
 from rushlight.interop.dlpack import from_dlpack, to_dlpack

@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rushlight import errors
+from rushlight import cgroups, errors
 
 __all__ = ["LARGE", "Stats", "empty_cache", "get_limit", "reset_peak_stats", "set_limit", "stats"]
 
@@ -230,28 +230,8 @@ def default_limit() -> int:
 
 def _group_limits() -> list[int]:
     """The memory limits of this process's control group and of those around it (Linux)."""
-    found = []
-    try:
-        with open("/proc/self/cgroup") as file:
-            groups = file.read().splitlines()
-    except OSError:
-        return []
-    for line in groups:
-        _, controllers, group = line.split(":", 2)
-        if controllers == "":
-            root, name = "/sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            root, name = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        parts = [part for part in group.split("/") if part]
-        for depth in range(len(parts) + 1):
-            try:
-                with open("/".join([root, *parts[:depth], name])) as file:
-                    found.append(int(file.read()))
-            except (OSError, ValueError):  # not there, or "max"
-                pass
-    return found
+    texts = [text.strip() for text in cgroups.read("memory", "memory.max", "memory.limit_in_bytes")]
+    return [int(text) for text in texts if text.isdecimal()]  # the others say "max"
 
 
 def _chosen_limit() -> int | None:

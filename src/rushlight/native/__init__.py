@@ -1,1 +1,1 @@
-"""Native code: compiled, kept on disk, and run by threads."""
+"""Native code: compiled, kept on disk, and run by threads; the facts of the machine that it is for."""

@@ -1,0 +1,120 @@
+"""LLVM, through llvmlite: from the text of a module to machine code, and from that to addresses.
+
+Functions here are called by one thread at a time; `jit` sees to it.
+
+Note [Arithmetic]: nothing here may change a bit of a result. LLVM contracts `fmul` and `fadd` to a fused operation only
+where the text allows it by flags or asks for it by `llvm.fmuladd`; no option given here allows more. The passes below respect
+IEEE arithmetic as long as no instruction carries a fast-math flag.
+
+Note [Leaks]: code is never unloaded. A thread may sit in it while the interpreter, at its end, takes objects apart.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import sys
+from functools import cache
+from typing import Any
+
+from rushlight.native import cpu
+
+__all__ = ["assembly", "compiled", "linked", "prepare"]
+
+#: what cleans up after a code generator that writes plainly; one that needs more should write better
+_PASSES = ("sroa", "new_gvn", "instruction_combine", "simplify_cfg")
+
+_NUMBERS = itertools.count()
+
+
+@cache
+def _llvm() -> Any:
+    """llvmlite's binding, ready for this machine.
+
+    Raises:
+        ImportError: it is not installed, or does not load.
+    """
+    try:
+        import llvmlite.binding as llvm
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    except (OSError, RuntimeError, AttributeError) as error:  # a broken library, an unknown machine
+        raise ImportError(f"llvmlite does not load: {error}") from error
+    return llvm
+
+
+@cache
+def _machine() -> Any:
+    """Code for exactly this CPU, that may lie anywhere in memory."""
+    name, features = cpu.features()
+    target = _llvm().Target.from_default_triple()
+    return target.create_target_machine(cpu=name, features=features, opt=3, reloc="pic", codemodel="default")
+
+
+@cache
+def _linker() -> Any:
+    linker = _llvm().create_lljit_compiler(
+        _machine(), use_jit_link=sys.platform != "win32", suppress_errors=True
+    )
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(linker))  # Note [Leaks]
+    return linker
+
+
+def prepare() -> None:
+    """Do what must be done once.
+
+    Raises:
+        ImportError, RuntimeError: there is no LLVM for this machine.
+    """
+    _linker()
+
+
+def _optimized(ir: str) -> Any:
+    """The module that `ir` describes, checked and cleaned up.
+
+    Raises:
+        RuntimeError: `ir` is not a valid module; LLVM's words.
+    """
+    llvm = _llvm()
+    module = llvm.parse_assembly(ir)
+    module.verify()
+    builder = llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options(speed_level=2))
+    for function in module.functions:
+        if not function.is_declaration:
+            passes = llvm.create_new_function_pass_manager()
+            for name in _PASSES:
+                getattr(passes, f"add_{name}_pass")()
+            passes.run(function, builder)
+    return module
+
+
+def compiled(ir: str) -> bytes:
+    """An object file for this machine.
+
+    Raises:
+        RuntimeError: `ir` is not a valid module; LLVM's words.
+    """
+    return _machine().emit_object(_optimized(ir))
+
+
+def assembly(ir: str) -> str:
+    """What `compiled` makes, for people to read."""
+    return _machine().emit_assembly(_optimized(ir))
+
+
+def linked(name: str, code: bytes, symbols: tuple[str, ...]) -> dict[str, int]:
+    """Load an object file, find what it needs in this process, and return the addresses of `symbols`.
+
+    Args:
+        name: for people.
+
+    Raises:
+        RuntimeError: something it needs is nowhere, or it lacks a symbol.
+    """
+    library = _llvm().JITLibraryBuilder().add_object_img(code).add_current_process()
+    for symbol in symbols:
+        library.export_symbol(symbol)
+    loaded = library.link(_linker(), f"{next(_NUMBERS)} {name}")
+    loaded.detach()  # Note [Leaks]
+    return {symbol: loaded[symbol] for symbol in symbols}

@@ -1,0 +1,233 @@
+"""Kernels on several threads: the caller and workers that wait in native code.
+
+A job is a number of tasks. Who does which is left to chance, so a task's result must not depend on it (Note [Kernel] in
+`jit`). The caller always works too, and never waits for a worker that has not begun.
+
+NumPy's BLAS has threads of its own, which what is set here does not change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import threading
+import time
+from _thread import start_new_thread
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from rushlight.native import cpu, handover, portable
+
+__all__ = ["get_num_threads", "kernel", "run", "set_num_threads"]
+
+#: how long a worker looks for the next job before it goes to sleep; waking it takes about as long
+_SPIN_SECONDS = 10e-6
+
+_KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_CALLS: dict[int, Callable[[int, int, int], None]] = {}
+
+
+class _Pool(Protocol):
+    """Workers."""
+
+    def run(self, address: int, params: int, tasks: int) -> None: ...
+    def resize(self, threads: int) -> None: ...
+
+
+_threads: int | None = None  # how many may compute; asked of the system when first needed
+_pool: _Pool | None = None
+_starting = threading.Lock()
+
+
+# ---- running ----
+
+
+def kernel(address: int) -> Callable[[int, int, int], None]:
+    """The kernel at this address as a function of (params, first, last), which runs without the GIL."""
+    call = _CALLS.get(address)
+    if call is None:
+        call = _CALLS[address] = _KERNEL(address)
+    return call
+
+
+def run(address: int, params: int, tasks: int) -> None:
+    """Do tasks 0 to `tasks` - 1 of the job that `params` describes, on as many threads as are allowed.
+
+    Several threads may call this at once: one gets the workers, the others do their own work. An interrupt is raised when
+    all is done.
+
+    Args:
+        address: of a kernel's machine code.
+        params: address of what the kernel reads its job from.
+    """
+    if tasks > 1 and (_threads or get_num_threads()) > 1:
+        (_pool or _started()).run(address, params, tasks)
+    elif tasks > 0:
+        kernel(address)(params, 0, tasks)
+
+
+def _started() -> _Pool:
+    """The pool, made now unless another thread was quicker."""
+    global _pool
+    with _starting:
+        if _pool is None:
+            pool: _Pool = _Futex() if handover.supported() else portable.Portable(kernel)
+            pool.resize(get_num_threads())
+            _pool = pool
+        return _pool
+
+
+class _Futex:
+    """Workers that sleep in native code; see `handover`.
+
+    Attributes:
+        state: address of their state. It is never freed: they may look at it until the process has ended.
+        workers: how many there are.
+    """
+
+    def __init__(self) -> None:
+        from rushlight.native import jit
+
+        text = handover.text()
+        native = jit.load("handover", text, lambda: text, ("run", "worker", "spin")).symbols
+        self.state = _forever(handover.SIZE)
+        self.workers = self.wanted = 0
+        self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(native["run"])
+        self._worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(native["worker"])
+        self._patience = _spins(ctypes.CFUNCTYPE(None, ctypes.c_int64)(native["spin"]))
+
+    def run(self, address: int, params: int, tasks: int) -> None:
+        if self.workers < self.wanted:
+            self._hire()
+        self._run(self.state, address, params, tasks)
+
+    def resize(self, threads: int) -> None:
+        """Let so many threads compute. Workers are started with the next job; too many sleep."""
+        self.wanted = threads - 1
+        self._set(handover.WORKERS, self.wanted)
+        # With fewer CPUs than threads, who looks for work keeps somebody else from doing it.
+        self._set(handover.SPINS, self._patience if threads <= cpu.threads() else 0)
+
+    def _set(self, field: int, value: int) -> None:
+        ctypes.c_int32.from_address(self.state + field).value = value
+
+    def _hire(self) -> None:
+        """Start the workers that are wanted. (Two threads at once may start one too many, which will sleep.)"""
+        try:
+            while self.workers < self.wanted:
+                self.workers += 1
+                start_new_thread(_work, (self._worker, self.state))
+        except RuntimeError:  # the system has no more, or the interpreter is at its end
+            self.wanted = self.workers
+
+
+def _work(worker: Callable[[int], None], state: int) -> None:
+    """Where a worker begins. It leaves signals to other threads, but for those that its own mistakes would raise."""
+    if hasattr(signal, "pthread_sigmask"):
+        own = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - own)
+    worker(state)
+
+
+def _forever(size: int) -> int:
+    """Address of zeroed memory that begins on a line of the cache and is never freed."""
+    make = ctypes.pythonapi.PyMem_RawCalloc
+    make.restype, make.argtypes = ctypes.c_void_p, [ctypes.c_size_t, ctypes.c_size_t]
+    start = make(1, size + 128)
+    if start is None:
+        raise MemoryError(f"no memory for the {size} bytes of the thread pool")
+    return start + -start % 128
+
+
+def _spins(spin: Callable[[int], None]) -> int:
+    """How many pauses fill `_SPIN_SECONDS`: from a few to hundreds, by the model of CPU."""
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        spin(1000)
+        times.append(time.perf_counter() - began)
+    return max(1, int(1000 * _SPIN_SECONDS / min(times)))
+
+
+def _after_fork() -> None:
+    """In the child, which has no workers, and whose copy of their state may be of any moment."""
+    global _pool, _starting
+    _pool = None
+    _starting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# ---- how many ----
+
+
+def get_num_threads() -> int:
+    """How many threads compute large results.
+
+    At first that is `RUSHLIGHT_NUM_THREADS`; else as many as may run at once (CPUs of this process, quota of its control
+    group), and no more than `OMP_NUM_THREADS`. NumPy's matrix products have threads of their own.
+
+    Raises:
+        ValueError: `RUSHLIGHT_NUM_THREADS` is not a positive number.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.get_num_threads() >= 1
+        True
+    """
+    global _threads
+    if _threads is None:
+        _threads = _default()
+    return _threads
+
+
+def set_num_threads(num: int) -> None:
+    """Let `num` threads compute large results. Results do not depend on it by a bit.
+
+    Raises:
+        RuntimeError: not an integer, or not positive.
+
+    Example:
+        >>> import rushlight as torch
+        >>> before = torch.get_num_threads()
+        >>> torch.set_num_threads(2)
+        >>> torch.get_num_threads()
+        2
+        >>> torch.set_num_threads(before)
+    """
+    global _threads
+    _threads = _checked(num)
+    if _pool is not None:
+        _pool.resize(_threads)
+
+
+def _checked(num: Any) -> int:
+    if isinstance(num, bool) or not isinstance(num, int | np.integer):
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(num).__name__}")
+    num = int(num)
+    if num > 0x7FFFFFFF:
+        raise ValueError("Overflow when unpacking long")
+    if num <= 0:
+        raise RuntimeError("set_num_threads expects a positive integer")
+    return num
+
+
+def _default() -> int:
+    chosen = os.environ.get("RUSHLIGHT_NUM_THREADS")
+    if chosen:
+        if not chosen.isdecimal() or int(chosen) == 0:
+            raise ValueError(f"RUSHLIGHT_NUM_THREADS must be a positive number, but is {chosen!r}")
+        return int(chosen)
+    with contextlib.suppress(ValueError):
+        openmp = int(
+            os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        )  # a list has a number for each level
+        if openmp > 0:
+            return min(openmp, cpu.threads())
+    return cpu.threads()
