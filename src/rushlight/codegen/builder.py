@@ -10,7 +10,7 @@ Control flow is made by context managers, so that the Python which writes a loop
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -106,6 +106,7 @@ class Builder:
         self.count = 0
         self.declared: set[str] = set()
         self.entry: list[str] = []  # allocas, which belong to the first block
+        self.tables: dict[str, str] = {}  # the text of a constant table -> its name
         self.block = "entry"
 
     # ---- text ----
@@ -321,6 +322,13 @@ class Builder:
 
     # ---- lanes ----
 
+    def any(self, x: V) -> V:
+        """Whether a condition holds in any lane."""
+        if x.lanes == 1:
+            return x
+        mask = self.define(f"bitcast {x.type} {x.name} to i{x.lanes}", "?", 1)
+        return self.define(f"icmp ne i{x.lanes} {mask.name}, 0", "?", 1)
+
     def splat(self, x: V, lanes: int = 0) -> V:
         """A scalar in all lanes."""
         lanes = lanes or self.lanes
@@ -387,6 +395,28 @@ class Builder:
         self.entry.append(f"  {name} = alloca {type_of(stored, lanes)}{many}, align 64")
         return V(name, "p", 1)
 
+    # ---- tables ----
+
+    def table(self, values: Sequence[float | int], kind: str) -> V:
+        """The address of constants that lie side by side; equal tables are one."""
+        listed = ", ".join(f"{REGISTER[kind]} {literal(value, kind)}" for value in values)
+        text = f"[{len(values)} x {REGISTER[kind]}] [{listed}]"
+        name = self.tables.setdefault(text, f"@table{len(self.tables)}")
+        return V(name, "p", 1)
+
+    def gather(self, table: V, index: V, kind: str) -> V:
+        """From a table, the elements of the given numbers, which the caller knows to be inside."""
+        step = f"getelementptr {REGISTER[kind]}, ptr {table.name}, {index.type} {index.name}"
+        places = self.define(step, "p", index.lanes)
+        if index.lanes == 1:
+            return self.load(places, kind, 1)
+        wanted, mask = type_of(kind, index.lanes), type_of("?", index.lanes)
+        suffix = f"v{index.lanes}{_SUFFIX.get(REGISTER[kind], REGISTER[kind])}.v{index.lanes}p0"
+        called = f"@llvm.masked.gather.{suffix}"
+        self.declared.add(f"declare {wanted} {called}({places.type}, i32, {mask}, {wanted})")
+        given = f"{places.type} {places.name}, i32 {SIZES[kind]}, {mask} splat (i1 true), {wanted} poison"
+        return self.define(f"call {wanted} {called}({given})", kind, index.lanes)
+
     # ---- control flow ----
 
     def label(self, stem: str) -> str:
@@ -439,6 +469,7 @@ class Builder:
         """The text of a module with this one function, which returns nothing."""
         given = ", ".join(f"{p.type} {p.name}" for p in params)
         head = f"define void @{name}({given}) #0 {{\nentry:\n"
-        declarations = "\n".join(sorted(self.declared))
+        tables = [f"{table} = private unnamed_addr constant {text}" for text, table in self.tables.items()]
+        declarations = "\n".join([*sorted(self.declared), *tables])
         body = "\n".join([*self.entry, *self.lines, "  ret void"])
         return f"{declarations}\n{head}{body}\n}}\n{_TRAILER}"
