@@ -92,6 +92,12 @@ def literal(value: float | int | bool, kind: str) -> str:
     return str(value - (1 << bits) if value >> bits - 1 else value)
 
 
+def _mangled(kind: str) -> str:
+    """How a vector type is spelled in the name of an intrinsic: `<16 x float>` as `v16f32`."""
+    lanes, element = kind[1:-1].split(" x ")
+    return f"v{lanes}{_SUFFIX.get(element, element)}"
+
+
 class Builder:
     """Writes one function.
 
@@ -166,6 +172,10 @@ class Builder:
     def rem(self, x: V, y: V) -> V:
         """What `div` of integers leaves."""
         return self._two("srem" if x.kind in SIGNED else "urem", x, y)
+
+    def frem(self, x: V, y: V) -> V:
+        """What division of floats rounded towards zero leaves, exactly: C's `fmod`, a lane at a time."""
+        return self._two("frem", x, y)
 
     def neg(self, x: V) -> V:
         if x.kind in FLOATS:
@@ -291,6 +301,8 @@ class Builder:
             wider = SIZES[kind] > SIZES[source]
             if source == "d" and kind in "eE":  # in two steps, as PyTorch does
                 return self.cast(self.cast(x, "f"), kind)
+            if kind == "E":
+                return self._to_bfloat(x)
             return self._convert("fpext" if wider else "fptrunc", x, kind)
         if source in FLOATS:
             return self._to_integer(x, kind)
@@ -307,11 +319,21 @@ class Builder:
     def _convert(self, opcode: str, x: V, kind: str) -> V:
         return self.define(f"{opcode} {x.type} {x.name} to {type_of(kind, x.lanes)}", kind, x.lanes)
 
+    def _to_bfloat(self, x: V) -> V:
+        """The upper half of a float32, rounded to even. (x86's instruction for it flushes subnormal numbers.)"""
+        word = self.bits(x, "I")
+        odd = self.and_(self.lshr(word, self.like(16, word)), self.like(1, word))
+        rounded = self.add(self.add(word, self.like(0x7FFF, word)), odd)
+        upper = self.select(self.isnan(x), self.like(0x7FC0 << 16, word), rounded)
+        return self.bits(self.cast(self.lshr(upper, self.like(16, word)), "H"), "E")
+
     def _to_integer(self, x: V, kind: str) -> V:
         """Through int32 or int64; what does not fit (and NaN) becomes the smallest of these, of which
         narrow kinds take the low bits."""
         if x.kind in "eE":
             x = self.cast(x, "f")
+        if kind == "Q":
+            return self._to_unsigned(x)
         through = "i" if kind in "bBhHi" else "q"
         low = -(2.0**31) if through == "i" else -(2.0**63)
         inside = self.and_(self.ge(x, self.like(low, x)), self.lt(x, self.like(-low, x)))
@@ -319,6 +341,13 @@ class Builder:
         whole = self._convert("fptosi", safe, through)
         least = self.const(-(1 << 31) if through == "i" else -(1 << 63), through, x.lanes)
         return self.cast(self.select(inside, whole, least), kind)
+
+    def _to_unsigned(self, x: V) -> V:
+        """To uint64: from 2**63 on what exceeds it, as int64, and the upper bit."""
+        half = self.like(2.0**63, x)
+        large = self.ge(x, half)
+        low = self.cast(self.cast(self.select(large, self.sub(x, half), x), "q"), "Q")
+        return self.select(large, self.xor(low, self.like(1 << 63, low)), low)
 
     # ---- lanes ----
 
@@ -370,21 +399,53 @@ class Builder:
         step = {1: "i8", 2: "i16", 4: "i32", 8: "i64"}[size]
         return self.define(f"getelementptr {step}, ptr {base.name}, i64 {index.name}", "p", 1)
 
-    def load(self, address: V, kind: str, lanes: int = 0, align: int = 0) -> V:
-        """Elements that lie side by side (a bool is a byte, and true unless zero)."""
+    def load(self, address: V, kind: str, lanes: int = 0, align: int = 0, mask: V | None = None) -> V:
+        """Elements that lie side by side (a bool is a byte, and true unless zero).
+
+        `mask`: lanes to read; the others' memory is not touched, and they are 0.
+        """
         lanes = lanes or self.lanes
         stored = "B" if kind == "?" else kind
         align = align or SIZES[kind]
-        x = self.define(f"load {type_of(stored, lanes)}, ptr {address.name}, align {align}", stored, lanes)
+        if mask is None or lanes == 1:
+            text = f"load {type_of(stored, lanes)}, ptr {address.name}, align {align}"
+        else:
+            text = self._masked_load(address, type_of(stored, lanes), align, mask)
+        x = self.define(text, stored, lanes)
         return self.ne(x, self.like(0, x)) if kind == "?" else x
 
-    def store(self, x: V, address: V, align: int = 0, stream: bool = False) -> None:
-        """`stream`: past the caches; `align` must then be that of the whole vector."""
+    def _masked_load(self, address: V, kind: str, align: int, mask: V) -> str:
+        called = f"@llvm.masked.load.{_mangled(kind)}.p0"
+        self.declared.add(f"declare {kind} {called}(ptr, i32, {mask.type}, {kind})")
+        return (
+            f"call {kind} {called}(ptr {address.name}, i32 {align}, {mask.type} {mask.name}, "
+            f"{kind} zeroinitializer)"
+        )
+
+    def store(self, x: V, address: V, align: int = 0, stream: bool = False, mask: V | None = None) -> None:
+        """`stream`: past the caches; `align` must then be that of the whole vector. `mask`: lanes to write."""
         if x.kind == "?":
             x = self._convert("zext", x, "B")
         align = align or SIZES[x.kind]
+        if mask is not None and x.lanes > 1:
+            called = f"@llvm.masked.store.{_mangled(x.type)}.p0"
+            self.declared.add(f"declare void {called}({x.type}, ptr, i32, {mask.type})")
+            self.emit(
+                f"call void {called}({x.type} {x.name}, ptr {address.name}, i32 {align}, "
+                f"{mask.type} {mask.name})"
+            )
+            return
         extra = ", !nontemporal !0" if stream else ""
         self.emit(f"store {x.type} {x.name}, ptr {address.name}, align {align}{extra}")
+
+    def below(self, count: V, lanes: int = 0) -> V:
+        """The mask of the first `count` lanes (a 64-bit scalar, of which more than there are lanes means all)."""
+        lanes = lanes or self.lanes
+        if lanes == 1:
+            return self.gt(count, self.integer(0))
+        few = self.select(self.lt(count, self.integer(lanes)), count, self.integer(lanes))
+        numbers = ", ".join(f"i32 {n}" for n in range(lanes))
+        return self.lt(V(f"<{numbers}>", "i", lanes), self.splat(self.cast(few, "i"), lanes))
 
     def room(self, kind: str, lanes: int = 0, count: int = 1) -> V:
         """A place on the stack, for what changes in a loop."""
@@ -463,13 +524,29 @@ class Builder:
         self.jump(done)
         self.begin(done)
 
+    # ---- whole numbers: sizes and indexes ----
+
+    def least(self, x: V, y: V) -> V:
+        return self.select(self.lt(x, y), x, y)
+
     # ---- the whole ----
 
-    def function(self, name: str, params: list[V]) -> str:
-        """The text of a module with this one function, which returns nothing."""
+    def call(self, name: str, args: list[V]) -> None:
+        """Call a function of the module, which returns nothing."""
+        self.emit(f"call void @{name}({', '.join(f'{x.type} {x.name}' for x in args)})")
+
+    def definition(self, name: str, params: list[V], internal: bool = False) -> str:
+        """The text of this function, which returns nothing."""
         given = ", ".join(f"{p.type} {p.name}" for p in params)
-        head = f"define void @{name}({given}) #0 {{\nentry:\n"
-        tables = [f"{table} = private unnamed_addr constant {text}" for text, table in self.tables.items()]
-        declarations = "\n".join([*sorted(self.declared), *tables])
+        scope = "internal " if internal else ""
         body = "\n".join([*self.entry, *self.lines, "  ret void"])
-        return f"{declarations}\n{head}{body}\n}}\n{_TRAILER}"
+        return f"define {scope}void @{name}({given}) #0 {{\nentry:\n{body}\n}}\n"
+
+    def function(self, name: str, params: list[V]) -> str:
+        """The text of a module with this one function."""
+        return self.module([self.definition(name, params)])
+
+    def module(self, definitions: list[str]) -> str:
+        """The text of a module of these functions, with what this one declared."""
+        tables = [f"{table} = private unnamed_addr constant {text}" for text, table in self.tables.items()]
+        return "\n".join([*sorted(self.declared), *tables, *definitions, _TRAILER])

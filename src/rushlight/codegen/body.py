@@ -1,0 +1,84 @@
+"""The instructions of a body, evaluated for one vector of elements at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from rushlight.codegen.builder import FLOATS, SIZES, Builder, V
+from rushlight.codegen.kernel import Inst, Kernel
+from rushlight.codegen.maths import MATHS
+from rushlight.codegen.verbs import EMISSIONS, Emission
+
+#: kinds that are computed as float32
+HALVES = frozenset("eE")
+#: kinds that mathematical functions are written for
+_MATHS_KINDS = frozenset("f")
+#: verbs whose instructions trap on a divisor of 0, in lanes too that nobody asked for
+_TRAPS = frozenset("div rem fmod".split())
+
+
+def emission(verb: str, kind: str) -> Emission | None:
+    """What computes a verb in a kind; None if nothing does."""
+    return EMISSIONS.get(verb) or (MATHS.get(verb) if kind in _MATHS_KINDS else None)
+
+
+def closure(kernel: Kernel, wanted: Iterable[int], known: Iterable[int] = ()) -> list[int]:
+    """The instructions that `wanted` need, in order, apart from those known."""
+    known = set(known)
+    found: set[int] = set()
+    waiting = list(wanted)
+    while waiting:
+        n = waiting.pop()
+        if n not in found and n not in known:
+            found.add(n)
+            waiting += kernel.body[n].args
+    return sorted(found)
+
+
+def largest(kernel: Kernel) -> int:
+    """Bytes of the largest kind that a body computes with or loads."""
+    kinds = [inst.kind for inst in kernel.body]
+    return max(map(SIZES.__getitem__, kinds))
+
+
+def evaluate(
+    b: Builder,
+    kernel: Kernel,
+    wanted: Iterable[int],
+    known: dict[int, V],
+    load: Callable[[int, Inst], V],
+    mask: V | None = None,
+) -> dict[int, V]:
+    """The values of `wanted` and what they need, added to what is known.
+
+    Args:
+        load: gives the value of a load or param instruction.
+        mask: lanes that count; the others may hold anything, but must not trap.
+    """
+    values = dict(known)
+    for n in closure(kernel, wanted, known):
+        inst = kernel.body[n]
+        args = [values[a] for a in inst.args]
+        if inst.verb in ("load", "param", "reduce", "scan"):
+            values[n] = load(n, inst)
+        elif inst.verb == "const":
+            values[n] = b.const(inst.attr, inst.kind)  # type: ignore[arg-type]
+        elif inst.verb == "cast":
+            values[n] = b.cast(args[0], inst.kind)
+        else:
+            if mask is not None and inst.verb in _TRAPS and inst.kind not in FLOATS:
+                args[1] = b.select(mask, args[1], b.like(1, args[1]))
+            values[n] = emission(inst.verb, inst.kind)(b, *args)  # type: ignore[misc]
+    return values
+
+
+def unsupported(kernel: Kernel) -> str:
+    """Why a body cannot be compiled; "" if it can."""
+    for inst in kernel.body:
+        if inst.verb in ("load", "cast", "const"):
+            continue
+        if inst.kind in HALVES:
+            return f"{inst.verb} of a half kind"
+        if inst.verb not in ("param", "reduce", "scan") and emission(inst.verb, inst.kind) is None:
+            return f"no body for {inst.verb}"
+    return ""

@@ -1,0 +1,195 @@
+"""What a kernel means: an interpreter on NumPy arrays, slow and obvious, one array for each instruction.
+
+>>> import numpy as np
+>>> from rushlight.codegen.kernel import Inst, Kernel, Operand, Store
+>>> x = np.float32([1, 2, 3])
+>>> out = np.empty_like(x)
+>>> body = (Inst("load", "f", (), 0), Inst("square", "f", (0,)))
+>>> run(Kernel("map", "k", (Operand("f", "c"),), "", body, (Store(Operand("f", "c"), 1),)), [x], [out])
+>>> out
+array([1., 4., 9.], dtype=float32)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import ml_dtypes
+import numpy as np
+
+from rushlight.codegen.kernel import Inst, Kernel
+
+Array = np.ndarray
+
+
+_HALVES = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
+
+
+def kind_of(kind: str) -> np.dtype:
+    """NumPy's type of a kind."""
+    return np.dtype(ml_dtypes.bfloat16 if kind == "E" else kind)
+
+
+def run(
+    kernel: Kernel, inputs: Sequence[Array], outputs: Sequence[Array], scalars: Sequence[float] = ()
+) -> None:
+    """Compute. All arrays have the shape of the domain, broadcast where need be; of an output's reduced
+    dimensions only the first place counts."""
+    values: list[Array] = []
+    with np.errstate(all="ignore"):
+        for inst in kernel.body:
+            values.append(_value(kernel, inst, [values[a] for a in inst.args], inputs, scalars))
+    for store, out in zip(kernel.outputs, outputs):
+        here = tuple(slice(0, 1) if step == 0 else slice(None) for step in _steps(kernel, store.to.walk))
+        value = np.broadcast_to(
+            values[store.value], np.broadcast_shapes(values[store.value].shape, out[here].shape)
+        )
+        out[here] = value[here]
+
+
+def _steps(kernel: Kernel, walk: str) -> list[int]:
+    return [int(not (dim == "r" and step == "b")) for dim, step in zip(kernel.dims, walk)]
+
+
+def _value(
+    kernel: Kernel, inst: Inst, args: list[Array], inputs: Sequence[Array], scalars: Sequence[float]
+) -> Array:
+    kind = kind_of(inst.kind)
+    shape: tuple[int, ...] = (1,) * len(kernel.dims)
+    match inst.verb:
+        case "load":
+            return inputs[inst.attr]  # type: ignore[index]
+        case "param":
+            return np.full(shape, scalars[inst.attr], kind)  # type: ignore[index, arg-type]
+        case "const":
+            return np.full(shape, inst.attr, kind)
+        case "cast":
+            return cast(args[0], kind)
+        case "reduce":
+            return _reduced(kernel, inst, args[0], inputs)
+    return np.asarray(VALUES[inst.verb](*args)).astype(kind)
+
+
+def cast(x: Array, kind: np.dtype) -> Array:
+    """Halves pass through float32, both ways, and floats through int64 to uint32."""
+    if kind != x.dtype and kind != np.dtype(bool) and (x.dtype in _HALVES or kind in _HALVES):
+        x = x.astype(np.float32)
+    if kind == np.dtype(np.uint32) and x.dtype.kind == "f":
+        x = x.astype(np.int64)
+    return x.astype(kind)
+
+
+def _reduced(kernel: Kernel, inst: Inst, x: Array, inputs: Sequence[Array]) -> Array:
+    shape = np.broadcast_shapes(x.shape, *[a.shape for a in inputs])
+    dims = tuple(n for n, dim in enumerate(kernel.dims) if dim == "r")
+    x = np.broadcast_to(x, shape)
+    match inst.attr:
+        case "sum" if x.dtype.kind == "f":
+            return _apply(math.fsum, x, dims)
+        case "sum":
+            return np.add.reduce(x, dims, x.dtype, keepdims=True)
+        case "prod":
+            return np.multiply.reduce(x, dims, x.dtype, keepdims=True)
+        case "max" | "min" if x.size == 0 or not all(x.shape[d] for d in dims):
+            least = identity(str(inst.attr), inst.kind)
+            return np.full([1 if d in dims else n for d, n in enumerate(x.shape)], least, x.dtype)
+        case "max":
+            return np.maximum.reduce(x, dims, keepdims=True)
+        case "min":
+            return np.minimum.reduce(x, dims, keepdims=True)
+        case "any":
+            return np.logical_or.reduce(x, dims, keepdims=True)
+    return np.logical_and.reduce(x, dims, keepdims=True)
+
+
+def identity(monoid: str, kind: str) -> float | int | bool:
+    """What changes nothing when combined."""
+    if monoid in ("max", "min"):
+        if kind == "?":
+            return monoid == "min"
+        if kind in "fd":
+            return -math.inf if monoid == "max" else math.inf
+        limits = np.iinfo(kind)
+        return int(limits.min if monoid == "max" else limits.max)
+    return {"sum": 0, "prod": 1, "any": False, "all": True}[monoid]
+
+
+def _apply(function: Callable, x: Array, dims: tuple[int, ...]) -> Array:
+    """Each reduced part to one number, whatever order the sum takes."""
+    kept = [n for n in range(x.ndim) if n not in dims]
+    parts = x.transpose(*kept, *dims).reshape(*[x.shape[n] for n in kept], -1)
+    found = np.empty(parts.shape[:-1], x.dtype)
+    for index in np.ndindex(found.shape):
+        found[index] = _sum(function, parts[index])
+    return np.expand_dims(found, dims)
+
+
+def _sum(function: Callable, part: Array) -> float:
+    finite = np.isfinite(part).all()
+    return function(part.tolist()) if finite else part.sum()
+
+
+def _shift(x: Array, y: Array, left: bool) -> Array:
+    width = 8 * x.dtype.itemsize
+    outside = (y < 0) | (y >= width)
+    y = np.where(outside, 0, y).astype(x.dtype)
+    over = 0 if left or x.dtype.kind == "u" else np.where(x < 0, -1, 0)
+    return np.where(outside, over, np.left_shift(x, y) if left else np.right_shift(x, y))
+
+
+def _quotient(x: Array, y: Array) -> Array:
+    """Rounded towards zero."""
+    if x.dtype.kind == "f":
+        return np.divide(x, y)
+    quotient = np.floor_divide(x, y)
+    return quotient + ((quotient < 0) & (quotient * y != x))
+
+
+def _sign(x: Array) -> Array:
+    return (
+        (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype) if x.dtype.kind != "u" else (x > 0).astype(x.dtype)
+    )
+
+
+def _rounded(function: Callable) -> Callable:
+    return lambda x: function(x) if x.dtype.kind == "f" else x
+
+
+#: verb -> its meaning
+VALUES: dict[str, Callable[..., Array]] = {
+    "add": np.add,
+    "sub": lambda x, y: np.subtract(x, y) if x.dtype.kind != "b" else np.logical_xor(x, y),
+    "mul": np.multiply,
+    "div": _quotient,
+    "rem": np.fmod,
+    "fmod": np.fmod,
+    "copysign": np.copysign,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "fmax": np.fmax,
+    "fmin": np.fmin,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "shl": lambda x, y: _shift(x, y, True),
+    "shr": lambda x, y: _shift(x, y, False),
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "neg": np.negative,
+    "abs": np.abs,
+    "sign": _sign,
+    "not": np.invert,
+    "isnan": np.isnan,
+    "sqrt": np.sqrt,
+    "floor": _rounded(np.floor),
+    "ceil": _rounded(np.ceil),
+    "trunc": _rounded(np.trunc),
+    "rint": _rounded(np.rint),
+    "square": lambda x: x * x,
+    "select": np.where,
+}

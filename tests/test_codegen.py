@@ -1,0 +1,335 @@
+"""Kernels as machine code, against what they mean (`rushlight.codegen.reference`)."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from rushlight.codegen import reference
+from rushlight.codegen.kernel import COMPARISONS, VERBS, Inst, Kernel, Operand, Store, verify
+from rushlight.codegen.program import program, supported
+from rushlight.native import jit, threads
+
+pytestmark = pytest.mark.skipif(not jit.available(), reason="needs llvmlite")
+
+RNG = np.random.default_rng(0)
+FLOATS, INTEGERS = "fd", "bBhHiIqQ"
+SPECIAL = [0.0, -0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e-40, 300.0, -2.5, 2.0**31, -(2.0**63), 0.5]
+
+
+# ---- making arrays and running kernels ----
+
+
+def values(kind, count):
+    """Numbers of every sort of a kind."""
+    dtype = reference.kind_of(kind)
+    if kind == "?":
+        return RNG.random(count) < 0.5
+    if kind in INTEGERS:
+        limits = np.iinfo(dtype)
+        found = RNG.integers(limits.min, limits.max, count, dtype=dtype, endpoint=True)
+        small = RNG.integers(0, 9, count).astype(dtype)
+        return np.where(RNG.random(count) < 0.5, found, small)
+    found = RNG.standard_normal(count) * 10.0 ** RNG.integers(-2, 3, count)
+    special = RNG.choice(SPECIAL, count)
+    with np.errstate(all="ignore"):
+        return np.where(RNG.random(count) < 0.2, special, found).astype(np.float32).astype(dtype)
+
+
+def laid_out(kind, walk, shape, fill=None):
+    """An array of a shape whose memory is walked through as told; in steps: now across, now with gaps."""
+    real = [1 if w == "b" else n for w, n in zip(walk, shape)]
+    count = int(np.prod(real))
+    flat = values(kind, count) if fill is None else np.full(count, fill, reference.kind_of(kind))
+    if walk[-1] == "s" and RNG.random() < 0.5:
+        a = np.repeat(flat.reshape(real), 2, -1)[..., ::2]
+    elif walk[-1] == "s":
+        a = flat.reshape(real[::-1]).T
+    elif len(walk) > 1 and RNG.random() < 0.5:  # rows with gaps between them
+        wide = np.zeros([*real[:-1], real[-1] + 3], flat.dtype)
+        a = wide[..., : real[-1]]
+        a[...] = flat.reshape(real)
+    else:
+        a = flat.reshape(real)
+    return np.broadcast_to(a, shape)
+
+
+def steps(operand, array):
+    return tuple(0 if w == "b" else s for w, s in zip(operand.walk, array.strides))
+
+
+def output(operand, kernel, shape):
+    """Room for a result; reduced dimensions that it does not walk have one place."""
+    real = [1 if w == "b" else n for w, n in zip(operand.walk, shape)]
+    return laid_out(operand.kind, operand.walk.replace("b", "c"), real, 0)
+
+
+def compute(kernel, shape, inputs, outputs, scalars=()):
+    operands = [*kernel.inputs, *[store.to for store in kernel.outputs]]
+    program(kernel).run(
+        [a.ctypes.data for a in inputs],
+        [a.ctypes.data for a in outputs],
+        shape,
+        [steps(o, a) for o, a in zip(operands, [*inputs, *outputs])],
+        scalars,
+    )
+
+
+def same_bits(got, wanted):
+    """Equal bit by bit, except that all NaNs are one."""
+    if got.dtype.kind in "fV":
+        got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(wanted))
+        got, wanted = np.nan_to_num(got, nan=0.0, posinf=None), np.nan_to_num(wanted, nan=0.0)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(wanted))
+    np.testing.assert_array_equal(got, wanted)
+
+
+def check(kernel, shape, scalars=(), fills=None):
+    """A kernel gives what it means, on one thread and on three, past the caches and through them."""
+    verify(kernel)
+    assert supported(kernel) == ""
+    inputs = [laid_out(o.kind, o.walk, shape) for o in kernel.inputs]
+    results = []
+    for stream, count in itertools.product((False, True), (1, 3)):
+        outputs = [output(store.to, kernel, shape) for store in kernel.outputs]
+        threads.set_num_threads(count)
+        compute(dataclasses.replace(kernel, stream=stream), shape, inputs, outputs, scalars)
+        results.append(outputs)
+    wanted = [np.zeros(a.shape, a.dtype) for a in results[0]]
+    reference.run(kernel, inputs, wanted, scalars)
+    for outputs in results:
+        for got, want in zip(outputs, wanted):
+            same_bits(got, want)
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    before = threads.get_num_threads()
+    yield
+    threads.set_num_threads(before)
+
+
+# ---- writing kernels ----
+
+
+def load(kind, number):
+    return Inst("load", kind, (), number)
+
+
+def mapped(inputs, body, out, params="", dims=0, others=()):
+    """A map with one output, the last instruction's value, walked as `out` says."""
+    stores = (Store(Operand(body[-1].kind, out), len(body) - 1), *others)
+    return Kernel(
+        "map", "k" * len(out), tuple(Operand(*i.split()) for i in inputs), params, tuple(body), stores
+    )
+
+
+def axpy(kind, *walks):
+    """x * scalar + y"""
+    body = [
+        load(kind, 0), load(kind, 1), Inst("param", kind, (), 0),
+        Inst("mul", kind, (0, 2)), Inst("add", kind, (3, 1)),
+    ]  # fmt: skip
+    return mapped([f"{kind} {w}" for w in walks[:2]], body, walks[2], kind)
+
+
+# ---- maps: sizes and layouts ----
+
+
+@pytest.mark.parametrize("kind", "fdiBhq")
+@pytest.mark.parametrize("size", [0, 1, 3, 15, 16, 17, 63, 64, 65, 130, 1000, 200_003])
+def test_lines(kind, size):
+    check(axpy(kind, "c", "c", "c"), (size,), (3,))
+    check(axpy(kind, "c", "b", "c"), (size,), (3,))
+
+
+@pytest.mark.parametrize("walks", [("s", "c", "c"), ("s", "s", "c"), ("c", "b", "s"), ("s", "b", "s")])
+@pytest.mark.parametrize("size", [0, 1, 17, 5000, 70_001])
+def test_lines_with_gaps(walks, size):
+    check(axpy("f", *walks), (size,), (3,))
+
+
+SHAPES = [
+    (0, 5),
+    (5, 0),
+    (1, 1),
+    (7, 1),
+    (1, 7),
+    (3, 3),
+    (1000, 3),
+    (3, 1000),
+    (65, 67),
+    (200, 333),
+    (70_000, 2),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("x", ["sc", "ss", "bc", "sb", "bb"])
+@pytest.mark.parametrize("out", ["sc", "ss"])
+def test_planes(shape, x, out):
+    check(axpy("f", x, "sc", out), shape, (3,))
+    check(axpy("d", x, "ss", out), shape, (3,))
+
+
+@pytest.mark.parametrize("kind", "bhfq")
+def test_turning_every_size_of_word(kind):
+    check(axpy(kind, "ss", "ss", "ss"), (130, 75), (3,))
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 4), (5, 1, 9), (0, 3, 2), (9, 8, 70), (3000, 3, 5), (2, 3, 2, 5), (40, 2, 30, 33)]
+)
+@pytest.mark.parametrize("x", ["sc", "ss", "bc", "sb", "bb"])
+def test_more_dimensions(shape, x):
+    for lead in ("s", "b"):
+        walk = (lead * len(shape))[:-2] + x
+        whole = "s" * (len(shape) - 1)
+        check(axpy("f", walk, whole + "c", whole + "c"), shape, (3,))
+
+
+def test_in_place_and_several_outputs():
+    """Every output may be an input's own memory, element for element."""
+    body = (load("f", 0), load("f", 1), Inst("add", "f", (0, 1)), Inst("mul", "f", (0, 1)))
+    for walk, stream in itertools.product(["sc", "ss"], [False, True]):
+        stores = (Store(Operand("f", walk), 2), Store(Operand("f", walk), 3))
+        kernel = Kernel("map", "kk", (Operand("f", walk),) * 2, "", body, stores, stream)
+        x, y = (laid_out("f", walk, (300, 130)).copy("K") for _ in range(2))
+        with np.errstate(all="ignore"):
+            total, product = x + y, x * y
+        compute(kernel, x.shape, [x, y], [x, y])
+        same_bits(x, total)
+        same_bits(y, product)
+
+
+def test_outputs_of_other_kinds_past_the_caches():
+    body = (load("d", 0), Inst("cast", "f", (0,)), Inst("isnan", "?", (0,)), Inst("cast", "e", (1,)))
+    stores = (
+        Store(Operand("f", "c"), 1),
+        Store(Operand("?", "c"), 2),
+        Store(Operand("e", "c"), 3),
+        Store(Operand("d", "c"), 0),
+    )
+    check(Kernel("map", "k", (Operand("d", "c"),), "", body, stores), (100_001,))
+
+
+def test_bits_do_not_depend_on_the_place_in_memory():
+    """Wherever a run begins, and so whichever lane an element falls into."""
+    kernel = axpy("f", "c", "c", "c")
+    x = RNG.standard_normal(1000).astype("f")
+    whole = np.empty_like(x)
+    compute(kernel, (1000,), [x, x], [whole], (0.1,))
+    for start in range(1, 40):
+        part = np.empty(1001 - start, "f")[1:]
+        compute(dataclasses.replace(kernel, stream=True), part.shape, [x[start:], x[start:]], [part], (0.1,))
+        same_bits(part, whole[start:])
+
+
+# ---- maps: verbs ----
+
+HERE = [verb for verb in VERBS if verb in reference.VALUES and verb != "select"]
+ONLY_INTEGERS = {"and", "or", "xor", "shl", "shr", "rem", "not"}
+ONLY_FLOATS = {"sqrt", "copysign"}
+
+
+def kinds_of(verb):
+    if verb in ONLY_INTEGERS:
+        return INTEGERS
+    return FLOATS if verb in ONLY_FLOATS else FLOATS + INTEGERS
+
+
+@pytest.mark.parametrize("verb, kind", [(v, k) for v in HERE for k in kinds_of(v)])
+def test_verbs(verb, kind):
+    count = VERBS[verb]
+    body = [load(kind, n) for n in range(count)]
+    if verb in ("div", "rem", "fmod") and kind in INTEGERS:  # (defined where the divisor is neither 0 nor -1)
+        body += [Inst("const", kind, (), 2), Inst("maximum", kind, (1, 2))]
+        body += [Inst(verb, kind, (0, 3))]
+    else:
+        body += [Inst(verb, "?" if verb in COMPARISONS else kind, tuple(range(count)))]
+    check(mapped([f"{kind} c"] * count, body, "c"), (1000,))
+
+
+@pytest.mark.parametrize("verb", ["and", "or", "xor", "not", "eq", "ne", "lt"])
+def test_verbs_of_bools(verb):
+    body = [load("?", n) for n in range(VERBS[verb])]
+    check(mapped(["? c"] * VERBS[verb], [*body, Inst(verb, "?", tuple(range(VERBS[verb])))], "c"), (300,))
+
+
+@pytest.mark.parametrize("source", FLOATS + INTEGERS + "?eE")
+@pytest.mark.parametrize("kind", FLOATS + INTEGERS + "?eE")
+def test_casts(source, kind):
+    check(mapped([f"{source} c"], [load(source, 0), Inst("cast", kind, (0,))], "c"), (1000,))
+
+
+@pytest.mark.parametrize("kind", FLOATS + INTEGERS)
+def test_select_and_constants(kind):
+    body = [
+        load(kind, 0), Inst("const", kind, (), 7), Inst("lt", "?", (0, 1)),
+        load("?", 1), Inst("and", "?", (2, 3)), Inst("select", kind, (4, 0, 1)),
+    ]  # fmt: skip
+    check(mapped([f"{kind} c", "? c"], body, "c"), (1000,))
+
+
+def test_half_computes_as_float32():
+    for kind in "eE":
+        body = [
+            load(kind, 0), Inst("cast", "f", (0,)), Inst("square", "f", (1,)), Inst("cast", kind, (2,)),
+        ]  # fmt: skip
+        check(mapped([f"{kind} sc"], body, "sc"), (50, 77))
+
+
+def test_every_verb_has_a_meaning():
+    assert set(HERE) | {"select", "fma"} <= set(VERBS)
+
+
+# ---- texts, and what is refused ----
+
+
+def test_text():
+    assert axpy("f", "sc", "bc", "sc").text() == "\n".join(
+        [
+            "map kk params f",
+            "  %0 = load f32 in0 f32 sc",
+            "  %1 = load f32 in1 f32 bc",
+            "  %2 = param f32 0",
+            "  %3 = mul f32 %0 %2",
+            "  %4 = add f32 %3 %1",
+            "  out0 f32 sc = %4",
+        ]
+    )
+
+
+GOOD = axpy("f", "sc", "bc", "sc")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"form": "loop"}, "no form"),
+        ({"dims": "kr"}, "dims"),
+        ({"dims": ""}, "dims"),
+        ({"inputs": (Operand("d", "sc"), Operand("f", "bc"))}, "loaded as another kind"),
+        ({"params": "d"}, "a parameter of another kind"),
+        ({"inputs": (Operand("f", "cc"), Operand("f", "bc"))}, "only the last dimension"),
+        ({"inputs": (Operand("f", "c"), Operand("f", "bc"))}, "walk"),
+        ({"outputs": (Store(Operand("d", "sc"), 4),)}, "of another kind than its value"),
+        ({"body": (*GOOD.body[:4], Inst("add", "f", (3, 9)))}, "uses what comes later"),
+        ({"body": (*GOOD.body[:4], Inst("add", "f", (3,)))}, "add of 1"),
+        ({"body": (*GOOD.body[:4], Inst("lt", "f", (3, 1)))}, "lt gives f"),
+        ({"body": (*GOOD.body[:4], Inst("dance", "f", (3, 1)))}, "dance of 2"),
+        ({"body": (*GOOD.body[:4], Inst("select", "f", (3, 1, 1)))}, "select by f"),
+        ({"body": (*GOOD.body[:4], Inst("reduce", "f", (3,), "sum"))}, "nothing to reduce over"),
+    ],
+)
+def test_verify_rejects(change, message):
+    verify(GOOD)
+    with pytest.raises(AssertionError, match=message):
+        verify(dataclasses.replace(GOOD, **change))
+
+
+def test_unsupported():
+    halves = mapped(["e c"], [load("e", 0), Inst("square", "e", (0,))], "c")
+    assert supported(halves) == "square of a half kind"
