@@ -33,6 +33,10 @@ _SUFFIX = ".kernel"
 _LARGEST = 16 << 20
 #: seconds after which a use is noted again, and after which an unfinished file is nobody's
 _HOUR = 3600.0
+#: links are not followed, a pipe is not waited for, children inherit nothing, bytes stay bytes; where the system has it
+_FLAGS = 0
+for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _name, 0)
 
 _written = LIMIT  # bytes since entries were last counted; the first write of a process counts
 
@@ -79,8 +83,7 @@ class _Folder:
             os.close(self.fd)
 
     def open(self, name: str, flags: int) -> int:
-        flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        return os.open(self.at(name), flags, 0o600, dir_fd=self.fd)
+        return os.open(self.at(name), flags | _FLAGS, 0o600, dir_fd=self.fd)
 
     def at(self, name: str) -> str:
         return name if self.fd is not None else str(self.path / name)
@@ -226,5 +229,5 @@ def usage() -> Usage:
                 if file.name.endswith(_SUFFIX)
             ]
             return Usage(len(sizes), sum(sizes))
-    except OSError:
+    except (OSError, ValueError):
         return Usage(0, 0)

@@ -110,15 +110,9 @@ def _host() -> tuple[str, dict[str, bool], str]:
 
 
 def features() -> tuple[str, str]:
-    """The CPU's name and its features in LLVM's notation, `+avx2,-sse4a,...`.
-
-    Some CPUs with 512-bit vectors are known to LLVM as better off with 256; explicit vectors would be split in two.
-    """
+    """The CPU's name and its features in LLVM's notation, `+avx2,-sse4a,...`."""
     name, found, _ = _host()
-    listed = [("+" if has else "-") + feature for feature, has in sorted(found.items())]
-    if "avx512f" in found:
-        listed += ["-prefer-256-bit", "-prefer-128-bit"]
-    return name, ",".join(listed)
+    return name, ",".join(("+" if has else "-") + feature for feature, has in sorted(found.items()))
 
 
 @cache

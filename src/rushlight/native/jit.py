@@ -2,9 +2,13 @@
 
 Note [Kernel]: a kernel is an LLVM module that defines `void @kernel(ptr %params, i64 %first, i64 %last)` and does tasks first
 to last - 1 of a job that `params` describes. Tasks are independent: any thread may do any range of them, in any order. It
-may call what is in every process that runs Python: the C library and its libm (`memset`, `memcpy`, `fmod`, `pow`). LLVM's
-intrinsics for `sqrt`, `floor`, `ceil`, `trunc`, `rint` and `fabs` become instructions, vectors included, on NEON and on x86 from
-SSE4.1; without that they become calls of libm.
+may call what is in every process that runs Python: the C library and its libm (`memset`, `memcpy`, `fmod`, `pow`).
+- Intrinsics for `fabs`, `sqrt`, and on NEON and from SSE4.1 on `floor`, `ceil`, `trunc`, `rint`, `nearbyint`, `roundeven` and
+  `round`, become instructions, vectors included; without SSE4.1 the latter call libm.
+- float to half and back are instructions on NEON and with F16C. Elsewhere, and for double to half on x86, LLVM calls compiler
+  support routines, which a process need not have: go through float, and through integers on such old machines.
+- float to bfloat is to be written with integers: on x86 LLVM calls a support routine, or, with AVX512-BF16, uses an
+  instruction that takes subnormals for zeros.
 
 Note [Identity]: two kernels are one if their canonical texts are equal. On disk, the target, LLVM's version and the sources of
 the code generator are part of the name, so that nothing stale is ever found. They are read once, when first needed.

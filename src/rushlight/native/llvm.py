@@ -6,6 +6,9 @@ Note [Arithmetic]: nothing here may change a bit of a result. LLVM contracts `fm
 where the text allows it by flags or asks for it by `llvm.fmuladd`; no option given here allows more. The passes below respect
 IEEE arithmetic as long as no instruction carries a fast-math flag.
 
+Note [Widths]: on some CPUs with 512-bit vectors LLVM itself would rather use 256. Explicit vectors stay whole all the same,
+unless a function asks for less with the attribute "min-legal-vector-width".
+
 Note [Leaks]: code is never unloaded. A thread may sit in it while the interpreter, at its end, takes objects apart.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import sys
 from functools import cache
 from typing import Any
@@ -54,9 +58,12 @@ def _machine() -> Any:
 
 @cache
 def _linker() -> Any:
-    linker = _llvm().create_lljit_compiler(
-        _machine(), use_jit_link=sys.platform != "win32", suppress_errors=True
-    )
+    """What loads objects. With `RUSHLIGHT_DEBUG` it prints which functions an object needs that no library has."""
+    silent = os.environ.get("RUSHLIGHT_DEBUG", "0") in ("", "0")
+    jit_link = (
+        sys.platform != "win32"
+    )  # it lays the parts of an object side by side, and does not know Windows well
+    linker = _llvm().create_lljit_compiler(_machine(), use_jit_link=jit_link, suppress_errors=silent)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(linker))  # Note [Leaks]
     return linker
 
@@ -78,6 +85,7 @@ def _optimized(ir: str) -> Any:
     """
     llvm = _llvm()
     module = llvm.parse_assembly(ir)
+    module.triple, module.data_layout = _machine().triple, str(_machine().target_data)
     module.verify()
     builder = llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options(speed_level=2))
     for function in module.functions:
