@@ -6,6 +6,7 @@ recognise one; `rushlight.tensor` gives it its methods.
 
 from __future__ import annotations
 
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,14 +21,14 @@ class Buffer:
 
     Attributes:
         version: how many times the memory was written to; what backward checks.
-        writer: where the last write came from (file, line), kept while gradients are recorded.
+        writer: where the last write came from: the code, and the instruction in it.
         array: the array that first showed this memory; keeps it alive.
     """
 
     __slots__ = ("version", "writer", "array", "address", "nbytes", "_bytes", "inference", "__weakref__")
 
     version: int
-    writer: tuple[str, int] | None
+    writer: tuple[CodeType, int] | None
     array: np.ndarray
     address: int
     nbytes: int

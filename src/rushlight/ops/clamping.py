@@ -236,6 +236,8 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
 def _lerp(x: np.ndarray, end: np.ndarray, weight: Any) -> np.ndarray:
     """From the nearer end, so that a weight of 1 gives `end` exactly."""
     step = end - x
+    if not isinstance(weight, np.ndarray):
+        return multiply_add(x, weight, step) if abs(weight) < 0.5 else multiply_add(end, step, weight - 1)
     return np.where(np.abs(weight) < 0.5, multiply_add(x, weight, step), multiply_add(end, step, weight - 1))
 
 

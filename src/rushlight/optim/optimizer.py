@@ -11,6 +11,7 @@ from typing import Any
 
 import rushlight
 from rushlight.buffer import Tensor
+from rushlight.optim.vectors import Plan
 from rushlight.tape.node import RemovableHandle
 
 __all__ = ["Optimizer", "ParameterWise", "check", "check_betas", "check_lr", "required"]
@@ -304,7 +305,10 @@ def _hook_steps(cls: type) -> None:
 
 
 class ParameterWise(Optimizer):
-    """An optimiser that changes each parameter by itself: `update(p, gradient, state, group)`."""
+    """An optimiser that changes each element by itself: `update(p, gradient, state, group)`.
+
+    What `update` gets may be a parameter, many joined to a vector, or a piece of one: see `rushlight.optim.vectors`.
+    """
 
     def start(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """A parameter's state before its first step."""
@@ -321,20 +325,35 @@ class ParameterWise(Optimizer):
             with rushlight.enable_grad():
                 loss = closure()
         with rushlight.no_grad():
-            for group in self.param_groups:
-                maximize = group.get("maximize")
-                for p in group["params"]:
-                    g = p.grad
-                    if g is None:
-                        continue
-                    state = self.state.get(p)
-                    if not state:
-                        state = self.start(p, group)
-                        if state:
-                            self.state[p] = state
-                    update = _update_parts if p.is_complex() else type(self).update
-                    update(self, p, -g if maximize else g, state, group)
+            for at, group in enumerate(self.param_groups):
+                self._step_group(at, group)
         return loss
+
+    def _step_group(self, at: int, group: dict[str, Any]) -> None:
+        ready = [
+            (p, p._grad, self._state_of(p, group))
+            for p in group["params"]
+            if getattr(p, "_grad", None) is not None
+        ]
+        plans = self.__dict__.setdefault("_plans", {})
+        plan = plans.get(at)
+        if plan is None or not plan.fits(ready):
+            plan = plans[at] = Plan(ready)
+        maximize = group.get("maximize")
+
+        def update(p: Tensor, g: Tensor, state: dict[str, Any]) -> None:
+            change = _update_parts if p._dtype.is_complex else type(self).update
+            change(self, p, -g if maximize else g, state, group)
+
+        plan.carry_out(ready, update)
+
+    def _state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        state = self.state.get(p)
+        if not state:
+            state = self.start(p, group)
+            if state:
+                self.state[p] = state
+        return state
 
 
 def _update_parts(

@@ -10,6 +10,8 @@ gradient. Only what is named is kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -248,10 +250,16 @@ def overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edge
     source = f", which is output {number} of {short_name(edge)}," if isinstance(edge, Node) else ""
     where = ""
     if buffer.writer is not None:
-        where = f" The last write to it was at {buffer.writer[0]}, line {buffer.writer[1]}."
+        where = f" The last write to it was at {_place(*buffer.writer)}."
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[torch.{kind.legacy}Tensor {list(array.shape)}]{source} is at version {buffer.version}; "
         f"expected version {expected} instead. Hint: enable anomaly detection to find the operation that "
         f"failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).{where}"
     )
+
+
+def _place(code: CodeType, instruction: int) -> str:
+    """File and line of an instruction (which is two bytes long)."""
+    line = next(islice(code.co_positions(), instruction // 2, None))[0]
+    return f"{code.co_filename}, line {line}"

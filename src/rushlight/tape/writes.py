@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rushlight import errors
@@ -146,13 +146,35 @@ def wrote(t: Tensor) -> None:
         buffer = storage(t)
     buffer.version += 1
     frame: Any = sys._getframe(2)
-    name = frame.f_code.co_filename
-    while name.startswith(_HOME):
+    code = frame.f_code
+    while _OURS.get(code.co_filename) or code.co_filename not in _OURS and _is_ours(code.co_filename):
         frame = frame.f_back
         if frame is None:
             return
-        name = frame.f_code.co_filename
-    buffer.writer = (name, frame.f_lineno)
+        code = frame.f_code
+    buffer.writer = (code, frame.f_lasti)
+
+
+#: file -> whether it is Rushlight's; asked at every write, so remembered
+_OURS: dict[str, bool] = {}
+
+
+def _is_ours(file: str) -> bool:
+    _OURS[file] = found = file.startswith(_HOME)
+    return found
+
+
+def wrote_all(tensors: Sequence[Tensor], writes: int) -> None:
+    """Note that each of these was written to so many times, from one place."""
+    if not tensors or not writes:
+        return
+    wrote(tensors[0])
+    writer = tensors[0]._buf.writer  # type: ignore[union-attr]
+    tensors[0]._buf.version -= 1  # type: ignore[union-attr]
+    for t in tensors:
+        buffer = t._buf or storage(t)
+        buffer.version += writes
+        buffer.writer = writer
 
 
 def rebase(t: Tensor, edge: Any) -> None:

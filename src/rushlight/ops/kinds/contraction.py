@@ -21,6 +21,7 @@ from rushlight.dtypes import (
     uint32,
     uint64,
 )
+from rushlight.runtime.blas import multiplied
 from rushlight.runtime.results import FEW, array
 
 #: types that NumPy gives to BLAS
@@ -59,10 +60,10 @@ def _float_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product of two matrices of one BLAS type."""
-    m, n = a.shape[0], b.shape[1]
-    if m * n < FEW or a.shape[1] != b.shape[0]:
-        return a.dot(b)
-    return a.dot(b, array((m, n), a.dtype))
+    (m, k), n = a.shape, b.shape[1]
+    if m * n < FEW or k != b.shape[0]:
+        return multiplied(a.dot, m * k * n, b)
+    return multiplied(a.dot, m * k * n, b, array((m, n), a.dtype))
 
 
 def batched(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -70,8 +71,12 @@ def batched(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     out = None
     if a.size >= SMALL_FACTOR and a.flags.c_contiguous and a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]:
         out = array((*a.shape[:-1], b.shape[-1]), a.dtype)
-    return np.matmul(
-        a if a.flags.c_contiguous else _for_blas(a), b if b.flags.c_contiguous else _for_blas(b), out
+    return multiplied(
+        np.matmul,
+        a.shape[-2] * a.shape[-1] * b.shape[-1] if a.ndim > 1 else 0,
+        a if a.flags.c_contiguous else _for_blas(a),
+        b if b.flags.c_contiguous else _for_blas(b),
+        out,
     )
 
 

@@ -1,0 +1,218 @@
+"""Which parameters are updated together: small ones as one vector, large ones piece by piece.
+
+An update is elementwise, so what it is applied to may be joined or cut without changing a bit. Joined, many small
+parameters cost one update and a copy each; cut, a large one is updated while its pieces are in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor, address, new_tensor, storage, version
+from rushlight.dtypes import dtype, float32, float64
+from rushlight.tape.writes import wrote_all
+
+#: elements of a piece: with its gradient, state and intermediates it fits in the second level of cache
+PIECE = 1 << 15
+
+#: a parameter, its gradient, its state
+Ready = tuple[Tensor, Tensor, dict[str, Any]]
+Update = Callable[[Tensor, Tensor, dict[str, Any]], None]
+
+
+class Plan:
+    """How the parameters of one group are updated, as long as they and their gradients keep their form.
+
+    Attributes:
+        forms: (parameter, its array, its type), by which a later step is known to be like the one planned for.
+        vectors: the parameters that are joined.
+        large: those that are cut.
+        alone: those that are updated as they are.
+    """
+
+    __slots__ = ("forms", "vectors", "large", "alone")
+
+    def __init__(self, ready: Sequence[Ready]) -> None:
+        self.forms = [(p, p._a, p._dtype) for p, _, _ in ready]
+        overlapping = _overlapping([p._a for p, _, _ in ready])
+        alike: dict[tuple, list[int]] = {}
+        self.large: list[int] = []
+        self.alone: list[int] = []
+        for at, (p, _, state) in enumerate(ready):
+            if at in overlapping or not _is_plain(p, state):
+                self.alone.append(at)
+            elif p._a.size > PIECE:
+                self.large.append(at)
+            else:
+                alike.setdefault((p._dtype, *_scalars(state).items()), []).append(at)
+        self.vectors = [
+            Vector(part, ready) for group in alike.values() for part in _parts(group, ready) if len(part) > 1
+        ]
+        joined = {at for vector in self.vectors for at in vector.members}
+        self.alone += [at for group in alike.values() for at in group if at not in joined]
+        self.alone.sort()
+
+    def fits(self, ready: Sequence[Ready]) -> bool:
+        """Whether these are the parameters planned for, where they were, with gradients of their form."""
+        if len(ready) != len(self.forms):
+            return False
+        for (p, a, kind), (q, g, _) in zip(self.forms, ready):
+            if q is not p or p._a is not a or g._dtype is not kind or g._a.shape != a.shape:
+                return False
+        return all(vector.is_level(ready) for vector in self.vectors)
+
+    def carry_out(self, ready: Sequence[Ready], update: Update) -> None:
+        """Update every parameter once."""
+        for vector in self.vectors:
+            vector.carry_out(ready, update)
+        for at in self.large:
+            _in_pieces(*ready[at], update)
+        for at in self.alone:
+            update(*ready[at])
+
+
+def _is_plain(p: Tensor, state: dict[str, Any]) -> bool:
+    """Whether a parameter can be joined or cut: row-major and real, with a state of numbers and tensors like it."""
+    a = p._a
+    if p._dtype not in (float32, float64) or not (
+        a.ndim and a.size and a.flags.c_contiguous and a.flags.writeable
+    ):
+        return False
+    return not storage(p).inference and all(
+        isinstance(t, Tensor) and (not t._a.ndim or _is_like(t, p)) for t in state.values()
+    )
+
+
+def _is_like(t: Tensor, p: Tensor) -> bool:
+    return t._a.shape == p._a.shape and t._dtype is p._dtype and t._a.flags.c_contiguous
+
+
+def _scalars(state: dict[str, Any]) -> dict[str, Any]:
+    """The names in a state, with the values of what is one number for all elements."""
+    return {name: None if t._a.ndim else t._a.item() for name, t in state.items()}
+
+
+def _overlapping(arrays: Sequence[np.ndarray]) -> set[int]:
+    """The arrays that share bytes with another one: they are updated one after the other."""
+    spans = sorted((address(a), address(a) + a.nbytes, at) for at, a in enumerate(arrays) if a.flags.forc)
+    found = {at for at, a in enumerate(arrays) if not a.flags.forc}
+    reach, last = 0, -1
+    for low, high, at in spans:
+        if low < reach:
+            found |= {at, last}
+        if high > reach:
+            reach, last = high, at
+    return found
+
+
+def _parts(group: list[int], ready: Sequence[Ready]) -> Iterator[list[int]]:
+    """The group cut where its parts have about the size of a piece."""
+    part: list[int] = []
+    size = 0
+    for at in group:
+        if size and size + ready[at][0]._a.size > PIECE:
+            yield part
+            part, size = [], 0
+        part.append(at)
+        size += ready[at][0]._a.size
+    yield part
+
+
+class Vector:
+    """Small parameters of one type, whose states hold the same names and the same numbers, side by side.
+
+    Attributes:
+        members: their positions in the group.
+        places: where each is in the vector, and its shape.
+        held: names of what their states hold for each element.
+        numbers: names of what their states hold once.
+    """
+
+    __slots__ = ("members", "kind", "places", "held", "numbers")
+
+    def __init__(self, members: list[int], ready: Sequence[Ready]) -> None:
+        self.members = members
+        p, _, state = ready[members[0]]
+        self.kind: dtype = p._dtype
+        self.held = [name for name, t in state.items() if t._a.ndim]
+        self.numbers = [name for name, t in state.items() if not t._a.ndim]
+        ends = [0, *accumulate(ready[at][0]._a.size for at in members)]
+        self.places = [(slice(*span), ready[at][0]._a.shape) for at, span in zip(members, pairwise(ends))]
+
+    def is_level(self, ready: Sequence[Ready]) -> bool:
+        """Whether the states still are of the form that they had, and hold the same numbers."""
+        states = [ready[at][2] for at in self.members]
+        names = {*self.held, *self.numbers}
+        if any(state.keys() != names for state in states):
+            return False
+        for at in self.members:
+            p, _, state = ready[at]
+            if not all(_is_like(state[name], p) for name in self.held):
+                return False
+        return all(_are_equal([state[name]._a for state in states]) for name in self.numbers)
+
+    def carry_out(self, ready: Sequence[Ready], update: Update) -> None:
+        """Join, update, and give every member its part back."""
+        members = [ready[at] for at in self.members]
+        p = self._joined([p for p, _, _ in members])
+        g = self._joined([g for _, g, _ in members])
+        state = {name: self._joined([state[name] for _, _, state in members]) for name in self.held}
+        numbers = {name: _copy(members[0][2][name]) for name in self.numbers}
+        update(p, g, state | numbers)
+        self._give_back(p, [p for p, _, _ in members])
+        for name, t in state.items():
+            self._give_back(t, [state[name] for _, _, state in members])
+        for name, t in numbers.items():
+            _fill([state[name] for _, _, state in members], t)
+
+    def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
+        return new_tensor(np.concatenate([t._a for t in tensors], axis=None), self.kind)
+
+    def _give_back(self, vector: Tensor, tensors: Sequence[Tensor]) -> None:
+        if writes := version(vector):
+            whole = vector._a
+            for t, (part, shape) in zip(tensors, self.places):
+                np.copyto(t._a, whole[part].reshape(shape))
+            wrote_all(tensors, writes)
+
+
+def _are_equal(arrays: Sequence[np.ndarray]) -> bool:
+    values = np.concatenate(arrays, axis=None)
+    return bool((values == values[0]).all())
+
+
+def _copy(t: Tensor) -> Tensor:
+    return new_tensor(t._a.copy(), t._dtype)
+
+
+def _fill(tensors: Sequence[Tensor], number: Tensor) -> None:
+    """Give tensors of one element the value of `number`, if it was written to."""
+    if writes := version(number):
+        for t in tensors:
+            t._a[...] = number._a
+        wrote_all(tensors, writes)
+
+
+def _in_pieces(p: Tensor, g: Tensor, state: dict[str, Any], update: Update) -> None:
+    """Update a large parameter a piece at a time; each piece starts from the same numbers."""
+    held = {name: t for name, t in state.items() if t._a.ndim}
+    whole = {name: t._a.reshape(-1) for name, t in held.items()}
+    parameter, gradient = p._a.reshape(-1), g._a.reshape(-1)
+    for start in range(0, parameter.size, PIECE):
+        part = slice(start, start + PIECE)
+        piece = new_tensor(parameter[part], p._dtype)
+        pieces = {name: new_tensor(a[part], p._dtype) for name, a in whole.items()}
+        numbers = {name: _copy(t) for name, t in state.items() if not t._a.ndim}
+        update(piece, new_tensor(gradient[part], p._dtype), pieces | numbers)
+    wrote_all([p], version(piece))
+    for name, t in held.items():
+        wrote_all([t], version(pieces[name]))
+    for name, t in numbers.items():
+        _fill([state[name]], t)
+
+
+__all__ = ["Plan"]

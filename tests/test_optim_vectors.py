@@ -1,0 +1,167 @@
+"""Parameters that are joined to vectors or cut to pieces: every bit, version and state is as if each had been updated alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from test_optim import OPTIMIZERS
+
+import rushlight
+from rushlight.optim import vectors
+from rushlight.runtime import blas
+
+KINDS = {
+    "float64": ((3, 4), (4,), (), (1,), (0,), (2, 3, 2)),
+    "float32": ((5,), (7, 3), (40, 1000), ()),
+    "bfloat16": ((3,), (2, 2)),
+    "complex64": ((2,),),
+}
+
+
+def params(T, kinds=KINDS):
+    """Parameters of all types and shapes, with one that is not row-major and two that share memory."""
+    rng = np.random.default_rng(0)
+    made = [
+        T.tensor(rng.standard_normal(shape).tolist(), dtype=getattr(T, kind)).requires_grad_()
+        for kind, shapes in kinds.items()
+        for shape in shapes
+    ]
+    shared = T.tensor(rng.standard_normal(6))
+    turned = T.tensor(rng.standard_normal((3, 2))).t().detach().requires_grad_()
+    return [*made, turned, shared[:4].detach().requires_grad_(), shared[2:].detach().requires_grad_()]
+
+
+def give_gradients(T, ps, turn):
+    rng = np.random.default_rng(turn)
+    for at, p in enumerate(ps):
+        g = T.tensor(rng.standard_normal(tuple(p.shape)).tolist()).to(p.dtype)
+        p.grad = None if at % 3 == turn else g
+
+
+def history(T, expression, steps=4, kinds=KINDS):
+    """Everything that can be seen of some steps; some parameters have no gradient in some of them."""
+    ps = params(T, kinds)
+    optimizer = eval("O." + expression, {"O": T.optim, "T": T, "P": ps})
+    seen = []
+    for turn in range(steps):
+        give_gradients(T, ps, turn)
+        optimizer.step()
+        if turn == 2:
+            optimizer.load_state_dict(optimizer.state_dict())
+        for p in ps:
+            states = [t for t in optimizer.state.get(p, {}).values() if isinstance(t, T.Tensor)]
+            seen += [(t.detach().clone(), t._version) for t in (p, *states)]
+    return seen
+
+
+def same_bits(x, y):
+    x, y = (rushlight.atleast_1d(t).contiguous() for t in (x, y))
+    return (
+        x.dtype == y.dtype
+        and x.shape == y.shape
+        and rushlight.equal(x.view(rushlight.uint8), y.view(rushlight.uint8))
+    )
+
+
+ELEMENTWISE = [each for each in OPTIMIZERS if not each.startswith("LBFGS")]
+
+
+@pytest.mark.parametrize("expression", ELEMENTWISE)
+def test_joining_and_cutting_change_nothing(expression, monkeypatch):
+    monkeypatch.setattr(vectors, "PIECE", 1 << 12)
+    joined = history(rushlight, expression)
+    monkeypatch.setattr(vectors, "_is_plain", lambda p, state: False)
+    alone = history(rushlight, expression)
+    assert len(joined) == len(alone)
+    for (x, version), (y, expected) in zip(joined, alone):
+        assert version == expected
+        assert same_bits(x, y)
+
+
+@pytest.mark.parametrize(
+    "expression", ["Adam(P, lr=0.1)", "SGD(P, lr=0.1, momentum=0.9)", "NAdam(P, lr=0.1)"]
+)
+def test_pytorch_agrees_on_every_type_and_shape(expression):
+    kinds = {kind: shapes for kind, shapes in KINDS.items() if kind != "bfloat16"}
+    for (x, _), (y, _) in zip(
+        history(rushlight, expression, kinds=kinds), history(torch, expression, kinds=kinds)
+    ):
+        torch.testing.assert_close(torch.tensor(x.tolist()).to(y.dtype), y, equal_nan=True)
+
+
+def test_what_is_joined_is_what_may_be():
+    ps = params(rushlight)
+    optimizer = rushlight.optim.Adam(ps, lr=0.1)
+    give_gradients(rushlight, ps, 9)
+    optimizer.step()
+    plan = optimizer._plans[0]
+    shapes = [[tuple(ps[at].shape) for at in vector.members] for vector in plan.vectors]
+    assert shapes == [[(3, 4), (4,), (1,), (2, 3, 2)], [(5,), (7, 3)]]
+    assert [tuple(ps[at].shape) for at in plan.large] == [(40, 1000)]
+    assert len(plan.alone) == len(ps) - 7
+
+
+def test_a_plan_is_kept_and_made_anew_when_it_must():
+    ps = [rushlight.ones(3, requires_grad=True) for _ in range(3)]
+    optimizer = rushlight.optim.Adam(ps, lr=0.1)
+
+    def step():
+        for p in ps:
+            p.grad = rushlight.ones(3)
+        optimizer.step()
+        return optimizer._plans[0]
+
+    plan = step()
+    assert step() is plan and len(plan.vectors) == 1
+    ps[1].data = rushlight.zeros(3)
+    assert step() is not plan
+    optimizer.state[ps[0]]["step"] += 5  # its bias correction is now another's
+    plan = step()
+    assert [vector.members for vector in plan.vectors] == [[1, 2]] and plan.alone == [0]
+    assert [optimizer.state[p]["step"].item() for p in ps] == [9, 4, 4]
+
+
+def test_the_writer_is_the_program():
+    ps = [rushlight.ones(3, requires_grad=True) for _ in range(3)]
+    optimizer = rushlight.optim.SGD(ps, lr=0.1)
+    loss = sum((p * p).sum() for p in ps)
+    for p in ps:
+        p.grad = rushlight.ones(3)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match=r"The last write to it was at .*test_optim_vectors\.py, line \d+"):
+        loss.backward()
+
+
+# ---- BLAS ----
+
+
+def test_small_products_take_one_thread(monkeypatch):
+    asked = []
+    monkeypatch.setattr(blas, "_threads", lambda: (4, asked.append))
+    a = rushlight.ones(64, 64)
+    a @ a
+    assert asked == []
+    a = rushlight.ones(128, 128)
+    assert (a @ a)[0, 0].item() == 128
+    assert asked == [1, 4]
+    a = rushlight.ones(8, 128, 128)
+    assert (a @ a)[7, 0, 0].item() == 128
+    assert asked == [1, 4, 1, 4]
+    a = rushlight.ones(256, 256)
+    a @ a
+    assert len(asked) == 4
+
+
+def test_the_number_of_threads_is_put_back_after_an_error(monkeypatch):
+    asked = []
+    monkeypatch.setattr(blas, "_threads", lambda: (4, asked.append))
+    with pytest.raises(ZeroDivisionError):
+        blas.multiplied(lambda: 1 / 0, 1 << 20)
+    assert asked == [1, 4]
+
+
+def test_openblas_is_found_where_numpy_has_it():
+    count, change = blas._threads()
+    assert count >= 1
+    change(count)
