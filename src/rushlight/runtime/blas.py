@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 #: multiplications from which OpenBLAS uses several threads
@@ -43,8 +44,7 @@ def _threads() -> tuple[int, Callable]:
     """How many threads OpenBLAS has, and the function that changes it; one, where there is no OpenBLAS to ask."""
     import ctypes
 
-    import numpy._core._multiarray_umath as core
-
+    core = import_module("numpy._core._multiarray_umath")
     try:
         library = ctypes.CDLL(core.__file__)  # looks in what NumPy was linked with, too
     except OSError:
