@@ -27,10 +27,13 @@ from __future__ import annotations
 import platform
 import sys
 
-__all__ = ["SIZE", "SPINS", "WORKERS", "supported", "text"]
+__all__ = ["MOST", "SIZE", "SPINS", "WORKERS", "supported", "text"]
 
 #: bytes of the state, and where the fields that Python sets are
 SIZE, WORKERS, SPINS = 384, 324, 328
+
+#: workers at most, whatever number of threads is asked for
+MOST = 1023
 
 #: number of the system call futex; a pause within a loop; how the floating-point mode is stored and loaded; declarations
 _MACHINES = {

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Event, Lock
 
+from rushlight.native import handover
+
 __all__ = ["Portable"]
 
 Call = Callable[[int, int, int], None]
@@ -63,7 +65,7 @@ class Portable:
 
     def run(self, address: int, params: int, tasks: int) -> None:
         """Do all tasks. If interrupted, those begun are finished before the interrupt is passed on."""
-        if not self._hired() or not self.busy.acquire(blocking=False):
+        if not self._hired(tasks) or not self.busy.acquire(blocking=False):
             self.kernel(address)(params, 0, tasks)
             return
         try:
@@ -82,12 +84,12 @@ class Portable:
 
     def resize(self, threads: int) -> None:
         """Let so many threads compute."""
-        self.wanted = threads
+        self.wanted = min(threads, handover.MOST)
 
-    def _hired(self) -> bool:
-        """Whether there is a worker, after starting those that are wanted."""
+    def _hired(self, tasks: int) -> bool:
+        """Whether there is a worker, after starting those that are wanted for so many tasks."""
         try:
-            while self.workers < self.wanted:
+            while self.workers < min(self.wanted, tasks):
                 start_new_thread(_serve, (self.jobs,))
                 self.workers += 1
         except RuntimeError:  # the system has no more, or the interpreter is at its end

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rushlight import errors
 from rushlight.native import cpu, handover, portable
 
 __all__ = ["get_num_threads", "kernel", "run", "set_num_threads"]
@@ -101,13 +102,13 @@ class _Futex:
         self._patience = _spins(ctypes.CFUNCTYPE(None, ctypes.c_int64)(native["spin"]))
 
     def run(self, address: int, params: int, tasks: int) -> None:
-        if self.workers < self.wanted:
-            self._hire()
+        if self.workers < self.wanted and self.workers < tasks - 1:
+            self._hire(min(self.wanted, tasks - 1))
         self._run(self.state, address, params, tasks)
 
     def resize(self, threads: int) -> None:
-        """Let so many threads compute. Workers are started with the next job; too many sleep."""
-        self.wanted = threads - 1
+        """Let so many threads compute. Workers are started when a job has tasks for them; too many sleep."""
+        self.wanted = min(threads - 1, handover.MOST)
         self._set(handover.WORKERS, self.wanted)
         # With fewer CPUs than threads, who looks for work keeps somebody else from doing it.
         self._set(handover.SPINS, self._patience if threads <= cpu.threads() else 0)
@@ -115,10 +116,10 @@ class _Futex:
     def _set(self, field: int, value: int) -> None:
         ctypes.c_int32.from_address(self.state + field).value = value
 
-    def _hire(self) -> None:
-        """Start the workers that are wanted. (Two threads at once may start one too many, which will sleep.)"""
+    def _hire(self, number: int) -> None:
+        """Start workers until there are so many. (Two threads at once may start one too many, which will sleep.)"""
         try:
-            while self.workers < self.wanted:
+            while self.workers < number:
                 self.workers += 1
                 start_new_thread(_work, (self._worker, self.state))
         except RuntimeError:  # the system has no more, or the interpreter is at its end
@@ -192,6 +193,7 @@ def set_num_threads(num: int) -> None:
 
     Raises:
         RuntimeError: not an integer, or not positive.
+        ValueError: beyond 32 bits.
 
     Example:
         >>> import rushlight as torch
@@ -209,10 +211,11 @@ def set_num_threads(num: int) -> None:
 
 def _checked(num: Any) -> int:
     if isinstance(num, bool) or not isinstance(num, int | np.integer):
-        raise RuntimeError(f"set_num_threads expects an int, but got {type(num).__name__}")
+        raise RuntimeError(f"set_num_threads expects an int, but got {errors.type_name(num)}")
     num = int(num)
-    if num > 0x7FFFFFFF:
-        raise ValueError("Overflow when unpacking long")
+    if num.bit_length() > 31 and num != -(1 << 31):
+        fits = -(1 << 63) <= num < 1 << 63
+        raise ValueError("Overflow when unpacking long" if fits else "Overflow when unpacking long long")
     if num <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
     return num
