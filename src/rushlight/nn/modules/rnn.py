@@ -17,6 +17,9 @@ from rushlight.nn import functional as F
 from rushlight.nn import init
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
+from rushlight.nn.recurrence import GRU as GatedRecurrentUnit
+from rushlight.nn.recurrence import LSTM as LongShortTermMemory
+from rushlight.nn.recurrence import RELU, TANH, Recurrence, recurs
 from rushlight.nn.utils.rnn import PackedSequence
 
 __all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
@@ -51,12 +54,12 @@ def _gru_step(x: Tensor, state: tuple, weights: list) -> tuple:
     return ((h - n) * z + n,)
 
 
-#: mode -> gates for each unit, step
-_MODES: dict[str, tuple[int, Callable]] = {
-    "RNN_TANH": (1, _tanh_step),
-    "RNN_RELU": (1, _relu_step),
-    "LSTM": (4, _lstm_step),
-    "GRU": (3, _gru_step),
+#: mode -> gates for each unit, step, the unit over whole sequences
+_MODES: dict[str, tuple[int, Callable, Any]] = {
+    "RNN_TANH": (1, _tanh_step, TANH),
+    "RNN_RELU": (1, _relu_step, RELU),
+    "LSTM": (4, _lstm_step, LongShortTermMemory),
+    "GRU": (3, _gru_step, GatedRecurrentUnit),
 }
 
 # ---- one direction of one layer ----
@@ -199,6 +202,8 @@ class RNNBase(Module):
             steps = input.unsqueeze(1) if single else input.transpose(0, 1) if self.batch_first else input
             self._check_input(steps)
             batch = steps.size(1)
+            if not steps.size(0):
+                raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
             counts = [batch] * steps.size(0)
             data = steps.reshape(-1, steps.size(2))
         hx = self._states(hx, data, batch, single, order)
@@ -215,7 +220,6 @@ class RNNBase(Module):
         return output, last
 
     def _layers(self, data: Tensor, counts: list[int], hx: tuple) -> tuple[Tensor, tuple]:
-        step = _MODES[self.mode][1]
         suffixes = ("", "_reverse")[: 1 + self.bidirectional]
         last = []
         for layer in range(self.num_layers):
@@ -223,13 +227,10 @@ class RNNBase(Module):
             for at, suffix in enumerate(suffixes, layer * len(suffixes)):
                 w_ih, w_hh, *rest = self._weights(layer, suffix)
                 b_ih, b_hh = rest[:2] if self.bias else (None, None)
-                more = rest[-1:] if self.proj_size else ()
-                made, state = _scan(
-                    F.linear(data, w_ih, b_ih),
-                    counts,
-                    tuple(s[at] for s in hx),
-                    lambda x, s, own=[w_hh, b_hh], more=more: step(x, s, own, *more),
-                    suffix == "_reverse",
+                projection = rest[-1] if self.proj_size else None
+                state = tuple(s[at] for s in hx)
+                made, state = self._scanned(
+                    F.linear(data, w_ih, b_ih), counts, state, w_hh, b_hh, projection, suffix == "_reverse"
                 )
                 outputs.append(made)
                 last.append(state)
@@ -237,6 +238,22 @@ class RNNBase(Module):
             if self.dropout and layer < self.num_layers - 1:
                 data = self._dropped(data, counts)
         return data, tuple(rushlight.stack(states) for states in zip(*last))
+
+    def _scanned(
+        self, x: Tensor, counts: list[int], state: tuple, w: Any, b: Any, projection: Any, reverse: bool
+    ) -> tuple[Tensor, tuple]:
+        """One direction of one layer: as one node, where all sequences are of one length."""
+        _, step, unit = _MODES[self.mode]
+        if projection is not None:
+            return _scan(x, counts, state, lambda x, s: step(x, s, [w, b], projection), reverse)
+
+        def composed(x: Tensor, w: Any, b: Any, *state: Tensor) -> tuple[Tensor, tuple]:
+            return _scan(x, counts, state, lambda x, s: step(x, s, [w, b]), reverse)
+
+        if counts[0] != counts[-1] or not recurs(x, (w, b, *state)):
+            return composed(x, w, b, *state)
+        made, *last = Recurrence.apply(unit, len(counts), reverse, composed, x, w, b, *state)
+        return made, tuple(last)
 
     def _dropped(self, data: Tensor, counts: list[int]) -> Tensor:
         return F.dropout(data, self.dropout, self.training)
