@@ -278,6 +278,13 @@ class Builder:
         """To the nearest whole number, ties to even."""
         return self._intrinsic("roundeven", x)
 
+    def maximum(self, x: V, y: V) -> V:
+        """The larger float; NaN if either is; 0 is above -0."""
+        return self._intrinsic("maximum", x, y)
+
+    def minimum(self, x: V, y: V) -> V:
+        return self._intrinsic("minimum", x, y)
+
     def copysign(self, x: V, y: V) -> V:
         return self._intrinsic("copysign", x, y)
 
