@@ -451,6 +451,8 @@ from rushlight.random import get_rng_state, initial_seed, manual_seed, seed, set
 from rushlight import autograd
 from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 
+vmap = late.function("func", "vmap")
+
 # ---- threads ----
 from rushlight.native.threads import get_num_threads, set_num_threads
 
@@ -461,4 +463,4 @@ from rushlight.printing import set_printoptions
 from rushlight.serialization import load, save
 
 #: read when they are first asked for, to keep `import rushlight` quick
-__getattr__ = late.modules("rushlight", "linalg", "nn", "optim")
+__getattr__ = late.modules("rushlight", "func", "linalg", "nn", "optim")

@@ -255,9 +255,9 @@ def _gradient(at: int, output: Any, g: Any) -> Any:
     else:
         raise AssertionError("Expected output to be a torch.Tensor")
     if isinstance(g, Tensor):
-        if g._a.shape != shape:
+        if g.shape != shape:
             raise RuntimeError(
-                f"Mismatch in shape: grad_output[{at}] has a shape of {Size(g._a.shape)} and output[{at}] has a shape of "
+                f"Mismatch in shape: grad_output[{at}] has a shape of {g.shape} and output[{at}] has a shape of "
                 f"{Size(shape)}."
             )
         if kind.is_complex != g._dtype.is_complex:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import LEAF, Tensor, new_tensor, storage, strides
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.layout import is_dense
@@ -70,7 +71,7 @@ def _key(edge: Any) -> Any:
     return edge[0] if type(edge) is tuple else edge
 
 
-def _meta(edge: Any) -> tuple[tuple[int, ...], dtype]:
+def meta_of_edge(edge: Any) -> tuple[tuple[int, ...], dtype]:
     """Shape and dtype that a gradient for `edge` must have."""
     if isinstance(edge, Tensor):
         return edge._a.shape, edge._dtype
@@ -117,14 +118,17 @@ class _Walk:
         useful = self.useful = None if self.targets is None else self._useful()
         ready, pending, waiting = self.ready, self.pending, self.waiting
         push, pop = heapq.heappush, heapq.heappop
-        for edge, g in roots:
-            self._deliver(edge, fit(g, *_meta(edge), None))
+        try:
+            for edge, g in roots:
+                self.deliver(edge, fit(g, *meta_of_edge(edge), None))
+        except NeedsBatching:
+            return TAKE_OVER.backward(self, roots)
         g = None
         while ready:
             node = pop(ready)[1]
             g = pending.pop(node)
             if node.extra is not None or useful is not None:
-                g = self._before(node, g)
+                g = self.before(node, g)
                 if g is None:
                     continue
             grads = self._run(node, g) if node.extra is not None or ANOMALY else node.run(g)
@@ -150,10 +154,10 @@ class _Walk:
                         pending[edge] = grad
                         push(ready, (-edge.seq, edge))
                 elif type(edge) is tuple:
-                    shape, kind = _meta(edge)
+                    shape, kind = meta_of_edge(edge)
                     if grad._a.shape != shape or grad._dtype is not kind:
                         grad = fit(grad, shape, kind, node)
-                    self._deliver(edge, grad)
+                    self.deliver(edge, grad)
                 else:
                     if grad._a.shape != edge._a.shape or grad._dtype is not edge._dtype:
                         grad = fit(grad, edge._a.shape, edge._dtype, node)
@@ -163,10 +167,10 @@ class _Walk:
                     if left:
                         pending[edge] = grad
                     else:
-                        self._finish_leaf(edge, grad)
+                        self.finish_leaf(edge, grad)
             grads = grad = None
         for leaf in [target for target in pending if isinstance(target, Tensor)]:
-            self._finish_leaf(leaf, pending.pop(leaf))
+            self.finish_leaf(leaf, pending.pop(leaf))
 
     def _explore(self, roots: Sequence[tuple[Any, Tensor]]) -> None:
         """Find everything that may be reached, and count the gradients of the leaves.
@@ -234,7 +238,7 @@ class _Walk:
         extra = node.extra
         if extra is not None and extra.hooks:
             fitted = [
-                None if grad is None or edge is None else fit(grad, *_meta(edge), node)
+                None if grad is None or edge is None else fit(grad, *meta_of_edge(edge), node)
                 for edge, grad in zip(node.edges, grads)
             ]
             grads = run_hooks(extra.hooks, fitted, g if node.several else (g,))
@@ -242,7 +246,7 @@ class _Walk:
             _check_nan(node, grads)
         return grads
 
-    def _before(self, node: Any, g: Any) -> Any:
+    def before(self, node: Any, g: Any) -> Any:
         """Hooks on the outputs, retained gradients, and gradients that the caller asked for.
 
         As in PyTorch, a caller gets the gradient from before the hooks if the walk goes on behind the node.
@@ -272,7 +276,7 @@ class _Walk:
                     if found is not None:
                         self.found[edge] = found
 
-    def _deliver(self, edge: Any, g: Any) -> None:
+    def deliver(self, edge: Any, g: Any) -> None:
         """One gradient, already of the right shape and dtype, has come for a root or one of several outputs."""
         pending = self.pending
         target, number = edge if type(edge) is tuple else (edge, 0)
@@ -290,7 +294,7 @@ class _Walk:
 
     # ---- leaves ----
 
-    def _finish_leaf(self, leaf: Tensor, g: Any) -> None:
+    def finish_leaf(self, leaf: Tensor, g: Any) -> None:
         if self.targets is not None and leaf not in self.goals:
             return
         extra = getattr(leaf, "_hooks", None)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.batched import TAKE_OVER, Batched
 from rushlight.buffer import LEAF, Buffer, Tensor, new_tensor, storage
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.runtime import execute
@@ -271,7 +272,7 @@ class Function(metaclass=FunctionMeta):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
-        """Batching, which Rushlight does not have."""
+        """How to do it for a batch: `(output, out_dims)` from the batches of `args`. May be overridden."""
         raise NotImplementedError(
             "To use autograd.Function with vmap, you must either override the vmap staticmethod or set "
             "generate_vmap_rule=True."
@@ -290,6 +291,8 @@ class Function(metaclass=FunctionMeta):
         node = cls._backward_cls.__new__(cls._backward_cls)
         inputs = (*args, *kwargs.values()) if kwargs else args
         tensors = [t for t in inputs if isinstance(t, Tensor)]
+        if any(isinstance(t, Batched) for t in tensors):
+            return TAKE_OVER.function("Function.apply", cls.apply, args, kwargs)
         node._is_tensor = tuple([isinstance(t, Tensor) for t in inputs])
         node._is_real = tuple([isinstance(t, Tensor) and not t._dtype.is_complex for t in inputs])
         node.needs_input_grad = tuple([isinstance(t, Tensor) and requires_grad(t) for t in inputs])

@@ -5,15 +5,11 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from rushlight.codegen import scans
 from rushlight.codegen.body import unsupported
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.maps import map_module
-from rushlight.codegen.plan import Scheme, plan_map
-from rushlight.codegen.scan_columns import Columns
-from rushlight.codegen.scan_lines import Lines
+from rushlight.codegen.plan import Plan, Scheme, plan_map
 from rushlight.native import cpu, jit, threads
 
 #: how scalars lie in their slots of 8 bytes
@@ -29,23 +25,9 @@ Steps = Sequence[tuple[int, ...]]
 
 def supported(kernel: Kernel) -> str:
     """Why a kernel cannot be compiled; "" if it can."""
-    if kernel.form not in ("map", "scan"):
+    if kernel.form != "map":
         return f"no loops for {kernel.form}"
     return unsupported(kernel)
-
-
-class Job(NamedTuple):
-    """What to do for one shape.
-
-    Attributes:
-        address: of the code.
-        scratch: bytes of memory that launches share.
-        launches: one after the other; number of tasks, and the slots that follow the scalars.
-    """
-
-    address: int
-    scratch: int
-    launches: tuple[tuple[int, bytes], ...]
 
 
 class Program:
@@ -53,9 +35,9 @@ class Program:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self._codes: dict[Scheme | scans.Scheme, int] = {}
-        self._jobs: dict[object, Job] = {}
-        count = len(kernel.inputs) + len(kernel.outputs) + 1
+        self._codes: dict[Scheme, int] = {}
+        self._cuts: dict[object, tuple[int, int, bytes]] = {}
+        count = len(kernel.inputs) + len(kernel.outputs)
         self._head = struct.Struct("=" + count * "Q" + "".join(_SLOTS[kind] for kind in kernel.params))
 
     def run(
@@ -74,47 +56,40 @@ class Program:
             steps: bytes from one element to the next, of each operand (inputs, then outputs) along each dimension.
             scalars: of the kinds in `kernel.params`.
         """
-        key = sizes, tuple(steps), threads.get_num_threads() if self.kernel.form == "scan" else 0
-        job = self._jobs.get(key) or self._job(key, sizes, tuple(steps))
-        scratch = array("b", bytes(job.scratch))
-        head = self._head.pack(*inputs, *outputs, scratch.buffer_info()[0], *scalars)
-        for tasks, told in job.launches:
-            params = array("b", head + told)
-            threads.run(job.address, params.buffer_info()[0], tasks)
+        key = sizes, tuple(steps)
+        cut = self._cuts.get(key)
+        if cut is None:
+            cut = self._cut(key, sizes, tuple(steps))
+        address, tasks, told = cut
+        if tasks:
+            params = array("b", self._head.pack(*inputs, *outputs, *scalars) + told)
+            threads.run(address, params.buffer_info()[0], tasks)
 
-    def _job(self, key: object, sizes: tuple[int, ...], steps: tuple[tuple[int, ...], ...]) -> Job:
+    def _cut(
+        self, key: object, sizes: tuple[int, ...], steps: tuple[tuple[int, ...], ...]
+    ) -> tuple[int, int, bytes]:
+        """How to do a job of these sizes: code, number of tasks, and the slots that follow the scalars."""
         if len(sizes) == 1:
             sizes, steps = (1, *sizes), tuple((0, *step) for step in steps)
-        slots = [*sizes, *(s for step in steps for s in step)]
-        scheme, scratch, launches = self._cut(sizes, steps)
-        launches = [(tasks, slots + list(numbers)) for tasks, numbers in launches if tasks]
-        told = tuple((tasks, struct.pack(f"={len(numbers)}q", *numbers)) for tasks, numbers in launches)
-        job = Job(self._code(scheme) if told else 0, scratch, told)
-        if len(self._jobs) >= _KEPT:
-            self._jobs.clear()
-        self._jobs[key] = job
-        return job
-
-    def _cut(self, sizes: tuple[int, ...], steps: tuple[tuple[int, ...], ...]) -> tuple:
-        """The scheme, bytes of scratch memory, and for each launch the tasks and the numbers of the plan."""
-        if self.kernel.form == "scan":
-            cut = scans.plan(self.kernel, sizes, steps, threads.get_num_threads(), cpu.vector_bytes())
-            return cut.scheme, cut.scratch, [(launch.tasks, launch.numbers) for launch in cut.launches]
         plan = plan_map(self.kernel, sizes, steps)
-        return plan.scheme, 0, [(plan.tasks, plan.numbers)]
+        slots = [*sizes, *(s for step in steps for s in step), *plan.numbers]
+        address = self._code(plan) if plan.tasks else 0
+        cut = address, plan.tasks, struct.pack(f"={len(slots)}q", *slots)
+        if len(self._cuts) >= _KEPT:
+            self._cuts.clear()
+        self._cuts[key] = cut
+        return cut
 
-    def _code(self, scheme: Scheme | scans.Scheme) -> int:
+    def _code(self, plan: Plan) -> int:
+        scheme = plan.scheme
         if scheme not in self._codes:
             self._codes[scheme] = jit.load(
                 self.kernel.form, f"{self.kernel.text()}\n{scheme.text()}", lambda: self.ir(scheme)
             ).address
         return self._codes[scheme]
 
-    def ir(self, scheme: Scheme | scans.Scheme) -> str:
+    def ir(self, scheme: Scheme) -> str:
         """The LLVM module for one scheme."""
-        if isinstance(scheme, scans.Scheme):
-            nest = Lines if scheme.nest == "lines" else Columns
-            return nest(self.kernel, scheme, cpu.vector_bytes()).text()
         return map_module(self.kernel, scheme, cpu.vector_bytes())
 
 

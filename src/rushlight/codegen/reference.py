@@ -19,8 +19,6 @@ import ml_dtypes
 import numpy as np
 
 from rushlight.codegen.kernel import Inst, Kernel
-from rushlight.codegen.monoids import identity
-from rushlight.codegen.scans import CHUNK
 
 Array = np.ndarray
 
@@ -70,8 +68,6 @@ def _value(
             return cast(args[0], kind)
         case "reduce":
             return _reduced(kernel, inst, args[0], inputs)
-        case "scan":
-            return _scanned(kernel, inst, args[0], inputs)
     return np.asarray(VALUES[inst.verb](*args)).astype(kind)
 
 
@@ -107,6 +103,18 @@ def _reduced(kernel: Kernel, inst: Inst, x: Array, inputs: Sequence[Array]) -> A
     return np.logical_and.reduce(x, dims, keepdims=True)
 
 
+def identity(monoid: str, kind: str) -> float | int | bool:
+    """What changes nothing when combined."""
+    if monoid in ("max", "min"):
+        if kind == "?":
+            return monoid == "min"
+        if kind in "fd":
+            return -math.inf if monoid == "max" else math.inf
+        limits = np.iinfo(kind)
+        return int(limits.min if monoid == "max" else limits.max)
+    return {"sum": 0, "prod": 1, "any": False, "all": True}[monoid]
+
+
 def _apply(function: Callable, x: Array, dims: tuple[int, ...]) -> Array:
     """Each reduced part to one number, whatever order the sum takes."""
     kept = [n for n in range(x.ndim) if n not in dims]
@@ -120,31 +128,6 @@ def _apply(function: Callable, x: Array, dims: tuple[int, ...]) -> Array:
 def _sum(function: Callable, part: Array) -> float:
     finite = np.isfinite(part).all()
     return function(part.tolist()) if finite else part.sum()
-
-
-def _scanned(kernel: Kernel, inst: Inst, x: Array, inputs: Sequence[Array]) -> Array:
-    """See Note [Association] in `rushlight.codegen.scans`."""
-    dim = kernel.dims.index("s")
-    x = np.moveaxis(np.broadcast_to(x, np.broadcast_shapes(x.shape, *[a.shape for a in inputs])), dim, 0)
-    out = np.empty_like(x)
-    before = np.full(x.shape[1:], identity(str(inst.attr), inst.kind), x.dtype)
-    for start in range(0, len(x), CHUNK):
-        local = np.full_like(before, identity(str(inst.attr), inst.kind))
-        for i in range(start, min(start + CHUNK, len(x))):
-            local = _combined(str(inst.attr), local, x[i])
-            out[i] = _combined(str(inst.attr), before, local)
-        before = _combined(str(inst.attr), before, local)
-    return np.moveaxis(out, 0, dim)
-
-
-def _combined(monoid: str, x: Array, y: Array) -> Array:
-    """x, which came first, with y; the last of equals, and NaN where there is one."""
-    match monoid:
-        case "max":
-            return np.where((x > y) | (x != x), x, y)
-        case "min":
-            return np.where((x < y) | (x != x), x, y)
-    return {"sum": np.add, "prod": np.multiply, "any": np.logical_or, "all": np.logical_and}[monoid](x, y)
 
 
 def _shift(x: Array, y: Array, left: bool) -> Array:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import Tensor, new_tensor, storage, strides
 from rushlight.dtypes import COMPLEX, dtype
 from rushlight.errors import describe
@@ -167,7 +168,7 @@ def mm(input, mat2, *, out=None):
             a = a.dot(b) if a.size < SMALL_FACTOR else product(a, b)
         else:
             a = None
-    except (AttributeError, ValueError):
+    except (AttributeError, ValueError, NeedsBatching):
         a = None
     if a is not None:
         made = _make(Tensor)
@@ -324,7 +325,7 @@ def mv(input, vec, *, out=None):
         b = vec._a
         if kind in BLAS and kind is vec._dtype and a.ndim == 2 and b.ndim == 1 and out is None:
             return _recorded(_MV, input, vec, a.dot(b), kind)
-    except (AttributeError, ValueError):
+    except (AttributeError, ValueError, NeedsBatching):
         pass
     if out is None:
         return checked_mv(input, vec)
@@ -387,7 +388,7 @@ def dot(input, tensor, *, out=None):
         b = tensor._a
         if kind in BLAS and kind is tensor._dtype and a.ndim == 1 and b.ndim == 1 and out is None:
             return _recorded(_DOT, input, tensor, np.asarray(a.dot(b)), kind)
-    except (AttributeError, ValueError):
+    except (AttributeError, ValueError, NeedsBatching):
         pass
     if out is None:
         return checked_dot(input, tensor)
@@ -567,7 +568,10 @@ def operator(self: Tensor, other: Any) -> Any:
     """`self @ other`."""
     if not isinstance(other, Tensor):
         return NotImplemented
-    m, n = self._a.ndim, other._a.ndim
+    try:
+        m, n = self._a.ndim, other._a.ndim
+    except NeedsBatching:
+        return TAKE_OVER.function("matmul", operator, (self, other), {})
     if m == 2:
         if n == 2:
             return mm(self, other)

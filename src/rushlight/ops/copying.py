@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors, layout
+from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import Tensor, address, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
 from rushlight.dtypes import FLOATING, complex32, complex128, float32, float64
@@ -45,6 +46,8 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         a = input._a
     except AttributeError:
         raise errors.wrong_type("clone", "input", 1, input) from None
+    except NeedsBatching:
+        return TAKE_OVER.function("clone", clone, (input,), {"memory_format": memory_format})
     copied = a.copy() if a.size < FEW or not a.flags.forc else converted(a, a.dtype)
     if memory_format is not None or copied.strides != a.strides:
         copied = _copied(input, memory_format)
@@ -309,6 +312,8 @@ def zero_(self: Tensor) -> Tensor:
         _check_fill(self, "zero_")
     except AttributeError:
         raise errors.wrong_self("zero_", self) from None
+    except NeedsBatching:
+        return TAKE_OVER.inplace("zero_", zero_, (self,), {})
     edge = edge_of(self) if self._edge is not None and MODES.grad else None
     self._a.fill(0)
     wrote(self)

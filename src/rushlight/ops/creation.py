@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, layout
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor, strides
 from rushlight.buffer import new_tensor as bare
 from rushlight.deep import MOST, from_core, is_refusal, refusal
@@ -452,7 +453,7 @@ def _like(name: str, fill: Any, doc: str) -> Any:
 
     create.__name__ = create.__qualname__ = name
     create.__doc__ = doc
-    return create
+    return for_batches(create)
 
 
 def empty_as(t: Tensor, kind: dtype, wanted: Any = None) -> np.ndarray:
@@ -476,6 +477,7 @@ zeros_like = _like(
 ones_like = _like("ones_like", 1, "Ones of the shape, strides and dtype of `input`, unless others are given.")
 
 
+@for_batches
 def full_like(
     input: Tensor,
     fill_value: Any,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import Tensor, new_tensor, offset, strides
 from rushlight.deep import MOST
 from rushlight.ops import gathering, scattering
@@ -338,7 +339,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
                 return out
         elif index is None and a.size and a.flags.c_contiguous and a.ndim < MOST:
             return _view(self, a.reshape((1, *a.shape)), UNSQUEEZE, {"dim": 0})
-    except (IndexError, TypeError):
+    except (IndexError, TypeError, NeedsBatching):
         pass  # the careful way below says what is wrong
     except AttributeError:
         if isinstance(self, Tensor):
@@ -347,7 +348,11 @@ def getitem(self: Tensor, index: Any) -> Tensor:
             "descriptor '__getitem__' requires a 'torch._C.TensorBase' object but received a "
             f"'{type(self).__name__}'"
         ) from None
-    return _read(self, index)
+    try:
+        return _read(self, index)
+    except NeedsBatching:
+        pass
+    return TAKE_OVER.function("__getitem__", getitem, (self, index), {})
 
 
 _CONSTANT = frozenset({int, type(None)})
@@ -426,8 +431,17 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         tensor([[1., 2.],
                 [7., 7.]])
     """
-    if _assign(self, index, value):
+    try:
+        if not _assign(self, index, value):
+            _put(self, index, value)
         return
+    except NeedsBatching:
+        pass
+    TAKE_OVER.function("__setitem__", setitem, (self, index, value), {})
+
+
+def _put(self: Tensor, index: Any, value: Any) -> None:
+    """The careful way of writing: views first, then what is gathered."""
     value = _as_value(self, value)
     if index is False:
         return

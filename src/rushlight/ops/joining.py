@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import layout
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import contiguous_format
 from rushlight.dtypes import can_cast, int32, int64
@@ -586,6 +587,7 @@ def _repeat_each(input: Tensor, times: Any, dim: Any, output_size: int | None) -
 # ---- classes ----
 
 
+@for_batches
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """For each class number a vector with a one at its place; shape (*, num_classes).
 

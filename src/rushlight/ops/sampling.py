@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, errors, streams
+from rushlight.batched import check_random, for_batches
 from rushlight.buffer import LEAF, Tensor, new_tensor, strides
 from rushlight.deep import MOST, from_core
 from rushlight.dtypes import FLOATING, dtype, get_default_dtype, int64
@@ -61,6 +62,7 @@ default_generator = Generator()
 
 
 def source(generator: Any, operation: str) -> Generator:
+    check_random()
     if generator is None:
         return default_generator
     if not isinstance(generator, Generator):
@@ -208,6 +210,7 @@ def randperm(
     return _fresh(streams.randperm(source(generator, "randperm"), n, kind.name), (n,), kind, requires_grad)
 
 
+@for_batches
 def rand_like(
     input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None
 ):
@@ -222,6 +225,7 @@ def rand_like(
     )
 
 
+@for_batches
 def randn_like(
     input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None
 ):
@@ -239,6 +243,7 @@ def randn_like(
 def _filled_like(name: str, draw: Callable, x: Any, kind: Any, requires: bool, generator: Any) -> Tensor:
     if not isinstance(x, Tensor):
         raise errors.wrong_type(name, "input", 1, x)
+    check_random()
     kind = _kind(kind, x._dtype, name)
     out = _like(x, kind, lambda n, plain: draw(source(generator, name), n, kind.name, plain))
     if requires:
@@ -246,6 +251,7 @@ def _filled_like(name: str, draw: Callable, x: Any, kind: Any, requires: bool, g
     return out
 
 
+@for_batches
 def randint_like(input, low=0, high=None, *, dtype=None, layout=None, device=None, requires_grad=False,
                  memory_format=None, generator=None):  # fmt: skip
     """`randint` with the shape, dtype and layout of `input`: `randint_like(x, high)` or `(x, low, high)`."""
@@ -377,6 +383,7 @@ def _filler(name: str, doc: str, draw: Callable) -> Any:
     def fill(self: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         if not isinstance(self, Tensor):
             raise errors.wrong_self(name, self)
+        check_random()
         check_write(self, name)
         place = _ordered(self)
         place[...] = draw(self, source(generator, name), *args, **kwargs).reshape(place.shape)
@@ -390,7 +397,7 @@ def _filler(name: str, doc: str, draw: Callable) -> Any:
     fill.__name__ = name
     fill.__qualname__ = f"Tensor.{name}"
     fill.__doc__ = doc
-    return fill
+    return for_batches(fill)
 
 
 def _draws(name: str, **names: str) -> Callable:
@@ -471,6 +478,7 @@ geometric_ = _filler(
 
 def draw_dropout(x: Tensor, p: float) -> Tensor:
     """The factors by which dropout multiplies `x`: 0 with probability `p`, else 1 / (1 - p)."""
+    check_random()
     kind = x._dtype
     return _like(x, kind, lambda n, plain: streams.dropout_noise(default_generator, n, p, kind.name))
 

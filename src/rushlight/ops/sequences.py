@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, get_default_dtype
 from rushlight.ops.complex_half import refusal
@@ -229,6 +230,7 @@ def _closed_range(start: Any, end: Any, step: Any, kind: dtype) -> np.ndarray:
 # ---- linspace, logspace ----
 
 
+@for_batches
 def linspace(start: Any, end: Any, steps: Any, *, out: Any = None, dtype: Any = None, layout: Any = None,
              device: Any = None, pin_memory: Any = False, requires_grad: Any = False) -> Tensor:  # fmt: skip
     """`steps` numbers from `start` to `end`, both included, evenly spaced.
@@ -330,6 +332,7 @@ def _linspace_reduced(start: Any, end: Any, steps: int, kind: dtype) -> np.ndarr
     return np.where(i < steps // 2, up, down).astype(kind.numpy)
 
 
+@for_batches
 def logspace(start: Any, end: Any, steps: Any, base: float = 10.0, *, out: Any = None, dtype: Any = None,
              layout: Any = None, device: Any = None, pin_memory: Any = False, requires_grad: Any = False) -> Tensor:  # fmt: skip
     """`base` to the powers :func:`linspace` gives.

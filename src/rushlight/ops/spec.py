@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
+from rushlight.batched import TAKE_OVER, DrawsRandomly, NeedsBatching
 from rushlight.buffer import LEAF, Tensor, new_tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.deep import Deep, is_refusal
@@ -224,10 +225,12 @@ def public(
         try:
             return plain(*args, **kwargs)
         except RuntimeError as error:
-            own = vars(Deep).get(called) if is_refusal(error) else None
-            if own is None or not args or not isinstance(args[0], Deep):
-                raise
-            return own(*args, **kwargs)
+            if not isinstance(error, NeedsBatching):
+                own = vars(Deep).get(called) if is_refusal(error) else None
+                if own is None or not args or not isinstance(args[0], Deep):
+                    raise
+                return own(*args, **kwargs)
+            take_over = TAKE_OVER.random if isinstance(error, DrawsRandomly) else TAKE_OVER.function
         except errors.WrongArgument as wrong:
             raise wrong.worded(called, names, args, kwargs) from None
         except (TypeError, KeyError) as wrong:
@@ -243,6 +246,7 @@ def public(
             if first_is_tensor and args and not isinstance(args[0], Tensor):
                 raise errors.wrong_type(called, "input", 1, args[0]) from None
             raise
+        return take_over(called, call, args, kwargs)
 
     call.inplace = make_inplace(called, call, into, apart)  # type: ignore[attr-defined]
     call.operation = REGISTRY[called] = Operation(called, call, plain, call.inplace)  # type: ignore[attr-defined]
@@ -368,30 +372,34 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
     called = name + "_"
 
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        recorded = _recorded(self, args, kwargs)
-        if recorded:
-            check_recorded(self)
-        check_write(self, called)
-        if apart:
-            check_reads_apart(self, *args, *kwargs.values())
-        elif self._buf is not None:
-            for value in args:
-                if isinstance(value, Tensor) and value._buf is self._buf:
-                    check_partial_overlap(self, value)
-        if recorded:
-            return _inplace_recorded(called, function, into, self, args, kwargs)
-        if into is not None and self._dtype is not complex32 and into(self, *args, **kwargs):
-            wrote(self)
-            return self
-        before = MODES.grad
-        MODES.grad = False
         try:
-            result = function(self, *args, **kwargs)
-        finally:
-            MODES.grad = before
-        check_result(called, self, result)
-        overwrite(self, result)
-        return self
+            recorded = _recorded(self, args, kwargs)
+            if recorded:
+                check_recorded(self)
+            check_write(self, called)
+            if apart:
+                check_reads_apart(self, *args, *kwargs.values())
+            elif self._buf is not None:
+                for value in args:
+                    if isinstance(value, Tensor) and value._buf is self._buf:
+                        check_partial_overlap(self, value)
+            if recorded:
+                return _inplace_recorded(called, function, into, self, args, kwargs)
+            if into is not None and self._dtype is not complex32 and into(self, *args, **kwargs):
+                wrote(self)
+                return self
+            before = MODES.grad
+            MODES.grad = False
+            try:
+                result = function(self, *args, **kwargs)
+            finally:
+                MODES.grad = before
+            check_result(called, self, result)
+            overwrite(self, result)
+            return self
+        except NeedsBatching:
+            pass
+        return TAKE_OVER.inplace(called, inplace, (self, *args), kwargs)
 
     inplace.__name__ = called
     inplace.__qualname__ = f"Tensor.{called}"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
+from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import Tensor, new_tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.deep import MOST, expanded, reshaped, unsqueezed
@@ -568,3 +569,5 @@ def detach(input: Tensor) -> Tensor:
         return _alias(input)
     except AttributeError:
         raise errors.wrong_type("detach", "input", 1, input) from None
+    except NeedsBatching:
+        return TAKE_OVER.function("detach", detach, (input,), {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.nn.utils import clip_grad, convert_parameters, rnn
+from rushlight.nn.utils import clip_grad, convert_parameters, rnn, stateless
 from rushlight.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -22,5 +22,6 @@ __all__ = [
     "get_total_norm",
     "parameters_to_vector",
     "rnn",
+    "stateless",
     "vector_to_parameters",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight import errors
+from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import Tensor
 
 _WARNED: set[str] = set()
@@ -28,11 +29,14 @@ def method(function: Callable) -> Any:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return function(self, *args, **kwargs)
+        except NeedsBatching:
+            take_over = TAKE_OVER.inplace if name.endswith("_") else TAKE_OVER.function
         except AttributeError as error:
             if not isinstance(self, Tensor):
                 raise errors.wrong_self(name, self) from None
             if error.name in ("_a", "_dtype", "_buf"):
                 raise errors.wrong_type(name, "other", 1, error.obj) from None
             raise
+        return take_over(name, call, (self, *args), kwargs)
 
     return call
