@@ -195,6 +195,15 @@ def test_info_names_what_is_installed():
     assert np.__version__ in printed and metadata.version("ml_dtypes") in printed and "BLAS" in printed
 
 
+def test_info_names_the_jit_the_threads_and_the_cache(tmp_path):
+    environment = {"COLUMNS": "300", "RUSHLIGHT_CACHE": str(tmp_path), "RUSHLIGHT_NUM_THREADS": "5"}
+    printed = rushlight("info", env=environment).stdout.decode()
+    assert metadata.version("llvmlite") in printed and "threads    5 (" in printed
+    assert f"{tmp_path}: 0 entries, 0 MiB of at most 64 MiB" in printed
+    printed = rushlight("info", env={"RUSHLIGHT_CACHE": "0", "RUSHLIGHT_TIER": "numpy"}).stdout.decode()
+    assert "switched off by RUSHLIGHT_TIER" in printed and "not kept on disk" in printed
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_the_tour_in_a_file_is_plain_text(encoding):
     done = rushlight("tour", env={"PYTHONIOENCODING": encoding, "COLUMNS": "120"})

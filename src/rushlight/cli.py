@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import rushlight
 from rushlight.interop import aliasing
+from rushlight.native import cache, cpu, jit
 
 if TYPE_CHECKING:  # rich is slow to import: only `tour` and `info` do
     from rich.console import Console
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "args", nargs=argparse.REMAINDER, metavar="ARGS", help="what the program sees in sys.argv[1:]"
     )
     commands.add_parser("tour", help="walk through the notes: memory, axes, gradients")
-    commands.add_parser("info", help="print versions, the CPU and the BLAS in use")
+    commands.add_parser("info", help="print versions, the CPU, the BLAS and the JIT in use")
     return parser
 
 
@@ -144,8 +145,32 @@ def _facts() -> Iterator[tuple[str, str]]:
     yield "ml_dtypes", metadata.version("ml_dtypes")
     yield "CPU", _cpu_name()
     yield "SIMD", " ".join(built.get("SIMD Extensions", {}).get("found", [])) or "baseline"
-    yield "threads", f"{_usable_cpus()} of {os.cpu_count()} CPUs usable"
+    yield "threads", f"{rushlight.get_num_threads()} ({cpu.threads()} of {os.cpu_count()} CPUs usable)"
+    yield "caches", f"L2 {_size(cpu.caches().l2)}, L3 {_size(cpu.caches().l3)}"
     yield "BLAS", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+    yield "JIT", _jit()
+    yield "kernels", _kernels()
+
+
+def _jit() -> str:
+    if os.environ.get("RUSHLIGHT_TIER") == "numpy":
+        return "switched off by RUSHLIGHT_TIER"
+    if not jit.available():
+        return "none: llvmlite is not installed, or does not load"
+    return f"{cpu.compiler()}, {cpu.features()[0]}, vectors of {cpu.vector_bytes()} bytes"
+
+
+def _kernels() -> str:
+    where = cache.directory()
+    if where is None:
+        return "not kept on disk"
+    entries, nbytes = cache.usage()
+    return f"{where}: {entries} entries, {_size(nbytes)} of at most {_size(cache.LIMIT)}"
+
+
+def _size(nbytes: int) -> str:
+    """`1.5 MiB`; without decimals where they are zero."""
+    return f"{nbytes / (1 << 20):.1f} MiB".replace(".0 ", " ")
 
 
 def _cpu_name() -> str:
@@ -154,10 +179,6 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _console() -> Console:

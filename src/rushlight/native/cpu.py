@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from rushlight import cgroups
 
-__all__ = ["Caches", "caches", "features", "target", "threads", "vector_bytes"]
+__all__ = ["Caches", "caches", "compiler", "features", "target", "threads", "vector_bytes"]
 
-_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_CACHES = "/sys/devices/system/cpu/cpu0/cache"
 
 
 # ---- threads ----
@@ -60,18 +60,29 @@ class Caches(NamedTuple):
 @cache
 def caches() -> Caches:
     """The sizes of the second and third level, as the system tells them; modest guesses where it does not."""
-    sizes = {}
-    for index in sorted(_CACHES.glob("index*")):
+    sizes = dict(_described()) or {
+        2: _configured("SC_LEVEL2_CACHE_SIZE"),
+        3: _configured("SC_LEVEL3_CACHE_SIZE"),
+    }
+    if not sizes.get(2):
+        return Caches(1 << 20, 8 << 20)
+    return Caches(sizes[2], sizes.get(3, 0))
+
+
+def _described() -> Iterator[tuple[int, int]]:
+    """(level, bytes) of each cache that holds data, as Linux describes them."""
+    for index in range(10):
         try:
-            level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
-            if kind != "Instruction":
-                sizes[int(level)] = _bytes(size)
-        except (OSError, ValueError):
-            continue
-    if not sizes:
-        sizes = {2: _configured("SC_LEVEL2_CACHE_SIZE"), 3: _configured("SC_LEVEL3_CACHE_SIZE")}
-    l2 = sizes.get(2) or 1 << 20
-    return Caches(l2, sizes.get(3, 0) if sizes.get(2) else 8 << 20)
+            level, kind, size = (_read(f"index{index}/{name}") for name in ("level", "type", "size"))
+        except OSError:
+            return
+        if kind != "Instruction":
+            yield int(level), _bytes(size)
+
+
+def _read(name: str) -> str:
+    with open(f"{_CACHES}/{name}") as file:
+        return file.read().strip()
 
 
 def _bytes(text: str) -> int:
@@ -93,7 +104,7 @@ def _configured(name: str) -> int:
 
 @cache
 def _host() -> tuple[str, dict[str, bool], str]:
-    """The CPU's name, which features it has, and LLVM's version.
+    """The CPU's name, which features it has, and the versions of LLVM and llvmlite.
 
     Raises:
         ImportError: without llvmlite.
@@ -106,7 +117,7 @@ def _host() -> tuple[str, dict[str, bool], str]:
     except RuntimeError:  # LLVM cannot ask this kind of CPU; its name says enough
         found = {}
     version = ".".join(map(str, llvm.llvm_version_info))
-    return llvm.get_host_cpu_name(), found, f"{version} llvmlite {llvmlite.__version__}"
+    return llvm.get_host_cpu_name(), found, f"LLVM {version} (llvmlite {llvmlite.__version__})"
 
 
 def features() -> tuple[str, str]:
@@ -127,6 +138,15 @@ def vector_bytes() -> int:
     return 32 if found.get("avx2") else 16
 
 
+def compiler() -> str:
+    """The versions of LLVM and llvmlite.
+
+    Raises:
+        ImportError: without llvmlite.
+    """
+    return _host()[2]
+
+
 @cache
 def target() -> str:
     """All that machine code depends on beside its source: system, CPU, features, LLVM.
@@ -135,4 +155,4 @@ def target() -> str:
         ImportError: without llvmlite.
     """
     name, listed = features()
-    return f"{sys.platform} {name} {listed} LLVM {_host()[2]}"
+    return f"{sys.platform} {name} {listed} {compiler()}"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import signal
 import threading
 import time
 from _thread import start_new_thread
@@ -21,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rushlight import errors
-from rushlight.native import cpu, handover, portable
+from rushlight.native import cpu, handover
 
 __all__ = ["get_num_threads", "kernel", "run", "set_num_threads"]
 
@@ -76,10 +75,16 @@ def _started() -> _Pool:
     global _pool
     with _starting:
         if _pool is None:
-            pool: _Pool = _Futex() if handover.supported() else portable.Portable(kernel)
+            pool = _Futex() if handover.supported() else _portable()
             pool.resize(get_num_threads())
             _pool = pool
         return _pool
+
+
+def _portable() -> _Pool:
+    from rushlight.native.portable import Portable
+
+    return Portable(kernel)
 
 
 class _Futex:
@@ -97,6 +102,7 @@ class _Futex:
         native = jit.load("handover", text, lambda: text, ("run", "worker", "spin")).symbols
         self.state = _forever(handover.SIZE)
         self.workers = self.wanted = 0
+        self._deafen = _deafener()
         self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(native["run"])
         self._worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(native["worker"])
         self._patience = _spins(ctypes.CFUNCTYPE(None, ctypes.c_int64)(native["spin"]))
@@ -121,17 +127,26 @@ class _Futex:
         try:
             while self.workers < number:
                 self.workers += 1
-                start_new_thread(_work, (self._worker, self.state))
+                start_new_thread(_work, (self._worker, self.state, self._deafen))
         except RuntimeError:  # the system has no more, or the interpreter is at its end
             self.wanted = self.workers
 
 
-def _work(worker: Callable[[int], None], state: int) -> None:
-    """Where a worker begins. It leaves signals to other threads, but for those that its own mistakes would raise."""
-    if hasattr(signal, "pthread_sigmask"):
-        own = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP}
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - own)
+def _work(worker: Callable[[int], None], state: int, deafen: Callable[[], Any]) -> None:
+    """Where a worker begins."""
+    deafen()
     worker(state)
+
+
+def _deafener() -> Callable[[], Any]:
+    """What makes the thread that calls it leave signals to others, but for those that its own mistakes would raise."""
+    import signal
+
+    if not hasattr(signal, "pthread_sigmask"):
+        return lambda: None
+    own = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP}
+    others = signal.valid_signals() - own
+    return lambda: signal.pthread_sigmask(signal.SIG_BLOCK, others)
 
 
 def _forever(size: int) -> int:
