@@ -41,6 +41,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/memory_pool.py
+	$(BIN)/python benchmarks/native.py
 
 docs: .venv/.docs
 	$(BIN)/mkdocs build --strict --quiet
