@@ -333,3 +333,171 @@ def test_verify_rejects(change, message):
 def test_unsupported():
     halves = mapped(["e c"], [load("e", 0), Inst("square", "e", (0,))], "c")
     assert supported(halves) == "square of a half kind"
+
+
+# ---- reductions ----
+
+
+def reduction(dims, walks, body, outputs, kinds="f", params=""):
+    """A reduction; outputs as (instruction, walk)."""
+    inputs = tuple(Operand(kind, walk) for kind, walk in zip(kinds * len(walks), walks))
+    stores = tuple(Store(Operand(body[value].kind, walk), value) for value, walk in outputs)
+    return Kernel("reduce", dims, inputs, params, tuple(body), stores)
+
+
+def kept_walk(dims):
+    walk = "".join("b" if dim == "r" else "s" for dim in dims)
+    return walk[:-1] + "c" if dims[-1] == "k" else walk
+
+
+def exact(kind, shape):
+    """Numbers whose sums are exact in any order."""
+    if kind in FLOATS:
+        return RNG.integers(-1000, 1000, shape).astype(kind)
+    return values(kind, int(np.prod(shape))).reshape(shape)
+
+
+SHAPES_TO_REDUCE = {
+    "r": [(0,), (1,), (7,), (16,), (100,), (4096,), (70_001,), (300_007,)],
+    "rr": [(3, 5), (70, 1000), (5000, 3), (0, 4)],
+    "kr": [(1, 1), (3, 5), (0, 4), (4, 0), (100, 100), (70, 5000), (3000, 3), (2, 200_001)],
+    "rk": [(1, 1), (3, 5), (0, 4), (4, 0), (100, 100), (70, 5000), (5000, 70), (30_000, 3), (7, 3), (3, 40_000)],
+    "rkr": [(3, 4, 5), (20, 30, 80), (0, 3, 4), (5, 300, 2)],
+    "krk": [(3, 4, 5), (20, 300, 8), (2, 50, 100), (3, 0, 4)],
+    "rkk": [(3, 4, 5), (200, 3, 3), (40, 20, 100)],
+    "kkr": [(3, 4, 5), (30, 2, 100)],
+    "krkr": [(2, 3, 4, 5), (3, 70, 2, 90)],
+    "rkrk": [(2, 3, 4, 5), (3, 2, 90, 70)],
+}  # fmt: skip
+CASES = [(dims, shape) for dims, shapes in SHAPES_TO_REDUCE.items() for shape in shapes]
+
+
+def reduce_both_ways(kernel, shape, inputs, scalars=()):
+    """Results for one and three threads, which must agree, and what they should be."""
+    verify(kernel)
+    assert supported(kernel) == ""
+    results = []
+    for count, stream in itertools.product((1, 3), (False, True)):
+        threads.set_num_threads(count)
+        outputs = [
+            np.full([1 if w == "b" else n for w, n in zip(s.to.walk, shape)], 7).astype(
+                reference.kind_of(s.to.kind)
+            )
+            for s in kernel.outputs
+        ]
+        compute(dataclasses.replace(kernel, stream=stream), shape, inputs, outputs, scalars)
+        results.append(outputs)
+    for outputs in results[1:]:
+        for got, first in zip(outputs, results[0]):
+            same_bits(got, first)
+    wanted = [np.zeros_like(a) for a in results[0]]
+    reference.run(kernel, inputs, wanted, scalars)
+    return results[0], wanted
+
+
+@pytest.mark.parametrize("dims, shape", CASES)
+@pytest.mark.parametrize(
+    "monoid, kind", [("sum", "f"), ("max", "d"), ("sum", "i"), ("min", "B"), ("any", "?")]
+)
+def test_reductions(dims, shape, monoid, kind):
+    """Of contiguous and of transposed memory, and of rows with gaps."""
+    real = "d" if (monoid, kind) == ("sum", "f") else kind
+    body = [load(kind, 0), Inst("cast", real, (0,)), Inst("reduce", real, (1,), monoid)]
+    x = exact(kind, shape)
+    turned = exact(kind, shape[::-1]).T
+    gaps = exact(kind, (*shape[:-1], shape[-1] + 3))[..., : shape[-1]]
+    for array, last in ((x, "c"), (turned, "s"), (gaps, "c")):
+        kernel = reduction(dims, ["s" * (len(dims) - 1) + last], body, [(2, kept_walk(dims))], kind)
+        (got,), (wanted,) = reduce_both_ways(kernel, shape, [array])
+        same_bits(got, wanted)
+
+
+@pytest.mark.parametrize(
+    "monoid, kind",
+    [
+        ("prod", "d"),
+        ("prod", "q"),
+        ("max", "h"),
+        ("min", "f"),
+        ("all", "?"),
+        ("sum", "Q"),
+        ("max", "?"),
+        ("min", "?"),
+        ("max", "Q"),
+        ("min", "q"),
+    ],
+)
+@pytest.mark.parametrize(
+    "dims, shape",
+    [("r", (1000,)), ("kr", (5, 70)), ("rk", (70, 5)), ("rk", (70, 300)), ("rk", (0, 5)), ("kr", (3, 0))],
+)
+def test_monoids(monoid, kind, dims, shape):
+    body = [load(kind, 0), Inst("reduce", kind, (0,), monoid)]
+    x = RNG.choice([1.0, -1.0, 2.0, 0.5], shape) if monoid == "prod" and kind == "d" else exact(kind, shape)
+    kernel = reduction(dims, ["s" * (len(dims) - 1) + "c"], body, [(1, kept_walk(dims))], kind)
+    (got,), (wanted,) = reduce_both_ways(kernel, shape, [x])
+    same_bits(got, wanted)
+
+
+@pytest.mark.parametrize("monoid", ["max", "min"])
+@pytest.mark.parametrize("dims", ["kr", "rk"])
+def test_nan_and_zeros_of_extremes(monoid, dims):
+    """NaN wins wherever it is, and of zeros 0 is the larger, wherever it is."""
+    body = [load("f", 0), Inst("reduce", "f", (0,), monoid)]
+    kernel = reduction(dims, ["sc"], body, [(1, kept_walk(dims))])
+    for place in (0, 1, 50, 99):
+        x = np.full((100, 100), 0.0 if monoid == "min" else -0.0, "f")
+        x[place, place] = -0.0 if monoid == "min" else 0.0
+        x[:, 3] = x[3, :] = 1.0
+        x[7, 99 - place] = np.nan
+        (got,), (wanted,) = reduce_both_ways(kernel, x.shape, [x])
+        np.testing.assert_array_equal(got, wanted)
+        here = np.ravel(got)[place]
+        assert np.isnan(here) or np.signbit(here) == (monoid == "min") or here == 1.0
+
+
+MOMENTS = [
+    load("f", 0), Inst("cast", "d", (0,)), load("f", 1), Inst("cast", "d", (2,)), Inst("sub", "d", (1, 3)),
+    Inst("square", "d", (4,)), Inst("reduce", "d", (4,), "sum"), Inst("reduce", "d", (5,), "sum"),
+    Inst("reduce", "f", (0,), "max"), Inst("param", "d", (), 0), Inst("mul", "d", (6, 9)), Inst("cast", "f", (10,)),
+    Inst("add", "f", (11, 2)), Inst("sqrt", "d", (7,)), Inst("cast", "f", (4,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dims, shape", [case for case in CASES if "k" in case[0]])
+@pytest.mark.parametrize("last", "cs")
+def test_several_reductions_with_kept_values_and_elements(dims, shape, last):
+    """Sums and a largest element at once, of what depends on a kept value, which comes again after them; the
+    elements are stored as well."""
+    walk, kept = "s" * (len(dims) - 1) + last, kept_walk(dims)
+    outputs = [(12, kept), (13, kept), (8, kept), (14, walk)]
+    kernel = reduction(dims, [walk, kept], MOMENTS, outputs, "f", "d")
+    x = exact("f", shape) if last == "c" else exact("f", shape[::-1]).T
+    center = exact("f", [1 if d == "r" else n for d, n in zip(dims, shape)])
+    got, wanted = reduce_both_ways(kernel, shape, [x, center], (0.25,))
+    for a, b in zip(got, wanted):
+        same_bits(a, b)
+
+
+@pytest.mark.parametrize(
+    "dims, shape", [("r", (1_000_003,)), ("kr", (3, 300_000)), ("rk", (100_000, 3)), ("rk", (3000, 200))]
+)
+def test_sums_are_as_good_as_pairwise(dims, shape):
+    """Of float64, against exact sums; the error of NumPy's pairwise sum is the measure."""
+    body = [load("d", 0), Inst("reduce", "d", (0,), "sum")]
+    kernel = reduction(dims, ["s" * (len(dims) - 1) + "c"], body, [(1, kept_walk(dims))], "d")
+    x = RNG.random(shape)
+    (got,), (wanted,) = reduce_both_ways(kernel, shape, [x])
+    axis = dims.index("r")
+    pairwise = np.ascontiguousarray(np.moveaxis(x, axis, -1)).sum(-1)
+    error, measure = np.abs(got - wanted).ravel(), np.abs(pairwise.ravel() - wanted.ravel())
+    assert error.max() <= max(2 * measure.max(), 2 * np.spacing(wanted.max()))
+
+
+def test_ones_add_up():
+    """Past 2**24, where float32 would stop counting."""
+    body = [load("f", 0), Inst("cast", "d", (0,)), Inst("reduce", "d", (1,), "sum")]
+    kernel = reduction("r", ["b"], body, [(2, "b")])
+    one, total = np.ones(1, "f"), np.zeros(1)
+    program(kernel).run([one.ctypes.data], [total.ctypes.data], (1 << 27,), [(0,), (0,)])
+    assert total[0] == 2.0**27

@@ -9,10 +9,15 @@ from rushlight.codegen.kernel import Inst, Kernel
 from rushlight.codegen.maths import MATHS
 from rushlight.codegen.verbs import EMISSIONS, Emission
 
+#: gives the value of an instruction that loads, by its number
+Load = Callable[[int, Inst], V]
+
 #: kinds that are computed as float32
 HALVES = frozenset("eE")
 #: kinds that mathematical functions are written for
 _MATHS_KINDS = frozenset("f")
+#: what a mathematical function weighs
+_FUNCTION = 30
 #: verbs whose instructions trap on a divisor of 0, in lanes too that nobody asked for
 _TRAPS = frozenset("div rem fmod".split())
 
@@ -41,12 +46,23 @@ def largest(kernel: Kernel) -> int:
     return max(map(SIZES.__getitem__, kinds))
 
 
+def weight(kernel: Kernel) -> int:
+    """About how many instructions of a processor a body is."""
+    return sum(1 if inst.verb in EMISSIONS or inst.verb not in MATHS else _FUNCTION for inst in kernel.body)
+
+
+def unrolling(kernel: Kernel) -> int:
+    """How many vectors to do at once: enough to keep the memory busy; 0 for bodies that are long by themselves."""
+    here = weight(kernel)
+    return 4 if here <= 8 else 2 if here <= 20 else 0
+
+
 def evaluate(
     b: Builder,
     kernel: Kernel,
     wanted: Iterable[int],
     known: dict[int, V],
-    load: Callable[[int, Inst], V],
+    load: Load,
     mask: V | None = None,
 ) -> dict[int, V]:
     """The values of `wanted` and what they need, added to what is known.

@@ -103,6 +103,7 @@ class Builder:
 
     Attributes:
         lanes: the number of lanes of `const` and of what is loaded, unless told otherwise.
+        masks: whether loads and stores of some lanes cost no more than those of all.
         declared: declarations of intrinsics and library functions that the text needs.
     """
 
@@ -113,6 +114,8 @@ class Builder:
         self.declared: set[str] = set()
         self.entry: list[str] = []  # allocas, which belong to the first block
         self.tables: dict[str, str] = {}  # the text of a constant table -> its name
+        self.masks = False
+        self.called: set[str] = set()  # functions of the module
         self.block = "entry"
 
     # ---- text ----
@@ -277,6 +280,13 @@ class Builder:
     def rint(self, x: V) -> V:
         """To the nearest whole number, ties to even."""
         return self._intrinsic("roundeven", x)
+
+    def maximum(self, x: V, y: V) -> V:
+        """The larger float; NaN if either is; 0 is above -0."""
+        return self._intrinsic("maximum", x, y)
+
+    def minimum(self, x: V, y: V) -> V:
+        return self._intrinsic("minimum", x, y)
 
     def copysign(self, x: V, y: V) -> V:
         return self._intrinsic("copysign", x, y)
@@ -533,6 +543,7 @@ class Builder:
 
     def call(self, name: str, args: list[V]) -> None:
         """Call a function of the module, which returns nothing."""
+        self.called.add(name)
         self.emit(f"call void @{name}({', '.join(f'{x.type} {x.name}' for x in args)})")
 
     def definition(self, name: str, params: list[V], internal: bool = False) -> str:

@@ -1,7 +1,7 @@
 """What a kernel is told at run time, and where: one block of 8-byte slots.
 
-In this order: addresses of the first elements (inputs, then outputs), scalars, sizes of the domain, byte steps of each
-operand along each dimension, the numbers of the plan. The first two change from run to run.
+In this order: addresses of the first elements (inputs, then outputs), the address of scratch memory, scalars, sizes of
+the domain, byte steps of each operand along each dimension, the numbers of the plan. The first three change from run to run.
 
 Domains have two dimensions at least: a single one is the second, and the first has size 1.
 """
@@ -28,8 +28,9 @@ class Frame:
         self.params = kernel.params
         self.count = len(kernel.inputs) + len(kernel.outputs)
         self.dims = max(2, len(kernel.dims))
+        self.padded = self.dims - len(kernel.dims)
         self.walks = [operand.walk for operand in operands(kernel)]
-        self.sizes_at = self.count + len(kernel.params)
+        self.sizes_at = self.count + 1 + len(kernel.params)
         self.steps_at = self.sizes_at + self.dims
         self.plan_at = {name: self.steps_at + self.count * self.dims + n for n, name in enumerate(plan)}
         self.seen: dict[int, V] = {}
@@ -46,12 +47,17 @@ class Frame:
     def address(self, operand: int) -> V:
         return self._slot(operand, "p")
 
+    def scratch(self) -> V:
+        return self._slot(self.count, "p")
+
     def scalar(self, number: int) -> V:
         """A run-time scalar; to be called where its value is first needed, at the function's entry."""
-        place = self.b.at(PARAMS, self.b.integer(self.count + number), 8)
+        place = self.b.at(PARAMS, self.b.integer(self.count + 1 + number), 8)
         return self.b.load(place, self.params[number], 1)
 
     def size(self, dim: int) -> V:
+        if dim < self.padded:
+            return self.b.integer(1)
         return self._slot(self.sizes_at + dim, "q")
 
     def step(self, operand: int, dim: int) -> V:

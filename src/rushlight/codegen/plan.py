@@ -6,11 +6,12 @@ Both depend on sizes and steps alone, never on threads, addresses or time: the s
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from rushlight.codegen.builder import SIZES
 from rushlight.codegen.frame import operands
-from rushlight.codegen.kernel import FIXED, UNIT, Kernel
+from rushlight.codegen.kernel import FIXED, UNIT, Kernel, Operand
 
 #: elements of a tile at most: what is packed for one operand, on the stack
 TILE = 4096
@@ -22,9 +23,12 @@ SHORT = 64
 SIDE = 64
 
 #: how an operand of a tile is reached: elements side by side; the same for a run, or for the tile; copied into a
-#: tile of its own, element by element or by transposing; copied once for all tiles of a plane
-DIRECT, SPLAT, SAME, COPY, TURN, ONCE = "d", "s", "u", "p", "t", "o"
+#: tile of its own, element by element or by transposing; copied once for all tiles of a plane; not at all
+DIRECT, SPLAT, SAME, COPY, TURN, ONCE, NONE = "d", "s", "u", "p", "t", "o", "-"
 PACKED = frozenset(COPY + TURN + ONCE)
+
+#: bytes between an operand's elements, for each operand (inputs, then outputs) along each dimension
+Steps = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +38,28 @@ class Scheme:
     Attributes:
         flat: whether the rows of a tile are joined to one run.
         modes: how each operand is reached.
+        kept: the same, for what is done after a reduction.
     """
 
     flat: bool
     modes: str
+    kept: str = ""
 
     def text(self) -> str:
-        return f"{'flat' if self.flat else 'rows'} {self.modes}"
+        return f"{'flat' if self.flat else 'rows'} {self.modes} {self.kept}"
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Tasks that may be done in any order, after those of the phase before.
+
+    Attributes:
+        tasks: how many.
+        numbers: what the code is told, in the order of its plan slots.
+    """
+
+    tasks: int
+    numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +68,13 @@ class Plan:
 
     Attributes:
         scheme: which code does it.
-        tasks: how many pieces.
-        numbers: what the code is told, in the order of its plan slots.
+        phases: in order.
+        scratch: bytes of memory that it needs meanwhile.
     """
 
     scheme: Scheme
-    tasks: int
-    numbers: tuple[int, ...]
+    phases: tuple[Phase, ...]
+    scratch: int = 0
 
 
 def ceildiv(a: int, b: int) -> int:
@@ -67,14 +86,14 @@ def ceildiv(a: int, b: int) -> int:
 MAP_PLAN = ("bp", "bi", "bj", "ni", "nj", "planes", "ti", "tj")
 
 
-def plan_map(kernel: Kernel, sizes: tuple[int, ...], steps: tuple[tuple[int, ...], ...]) -> Plan:
+def plan_map(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     """Cut a domain (two dimensions at least) into blocks of about TASK elements."""
     rows, columns = sizes[-2:]
     planes = math.prod(sizes[:-2])
     if not (rows and columns and planes):
-        return Plan(Scheme(False, ""), 0, ())
+        return Plan(Scheme(False, ""), ())
     flat = columns < SHORT and rows > 1
-    modes = _modes(kernel, flat, rows, columns, steps)
+    modes = element_modes(kernel, flat, rows, columns, steps)
     packed = not PACKED.isdisjoint(modes)
     if flat:
         tj, ti = columns, min(rows, TILE // columns)
@@ -90,25 +109,31 @@ def plan_map(kernel: Kernel, sizes: tuple[int, ...], steps: tuple[tuple[int, ...
     bp = max(1, TASK // (rows * columns))
     ni, nj = ceildiv(rows, bi), ceildiv(columns, bj)
     tasks = ceildiv(planes, bp) * ni * nj
-    return Plan(Scheme(flat, modes), tasks, (bp, bi, bj, ni, nj, planes, ti, tj))
+    return Plan(Scheme(flat, modes), (Phase(tasks, (bp, bi, bj, ni, nj, planes, ti, tj)),))
 
 
-def _modes(kernel: Kernel, flat: bool, rows: int, columns: int, steps: tuple[tuple[int, ...], ...]) -> str:
-    found = ""
+def element_modes(
+    kernel: Kernel, flat: bool, rows: int, columns: int, steps: Steps, skip: Collection[int] = ()
+) -> str:
+    """How each operand is reached; those in `skip` are not."""
     count = len(kernel.inputs)
-    for n, operand in enumerate(operands(kernel)):
-        size, (down, along) = SIZES[operand.kind], steps[n][-2:]
-        output = n >= count
-        unit = operand.walk[-1] == UNIT or (along == size and operand.walk[-1] != FIXED)
-        if operand.walk[-2:] == FIXED * 2 and not output:
-            found += SAME
-        elif not flat:
-            if operand.walk[-1] == FIXED and not output:
-                found += SPLAT
-            else:
-                found += DIRECT if unit or columns == 1 else TURN if down == size else COPY
-        elif unit and down == columns * size:
-            found += DIRECT
-        else:
-            found += ONCE if operand.walk[-2] == FIXED and not output else COPY
-    return found
+    return "".join(
+        NONE if n in skip else _mode(operand, n >= count, flat, rows, columns, steps[n][-2:])
+        for n, operand in enumerate(operands(kernel))
+    )
+
+
+def _mode(operand: Operand, output: bool, flat: bool, rows: int, columns: int, step: tuple[int, ...]) -> str:
+    size, walk, (down, along) = SIZES[operand.kind], operand.walk[-2:], step
+    if walk == FIXED * 2 and not output:
+        return SAME
+    unit = walk[-1] == UNIT or (walk[-1] != FIXED and along == size)
+    if flat:
+        if unit and down == columns * size:
+            return DIRECT
+        return ONCE if walk[0] == FIXED and not output else COPY
+    if walk[-1] == FIXED and not output:
+        return SPLAT
+    if unit or columns == 1:
+        return DIRECT
+    return TURN if down == size and rows > 1 else COPY

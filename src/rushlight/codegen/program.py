@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import numpy as np
+
+from rushlight import memory
 from rushlight.codegen.body import unsupported
 from rushlight.codegen.kernel import Kernel
-from rushlight.codegen.maps import map_module
-from rushlight.codegen.plan import Plan, Scheme, plan_map
+from rushlight.codegen.maps import Map
+from rushlight.codegen.plan import Plan, Scheme, Steps, plan_map
+from rushlight.codegen.reduction_plan import plan_reduce, swapped, turned, turns
+from rushlight.codegen.reductions import Reduce
 from rushlight.native import cpu, jit, threads
 
 #: how scalars lie in their slots of 8 bytes
@@ -17,17 +23,40 @@ _SLOTS = {
     "?": "?7x", "b": "b7x", "B": "B7x", "h": "h6x", "H": "H6x", "i": "i4x", "I": "I4x", "q": "q", "Q": "Q",
     "f": "f4x", "d": "d",
 }  # fmt: skip
-#: cuts that a program keeps
+#: jobs that a program keeps
 _KEPT = 256
+_BYTE = np.dtype(np.uint8)
 
-Steps = Sequence[tuple[int, ...]]
+
+class Form(NamedTuple):
+    """How kernels of a form are cut, and written."""
+
+    plan: Callable[[Kernel, tuple[int, ...], Steps], Plan]
+    nest: Callable[[Kernel, Scheme, int], Map | Reduce]
+
+
+FORMS = {"map": Form(plan_map, Map), "reduce": Form(plan_reduce, Reduce)}
 
 
 def supported(kernel: Kernel) -> str:
     """Why a kernel cannot be compiled; "" if it can."""
-    if kernel.form != "map":
+    if kernel.form not in FORMS:
         return f"no loops for {kernel.form}"
     return unsupported(kernel)
+
+
+class Job(NamedTuple):
+    """How to run a kernel for one set of sizes.
+
+    Attributes:
+        address: of the code.
+        phases: tasks of each phase, and the slots that follow the scalars.
+        scratch: bytes.
+    """
+
+    address: int
+    phases: tuple[tuple[int, bytes], ...]
+    scratch: int
 
 
 class Program:
@@ -36,16 +65,16 @@ class Program:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self._codes: dict[Scheme, int] = {}
-        self._cuts: dict[object, tuple[int, int, bytes]] = {}
+        self._jobs: dict[object, Job] = {}
         count = len(kernel.inputs) + len(kernel.outputs)
-        self._head = struct.Struct("=" + count * "Q" + "".join(_SLOTS[kind] for kind in kernel.params))
+        self._head = struct.Struct("=" + (count + 1) * "Q" + "".join(_SLOTS[kind] for kind in kernel.params))
 
     def run(
         self,
         inputs: Sequence[int],
         outputs: Sequence[int],
         sizes: tuple[int, ...],
-        steps: Steps,
+        steps: Sequence[tuple[int, ...]],
         scalars: Sequence[float] = (),
     ) -> None:
         """Compute.
@@ -57,40 +86,44 @@ class Program:
             scalars: of the kinds in `kernel.params`.
         """
         key = sizes, tuple(steps)
-        cut = self._cuts.get(key)
-        if cut is None:
-            cut = self._cut(key, sizes, tuple(steps))
-        address, tasks, told = cut
-        if tasks:
-            params = array("b", self._head.pack(*inputs, *outputs, *scalars) + told)
-            threads.run(address, params.buffer_info()[0], tasks)
+        job = self._jobs.get(key) or self._job(*key)
+        scratch = memory.array((job.scratch,), _BYTE) if job.scratch else None
+        head = self._head.pack(*inputs, *outputs, 0 if scratch is None else scratch.ctypes.data, *scalars)
+        for tasks, told in job.phases:
+            params = array("b", head + told)
+            threads.run(job.address, params.buffer_info()[0], tasks)
 
-    def _cut(
-        self, key: object, sizes: tuple[int, ...], steps: tuple[tuple[int, ...], ...]
-    ) -> tuple[int, int, bytes]:
-        """How to do a job of these sizes: code, number of tasks, and the slots that follow the scalars."""
+    def _job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
+        key = sizes, steps
+        if self.kernel.form == "reduce" and turns(self.kernel, sizes, steps):
+            job = program(turned(self.kernel))._job(swapped(sizes), tuple(map(swapped, steps)))
+        else:
+            job = self._own_job(sizes, steps)
+        if len(self._jobs) >= _KEPT:
+            self._jobs.clear()
+        self._jobs[key] = job
+        return job
+
+    def _own_job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
         if len(sizes) == 1:
             sizes, steps = (1, *sizes), tuple((0, *step) for step in steps)
-        plan = plan_map(self.kernel, sizes, steps)
-        slots = [*sizes, *(s for step in steps for s in step), *plan.numbers]
-        address = self._code(plan) if plan.tasks else 0
-        cut = address, plan.tasks, struct.pack(f"={len(slots)}q", *slots)
-        if len(self._cuts) >= _KEPT:
-            self._cuts.clear()
-        self._cuts[key] = cut
-        return cut
+        plan = FORMS[self.kernel.form].plan(self.kernel, sizes, steps)
+        shape = [*sizes, *(s for step in steps for s in step)]
+        phases = tuple(
+            (phase.tasks, struct.pack(f"={len(shape) + len(phase.numbers)}q", *shape, *phase.numbers))
+            for phase in plan.phases
+        )
+        return Job(self._code(plan.scheme) if phases else 0, phases, plan.scratch)
 
-    def _code(self, plan: Plan) -> int:
-        scheme = plan.scheme
+    def _code(self, scheme: Scheme) -> int:
         if scheme not in self._codes:
-            self._codes[scheme] = jit.load(
-                self.kernel.form, f"{self.kernel.text()}\n{scheme.text()}", lambda: self.ir(scheme)
-            ).address
+            text = f"{self.kernel.text()}\n{scheme.text()}"
+            self._codes[scheme] = jit.load(self.kernel.form, text, lambda: self.ir(scheme)).address
         return self._codes[scheme]
 
     def ir(self, scheme: Scheme) -> str:
         """The LLVM module for one scheme."""
-        return map_module(self.kernel, scheme, cpu.vector_bytes())
+        return FORMS[self.kernel.form].nest(self.kernel, scheme, cpu.vector_bytes()).text()
 
 
 _PROGRAMS: dict[Kernel, Program] = {}

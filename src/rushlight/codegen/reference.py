@@ -19,6 +19,7 @@ import ml_dtypes
 import numpy as np
 
 from rushlight.codegen.kernel import Inst, Kernel
+from rushlight.codegen.monoids import identity
 
 Array = np.ndarray
 
@@ -34,8 +35,8 @@ def kind_of(kind: str) -> np.dtype:
 def run(
     kernel: Kernel, inputs: Sequence[Array], outputs: Sequence[Array], scalars: Sequence[float] = ()
 ) -> None:
-    """Compute. All arrays have the shape of the domain, broadcast where need be; of an output's reduced
-    dimensions only the first place counts."""
+    """Compute. Inputs have the shape of the domain, or size 1 where they stay; of an output's reduced dimensions
+    only the first place counts."""
     values: list[Array] = []
     with np.errstate(all="ignore"):
         for inst in kernel.body:
@@ -103,22 +104,12 @@ def _reduced(kernel: Kernel, inst: Inst, x: Array, inputs: Sequence[Array]) -> A
     return np.logical_and.reduce(x, dims, keepdims=True)
 
 
-def identity(monoid: str, kind: str) -> float | int | bool:
-    """What changes nothing when combined."""
-    if monoid in ("max", "min"):
-        if kind == "?":
-            return monoid == "min"
-        if kind in "fd":
-            return -math.inf if monoid == "max" else math.inf
-        limits = np.iinfo(kind)
-        return int(limits.min if monoid == "max" else limits.max)
-    return {"sum": 0, "prod": 1, "any": False, "all": True}[monoid]
-
-
 def _apply(function: Callable, x: Array, dims: tuple[int, ...]) -> Array:
     """Each reduced part to one number, whatever order the sum takes."""
     kept = [n for n in range(x.ndim) if n not in dims]
-    parts = x.transpose(*kept, *dims).reshape(*[x.shape[n] for n in kept], -1)
+    parts = x.transpose(*kept, *dims).reshape(
+        *[x.shape[n] for n in kept], math.prod(x.shape[n] for n in dims)
+    )
     found = np.empty(parts.shape[:-1], x.dtype)
     for index in np.ndindex(found.shape):
         found[index] = _sum(function, parts[index])

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from rushlight.codegen.builder import SIZES, Builder, V
 
 #: does a vector of elements: index of the first, mask of those that count (None: all), whether stores
-#: go past the caches, which of the unrolled vectors it is
-Step = Callable[[V, V | None, bool, int], None]
+#: go past the caches (None: they do not), which of the unrolled vectors it is
+Step = Callable[[V, V | None, V | None, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +24,41 @@ class Target:
     kind: str
 
 
-def unrolling(weight: int) -> int:
-    """How many vectors of a body with so many instructions to do at once."""
-    return 4 if weight <= 8 else 2 if weight <= 24 else 1
-
-
 def run(b: Builder, count: V, step: Step, unroll: int, streams: list[Target] | None = None) -> None:
     """Do `count` elements.
 
     Args:
+        unroll: how many vectors at once; 0 for a body that should be written no more than once.
         streams: outputs that should be written past the caches, as far as they lie alike in memory.
     """
-    if streams and b.lanes > 1:
+    if not b.masks:
+        unroll = max(1, unroll)
+    if b.lanes == 1 or not streams:
+        _plain(b, count, step, unroll)
+    elif unroll:
         _streamed(b, count, step, unroll, streams)
     else:
-        _plain(b, count, step, unroll)
+        _masked_stream(b, count, step, streams)
 
 
 def _plain(b: Builder, count: V, step: Step, unroll: int) -> None:
-    whole = b.and_(count, b.integer(-unroll * b.lanes))
-    _whole_vectors(b, b.integer(0), whole, step, unroll, False)
+    whole = b.integer(0)
+    if unroll:
+        whole = b.and_(count, b.integer(-unroll * b.lanes))
+        _whole_vectors(b, b.integer(0), whole, step, unroll, False)
     _masked_vectors(b, whole, count, step)
 
 
 def _whole_vectors(b: Builder, start: V, stop: V, step: Step, unroll: int, stream: bool) -> None:
+    past = V("true", "?") if stream else None
     with b.loop(start, stop, unroll * b.lanes) as i:
         for n in range(unroll):
-            step(b.add(i, b.integer(n * b.lanes)), None, stream, n)
+            step(b.add(i, b.integer(n * b.lanes)), None, past, n)
 
 
 def _masked_vectors(b: Builder, start: V, stop: V, step: Step) -> None:
     with b.loop(start, stop, b.lanes) as i:
-        step(i, b.below(b.sub(stop, i)), False, 0)
+        step(i, b.below(b.sub(stop, i)), None, 0)
 
 
 def _streamed(b: Builder, count: V, step: Step, unroll: int, streams: list[Target]) -> None:
@@ -63,10 +66,7 @@ def _streamed(b: Builder, count: V, step: Step, unroll: int, streams: list[Targe
 
     Where the outputs do not become aligned together, the first part is everything.
     """
-    before = _until_aligned(b, streams[0])
-    together = V("true", "?")
-    for target in streams[1:]:
-        together = b.and_(together, b.eq(_until_aligned(b, target), before))
+    before, together = _alignment(b, streams)
     before = b.least(before, count)
     whole = b.and_(b.sub(count, before), b.integer(-unroll * b.lanes))
     whole = b.select(together, whole, b.integer(0))
@@ -78,6 +78,27 @@ def _streamed(b: Builder, count: V, step: Step, unroll: int, streams: list[Targe
         _masked_vectors(b, b.select(after, end, b.integer(0)), stop, step)
         with b.when(b.not_(after)):
             _whole_vectors(b, before, end, step, unroll, True)
+
+
+def _masked_stream(b: Builder, count: V, step: Step, streams: list[Target]) -> None:
+    """The same with one loop: it begins with the vector that ends where the outputs are aligned."""
+    before, together = _alignment(b, streams)
+    lanes, zero = b.integer(b.lanes), b.integer(0)
+    start = b.select(b.eq(before, zero), zero, b.sub(before, lanes))
+    with b.loop(start, count, b.lanes) as i:
+        left = b.sub(count, i)
+        mask = b.and_(b.below(left), b.not_(b.below(b.sub(zero, i))))
+        full = b.and_(b.ge(i, zero), b.ge(left, lanes))
+        step(i, mask, b.and_(full, together), 0)
+
+
+def _alignment(b: Builder, streams: list[Target]) -> tuple[V, V]:
+    """Elements before the outputs are aligned, and whether all are then."""
+    before = _until_aligned(b, streams[0])
+    together = V("true", "?")
+    for target in streams[1:]:
+        together = b.and_(together, b.eq(_until_aligned(b, target), before))
+    return before, together
 
 
 def _until_aligned(b: Builder, target: Target) -> V:

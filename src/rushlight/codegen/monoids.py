@@ -1,0 +1,40 @@
+"""What reductions and scans combine with: an associative operation, and what it leaves unchanged."""
+
+from __future__ import annotations
+
+import math
+
+from rushlight.codegen.builder import FLOATS, SIGNED, SIZES, Builder, V
+
+
+def combine(b: Builder, monoid: str, x: V, y: V) -> V:
+    """Of largest and smallest elements, NaN goes before all, and 0 is above -0, so that order does not matter."""
+    match monoid:
+        case "sum":
+            return b.add(x, y)
+        case "prod":
+            return b.mul(x, y)
+        case "max" | "min" if x.kind in FLOATS:
+            return b.maximum(x, y) if monoid == "max" else b.minimum(x, y)
+        case "any":
+            return b.or_(x, y)
+        case "all":
+            return b.and_(x, y)
+    first = b.gt(x, y) if monoid == "max" else b.lt(x, y)
+    return b.select(first, x, y)
+
+
+def identity(monoid: str, kind: str) -> float | int | bool:
+    """What changes nothing when combined."""
+    bounds = {"max": limits(kind)[0], "min": limits(kind)[1]}
+    return bounds[monoid] if monoid in bounds else {"sum": 0, "prod": 1, "any": False, "all": True}[monoid]
+
+
+def limits(kind: str) -> tuple[float | int | bool, float | int | bool]:
+    """The smallest and the largest value of a kind."""
+    if kind in FLOATS:
+        return -math.inf, math.inf
+    if kind == "?":
+        return False, True
+    bits = 8 * SIZES[kind]
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if kind in SIGNED else (0, (1 << bits) - 1)

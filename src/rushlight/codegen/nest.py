@@ -1,0 +1,196 @@
+"""What loop nests share: blocks of the domain, and tiles whose operands are brought to lie side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rushlight.codegen.body import Load, largest
+from rushlight.codegen.builder import SIZES, Builder, V
+from rushlight.codegen.copying import copy, turn
+from rushlight.codegen.frame import PARAMS, Frame, operands
+from rushlight.codegen.kernel import Inst, Kernel
+from rushlight.codegen.plan import ONCE, PACKED, TILE, TURN, Scheme
+from rushlight.codegen.run import Target
+
+FIRST, LAST = V("%first", "q"), V("%last", "q")
+
+
+class Nest:
+    """Writes the loops of one kernel.
+
+    Attributes:
+        b: the builder, whose lanes are those of the body.
+        operands: inputs, then outputs.
+        bytes: of an element of each operand.
+        tiles: for each operand, where it is packed, or None if it is not.
+        scalars: values of the instructions that are run-time scalars.
+        last: the number of the last dimension; that of rows is one less.
+        height, width: their sizes.
+    """
+
+    def __init__(self, kernel: Kernel, scheme: Scheme, plan: tuple[str, ...], vector_bytes: int) -> None:
+        self.kernel, self.scheme, self.vector_bytes = kernel, scheme, vector_bytes
+        self.b = Builder(max(1, vector_bytes // largest(kernel)))
+        self.b.masks = vector_bytes >= 64
+        self.frame = Frame(self.b, kernel, plan)
+        self.last = self.frame.dims - 1
+        self.height, self.width = self.frame.size(self.last - 1), self.frame.size(self.last)
+        self.operands = operands(kernel)
+        self.inputs = len(kernel.inputs)
+        self.bytes = [SIZES[operand.kind] for operand in self.operands]
+        self.tiles = [
+            self.b.room(operand.kind, 1, TILE) if mode in PACKED else None
+            for operand, mode in zip(self.operands, scheme.modes)
+        ]
+        self.scalars = {
+            n: self.b.splat(self.frame.scalar(inst.attr))  # type: ignore[arg-type]
+            for n, inst in enumerate(kernel.body)
+            if inst.verb == "param"
+        }
+
+    def module(self) -> str:
+        """The text of the LLVM module, when the nest is written."""
+        if self.kernel.stream:
+            self.fence()
+        return self.b.module([*self._copiers(), self.b.definition("kernel", [PARAMS, FIRST, LAST])])
+
+    def _copiers(self) -> list[str]:
+        found = []
+        for size in (1, 2, 4, 8):
+            turned = f"turn{size}" in self.b.called
+            found += [turn(size, self.vector_bytes)] if turned else []
+            found += [copy(size)] if turned or f"copy{size}" in self.b.called else []
+        return found
+
+    def fence(self) -> None:
+        """Order stores past the caches, which on x86 nothing else does."""
+        self.b.declared.add("declare void @llvm.x86.sse.sfence()")
+        self.b.emit("call void @llvm.x86.sse.sfence()")
+
+    # ---- blocks ----
+
+    def extent(self, number: V, extent: V, size: V) -> tuple[V, V]:
+        """Where a block begins and ends."""
+        if size.name == "1":
+            return self.b.integer(0), size
+        start = self.b.mul(number, extent)
+        return start, self.b.least(self.b.add(start, extent), size)
+
+    @contextmanager
+    def through(self, start: V, stop: V, tile: V) -> Iterator[tuple[V, V]]:
+        """Tile by tile: where, and how much."""
+        b = self.b
+        if (start.name, stop.name) == ("0", "1"):
+            yield start, stop
+            return
+        with b.loop(start, stop, tile) as i:
+            yield i, b.least(tile, b.sub(stop, i))
+
+    def block(self, task: V, count: str, size: V) -> tuple[V, V]:
+        """What is left of a task's number, and the number of its block of a dimension."""
+        return (task, self.b.integer(0)) if size.name == "1" else self.split(task, self.frame.plan(count))
+
+    def split(self, number: V, count: V) -> tuple[V, V]:
+        """Quotient and remainder."""
+        return self.b.div(number, count), self.b.rem(number, count)
+
+    def within(self, bases: list[V], plane: V, dims: Iterable[int]) -> list[V]:
+        """The operands' addresses at the place whose number among the places of `dims` is `plane`."""
+        waiting = list(dims)
+        while waiting:
+            dim = waiting.pop()
+            plane, index = self.split(plane, self.frame.size(dim)) if waiting else (plane, plane)
+            bases = self.moved(bases, dim, index)
+        return bases
+
+    def moved(self, bases: list[V], dim: int, index: V) -> list[V]:
+        """The operands' addresses so many places further along a dimension."""
+        return [self.stepped(at, n, dim, index) for n, at in enumerate(bases)]
+
+    def stepped(self, at: V, operand: int, dim: int, index: V) -> V:
+        step = self.frame.step(operand, dim)
+        return at if step.name == "0" else self.b.at(at, self.b.mul(index, step))
+
+    # ---- tiles ----
+
+    def row(self, n: int, at: V, row: V, columns: V) -> V:
+        """The address of an operand's row in a tile that begins at `at`, or in its packed copy."""
+        tile = self.tiles[n]
+        if tile is None:
+            return self.stepped(at, n, self.last - 1, row)
+        return self.b.at(tile, self.b.mul(row, columns), self.bytes[n])
+
+    def pack(self, n: int, at: V, rows: V, columns: V, first: V) -> None:
+        """Copy an operand's tile, if it must be, to where its elements lie side by side."""
+        b, mode, tile, size = self.b, self.scheme.modes[n], self.tiles[n], self.bytes[n]
+        if tile is None:
+            return
+        down, along = self.frame.step(n, self.last - 1), self.frame.step(n, self.last)
+        args = [tile, at, rows, columns, b.mul(columns, b.integer(size)), b.integer(size), down, along]
+        if mode == ONCE:
+            with b.when(first):
+                b.call(f"copy{size}", args)
+        else:
+            b.call(f"turn{size}" if mode == TURN else f"copy{size}", args)
+
+    def unpack(self, n: int, at: V, rows: V, columns: V) -> None:
+        """Copy an output's tile to where it belongs."""
+        b, mode, tile, size = self.b, self.scheme.modes[n], self.tiles[n], self.bytes[n]
+        if tile is None:
+            return
+        down, along = self.frame.step(n, self.last - 1), self.frame.step(n, self.last)
+        pitch, unit = b.mul(columns, b.integer(size)), b.integer(size)
+        if mode == TURN:  # (what is a row here is a column there)
+            b.call(f"turn{size}", [at, tile, columns, rows, along, down, unit, pitch])
+        else:
+            b.call(f"copy{size}", [at, tile, rows, columns, down, along, pitch, unit])
+
+    # ---- elements ----
+
+    def repetitions(self, at: list[V]) -> Load:
+        """Loads one element of an operand, for all lanes."""
+        return lambda _, inst: self.b.splat(self.b.load(at[inst.attr], inst.kind, 1))  # type: ignore[index]
+
+    def vectors(self, at: list[V], i: V, mask: V | None) -> Load:
+        """Loads elements i and following of an operand's run."""
+
+        def load(_: int, inst: Inst) -> V:
+            n: int = inst.attr  # type: ignore[assignment]
+            return self.b.load(self.b.at(at[n], i, self.bytes[n]), inst.kind, mask=mask)
+
+        return load
+
+    def put(self, n: int, x: V, at: list[V], i: V, mask: V | None, past: V | None) -> None:
+        """Store elements i and following of an output's run; `past`: whether past the caches."""
+        b, size = self.b, self.bytes[n]
+        there = b.at(at[n], i, size)
+        if past is None or self.tiles[n] is not None:
+            b.store(x, there, mask=mask)
+        elif past.name == "true":
+            b.store(x, there, x.lanes * size, stream=True)
+        else:
+            with b.when(past):
+                b.store(x, there, x.lanes * size, stream=True)
+            with b.when(b.not_(past)):
+                b.store(x, there, mask=mask)
+
+    def streams(self, at: list[V], stores: Iterable[int]) -> list[Target]:
+        """Outputs of a run, by their operands' numbers, that go past the caches."""
+        return [
+            Target(at[n], self.operands[n].kind)
+            for n in stores
+            if self.kernel.stream and self.tiles[n] is None
+        ]
+
+    def invariant(self, modes: str) -> list[int]:
+        """Instructions whose operands are one element, repeated for a whole run."""
+        found: list[int] = []
+        for n, inst in enumerate(self.kernel.body):
+            if inst.verb == "load":
+                same = self.scheme.modes[inst.attr] in modes  # type: ignore[index]
+            else:
+                same = inst.verb not in ("reduce", "scan") and all(a in found for a in inst.args)
+            if same:
+                found.append(n)
+        return found

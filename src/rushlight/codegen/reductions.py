@@ -1,0 +1,415 @@
+"""Kernels of the form reduce, as code.
+
+1. The kept places are cut into blocks, the reduced ones into chunks; a task is one chunk of one block.
+2. A task goes through its chunk tile by tile and run by run, as a map does, and combines what a run computes with
+   accumulators: if the last dimension is kept, one for each of a run's elements, in memory; if it is reduced, a few
+   vectors in registers, which after each run are combined with those of its row in memory, so that
+   the partial sums stay short (pairwise summation: Higham, Accuracy and Stability of Numerical Algorithms, 4.2).
+3. The accumulators of one kept place are combined by halving.
+4. If there is one chunk, what comes after the reduction is done at once. Else the results of chunks go to scratch memory,
+   and a second phase, whose tasks are the blocks, combines neighbours, then their neighbours, until one is left.
+
+All of that is the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rushlight.codegen.body import closure, evaluate, unrolling
+from rushlight.codegen.builder import SIZES, V
+from rushlight.codegen.kernel import Kernel
+from rushlight.codegen.monoids import combine, identity
+from rushlight.codegen.nest import FIRST, LAST, Nest
+from rushlight.codegen.plan import PACKED, SAME, SPLAT, TILE, Scheme
+from rushlight.codegen.reduction_plan import (
+    ACCUMULATED,
+    REDUCE_PLAN,
+    ROWS,
+    accumulators,
+    element_stores,
+    reduces,
+    rows_together,
+)
+from rushlight.codegen.run import run
+
+
+class Reduce(Nest):
+    """Writes one reduction.
+
+    Attributes:
+        reduces: the numbers of its reduce instructions.
+        along: whether the last dimension is reduced.
+        across: whether that of rows is.
+        stored, finished: outputs that are elements, and those that are results, by their operands' numbers.
+    """
+
+    def __init__(self, kernel: Kernel, scheme: Scheme, vector_bytes: int) -> None:
+        super().__init__(kernel, scheme, REDUCE_PLAN, vector_bytes)
+        b, dims = self.b, kernel.dims.rjust(2, "k")
+        self.across, self.along = dims[-2] == "r", dims[-1] == "r"
+        self.outer = {kind: [n for n in range(self.last - 1) if dims[n] == kind] for kind in "kr"}
+        self.reduces = reduces(kernel)
+        self.kinds = {r: kernel.body[r].kind for r in self.reduces}
+        self.monoids = {r: str(kernel.body[r].attr) for r in self.reduces}
+        self.wide = accumulators(kernel) if self.along else 1
+        room = ROWS * self.wide * b.lanes if self.along else ACCUMULATED
+        self.sums = {r: b.room(kind, 1, room) for r, kind in self.kinds.items()}
+        self.results = {
+            r: b.room(kind, 1, ROWS) if self.along else self.sums[r] for r, kind in self.kinds.items()
+        }
+        elements = set(element_stores(kernel))
+        every = range(len(kernel.outputs))
+        self.stored = [self.inputs + n for n in every if n in elements]
+        self.finished = [self.inputs + n for n in every if n not in elements]
+        self.kept_tiles = [
+            b.room(operand.kind, 1, TILE) if mode in PACKED else None
+            for operand, mode in zip(self.operands, scheme.kept)
+        ]
+
+    def value(self, output: int) -> int:
+        """The instruction that an output's operand stores."""
+        return self.kernel.outputs[output - self.inputs].value
+
+    # ---- blocks ----
+
+    def text(self) -> str:
+        """The text of an LLVM module with the function `kernel`."""
+        b, frame, plan = self.b, self.frame, self.frame.plan
+        kept = plan("kept") if self.outer["k"] else b.integer(1)
+        reduced = plan("reduced") if self.outer["r"] else b.integer(1)
+        with b.loop(FIRST, LAST) as task:
+            rest, columns = self.block(task, "nj", self.width)
+            rest, rows = self.block(rest, "ni", self.height)
+            chunk, block = self.block(rest, "nk", kept)
+            self.planes = self.extent(chunk, plan("bp"), reduced)
+            self.rows = self.extent(rows, plan("bi"), self.height)
+            self.columns = self.extent(columns, plan("bj"), self.width)
+            part = b.add(b.mul(chunk, plan("ni")), rows) if self.across else chunk
+            self.part = b.add(b.mul(part, plan("nj")), columns) if self.along else part
+            with self.through(*self.extent(block, plan("bk"), kept), b.integer(1)) as (plane, _):
+                start = [frame.address(n) for n in range(frame.count)]
+                at = self.within(start, plane, self.outer["k"])
+                with self.steps(not self.across, self.last - 1, at) as (i, rows, at), \
+                     self.steps(not self.along, self.last, at) as (j, columns, at):  # fmt: skip
+                    self.tile_of_places(at, self.place(plane, i, j), rows, columns)
+        return self.module()
+
+    @contextmanager
+    def steps(self, real: bool, dim: int, at: list[V]) -> Iterator[tuple[V, V, list[V]]]:
+        """Through a task's part of a dimension, tile by tile: where, how much, and the operands' addresses there;
+        nothing to go through unless it is `real`."""
+        if not real:
+            yield self.b.integer(0), self.b.integer(1), at
+            return
+        (start, stop), tile = (self.columns, "tj") if dim == self.last else (self.rows, "ti")
+        with self.through(start, stop, self.frame.plan(tile)) as (i, count):
+            yield i, count, self.moved(at, dim, i)
+
+    def place(self, plane: V, i: V, j: V) -> V:
+        """The number of a kept place among all."""
+        b = self.b
+        if not self.across:
+            plane = b.add(b.mul(plane, self.frame.size(self.last - 1)), i)
+        if not self.along:
+            plane = b.add(b.mul(plane, self.frame.size(self.last)), j)
+        return plane
+
+    def tile_of_places(self, at: list[V], place: V, rows: V, columns: V) -> None:
+        """One tile of kept places, `rows` by `columns` of them from number `place` on."""
+        b, plan = self.b, self.frame.plan
+        count = b.mul(rows, columns)
+        combining = b.ne(plan("merge"), b.integer(0))
+        several = b.gt(plan("parts"), b.integer(1))
+        with b.when(b.not_(combining)):
+            self.accumulate(at, rows, columns)
+            with b.when(several):
+                self.spill(place, count)
+        with b.when(combining):
+            self.merge(place, count)
+        with b.when(b.or_(combining, b.not_(several))):
+            results = {
+                r: b.select(combining, self.partial(r, b.integer(0), place), there)
+                for r, there in self.results.items()
+            }
+            self.finish(at, results, rows, columns)
+
+    # ---- chunks ----
+
+    def accumulate(self, at: list[V], kept_rows: V, kept_columns: V) -> None:
+        """Combine all of the chunk."""
+        b = self.b
+        self.clear(kept_rows, kept_columns)
+        with self.through(*self.planes, b.integer(1)) as (plane, _):
+            there = self.within(at, plane, self.outer["r"])
+            with self.steps(self.across, self.last - 1, there) as (i, rows, there), \
+                 self.steps(self.along, self.last, there) as (_, columns, there):  # fmt: skip
+                first = b.eq(i, self.rows[0]) if self.across else V("true", "?")
+                rows, columns = (
+                    (rows if self.across else kept_rows),
+                    (columns if self.along else kept_columns),
+                )
+                self.tile(there, rows, columns, first)
+        self.fold(kept_rows, kept_columns)
+
+    def clear(self, kept_rows: V, kept_columns: V) -> None:
+        """Begin with what changes nothing."""
+        b = self.b
+        if self.along:
+            count = b.mul(kept_rows, b.integer(self.wide * b.lanes))
+        else:
+            count = b.mul(self.frame.plan("joined"), b.mul(kept_rows, kept_columns))
+        for r in self.reduces:
+            nothing = b.const(identity(self.monoids[r], self.kinds[r]), self.kinds[r])
+            self.fill(r, nothing, count)
+
+    def fill(self, r: int, x: V, count: V) -> None:
+        b, size = self.b, SIZES[x.kind]
+        run(b, count, lambda i, mask, *_: b.store(x, b.at(self.sums[r], i, size), mask=mask), 0)
+
+    def tile(self, at: list[V], rows: V, columns: V, first: V) -> None:
+        """Combine one tile, given where its operands begin."""
+        b = self.b
+        for n in range(self.inputs):
+            self.pack(n, at[n], rows, columns, first)
+        if self.scheme.flat:
+            self.run(
+                [[tile or there for tile, there in zip(self.tiles, at)]], b.mul(rows, columns), b.integer(0)
+            )
+        else:
+            self.all_rows(at, rows, columns)
+        for n in self.stored:
+            self.unpack(n, at[n], rows, columns)
+
+    def all_rows(self, at: list[V], rows: V, columns: V) -> None:
+        """Combine the rows of a tile, several at once where they share accumulators in memory."""
+        b, zero = self.b, self.b.integer(0)
+        several = rows_together(self.kernel) if self.across and not self.along else 1
+        start = zero
+        if several > 1:
+            start = b.and_(rows, b.integer(-several))
+            with b.loop(zero, start, several) as row:
+                numbers = [b.add(row, b.integer(n)) for n in range(several)]
+                self.run([self.row_of_all(at, number, columns) for number in numbers], columns, zero)
+        with self.through(start, rows, b.integer(1)) as (row, _):
+            self.run([self.row_of_all(at, row, columns)], columns, zero if self.across else row)
+
+    def row_of_all(self, at: list[V], row: V, columns: V) -> list[V]:
+        return [self.row(n, there, row, columns) for n, there in enumerate(at)]
+
+    def run(self, rows: list[list[V]], count: V, row: V) -> None:
+        """Combine `count` elements of rows, given where the operands' first are, with the accumulators of a row."""
+        if self.along:
+            self.run_along(rows[0], count, row)
+        else:
+            self.run_beside(rows, count)
+
+    def elements(self, at: list[V]) -> tuple[list[int], dict[int, V]]:
+        """The instructions that a run computes, and those that are the same for all of it."""
+        kernel = self.kernel
+        wanted = [kernel.body[r].args[0] for r in self.reduces] + [self.value(n) for n in self.stored]
+        needed = set(closure(kernel, wanted))
+        same = [n for n in self.invariant(SAME + SPLAT) if n in needed]
+        return wanted, evaluate(self.b, kernel, same, self.scalars, self.repetitions(at))
+
+    def run_beside(self, rows: list[list[V]], count: V) -> None:
+        """Each element with an accumulator of its own, which takes up the rows one after the other."""
+        b = self.b
+        starts = [(at, *self.elements(at)) for at in rows]
+
+        def step(i: V, mask: V | None, past: V | None, _: int) -> None:
+            there = {r: b.at(self.sums[r], i, SIZES[kind]) for r, kind in self.kinds.items()}
+            sums = {r: b.load(there[r], kind, mask=mask) for r, kind in self.kinds.items()}
+            for at, wanted, known in starts:
+                values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask), mask)
+                for n in self.stored:
+                    self.put(n, values[self.value(n)], at, i, mask, past)
+                for r, x in sums.items():
+                    sums[r] = combine(b, self.monoids[r], x, values[self.kernel.body[r].args[0]])
+            for r, x in sums.items():
+                b.store(x, there[r], mask=mask)
+
+        run(b, count, step, self.unroll(len(rows)), self.streams(rows[0], self.stored))
+
+    def unroll(self, rows: int) -> int:
+        """Vectors at once: where rows are taken together, these are enough, and those left over are few."""
+        light = unrolling(self.kernel)
+        if rows > 1:
+            return min(1, light)
+        joint = self.across and not self.scheme.flat and rows_together(self.kernel) > 1
+        return 0 if joint else light
+
+    def run_along(self, at: list[V], count: V, row: V) -> None:
+        """All elements with a few vectors of accumulators, and these with those of the row."""
+        b = self.b
+        wanted, known = self.elements(at)
+        own = {r: [b.room(kind) for _ in range(self.wide)] for r, kind in self.kinds.items()}
+        nothing = {r: b.const(identity(self.monoids[r], kind), kind) for r, kind in self.kinds.items()}
+        for r, rooms in own.items():
+            for room in rooms:
+                b.store(nothing[r], room)
+        past = self.aligned(at)
+
+        def step(i: V, mask: V | None, _: V | None, number: int) -> None:
+            values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask), mask)
+            for n in self.stored:
+                self.put(n, values[self.value(n)], at, i, mask, None if mask is not None else past)
+            for r in self.reduces:
+                x, room = values[self.kernel.body[r].args[0]], own[r][number]
+                x = x if mask is None else b.select(mask, x, nothing[r])
+                b.store(combine(b, self.monoids[r], b.load(room, x.kind), x), room)
+
+        run(b, count, step, self.wide)
+        for r, rooms in own.items():
+            for n, room in enumerate(rooms):
+                there = self.vector_of(r, row, n)
+                b.store(
+                    combine(b, self.monoids[r], b.load(there, self.kinds[r]), b.load(room, self.kinds[r])),
+                    there,
+                )
+
+    def aligned(self, at: list[V]) -> V | None:
+        """Whether what a run stores begins at whole vectors; None if nothing is to go past the caches.
+
+        (A run along a reduced dimension begins with its first element wherever that lies, because which
+        accumulator an element meets must not depend on addresses.)
+        """
+        b, streams = self.b, self.streams(at, self.stored)
+        if not streams or b.lanes == 1:
+            return None
+        found = V("true", "?")
+        for target in streams:
+            address = b.define(f"ptrtoint ptr {target.address.name} to i64", "q", 1)
+            over = b.and_(address, b.integer(b.lanes * SIZES[target.kind] - 1))
+            found = b.and_(found, b.eq(over, b.integer(0)))
+        return found
+
+    def vector_of(self, r: int, row: V, number: int) -> V:
+        """The address of one of a row's vectors of accumulators."""
+        b, size = self.b, SIZES[self.kinds[r]]
+        index = b.add(b.mul(row, b.integer(self.wide * b.lanes)), b.integer(number * b.lanes))
+        return b.at(self.sums[r], index, size)
+
+    # ---- from accumulators to results ----
+
+    def fold(self, kept_rows: V, kept_columns: V) -> None:
+        """Combine the accumulators of each kept place."""
+        b, plan = self.b, self.frame.plan
+        for r in self.reduces:
+            if self.along:
+                with self.through(b.integer(0), kept_rows, b.integer(1)) as (row, _):
+                    b.store(self.folded(r, row), b.at(self.results[r], row, SIZES[self.kinds[r]]))
+            elif self.scheme.flat and self.across:
+                with b.loop(b.integer(0), plan("levels")) as level:
+                    half = b.lshr(plan("joined"), b.add(level, b.integer(1)))
+                    count = b.mul(half, kept_columns)
+                    self.join(r, self.sums[r], b.at(self.sums[r], count, SIZES[self.kinds[r]]), count)
+
+    def folded(self, r: int, row: V) -> V:
+        """All accumulators of a row, by halving: first the vectors, then their lanes."""
+        b, monoid, kind = self.b, self.monoids[r], self.kinds[r]
+        vectors = [b.load(self.vector_of(r, row, n), kind) for n in range(self.wide)]
+        while len(vectors) > 1:
+            half = len(vectors) // 2
+            vectors = [combine(b, monoid, x, y) for x, y in zip(vectors[:half], vectors[half:])]
+        (x,) = vectors
+        while x.lanes > 1:
+            half = x.lanes // 2
+            low, high = b.shuffle(x, None, [*range(half)]), b.shuffle(x, None, [*range(half, x.lanes)])
+            if half == 1:
+                low, high = b.extract(x, 0), b.extract(x, 1)
+            x = combine(b, monoid, low, high)
+        return x
+
+    def join(self, r: int, x: V, y: V, count: V) -> None:
+        """Combine `count` accumulators at x with those at y, in place."""
+        b, kind = self.b, self.kinds[r]
+
+        def step(i: V, mask: V | None, *_: object) -> None:
+            there = b.at(x, i, SIZES[kind])
+            other = b.load(b.at(y, i, SIZES[kind]), kind, mask=mask)
+            b.store(combine(b, self.monoids[r], b.load(there, kind, mask=mask), other), there, mask=mask)
+
+        run(b, count, step, 0)
+
+    # ---- chunks' results, and theirs ----
+
+    def partial(self, r: int, part: V, place: V) -> V:
+        """Where in scratch memory the result of a chunk for a kept place is."""
+        b, plan = self.b, self.frame.plan
+        number = b.add(b.mul(b.integer(self.reduces.index(r)), plan("parts")), part)
+        start = b.at(self.frame.scratch(), b.mul(number, plan("places")), 8)
+        return b.at(start, place, SIZES[self.kinds[r]])
+
+    def spill(self, place: V, count: V) -> None:
+        """Write the results of a chunk to scratch memory."""
+        for r, there in self.results.items():
+            self.copy(r, there, self.partial(r, self.part, place), count)
+
+    def copy(self, r: int, source: V, to: V, count: V) -> None:
+        b, kind = self.b, self.kinds[r]
+
+        def step(i: V, mask: V | None, *_: object) -> None:
+            x = b.load(b.at(source, i, SIZES[kind]), kind, mask=mask)
+            b.store(x, b.at(to, i, SIZES[kind]), mask=mask)
+
+        run(b, count, step, 0)
+
+    def merge(self, place: V, count: V) -> None:
+        """Combine the results of neighbouring chunks, then of neighbouring pairs, and so on."""
+        b, plan = self.b, self.frame.plan
+        for r in self.reduces:
+            with b.loop(b.integer(0), plan("levels")) as level:
+                width = b.shl(b.integer(1), level)
+                with b.loop(b.integer(0), b.sub(plan("parts"), width), b.shl(width, b.integer(1))) as part:
+                    self.join(
+                        r, self.partial(r, part, place), self.partial(r, b.add(part, width), place), count
+                    )
+
+    # ---- after the reduction ----
+
+    def finish(self, at: list[V], results: dict[int, V], rows: V, columns: V) -> None:
+        """Compute the outputs of a tile of kept places from their results."""
+        b, kernel = self.b, self.kernel
+        for n in range(self.inputs):
+            self.copy_kept(n, at[n], rows, columns, True)
+        here = [tile or there for tile, there in zip(self.kept_tiles, at)]
+        wanted = [self.value(n) for n in self.finished]
+        needed = closure(kernel, wanted, self.reduces)
+        same = [n for n in self.kept_invariant() if n in needed]
+        known = evaluate(b, kernel, same, self.scalars, self.repetitions(here))
+
+        def step(i: V, mask: V | None, *_: object) -> None:
+            loaded = {
+                r: b.load(b.at(results[r], i, SIZES[kind]), kind, mask=mask) for r, kind in self.kinds.items()
+            }
+            values = evaluate(b, kernel, wanted, {**known, **loaded}, self.vectors(here, i, mask), mask)
+            for n in self.finished:
+                b.store(values[self.value(n)], b.at(here[n], i, self.bytes[n]), mask=mask)
+
+        run(b, b.mul(rows, columns), step, 0)
+        for n in self.finished:
+            self.copy_kept(n, at[n], rows, columns, False)
+
+    def kept_invariant(self) -> list[int]:
+        """Instructions after the reduction that are the same for a whole tile."""
+        found: list[int] = []
+        for n, inst in enumerate(self.kernel.body):
+            if inst.verb == "load":
+                same = self.scheme.kept[inst.attr] in SAME  # type: ignore[index]
+            else:
+                same = inst.verb != "reduce" and all(a in found for a in inst.args)
+            if same:
+                found.append(n)
+        return found
+
+    def copy_kept(self, n: int, at: V, rows: V, columns: V, pack: bool) -> None:
+        """Copy an operand's kept places to its tile, or back."""
+        b, tile, size = self.b, self.kept_tiles[n], self.bytes[n]
+        if tile is None:
+            return
+        there = [self.frame.step(n, self.last - 1), self.frame.step(n, self.last)]
+        here = [b.mul(columns, b.integer(size)), b.integer(size)]
+        to, source = ([tile, *here], [at, *there]) if pack else ([at, *there], [tile, *here])
+        b.call(f"copy{size}", [to[0], source[0], rows, columns, *to[1:], *source[1:]])
