@@ -31,6 +31,7 @@ from rushlight.ops.kinds.elementwise import (
     not_implemented,
     same,
     same_out,
+    short_inplace,
     unary,
 )
 from rushlight.ops.kinds.pointwise import Pointwise, pointwise, undefined_derivative
@@ -358,6 +359,9 @@ def div(input, other, *, rounding_mode=None):
     return rounded_quotient(input, other, rounding_mode=rounding_mode)
 
 
+div.inplace = div.operation.inplace = short_inplace(
+    np.divide, true_quotient.elementwise.direct, div.inplace
+)
 divide = div
 
 floor_divide = binary(

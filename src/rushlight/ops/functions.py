@@ -302,8 +302,15 @@ arcsinh, arccosh, arctanh = asinh, acosh, atanh
 # ---- between 0 and 1 ----
 
 
+#: an array, which NumPy takes in half the time of a number
+_ONE = np.array(1.0)
+
+
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
+    y = np.asarray(np.negative(x))
+    np.exp(y, y)
+    np.add(y, _ONE, y)
+    return np.reciprocal(y, y)
 
 
 sigmoid = unary(

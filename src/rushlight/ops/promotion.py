@@ -13,7 +13,18 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.buffer import Tensor
-from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, WIDE, complex32, dtype, of_number, promote_types
+from rushlight.dtypes import (
+    COMPLEX,
+    FLOATING,
+    INTEGER,
+    WIDE,
+    complex32,
+    dtype,
+    float32,
+    float64,
+    of_number,
+    promote_types,
+)
 from rushlight.errors import wrong_type
 from rushlight.runtime.casting import convert
 
@@ -69,6 +80,8 @@ def operand(value: Any, kind: dtype) -> Any:
         if value._dtype is kind:
             return a
         return _converted_once(a, kind) if 0 in a.strides else convert(a, kind)
+    if (kind is float32 or kind is float64) and type(value) in (float, int) and -_EXACT < value < _EXACT:
+        return np.array(value, kind.numpy)  # NumPy takes it in half the time of a scalar
     return number(value, kind)
 
 
@@ -113,6 +126,8 @@ def number(value: Any, kind: dtype) -> Any:
 
 
 MASK = 2**64 - 1
+#: the integers up to here are numbers of float64
+_EXACT = 2**53
 
 
 def checked_number(value: Any, kind: dtype) -> Any:

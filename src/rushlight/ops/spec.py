@@ -25,6 +25,7 @@ from rushlight.layout import contiguous_strides, is_dense, numel, overlaps_itsel
 from rushlight.ops import complex_half
 from rushlight.ops.kinds.overlap import check_reads_apart
 from rushlight.runtime import execute
+from rushlight.runtime.execute import enter
 from rushlight.runtime.casting import convert
 from rushlight.runtime.results import retried
 from rushlight.storage import resize as resize_storage
@@ -58,19 +59,31 @@ class Primitive:
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
         try:
-            made = execute.quiet(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
+            made = enter(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
             out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
+        except Exception:
+            out = self._carefully(inputs, attrs)
+        derivative = self.derivative
+        if derivative is not None:
+            for t in inputs:
+                if t is not None and t._edge is not None:
+                    record(derivative, inputs, attrs, out)
+                    break
+        return out
+
+    def _carefully(self, inputs: tuple, attrs: dict) -> Any:
+        """The result where the context was taken, memory short or a type NumPy does not know; or the error."""
+        try:
+            made = execute.quiet(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
+            return tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
         except MemoryError:
             arrays = [None if t is None else t._a for t in inputs]
             made = execute.quiet(retried, self.compute, *arrays, **attrs)
-            out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
+            return tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
         except Exception as error:
             if not complex_half.uses(inputs) and error.args != (complex32.numpy,):
                 raise
-            out = self._widened(inputs, attrs)
-        if self.derivative is not None:
-            record(self.derivative, inputs, attrs, out)
-        return out
+            return self._widened(inputs, attrs)
 
     def _widened(self, inputs: tuple, attrs: dict) -> Any:
         """The result for complex32, which NumPy does not have, where PyTorch has one."""
@@ -272,6 +285,10 @@ def _plainly(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
 def _into_out(
     name: str, plain: Callable, rule: Callable, out: Any, args: tuple, kwargs: dict, check: Callable | None
 ) -> Any:
+    if check is None and rule is _plainly and type(out) is Tensor and not kwargs:
+        done = _into_alike(plain, out, args)
+        if done is not None:
+            return done
     outs = out if isinstance(out, (tuple, list)) else (out,)
     for t in outs:
         if isinstance(t, NUMBER_TYPES):
@@ -304,6 +321,29 @@ def _into_out(
     for t, r in zip(outs, results):
         store_out(t, r)
     return out if len(outs) == 1 and isinstance(out, Tensor) else type(result)(outs)
+
+
+def _into_alike(plain: Callable, out: Tensor, args: tuple) -> Tensor | None:
+    """`plain(*args)` in `out`, where nothing wants a gradient and `out` is memory of its own; else None."""
+    for value in args:
+        if isinstance(value, Tensor):
+            if value._edge is not None or value._buf is not None and value._buf is out._buf:
+                return None
+        elif type(value) not in (int, float):
+            return None
+    a, buffer = out._a, out._buf
+    if out._edge is not None or not a.flags.carray or buffer is not None and buffer.inference:
+        return None
+    result = plain(*args)
+    if type(result) is not Tensor:
+        return None
+    if result._dtype is out._dtype and result._a.shape == a.shape:
+        a[...] = result._a
+        wrote(out)
+        return out
+    check_out(plain.__name__, out, result)
+    store_out(out, result)
+    return out
 
 
 NUMBER_TYPES = (bool, int, float, complex)

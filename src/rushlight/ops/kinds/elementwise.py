@@ -40,6 +40,7 @@ from rushlight.runtime.execute import enter, quiet
 from rushlight.runtime.results import FEW, LARGE, elementwise, laid_out
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.modes import MODES
+from rushlight.tape.node import requires_grad
 from rushlight.tape.recording import record1, record2
 from rushlight.tape.writes import wrote
 
@@ -247,7 +248,39 @@ def unary(
         quiet(numpy, self._a, self._a)
         return True
 
-    return _finish(name, function, method, into, doc, op, out, out_check)
+    made = _finish(name, function, method, into, doc, op, out, out_check)
+    made.inplace = _short_inplace_unary(numpy, direct, made.inplace)
+    return made
+
+
+def _short_inplace_unary(numpy: Any, direct: list, general: Callable) -> Callable:
+    """`x.name_()` at once for plain x; `general` for everything else."""
+    is_ufunc = isinstance(numpy, np.ufunc)
+
+    @functools.wraps(general)
+    def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        kind, a, buffer = self._dtype, self._a, self._buf
+        if (
+            direct[kind.index] is kind
+            and (self._edge is None or not MODES.grad or not requires_grad(self))
+            and a.flags.carray
+            and a.nbytes < LARGE
+            and (buffer is None or not buffer.inference)
+            and not args
+            and not kwargs
+        ):
+            try:
+                if is_ufunc:
+                    enter(numpy, a, a)
+                else:
+                    a[...] = enter(numpy, a)
+            except RuntimeError:
+                return general(self)
+            wrote(self)
+            return self
+        return general(self, *args, **kwargs)
+
+    return inplace
 
 
 def same_out(out: Tensor, result: Tensor, inputs: list) -> None:
@@ -291,6 +324,7 @@ def _finish(
 # ---- binary ----
 
 
+OPERANDS = (Tensor, *NUMBERS)
 #: which operands may be numbers: both, either, the second, none
 ANY, ONE, OTHER, NONE = "any", "one", "other", "none"
 
@@ -449,7 +483,7 @@ def binary(
     operator.__name__ = name
     made = _finish(name, function, operator, into, doc, op, overloaded=numbers in (ONE, OTHER))
     if isinstance(numpy, np.ufunc):
-        made.inplace = _short_inplace(numpy, direct, made.inplace)
+        made.inplace = short_inplace(numpy, direct, made.inplace)
     made.operator = operator
     made.reflected = reflected
     return made
@@ -463,7 +497,7 @@ def check_fits(shape: tuple[int, ...], result: tuple[int, ...]) -> None:
         )
 
 
-def _short_inplace(numpy: Any, direct: list, general: Callable) -> Callable:
+def short_inplace(numpy: Any, direct: list, general: Callable) -> Callable:
     """`x.name_(y)` at once for plain x and y of one dtype (or y a number); `general` for everything else."""
 
     @functools.wraps(general)
@@ -475,11 +509,11 @@ def _short_inplace(numpy: Any, direct: list, general: Callable) -> Callable:
         if isinstance(y, Tensor):
             b = y._a
             plain = y._dtype is kind and a.shape == b.shape and (buffer is None or buffer is not y._buf)
-            plain = plain and (self._edge is None and y._edge is None or not MODES.grad)
+            plain = plain and (y._edge is None or not MODES.grad or not requires_grad(y))
         else:
             b = y
             plain = type(y) is float and kind.category == FLOATING or type(y) is int and kind.category != BOOL
-            plain = plain and (self._edge is None or not MODES.grad)
+        plain = plain and (self._edge is None or not MODES.grad or not requires_grad(self))
         if plain and a.flags.carray and (buffer is None or not buffer.inference):
             try:
                 enter(numpy, a, b, a)
@@ -511,8 +545,8 @@ def check_operands(name: str, input: Any, other: Any, numbers: str = ANY) -> tup
     if numbers is ONE:
         if (
             (first or second)
-            and isinstance(input, (Tensor, *NUMBERS))
-            and isinstance(other, (Tensor, *NUMBERS))
+            and isinstance(input, OPERANDS)
+            and isinstance(other, OPERANDS)
         ):
             return input, other
         raise errors.invalid_combination(name, input, other)
@@ -529,7 +563,7 @@ def operator(operation: Any) -> Callable:
     """`x op y` for Tensor: NotImplemented for what is neither tensor nor number."""
 
     def operate(self: Tensor, other: Any) -> Any:
-        return operation(self, other) if isinstance(other, (Tensor, *NUMBERS)) else NotImplemented
+        return operation(self, other) if isinstance(other, OPERANDS) else NotImplemented
 
     return operate
 
@@ -538,7 +572,7 @@ def reflected(operation: Any) -> Callable:
     """`y op x` for Tensor: NotImplemented for what is neither tensor nor number."""
 
     def operate(self: Tensor, other: Any) -> Any:
-        return operation(other, self) if isinstance(other, (Tensor, *NUMBERS)) else NotImplemented
+        return operation(other, self) if isinstance(other, OPERANDS) else NotImplemented
 
     return operate
 
@@ -548,7 +582,7 @@ def inplace_operator(operation: Any) -> Callable:
     inplace = operation.inplace
 
     def operate(self: Tensor, other: Any) -> Any:
-        if isinstance(other, (Tensor, *NUMBERS)):
+        if isinstance(other, OPERANDS):
             return inplace(self, other)
         return NotImplemented
 

@@ -23,7 +23,7 @@ from rushlight.dtypes import dtype
 from rushlight.layout import broadcast
 from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand, in_order
 from rushlight.ops.promotion import operand, result_type
-from rushlight.runtime.execute import quiet
+from rushlight.runtime.execute import enter, quiet
 from rushlight.runtime.results import FEW, elementwise
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES
@@ -37,45 +37,59 @@ class Pointwise(Elementwise):
 
     def __call__(self, *operands: Any, **attrs: Any) -> Tensor:
         # (of what is no tensor, the missing attribute becomes PyTorch's message in `public`)
-        kind: Any = operands[0]._dtype if isinstance(operands[0], Tensor) or len(operands) == 1 else None
+        first = operands[0]
+        kind: Any = first._dtype if isinstance(first, Tensor) or len(operands) == 1 else None
         for value in operands:
-            if not isinstance(value, Tensor) or value._dtype is not kind:
-                break
-        else:
-            return self.at(kind, *operands, **attrs)
-        return self.at(result_type(*operands), *operands, **attrs)
+            if value is not first and (not isinstance(value, Tensor) or value._dtype is not kind):
+                return self.at(result_type(*operands), *operands, **attrs)
+        return self.at(kind if kind is not None else result_type(first), *operands, **attrs)
 
     def at(self, promoted: dtype, *operands: Any, **attrs: Any) -> Tensor:
         """The same, where the caller knows the promoted type."""
         result = self.direct[promoted.index]
         if result is None:
             out = self.compute(operands, promoted, **attrs)
+            wanted = any([isinstance(value, Tensor) and value._edge is not None for value in operands])
         else:
-            arrays = [
-                value._a
-                if isinstance(value, Tensor) and value._dtype is promoted
-                else operand(value, promoted)
-                for value in operands
-            ]
-            numpy = self.numpy
-            try:
-                if arrays[0].size < FEW:
-                    made = quiet(numpy, *arrays, **attrs)
-                    if len(arrays) > 1 or 0 in arrays[0].strides and not self.row_major:
-                        made = in_order(made, *[value._a for value in operands if isinstance(value, Tensor)])
+            arrays: list[Any] = []
+            wanted, rows, several = False, True, len(operands) > 1
+            for value in operands:
+                if isinstance(value, Tensor):
+                    a = value._a
+                    if value._dtype is not promoted:
+                        a = operand(value, promoted)
+                    if several:
+                        if not a.flags.c_contiguous or arrays and a.shape != arrays[0].shape:
+                            rows = False
+                    elif 0 in a.strides and not self.row_major:
+                        rows = False
+                    if value._edge is not None:
+                        wanted = True
                 else:
-                    made = quiet(elementwise, functools.partial(numpy, **attrs), result.numpy, *arrays)
-                out = new_tensor(np.asarray(made, result.numpy), result)
+                    a = operand(value, promoted)
+                arrays.append(a)
+            try:
+                made = self._made(arrays, attrs, result)
+                if not rows and arrays[0].size < FEW:
+                    made = in_order(made, *[value._a for value in operands if isinstance(value, Tensor)])
             except ValueError:
                 broadcast(*[np.shape(a) for a in arrays])
                 raise
-        if self.derivative is not None and MODES.grad:
-            for value in operands:
-                if isinstance(value, Tensor) and value._edge is not None:
-                    kept = [as_operand(value, promoted) for value in operands]
-                    record(self.derivative, kept, attrs or None, out)
-                    break
+            if type(made) is not np.ndarray or made.dtype is not result.numpy:
+                made = np.asarray(made, result.numpy)
+            out = new_tensor(made, result)
+        if wanted and self.derivative is not None and MODES.grad:
+            kept = [as_operand(value, promoted) for value in operands]
+            record(self.derivative, kept, attrs or None, out)
         return out
+
+    def _made(self, arrays: list, attrs: dict, result: dtype) -> Any:
+        if arrays[0].size < FEW:
+            try:
+                return enter(self.numpy, *arrays, **attrs)
+            except RuntimeError:
+                return quiet(self.numpy, *arrays, **attrs)
+        return quiet(elementwise, functools.partial(self.numpy, **attrs), result.numpy, *arrays)
 
 
 def pointwise(
@@ -131,18 +145,17 @@ def in_double(f: Callable) -> Callable:
     NumPy's single precision functions are off by up to 3 ULP; this is within half of one,
     which is also what PyTorch's vector library gives nearly always.
     """
-    if isinstance(f, np.ufunc):
+    is_ufunc = isinstance(f, np.ufunc)
 
-        def compute(x: np.ndarray) -> np.ndarray:
-            wide = _DOUBLE.get(x.dtype.char)
-            return f(x) if wide is None else f(x, dtype=wide).astype(x.dtype)
-
-    else:
-
-        def compute(x: np.ndarray) -> np.ndarray:
-            wide = _DOUBLE.get(x.dtype.char)
-            # np.positive converts, and lays out broadcast memory as PyTorch does, unlike astype
-            return f(x) if wide is None else f(np.positive(x, dtype=wide)).astype(x.dtype)
+    def compute(x: np.ndarray) -> np.ndarray:
+        wide = _DOUBLE.get(x.dtype.char)
+        if wide is None:
+            return f(x)
+        if x.flags.c_contiguous:
+            y = x.astype(wide)
+        else:  # lays out broadcast memory as PyTorch does, unlike astype
+            y = np.positive(x, dtype=wide)
+        return (f(y, y) if is_ufunc else f(y)).astype(x.dtype)
 
     return compute
 
@@ -154,6 +167,8 @@ def in_double_2(f: Callable) -> Callable:
         wide = _DOUBLE.get(x.dtype.char)
         if wide is None:
             return f(x, y)
+        if x.flags.c_contiguous and y.flags.c_contiguous:
+            return f(x.astype(wide), y.astype(wide)).astype(x.dtype)
         return f(np.positive(x, dtype=wide), np.positive(y, dtype=wide)).astype(x.dtype)
 
     return compute
