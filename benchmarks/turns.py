@@ -2,8 +2,8 @@
 
 Each library runs in a process of its own, so neither's threads, allocator or imports can touch the other's figures. Both
 processes are held on one CPU (where the system allows it), so that whatever else the machine does meets both alike. A
-sample is `timeit` over as many calls as fill the given time. The garbage collector stays on: what it costs is part of the
-price.
+sample is `timeit` over as many calls as fill the given time, and counts the process's own time alone, not that of others
+in between. The garbage collector stays on: what it costs is part of the price.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 import timeit
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,7 +43,9 @@ def answer_questions(library: str, seconds: float, names: Callable[..., dict[str
 
     @functools.cache
     def prepared(code: str, *setup: Any) -> tuple[timeit.Timer, int]:
-        each = timeit.Timer(code, setup="import gc; gc.enable()", globals=names(torch, *setup))
+        each = timeit.Timer(
+            code, setup="import gc; gc.enable()", timer=time.process_time, globals=names(torch, *setup)
+        )
         return each, calls_that_fill(seconds, each)
 
     print("ready", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +22,8 @@ from rushlight.ops.kinds.reduction import (
     check_recordable,
     dtype_of_out,
     hot_reduction,
+    matrix_mean,
+    matrix_sum,
     mean_over,
     narrowed,
     one_dim,
@@ -70,8 +73,8 @@ def sum(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: An
         >>> torch.tensor([[1., 2.], [3., 4.]]).sum(0)
         tensor([4., 6.])
     """
-    if dtype is None and keepdim is False:
-        return sum.method(input, dim)
+    if dtype is None:
+        return sum.method(input, dim, keepdim)
     return _sum_general(input, dim, keepdim, dtype)
 
 
@@ -88,7 +91,7 @@ def _sums(lines: Iterable) -> list[float]:
     return [*map(math.fsum, lines)]
 
 
-sum.method = hot_reduction(sum, _sum_general, sum_all, sum_dims, math.fsum, _sums)
+sum.method = hot_reduction(sum, _sum_general, sum_all, sum_dims, math.fsum, _sums, matrix_sum, builtins.sum)
 
 
 @public(out=False)
@@ -146,8 +149,8 @@ def mean(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: A
         tensor([[1.5000],
                 [3.5000]])
     """
-    if dtype is None and keepdim is False:
-        return mean.method(input, dim)
+    if dtype is None:
+        return mean.method(input, dim, keepdim)
     return _mean_general(input, dim, keepdim, dtype)
 
 
@@ -173,7 +176,7 @@ def _means(lines: Iterable) -> list[float]:
     return [math.fsum(line) / len(line) for line in lines]
 
 
-mean.method = hot_reduction(mean, _mean_general, mean_all, mean_dims, _mean_of, _means)
+mean.method = hot_reduction(mean, _mean_general, mean_all, mean_dims, _mean_of, _means, matrix_mean)
 
 
 # ---- prod ----

@@ -20,6 +20,7 @@ from rushlight.ops.kinds.reduction import (
     one_dim,
     refuse_kinds,
     scan_along,
+    short_scan,
 )
 from rushlight.ops.spec import primitive, public
 
@@ -60,6 +61,10 @@ def cumsum(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any 
         >>> torch.tensor([1, 2, 3], dtype=torch.int32).cumsum(0)
         tensor([1, 3, 6])
     """
+    if dtype is None and (axis is NOT_GIVEN or dim is NOT_GIVEN):
+        out = short_scan(np.add, input, dim if axis is NOT_GIVEN else axis, cumsum_dim)
+        if out is not None:
+            return out
     to = as_dtype(dtype, "cumsum")
     check_recordable(input, to)
     input, dim = _line(input, dim, axis, "cumsum")
@@ -163,6 +168,10 @@ def cumprod(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any
         >>> torch.tensor([1., 2., 3.]).cumprod(0)
         tensor([1., 2., 6.])
     """
+    if dtype is None and (axis is NOT_GIVEN or dim is NOT_GIVEN):
+        out = short_scan(np.multiply, input, dim if axis is NOT_GIVEN else axis, cumprod_dim)
+        if out is not None:
+            return out
     to = as_dtype(dtype, "cumprod")
     check_recordable(input, to)
     input, dim = _line(input, dim, axis, "cumprod")

@@ -223,13 +223,19 @@ def public(
     called = name or function.__name__
     names = parameters(function)
     plain = function
+    renamed = {
+        key for key, known in _RENAMED.items() if numpy_names and known in names and key not in names
+    }
     # PyTorch writes nn.functional in Python: there a wrong argument fails where it is first used.
     first_is_tensor = bool(names) and names[0] == "input" and not called.startswith("nn.functional.")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
-            kwargs = _named(names, kwargs) if numpy_names else dict(kwargs)
+            for key in kwargs:
+                if key in renamed:
+                    kwargs = _named(names, kwargs)
+                    break
             if out and "out" in kwargs:
                 target = kwargs.pop("out")
                 if target is not None:
