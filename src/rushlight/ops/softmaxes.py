@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float, finfo
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float, finfo, float32
 from rushlight.ops.kinds.reduction import (
     as_dtype,
     check_keepdim,
     lifted,
+    line_sums,
     narrowed,
     one_dim,
     reduced_dims,
@@ -28,8 +29,11 @@ from rushlight.ops.kinds.reduction import (
 )
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import primitive, public
+from rushlight.runtime.execute import enter
+from rushlight.runtime.results import FEW
+from rushlight.tape.recording import record1
 
-_F32 = np.dtype(np.float32)
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def _single(a: np.ndarray) -> np.ndarray:
@@ -58,14 +62,104 @@ def _log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
     return narrowed(out, a.dtype)
 
 
-@primitive("Softmax", vjp=(lambda g, out, dim: (g - (g * out).sum(dim, True)) * out,))
+# ---- derivatives: operations of their own, so that a gradient costs one call ----
+
+
+@primitive(
+    "SoftmaxBackward",
+    vjp=(
+        lambda g, y, dim: g * y - y * (g * y).sum(dim, True),
+        lambda g, dz, y, dim: g * dz - (g * y).sum(dim, True) * dz - g * (dz * y).sum(dim, True),
+    ),
+)
+def softmax_gradient(dz, y, *, dim):
+    """y (dz - sum(y dz)), where y is the softmax."""
+    if not y.size:
+        return dz.copy()
+    part = np.multiply(dz, y, dtype=_accumulating(y))
+    part -= y * _sums(part, dim)
+    return narrowed(part, y.dtype)
+
+
+@primitive(
+    "LogSoftmaxBackward",
+    vjp=(
+        lambda g, y, dim: g - (g * y.exp()).sum(dim, True),
+        lambda g, dz, y, dim: -g * y.exp() * dz.sum(dim, True),
+    ),
+)
+def log_softmax_gradient(dz, y, *, dim):
+    """dz - exp(y) sum(dz), where y is the log_softmax."""
+    if not y.size:
+        return dz.copy()
+    part = np.exp(y, dtype=_accumulating(y))
+    part *= _sums(dz, dim)
+    return narrowed(np.subtract(dz, part, part), y.dtype)
+
+
+def _accumulating(a: np.ndarray) -> Any:
+    return a.dtype if a.dtype.kind == "c" else np.float64
+
+
+def _sums(a: np.ndarray, dim: int) -> np.ndarray:
+    return sum_over(a, (dim,), True) if a.ndim else a
+
+
+@primitive("Softmax", vjp=(lambda g, out, dim: softmax_gradient(g, out, dim=dim),))
 def softmax_dim(x, *, dim):
     return lifted(lambda a: _softmax(a, dim), x)
 
 
-@primitive("LogSoftmax", vjp=(lambda g, out, dim: g - out.exp() * g.sum(dim, True),))
+@primitive("LogSoftmax", vjp=(lambda g, out, dim: log_softmax_gradient(g, out, dim=dim),))
 def log_softmax_dim(x, *, dim):
     return lifted(lambda a: _log_softmax(a, dim), x)
+
+
+#: between these no sum of exponentials in float64 has lost anything that float32 would show, so that the largest need not
+#: be subtracted first
+_LEAST, _MOST = 1e-250, 1e300
+
+
+def _sums_of_powers(powers: np.ndarray, dim: int) -> np.ndarray:
+    """The sums of float64 exponentials along `dim`, to be broadcast with them.
+
+    Raises:
+        OverflowError: for these the largest must be subtracted first.
+    """
+    sums = line_sums(powers, dim)
+    found = sums.tolist()
+    if not (min(found) > _LEAST and max(found) < _MOST):
+        raise OverflowError
+    return sums.reshape(-1, 1) if dim else sums
+
+
+def _short_softmax(a: np.ndarray, dim: int) -> np.ndarray:
+    powers = a.astype(_F64)
+    np.exp(powers, powers)
+    return np.divide(powers, _sums_of_powers(powers, dim), powers).astype(_F32)
+
+
+def _short_log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
+    wide = a.astype(_F64)
+    sums = _sums_of_powers(np.exp(wide), dim)
+    return np.subtract(wide, np.log(sums, sums), wide).astype(_F32)
+
+
+def _short(compute: Any, input: Any, dim: Any, whole: Any) -> Tensor | None:
+    """Of a small row-major float32 matrix, without any generic layer; None for anything else."""
+    if type(input) is not Tensor or input._dtype is not float32 or type(dim) is not int:
+        return None
+    a = input._a
+    if a.ndim != 2 or not -2 <= dim < 2 or not 0 < a.size < FEW or not a.flags.c_contiguous:
+        return None
+    dim &= 1
+    try:
+        out = new_tensor(enter(compute, a, dim), float32)
+    except (RuntimeError, OverflowError):
+        return None
+    if input._edge is not None:
+        record1(whole.derivative, input, {"dim": dim}, out)
+    return out
 
 
 def _prepared(input: Tensor, dim: Any, dtype: Any, operation: str, kernel: str) -> tuple[Tensor, int]:
@@ -87,6 +181,10 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         >>> torch.tensor([0., 0.]).softmax(0)
         tensor([0.5000, 0.5000])
     """
+    if dtype is None:
+        out = _short(_short_softmax, input, dim, softmax_dim)
+        if out is not None:
+            return out
     input, dim = _prepared(input, dim, dtype, "softmax", "softmax_kernel_impl")
     return real_gradient("_softmax", softmax_dim(input, dim=dim))
 
@@ -100,6 +198,10 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         >>> torch.tensor([0., 0.]).log_softmax(0)
         tensor([-0.6931, -0.6931])
     """
+    if dtype is None:
+        out = _short(_short_log_softmax, input, dim, log_softmax_dim)
+        if out is not None:
+            return out
     input, dim = _prepared(input, dim, dtype, "log_softmax", "log_softmax_kernel_impl")
     return real_gradient("_log_softmax", log_softmax_dim(input, dim=dim))
 

@@ -165,7 +165,7 @@ def sum_over(a: np.ndarray, dims: tuple[int, ...], keepdim: bool = False) -> np.
 
 def _blocked_sum(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
     """float64 sums whose error grows with the number of blocks, not of terms."""
-    if a.ndim == 2 and a.dtype is _F64 and dims and a.size and max(a.shape) <= _SIDE and a.flags.c_contiguous:
+    if a.ndim == 2 and a.dtype is _F64 and dims and 0 < a.size <= FEW and a.flags.c_contiguous:
         return _matrix_sum(a, dims, keepdim)
     if count_of(a.shape, dims) <= _BLOCK:
         return np.asarray(np.add.reduce(a, dims, None, None, keepdim))
@@ -186,15 +186,19 @@ _ONE_THREAD = 8192
 
 def _matrix_sum(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
     """The sum over one or both dimensions of a row-major float64 matrix."""
-    if len(dims) == 2:
-        total = np.asarray(np.add.reduce(a, None))  # pairwise, along memory
-    elif a.size > _ONE_THREAD:
-        total = _sum_halves(a, dims[0])
-    elif dims[0]:
-        total = a.dot(_ONES[: a.shape[1]])
-    else:
-        total = _ONES[: len(a)].dot(a)
+    # (of both: pairwise, along memory)
+    total = line_sums(a, dims[0]) if len(dims) == 1 else np.asarray(np.add.reduce(a, None))
     return total.reshape(kept(a.shape, dims)) if keepdim else total
+
+
+def line_sums(a: np.ndarray, dim: int) -> np.ndarray:
+    """The sums of the rows (dim 1) or columns (dim 0) of a row-major float64 matrix that is not empty."""
+    rows, columns = a.shape
+    if rows > _SIDE or columns > _SIDE:
+        return _sum_axis(a, dim).reshape(-1)
+    if rows * columns > _ONE_THREAD:
+        return _sum_halves(a, dim)
+    return a.dot(_ONES[:columns]) if dim else _ONES[:rows].dot(a)
 
 
 def _sum_halves(a: np.ndarray, dim: int) -> np.ndarray:
