@@ -359,9 +359,7 @@ def div(input, other, *, rounding_mode=None):
     return rounded_quotient(input, other, rounding_mode=rounding_mode)
 
 
-div.inplace = div.operation.inplace = short_inplace(
-    np.divide, true_quotient.elementwise.direct, div.inplace
-)
+div.inplace = div.operation.inplace = short_inplace(np.divide, true_quotient.elementwise.direct, div.inplace)
 divide = div
 
 floor_divide = binary(

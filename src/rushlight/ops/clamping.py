@@ -47,8 +47,13 @@ def bounded(x: np.ndarray, low: Any, high: Any) -> np.ndarray:
     Of two equal operands NumPy returns the second, so x comes second: -0.0 stays between 0 and 1.
     """
     if low is not None:
-        x = np.maximum(low, x)
-    return x if high is None else np.minimum(high, x)
+        x = np.maximum(_bound(low, x), x)
+    return x if high is None else np.minimum(_bound(high, x), x)
+
+
+def _bound(value: Any, x: np.ndarray) -> Any:
+    """A number as an array, which NumPy takes in half the time."""
+    return np.array(value, x.dtype) if type(value) is float and x.dtype.kind == "f" else value
 
 
 def _scalar_clamp(node: str, kernel: str) -> Any:
@@ -104,6 +109,9 @@ clamp_min_tensor = _one_sided("ClampMinBackward1", "maximum_cpu", True)
 clamp_max_tensor = _one_sided("ClampMaxBackward1", "minimum_cpu", False)
 
 
+_PLAIN = (int, float, type(None))
+
+
 def _plain(bound: Any) -> bool:
     return bound is None or type(bound) in (int, float) and -1e38 < bound < 1e38
 
@@ -133,6 +141,13 @@ def clamp(input, min=None, max=None):
         >>> torch.clamp(torch.tensor([-1.0, 0.5, 2.0]), 0, 1)
         tensor([0.0000, 0.5000, 1.0000])
     """
+    if (
+        type(input) is Tensor
+        and type(min) in _PLAIN
+        and type(max) in _PLAIN
+        and (min is not None or max is not None)
+    ):
+        return _numbers(clamp_numbers, input, min, max)
     kinds = {isinstance(bound, Tensor) for bound in (min, max) if bound is not None}
     if not kinds:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")

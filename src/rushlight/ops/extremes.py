@@ -8,22 +8,27 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors, return_types
-from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, float32, float64
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import BOOL, COMPLEX, float32, float64, int64
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
+    SMALL,
     check_keepdim,
     check_nonempty,
+    largest,
+    lines,
     one_dim,
     reduced_dims,
     refuse_kinds,
     restore,
     same_dtype,
     same_scalar_type,
+    short_reduction,
+    smallest,
 )
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
-from rushlight.tape.recording import record1
+from rushlight.tape.recording import record, record1
 
 _make = object.__new__
 _ARGMAX, _ARGMIN = np.ndarray.argmax, np.ndarray.argmin
@@ -88,6 +93,9 @@ def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[1., 5.], [3., 2.]]).amax(1)
         tensor([5., 3.])
     """
+    out = short_reduction(input, dim, keepdim, largest, amax_dims)
+    if out is not None:
+        return out
     return real_gradient("amax", _over(input, dim, keepdim, amax_dims, "amax", "max_values_cpu"))
 
 
@@ -103,6 +111,9 @@ def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[1., 5.], [3., 2.]]).amin(1)
         tensor([1., 2.])
     """
+    out = short_reduction(input, dim, keepdim, smallest, amin_dims)
+    if out is not None:
+        return out
     return real_gradient("amin", _over(input, dim, keepdim, amin_dims, "amin", "min_values_cpu"))
 
 
@@ -189,6 +200,34 @@ _DIM = {"max": max_dim, "min": min_dim}
 _RESULT = {"max": return_types.max, "min": return_types.min}
 
 
+_OF_LINE = {"max": largest, "min": smallest}
+_INT64 = np.dtype(np.int64)
+
+
+def _short_extreme(input: Any, dim: int, operation: str) -> Any:
+    """Of a small float matrix, by Python's own numbers; None for anything else."""
+    a, kind = input._a, input._dtype
+    if (
+        not 0 < a.size <= SMALL
+        or a.ndim != 2
+        or not -2 <= dim < 2
+        or kind is not float32
+        and kind is not float64
+    ):
+        return None
+    dim &= 1
+    found, of_line = [*lines(a, dim)], _OF_LINE[operation]
+    try:
+        values = [*map(of_line, found)]
+    except ValueError:
+        return None
+    places = [line.index(value) for line, value in zip(found, values)]
+    made = new_tensor(np.array(values, kind.numpy), kind), new_tensor(np.array(places, _INT64), int64)
+    if input._edge is not None:
+        record(_DIM[operation].derivative, (input,), {"dim": dim, "keepdim": False}, made)
+    return tuple.__new__(_RESULT[operation], made)
+
+
 def _extreme(input: Tensor, dim: Any, keepdim: Any, other: Any, operation: str) -> Any:
     """The three forms of max and min, told apart by the type of the second argument."""
     if other is None and isinstance(dim, Tensor) and keepdim is NOT_GIVEN:
@@ -203,6 +242,10 @@ def _extreme(input: Tensor, dim: Any, keepdim: Any, other: Any, operation: str) 
         check_nonempty(input._a.shape, None, tuple(range(input._a.ndim)), operation)
         refuse_kinds(f"{operation}_all", input, COMPLEX)
         return _ALL[operation](input)
+    if keepdim is NOT_GIVEN and type(dim) is int:
+        made = _short_extreme(input, dim, operation)
+        if made is not None:
+            return made
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise errors.WrongArgument("dim", "int or Tensor", dim, True)
     dim = one_dim(dim, input._a.ndim, operation)
@@ -262,6 +305,13 @@ def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
         tensor(1.)
     """
     a = input._a
+    if dim is None and keepdim is False and input._edge is None:
+        both = (
+            short_reduction(input, None, False, smallest, None),
+            short_reduction(input, None, False, largest, None),
+        )
+        if both[0] is not None:
+            return tuple.__new__(return_types.aminmax, both)
     if dim is None:
         if not a.size:
             raise RuntimeError(
@@ -326,8 +376,16 @@ def argmin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return _argument(input, dim, keepdim, argmin_dim, "argmin")
 
 
+_FINDS = {"argmax": _ARGMAX, "argmin": _ARGMIN}
+
+
 def _argument(input: Tensor, dim: Any, keepdim: Any, find: Any, operation: str) -> Tensor:
-    kind = input._dtype
+    kind, a = input._dtype, input._a
+    if keepdim is False and a.size and (kind is float32 or kind is float64 or kind is int64):
+        if dim is None:
+            return new_tensor(np.array(_FINDS[operation](a)), int64)
+        if type(dim) is int and a.ndim == 2 and -2 <= dim < 2:
+            return new_tensor(_FINDS[operation](a, dim), int64)
     for category, word in ((COMPLEX, "complex"), (BOOL, "bool")):
         if kind.category == category:
             raise RuntimeError(f"{operation}(): does not support {word} input")

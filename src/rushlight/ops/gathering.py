@@ -248,9 +248,21 @@ def check_dim(t: Tensor, dim: Any, name: str) -> int:
 
 def check_range(p: np.ndarray, size: int, dim: int, error: type = RuntimeError) -> None:
     """Whether all positions lie in [0, size)."""
-    if p.size and (p.min() < 0 or p.max() >= size):
+    if p.size and not in_range(p, size):
         first = p[(p < 0) | (p >= size)].flat[0]
         raise error(f"index {first} is out of bounds for dimension {dim} with size {size}")
+
+
+def in_range(p: np.ndarray, size: int) -> bool:
+    """Whether all of some positions lie in [0, size)."""
+    if p.size <= _FEW:
+        found = p.ravel().tolist()
+        return min(found) >= 0 and max(found) < size
+    return bool(p.min() >= 0 and p.max() < size)
+
+
+#: positions that Python's own numbers compare faster than NumPy
+_FEW = 64
 
 
 def along(p: np.ndarray, dim: int) -> tuple:
@@ -281,6 +293,28 @@ def gather_along(x, index, *, dim):
     return np.ascontiguousarray(x[along(index, dim)])
 
 
+def _short_gather(x: Any, dim: Any, index: Any) -> Tensor | None:
+    """Of row-major matrices of one shape, by the numbers of the elements; None for anything else."""
+    if type(dim) is not int or not isinstance(index, Tensor) or index._dtype is not int64:
+        return None
+    a, p = x._a, index._a
+    if a.ndim != 2 or a.shape != p.shape or not -2 <= dim < 2 or not a.size or x._dtype in STORED:
+        return None
+    if not (a.flags.c_contiguous and p.flags.c_contiguous and in_range(p, a.shape[dim])):
+        return None
+    dim &= 1
+    rows, columns = a.shape
+    if dim:
+        at = p + np.arange(0, a.size, columns).reshape(rows, 1)
+    else:
+        at = p * np.array(columns)
+        at += np.arange(columns)
+    out = new_tensor(a.take(at), x._dtype)
+    if x._edge is not None:
+        record(gather_along.derivative, (x, index), {"dim": dim}, out)
+    return out
+
+
 @public(check=exact_out())
 def gather(input, dim, index, *, sparse_grad=False):
     """out[i, j] = input[index[i, j], j] for dim 0, and likewise for other dimensions.
@@ -294,6 +328,9 @@ def gather(input, dim, index, *, sparse_grad=False):
         tensor([[1, 1],
                 [4, 3]])
     """
+    out = _short_gather(input, dim, index)
+    if out is not None:
+        return out
     index = as_tensor(index, "gather", "index", 2)
     dim = check_dim(input, dim, "gather")
     if index._dtype is not int64 and index._dtype is not int32 and index._a.size:
@@ -332,6 +369,21 @@ def index_select_along(x, index, *, dim):
     return np.ascontiguousarray(x.take(index.reshape(-1), dim))
 
 
+def _short_select(x: Any, dim: Any, index: Any) -> Tensor | None:
+    """Slices of a row-major tensor at a vector of positions in range; None for anything else."""
+    if type(dim) is not int or not isinstance(index, Tensor) or index._dtype is not int64:
+        return None
+    a, p = x._a, index._a
+    if p.ndim != 1 or a.ndim < 2 or not -a.ndim <= dim < a.ndim or not p.size or not a.flags.c_contiguous:
+        return None
+    if not in_range(p, a.shape[dim]):
+        return None
+    out = new_tensor(a.take(p, dim), x._dtype)
+    if x._edge is not None:
+        record(index_select_along.derivative, (x, index), {"dim": dim % a.ndim}, out)
+    return out
+
+
 @public(check=exact_out("index_select(): self and result must have the same scalar type"))
 def index_select(input, dim, index):
     """The slices at the positions in `index` (0-d or 1-d) along `dim`.
@@ -345,6 +397,9 @@ def index_select(input, dim, index):
         tensor([[2, 2],
                 [4, 4]])
     """
+    out = _short_select(input, dim, index)
+    if out is not None:
+        return out
     index = as_tensor(index, "index_select", "index", 2)
     dim = check_dim(input, dim, "index_select")
     p = check_vector(index, "index_select")
@@ -377,7 +432,7 @@ def check_flat(t: Tensor, index: Tensor, name: str) -> None:
     if index._dtype is not int64:
         raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {index._dtype.legacy}")
     p, count = index._a, t._a.size
-    if p.size and (p.min() < -count or p.max() >= count):
+    if p.size and not in_range(p, count) and (p.min() < -count or p.max() >= count):
         first = p[(p < -count) | (p >= count)].flat[0]
         raise IndexError(f"out of range: tried to access index {first} on a tensor of {count} elements.")
 

@@ -34,7 +34,10 @@ def _masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
 @primitive("MaskedFillBackward0", vjp=(lambda g, mask: g.masked_fill(mask, 0), None))
 def masked_fill_number(x, mask, *, value):
     out = _masked(x, mask)
-    np.copyto(out, value, where=mask)
+    if mask.shape == out.shape:
+        np.putmask(out, mask, value)
+    else:
+        np.copyto(out, value, where=mask)
     return out
 
 
@@ -62,6 +65,8 @@ def _check_masked_fill(t: Tensor, mask: Any, value: Any) -> Any:
     if mask._a.shape != t._a.shape:
         broadcast(t._a.shape, mask._a.shape)
     implemented(t, "masked_fill")
+    if type(value) is float and t._dtype.category == FLOATING and abs(value) < 1e4:
+        return np.array(value, t._dtype.numpy)
     return value_of(value, t, "masked_fill", "")
 
 
@@ -73,7 +78,10 @@ def _masked_fill_into(self, mask, value):
             f"output with shape {list(a.shape)} doesn't match the broadcast shape "
             f"{list(broadcast(a.shape, m.shape))}"
         )
-    np.copyto(a, number, where=apart(m, a))
+    if m.shape == a.shape:
+        np.putmask(a, apart(m, a), number)
+    else:
+        np.copyto(a, number, where=apart(m, a))
     return True
 
 
@@ -186,6 +194,8 @@ _WHERE = Derivative(
 
 
 _CHOICES = (Tensor, *NUMBERS)
+#: elements up to which a mask is faster than a choice
+_FEW = 1024
 
 
 @public(check=exact_out("Expected out type to be {wanted} but got {got}", read=False))
@@ -230,7 +240,17 @@ def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
         kind = result_type(x, y)
         a, b = operand(x, kind), operand(y, kind)
     try:
-        made = in_order(np.where(chosen, a, b), chosen, a, b)
+        if (
+            a.shape == b.shape == chosen.shape
+            and a.size < _FEW
+            and a.flags.c_contiguous
+            and b.flags.c_contiguous
+            and chosen.flags.c_contiguous
+        ):
+            made = b.copy()
+            np.putmask(made, chosen, a)  # in half the time of np.where
+        else:
+            made = in_order(np.where(chosen, a, b), chosen, a, b)
     except ValueError:
         broadcast(broadcast(chosen.shape, np.shape(a)), np.shape(b))
         raise

@@ -18,6 +18,7 @@ from rushlight.ops.kinds.reduction import (
     reduced_dims,
     restore,
     same_dtype,
+    short_reduction,
     sum_mapped,
 )
 from rushlight.ops.spec import primitive, public
@@ -103,6 +104,18 @@ def vector_norm_dims(x, *, ord, dims, keepdim, dtype):
     return out if keepdim else out.reshape([n for d, n in enumerate(x.shape) if d not in dims])
 
 
+def _length(line: Any) -> float:
+    return math.sqrt(math.fsum([x * x for x in line]))
+
+
+def _absolute_sum(line: Any) -> float:
+    return math.fsum(map(abs, line))
+
+
+#: of a few numbers
+_OF_LINE: dict[Any, Any] = {2: _length, 1: _absolute_sum}
+
+
 def vector_norm(
     input: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
@@ -116,6 +129,12 @@ def vector_norm(
         >>> torch.tensor([3., 4.]).norm()
         tensor(5.)
     """
+    if dtype is None and ord in _OF_LINE:
+        out = short_reduction(
+            input, dim, keepdim, _OF_LINE[ord], vector_norm_dims, ord=float(ord), dtype=None
+        )
+        if out is not None:
+            return out
     if input._dtype.category < FLOATING:
         raise RuntimeError(
             f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {input._dtype.legacy}"

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import layout
-from rushlight.buffer import Tensor
-from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, bool_, uint8
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, bool_, int64, uint8
 from rushlight.dtypes import dtype as DType
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
@@ -29,6 +29,7 @@ from rushlight.ops.kinds.reduction import (
     one_dim,
     reduced_dims,
     restore,
+    short_reduction,
     spread,
     sum_mapped,
     sum_over,
@@ -227,6 +228,10 @@ def prod(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: A
         >>> torch.tensor([1, 2, 3]).prod()
         tensor(6)
     """
+    if dtype is None and input._edge is None and (dim is NOT_GIVEN or type(dim) is int):
+        out = short_reduction(input, dim, keepdim, math.prod, None)
+        if out is not None:
+            return out
     to = as_dtype(dtype, "prod")
     check_recordable(input, to)
     if dim is NOT_GIVEN and not keepdim:
@@ -240,6 +245,10 @@ def prod(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: A
 
 def _without_nan(a: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(a), a.dtype.type(0), a)
+
+
+def _sum_of_numbers(line: Any) -> float:
+    return math.fsum([x for x in line if x == x])
 
 
 def _nansum_vjp(g: Any, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
@@ -262,6 +271,10 @@ def nansum(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype:
         >>> torch.tensor([1., float("nan"), 2.]).nansum()
         tensor(3.)
     """
+    if dtype is None:
+        out = short_reduction(input, dim, keepdim, _sum_of_numbers, nansum_dims, dtype=None)
+        if out is not None:
+            return out
     to = as_dtype(dtype, "nansum")
     check_recordable(input, to)
     if COMPLEX in (input._dtype.category, (to or input._dtype).category):
@@ -325,6 +338,13 @@ def _into_truth(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
     return plain(*args, **kwargs)
 
 
+def _whole_truth(input: Any, dim: Any, keepdim: Any) -> int | None:
+    """How many elements of a whole tensor of bools are true; None for anything else."""
+    if dim is None and keepdim is False and input._dtype is bool_:
+        return int(np.count_nonzero(input._a))
+    return None
+
+
 @public(out=_into_truth)
 def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether any element is not zero, of all or over the dimensions `dim`.
@@ -334,6 +354,9 @@ def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[0, 1], [0, 0]]).any(1)
         tensor([ True, False])
     """
+    count = _whole_truth(input, dim, keepdim)
+    if count is not None:
+        return new_tensor(np.array(count > 0), bool_)
     dims = reduced_dims(dim, input._a.ndim, "any") if dim != () and dim != [] else ()
     return any_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "any"))
 
@@ -347,6 +370,9 @@ def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[0, 1], [1, 1]]).all()
         tensor(False)
     """
+    count = _whole_truth(input, dim, keepdim)
+    if count is not None:
+        return new_tensor(np.array(count == input._a.size), bool_)
     dims = reduced_dims(dim, input._a.ndim, "all") if dim != () and dim != [] else ()
     return all_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "all"))
 
@@ -365,4 +391,6 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
         >>> torch.tensor([[0, 1], [2, 3]]).count_nonzero(0)
         tensor([1, 2])
     """
+    if dim is None and input._a.dtype.kind in "biufc":
+        return new_tensor(np.array(int(np.count_nonzero(input._a))), int64)
     return count_dims(input, dims=reduced_dims(dim, input._a.ndim, "count_nonzero"))

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors, return_types
-from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, float32, float64, int64
 from rushlight.layout import iteration_strides
 from rushlight.ops import selection
 from rushlight.ops.extremes import selected, shared_by_all
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
+    SMALL,
     check_keepdim,
     check_nonempty,
+    lines,
     one_dim,
     refuse_kinds,
     same_dtype,
@@ -29,6 +31,7 @@ from rushlight.ops.kinds.reduction import (
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.results import laid_out
+from rushlight.tape.recording import record
 
 #: `topk` of at least this many elements partitions before it sorts
 _PARTITION = 1024
@@ -63,15 +66,15 @@ def _as_selected(
     """The order `at`, but in each line with equal elements as `select(positions, ranks)` leaves it."""
     if not 0 < a.size <= selection.LIMIT:
         return at
-    lines = np.moveaxis(at, dim, -1)
-    values = np.take_along_axis(np.moveaxis(_keys(a), dim, -1), lines, -1)
-    ranks = np.zeros(lines.shape, np.int64)
+    rows = np.moveaxis(at, dim, -1)
+    values = np.take_along_axis(np.moveaxis(_keys(a), dim, -1), rows, -1)
+    ranks = np.zeros(rows.shape, np.int64)
     np.cumsum(_steps(values), -1, out=ranks[..., 1:])
-    last = lines.shape[-1] - 1
-    found = np.array(lines)
+    last = rows.shape[-1] - 1
+    found = np.array(rows)
     for place in map(tuple, np.argwhere((ranks[..., -1] < last) | always)):
         rank = np.empty(last + 1, np.int64)
-        rank[lines[place]] = ranks[place]
+        rank[rows[place]] = ranks[place]
         positions = list(range(last + 1))
         select(positions, rank.tolist())
         found[place] = positions
@@ -94,12 +97,56 @@ def _scattered(g: Any, x_meta: Any, out1: Any, dim: int) -> Any:
     return selected(g, x_meta, out1, dim, True)
 
 
+# ---- small matrices, by Python's own numbers ----
+
+
+def _ranked(line: Any, reverse: bool = False) -> list[int]:
+    """The indices that sort the numbers; ValueError for those that leave it open."""
+    total = sum(line)
+    if len(set(line)) < len(line) or total != total:
+        raise ValueError
+    return sorted(range(len(line)), key=line.__getitem__, reverse=reverse)
+
+
+def _short_places(
+    input: Any, dim: Any, keepdim: Any, places: Callable, form: Any, attrs: dict
+) -> tuple | None:
+    """Values and indices of a small float matrix, with indices found line by line; None for anything else."""
+    a, kind = input._a, input._dtype
+    if not 0 < a.size <= SMALL or a.ndim != 2 or kind is not float32 and kind is not float64:
+        return None
+    if keepdim is not False or type(dim) is not int or not -2 <= dim < 2:
+        return None
+    dim &= 1
+    found = [*lines(a, dim)]
+    try:
+        at = [places(line) for line in found]
+    except ValueError:
+        return None
+    if type(at[0]) is int:
+        values: Any = [line[n] for line, n in zip(found, at)]
+    else:
+        values = [[line[n] for n in some] for line, some in zip(found, at)]
+    made = np.array(values, kind.numpy), np.array(at, np.int64)
+    if made[0].ndim == 2 and not dim:
+        made = np.array(made[0].T, order="C"), np.array(made[1].T, order="C")
+    out = new_tensor(made[0], kind), new_tensor(made[1], int64)
+    if input._edge is not None:
+        record(form.derivative, (input,), {"dim": dim, **attrs}, out)
+    return out
+
+
 # ---- sort ----
 
 
 def _sorted(x: np.ndarray, dim: int, descending: bool, stable: bool) -> tuple:
     if not x.ndim:
         return x.copy(), np.zeros((), np.int64)
+    if not descending and (stable or x.shape[dim] <= selection.SHORT) and x.flags.c_contiguous:
+        if x.dtype.kind in "biuf":
+            values = x.copy()
+            values.sort(dim, "stable")
+            return values, np.ascontiguousarray(x.argsort(dim, "stable"))
     found = _with_values(x, (order if stable else unstable_order)(x, dim, descending), dim)
     return found if x.flags.c_contiguous else tuple([_laid_out_as(x, a) for a in found])
 
@@ -209,6 +256,22 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """
     if isinstance(k, bool) or not hasattr(k, "__index__"):
         raise errors.WrongArgument("k", "int", k)
+    if (
+        largest is True
+        and sorted is True
+        and type(k) is int
+        and 0 < k <= (len(input._a) if input._a.ndim else 0)
+    ):
+        found = _short_places(
+            input,
+            dim,
+            False,
+            lambda line: _ranked(line, True)[:k],
+            topk_dim,
+            {"k": k, "largest": True, "in_order": True},
+        )
+        if found is not None and found[0]._a.shape[dim] == k:
+            return return_types.topk(found)
     k, dim = k.__index__(), one_dim(dim, input._a.ndim, "topk")
     for name, flag in (("largest", largest), ("sorted", sorted)):
         if not isinstance(flag, bool):
@@ -295,7 +358,12 @@ def _median_of(x: np.ndarray, find: Callable) -> np.ndarray:
 
 @primitive("Median", vjp=(shared_by_all,))
 def median_all(x):
-    return _median_of(x, _median_index)
+    if not x.size:
+        return _median_of(x, _median_index)
+    middle = (x.size - 1) // 2
+    ordered = np.partition(_keys(x).reshape(-1), (middle, x.size - 1))
+    last = ordered[-1]  # nan, if there is one
+    return np.array(ordered[middle] if last == last else last, x.dtype)
 
 
 @primitive("Nanmedian", vjp=(shared_by_all,))
@@ -329,6 +397,10 @@ def _line(input: Tensor, dim: Any, keepdim: Any, operation: str) -> dict:
     return {"dim": dim, "keepdim": check_keepdim(keepdim, operation)}
 
 
+def _middle(line: Any) -> int:
+    return _ranked(line)[(len(line) - 1) // 2]
+
+
 @public(out=same_dtype)
 def median(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False) -> Any:
     """The lower median of all elements; with `dim` the medians along it and their indices.
@@ -342,6 +414,9 @@ def median(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False) -> Any:
         if input._a.size:
             refuse_kinds("median_cpu", input, BOOL, COMPLEX)
         return median_all(input)
+    found = _short_places(input, dim, keepdim, _middle, median_dim, {"keepdim": False})
+    if found is not None:
+        return return_types.median(found)
     attrs = _line(input, dim, keepdim, "median")
     refuse_kinds("median_out", input, BOOL, COMPLEX)
     return return_types.median(median_dim(input, **attrs))
@@ -401,6 +476,12 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
     """
     if isinstance(k, bool) or not hasattr(k, "__index__"):
         raise errors.WrongArgument("k", "int", k)
+    if type(k) is int and k > 0:
+        found = _short_places(
+            input, dim, keepdim, lambda line: _ranked(line)[k - 1], kthvalue_dim, {"k": k, "keepdim": False}
+        )
+        if found is not None:
+            return return_types.kthvalue(found)
     attrs = _line(input, dim, keepdim, "kthvalue")
     n = input._a.shape[attrs["dim"]] if input._a.ndim else 1
     if not 1 <= k <= n:

@@ -25,8 +25,8 @@ from rushlight.layout import contiguous_strides, is_dense, numel, overlaps_itsel
 from rushlight.ops import complex_half
 from rushlight.ops.kinds.overlap import check_reads_apart
 from rushlight.runtime import execute
-from rushlight.runtime.execute import enter
 from rushlight.runtime.casting import convert
+from rushlight.runtime.execute import enter
 from rushlight.runtime.results import retried
 from rushlight.storage import resize as resize_storage
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
@@ -223,9 +223,7 @@ def public(
     called = name or function.__name__
     names = parameters(function)
     plain = function
-    renamed = {
-        key for key, known in _RENAMED.items() if numpy_names and known in names and key not in names
-    }
+    renamed = {key for key, known in _RENAMED.items() if numpy_names and known in names and key not in names}
     # PyTorch writes nn.functional in Python: there a wrong argument fails where it is first used.
     first_is_tensor = bool(names) and names[0] == "input" and not called.startswith("nn.functional.")
 

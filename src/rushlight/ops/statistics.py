@@ -19,6 +19,7 @@ from rushlight.ops.kinds.reduction import (
     narrowed,
     reduced_dims,
     restore,
+    short_reduction,
     spread,
     sum_mapped,
 )
@@ -137,6 +138,39 @@ def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction:
     return {"dims": dims, "correction": correction, "keepdim": keepdim, "whole": whole}
 
 
+def _mean_of(line: Any) -> float:
+    return math.fsum(line) / len(line)
+
+
+def _variance_of(line: Any) -> float:
+    """ZeroDivisionError for one number."""
+    center = math.fsum(line) / len(line)
+    return math.fsum([(x - center) ** 2 for x in line]) / (len(line) - 1)
+
+
+def _deviation_of(line: Any) -> float:
+    return math.sqrt(_variance_of(line))
+
+
+def _short(
+    input: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, of_line: Any, form: Any
+) -> Tensor | None:
+    """Of a small float matrix, with n - 1 in the denominator; None for anything else."""
+    if unbiased is not None or correction is not None or type(dim) is tuple:
+        return None
+    whole = dim is NOT_GIVEN or dim is None
+    return short_reduction(input, dim, keepdim, of_line, form, correction=1, whole=whole)
+
+
+def _short_with_mean(
+    input: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, of_line: Any
+) -> tuple | None:
+    if input._edge is not None:
+        return None
+    spread = _short(input, dim, unbiased, keepdim, correction, of_line, None)
+    return None if spread is None else (spread, short_reduction(input, dim, keepdim, _mean_of, None))
+
+
 @public
 def var(
     input: Tensor,
@@ -153,6 +187,9 @@ def var(
         >>> torch.tensor([1., 2., 3.]).var()
         tensor(1.)
     """
+    out = _short(input, dim, unbiased, keepdim, correction, _variance_of, var_dims)
+    if out is not None:
+        return out
     return var_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "var"))
 
 
@@ -172,6 +209,9 @@ def std(
         >>> torch.tensor([1., 2., 3.]).std(0, correction=0)
         tensor(0.8165)
     """
+    out = _short(input, dim, unbiased, keepdim, correction, _deviation_of, std_dims)
+    if out is not None:
+        return out
     return std_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "std"))
 
 
@@ -185,6 +225,9 @@ def var_mean(
     correction: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Variance and mean in one pass; see `var`."""
+    both = _short_with_mean(input, dim, unbiased, keepdim, correction, _variance_of)
+    if both is not None:
+        return both
     return var_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "var_mean"))
 
 
@@ -198,6 +241,9 @@ def std_mean(
     correction: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean in one pass; see `std`."""
+    both = _short_with_mean(input, dim, unbiased, keepdim, correction, _deviation_of)
+    if both is not None:
+        return both
     return std_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "std_mean"))
 
 

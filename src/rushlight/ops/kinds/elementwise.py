@@ -543,11 +543,7 @@ def check_operands(name: str, input: Any, other: Any, numbers: str = ANY) -> tup
             return input, other
         raise errors.invalid_combination(name, input, other)
     if numbers is ONE:
-        if (
-            (first or second)
-            and isinstance(input, OPERANDS)
-            and isinstance(other, OPERANDS)
-        ):
+        if (first or second) and isinstance(input, OPERANDS) and isinstance(other, OPERANDS):
             return input, other
         raise errors.invalid_combination(name, input, other)
     if not first and not (numbers is ANY and isinstance(input, NUMBERS)):

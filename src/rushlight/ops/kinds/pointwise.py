@@ -49,7 +49,7 @@ class Pointwise(Elementwise):
         result = self.direct[promoted.index]
         if result is None:
             out = self.compute(operands, promoted, **attrs)
-            wanted = any([isinstance(value, Tensor) and value._edge is not None for value in operands])
+            wanted = any(isinstance(value, Tensor) and value._edge is not None for value in operands)
         else:
             arrays: list[Any] = []
             wanted, rows, several = False, True, len(operands) > 1

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import (
     ALL,
     FLOATING,
@@ -365,6 +365,60 @@ def lines(a: np.ndarray, dim: int) -> Any:
     return a.tolist() if dim else zip(*a.tolist())
 
 
+def short_reduction(
+    x: Any, dim: Any, keepdim: Any, of_line: Callable, form: Any, **attrs: Any
+) -> Tensor | None:
+    """A reduction of a small float matrix, over a dimension or all, by Python's own numbers; None for anything else.
+
+    Args:
+        of_line: list of floats -> float; if it raises ValueError, NumPy takes over.
+        form: the primitive, whose derivative is recorded, with `attrs`.
+    """
+    a, kind = x._a, x._dtype
+    if (
+        not 0 < a.size <= SMALL
+        or a.ndim != 2
+        or keepdim is not False
+        or kind is not float32
+        and kind is not float64
+    ):
+        return None
+    try:
+        if type(dim) is int:
+            if not -2 <= dim < 2:
+                return None
+            dims: tuple = (dim & 1,)
+            made: Any = [of_line(line) for line in lines(a, dims[0])]
+        elif dim is NOT_GIVEN or dim is None or type(dim) is tuple and not dim:
+            dims = (0, 1)
+            made = of_line(a.ravel().tolist())
+        else:
+            return None
+        made = enter(np.array, made, kind.numpy)
+    except (ValueError, OverflowError, ZeroDivisionError, RuntimeError):
+        return None
+    out = new_tensor(made, kind)
+    if x._edge is not None:
+        record1(form.derivative, x, {"dims": dims, "keepdim": False, **attrs}, out)
+    return out
+
+
+def largest(line: Any) -> float:
+    """The largest number; ValueError if there may be a nan."""
+    total = sum(line)
+    if total != total:
+        raise ValueError
+    return max(line)
+
+
+def smallest(line: Any) -> float:
+    """The smallest number; ValueError if there may be a nan."""
+    total = sum(line)
+    if total != total:
+        raise ValueError
+    return min(line)
+
+
 def hot_reduction(
     call: Callable,
     general: Callable,
@@ -403,7 +457,13 @@ def hot_reduction(
             dim = more["axis"]
         small = small_all
         if a.size > SMALL or not _LISTED[kind.index] or keepdim is not False and keepdim is not True:
-            if a.ndim != 2 or type(keepdim) is not bool or a.size > FEW or kind is not float32 and kind is not float64:
+            if (
+                a.ndim != 2
+                or type(keepdim) is not bool
+                or a.size > FEW
+                or kind is not float32
+                and kind is not float64
+            ):
                 return general(self, dim, keepdim, None)
             if dim is NOT_GIVEN and not keepdim:
                 attrs, dims = whole, (0, 1)
@@ -440,7 +500,9 @@ def hot_reduction(
                     return general(self, dim, keepdim, None)
                 dim &= 1
                 attrs = along[dim][keepdim]
-                value = [small(line) for line in lines(a, dim)] if small is integers else small_dim(lines(a, dim))
+                value = (
+                    [small(line) for line in lines(a, dim)] if small is integers else small_dim(lines(a, dim))
+                )
             elif (type(dim) is tuple or type(dim) is list) and len(dim) == 2 and dim[0] == 0 and dim[1] == 1:
                 attrs = both[keepdim]
                 value = small(a.ravel().tolist())
