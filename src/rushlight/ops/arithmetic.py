@@ -95,11 +95,13 @@ def _multiply_add(x: np.ndarray, y: np.ndarray, alpha: Any) -> np.ndarray:
     """x + alpha y, rounded once: PyTorch uses fused multiply-add."""
     if x.dtype.kind == "b":
         return x | y if alpha else x | np.zeros_like(y)
-    return multiply_add(x, y, number(alpha, BY_NUMPY[x.dtype]))
+    return multiply_add(x, y, np.asarray(number(alpha, BY_NUMPY[x.dtype])))
 
 
 def _alpha(promoted: dtype, alpha: Any) -> Any:
     """`alpha` as a number that may scale tensors of this type; RuntimeError if it may not."""
+    if promoted.category == FLOATING and type(alpha) in (int, float):
+        return alpha
     if not isinstance(alpha, (*NUMBERS, Tensor)):
         raise TypeError(f"add(): argument 'alpha' must be Number, not {type(alpha).__name__}")
     alpha = alpha.item() if isinstance(alpha, (Tensor, np.generic)) else alpha
@@ -116,7 +118,10 @@ def _alpha(promoted: dtype, alpha: Any) -> Any:
 
 def _scaled(operation: Pointwise) -> Any:
     def scaled(input: Any, other: Any, alpha: Any) -> Tensor:
-        promoted = result_type(input, other)
+        if type(input) is Tensor and type(other) is Tensor and input._dtype is other._dtype:
+            promoted = input._dtype
+        else:
+            promoted = result_type(input, other)
         return operation.at(promoted, input, other, alpha=_alpha(promoted, alpha))
 
     return scaled

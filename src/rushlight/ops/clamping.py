@@ -251,8 +251,9 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
 def _lerp(x: np.ndarray, end: np.ndarray, weight: Any) -> np.ndarray:
     """From the nearer end, so that a weight of 1 gives `end` exactly."""
     step = end - x
-    if not isinstance(weight, np.ndarray):
-        return multiply_add(x, weight, step) if abs(weight) < 0.5 else multiply_add(end, step, weight - 1)
+    if not np.ndim(weight):
+        near = abs(weight) < 0.5
+        return multiply_add(x, step, weight) if near else multiply_add(end, step, weight - weight.dtype.type(1))
     return np.where(np.abs(weight) < 0.5, multiply_add(x, weight, step), multiply_add(end, step, weight - 1))
 
 
@@ -266,7 +267,7 @@ def _lerp(x: np.ndarray, end: np.ndarray, weight: Any) -> np.ndarray:
     ),
 )
 def lerp_number(x, end, *, weight):
-    return _lerp(x, end, x.dtype.type(weight))
+    return _lerp(x, end, np.array(weight, x.dtype))
 
 
 @pointwise(
@@ -324,7 +325,7 @@ def lerp(input, end, weight):
     ),
 )
 def addcmul_values(x, tensor1, tensor2, *, value):
-    return multiply_add(x, x.dtype.type(value) * tensor1, tensor2)
+    return multiply_add(x, tensor1 if value == 1 else x.dtype.type(value) * tensor1, tensor2)
 
 
 @pointwise(
@@ -337,13 +338,19 @@ def addcmul_values(x, tensor1, tensor2, *, value):
     ),
 )
 def addcdiv_values(x, tensor1, tensor2, *, value):
-    return x + x.dtype.type(value) * tensor1 / tensor2
+    return x + (tensor1 if value == 1 else x.dtype.type(value) * tensor1) / tensor2
 
 
 def _scale(value: Any, promoted: dtype) -> Any:
+    if type(value) is int and value == 1:
+        return 1
     value = value.item() if isinstance(value, (np.generic, Tensor)) else value
     checked_number(value, promoted)
     return int(value) if promoted.category == INTEGER else value
+
+
+def _common_type(x: Tensor, y: Tensor, z: Tensor) -> dtype:
+    return x._dtype if x._dtype is y._dtype is z._dtype else result_type(x, y, z)
 
 
 @public
@@ -356,7 +363,7 @@ def addcmul(input, tensor1, tensor2, *, value=1):
         tensor([61.])
     """
     check_tensors("addcmul", input=input, tensor1=tensor1, tensor2=tensor2)
-    promoted = result_type(input, tensor1, tensor2)
+    promoted = _common_type(input, tensor1, tensor2)
     if promoted.category:
         value = _scale(value, promoted)
     return addcmul_values.at(promoted, input, tensor1, tensor2, value=value)
@@ -383,5 +390,5 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
             "tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: (input + value "
             "* tensor1 / tensor2), for all dtypes."
         )
-    promoted = result_type(input, tensor1, tensor2)
+    promoted = _common_type(input, tensor1, tensor2)
     return addcdiv_values.at(promoted, input, tensor1, tensor2, value=_scale(value, promoted))

@@ -15,7 +15,7 @@ import numpy as np
 
 from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import Tensor, new_tensor, storage, strides
-from rushlight.dtypes import COMPLEX, dtype
+from rushlight.dtypes import COMPLEX, dtype, int64
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel
 from rushlight.ops.kinds.contraction import BLAS, SMALL_FACTOR, batched, multiply, product, refuse

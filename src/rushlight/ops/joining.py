@@ -341,6 +341,19 @@ def flip(input, dims):
 
 def flip_method(self: Tensor, *given: Any, dims: Any = None) -> Tensor:
     """:func:`flip`; the dimensions may also be separate arguments."""
+    a = self._a
+    if (
+        len(given) == 1
+        and type(given[0]) is int
+        and a.ndim == 2
+        and a.flags.c_contiguous
+        and -2 <= given[0] < 2
+    ):
+        dim = given[0] & 1
+        out = new_tensor((a[:, ::-1] if dim else a[::-1]).copy(), self._dtype)
+        if self._edge is not None:
+            record(flip_dims.derivative, (self,), {"dims": (dim,)}, out)
+        return out
     return flip(self, _listed(given, dims, "flip", "dims"))
 
 
@@ -404,8 +417,21 @@ def rot90(input, k=1, dims=(0, 1)):
 
 @primitive("Roll", vjp=(lambda g, shifts, dims: g.roll([-s for s in shifts], dims),))
 def roll_dims(x, *, shifts, dims):
-    return np.array(
-        np.roll(x, shifts, dims) if dims else np.roll(x.reshape(-1), shifts[0]).reshape(x.shape), order="C"
+    if not x.size:
+        return np.empty(x.shape, x.dtype)
+    if not dims:
+        return _rolled(x.reshape(-1), shifts[0], 0).reshape(x.shape)
+    for shift, dim in zip(shifts, dims):
+        x = _rolled(x, shift, dim)
+    return x
+
+
+def _rolled(x: np.ndarray, shift: int, dim: int) -> np.ndarray:
+    """A row-major copy, moved round along one dimension: what falls off the end comes first."""
+    last = x.shape[dim] - shift % x.shape[dim]
+    before = (slice(None),) * dim
+    return np.ascontiguousarray(
+        np.concatenate((x[(*before, slice(last, None))], x[(*before, slice(last))]), dim)
     )
 
 
@@ -421,6 +447,8 @@ def roll(input, shifts, dims=()):
         >>> torch.arange(4).roll(1)
         tensor([3, 0, 1, 2])
     """
+    if type(shifts) is int and type(dims) is int and 0 <= dims < input._a.ndim:
+        return roll_dims(input, shifts=(shifts,), dims=(dims,))
     shifts = _ints(shifts, "roll", "shifts")
     dims = _ints(dims, "roll", "dims")
     if not shifts:
@@ -462,7 +490,11 @@ def repeat_dims(x, *, repeats):
     if x.size == 0 or 0 in repeats:
         lead = (1,) * (len(repeats) - x.ndim)
         return np.empty([n * r for n, r in zip(lead + x.shape, repeats)], x.dtype)
-    return np.array(np.tile(x, repeats), order="C")
+    lead = (1,) * (len(repeats) - x.ndim)
+    sizes = lead + x.shape
+    out = np.empty([n for pair in zip(repeats, sizes) for n in pair], x.dtype)
+    out[...] = x.reshape([n for size in sizes for n in (1, size)])
+    return out.reshape([n * r for n, r in zip(sizes, repeats)])
 
 
 def repeat(input: Tensor, *given: Any, repeats: Any = None) -> Tensor:

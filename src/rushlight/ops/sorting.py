@@ -121,7 +121,7 @@ def _short_places(
     found = [*lines(a, dim)]
     try:
         at = [places(line) for line in found]
-    except ValueError:
+    except (ValueError, IndexError):
         return None
     if type(at[0]) is int:
         values: Any = [line[n] for line, n in zip(found, at)]

@@ -417,6 +417,16 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
 
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         try:
+            if not apart and _plain(self, args) and (not kwargs or _plain(self, kwargs.values())):
+                if into is None or self._dtype is complex32 or not into(self, *args, **kwargs):
+                    result = function(self, *args, **kwargs)
+                    if result._dtype is self._dtype and result._a.shape == self._a.shape:
+                        self._a[...] = result._a
+                    else:
+                        check_result(called, self, result)
+                        np.copyto(self._a, convert(result._a, self._dtype), casting="unsafe")
+                wrote(self)
+                return self
             recorded = _recorded(self, args, kwargs)
             if recorded:
                 check_recorded(self)
@@ -451,6 +461,20 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
         f"In-place form of :func:`{name}`: writes the result to this tensor's memory and returns it."
     )
     return inplace
+
+
+def _plain(t: Tensor, values: Any) -> bool:
+    """Whether `t` is memory of its own that may be written, and none of the tensors among `values` is recorded or shares it."""
+    buffer = t._buf
+    if t._edge is not None or not t._a.flags.carray or buffer is not None and buffer.inference:
+        return False
+    for value in values:
+        if isinstance(value, Tensor):
+            if value._edge is not None or buffer is not None and value._buf is buffer:
+                return False
+        elif isinstance(value, (tuple, list)):
+            return False
+    return True
 
 
 def in_place_of(operation: Any) -> Callable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,30 @@ from rushlight.ops.spec import primitive, public
 from rushlight.ops.striding import diagonal_copy_of
 
 
+#: elements up to which a mask is kept for the next call
+_FEW = 1 << 14
+
+
+def _mask(rows: int, columns: int, diagonal: int, lower: bool) -> np.ndarray:
+    """Where the zeros are."""
+    mask = np.tri(rows, columns, diagonal, np.bool_)
+    return ~mask if lower else mask
+
+
+_kept_mask = functools.lru_cache(64)(_mask)
+
+
 def _triangle(name: str, node: str, lower: bool) -> Any:
     def compute(x: np.ndarray, *, diagonal: int) -> np.ndarray:
-        mask = np.tri(*x.shape[-2:], k=_clamped(diagonal if lower else diagonal - 1, x.shape), dtype=np.bool_)
+        rows, columns = x.shape[-2:]
+        find = _kept_mask if rows * columns <= _FEW else _mask
+        mask = find(rows, columns, _clamped(diagonal if lower else diagonal - 1, x.shape), lower)
+        if x.ndim == 2 and x.flags.c_contiguous:
+            out = x.copy()
+            np.putmask(out, mask, np.array(0, x.dtype))
+            return out
         out = np.zeros(x.shape, x.dtype)
-        np.copyto(out, x, where=mask if lower else ~mask)
+        np.copyto(out, x, where=~mask)
         return out
 
     compute.__name__ = f"{name}_of"

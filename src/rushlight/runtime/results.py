@@ -123,7 +123,7 @@ def concatenated(join: Callable, arrays: list[np.ndarray], dim: int) -> np.ndarr
         ValueError: shapes that do not go together.
     """
     if sum([a.size for a in arrays]) < FEW:
-        return np.ascontiguousarray(join(arrays, dim))
+        return _stacked(arrays, dim) if join is np.stack else np.ascontiguousarray(join(arrays, dim))
     first = arrays[0]
     shape = list(first.shape)
     if join is np.stack:
@@ -131,6 +131,19 @@ def concatenated(join: Callable, arrays: list[np.ndarray], dim: int) -> np.ndarr
     elif -first.ndim <= dim < first.ndim and all(a.ndim == first.ndim for a in arrays):
         shape[dim] = sum([a.shape[dim] for a in arrays])
     return join(arrays, dim, array(tuple(shape), first.dtype))
+
+
+def _stacked(arrays: list[np.ndarray], dim: int) -> np.ndarray:
+    """`np.stack` without its checks, in a third of the time."""
+    shape = arrays[0].shape
+    if not -len(shape) - 1 <= dim <= len(shape) or any([a.shape != shape for a in arrays]):
+        raise ValueError("arrays of different shapes, or a dimension out of range")
+    dim %= len(shape) + 1
+    out = np.empty((*shape[:dim], len(arrays), *shape[dim:]), arrays[0].dtype)
+    before = (slice(None),) * dim
+    for n, a in enumerate(arrays):
+        out[(*before, n)] = a
+    return out
 
 
 def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
