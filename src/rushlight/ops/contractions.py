@@ -166,6 +166,8 @@ def mm(input, mat2, *, out=None):
         b = mat2._a
         if kind in BLAS and kind is mat2._dtype and a.ndim == 2 and b.ndim == 2 and out is None:
             a = a.dot(b) if a.size < SMALL_FACTOR else product(a, b)
+        elif kind is int64 and kind is mat2._dtype and a.ndim == 2 and b.ndim == 2 and out is None:
+            a = multiply(a, b) if a.size else None
         else:
             a = None
     except (AttributeError, ValueError, NeedsBatching):

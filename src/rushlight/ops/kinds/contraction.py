@@ -97,10 +97,16 @@ def _integer_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     m = a.shape[-2] if a.ndim > 1 else 1
     n = b.shape[-1] if b.ndim > 1 else 1
     if m * n * a.shape[-1] < _SPLIT_FROM:
-        return np.asarray(np.matmul(a, b))
+        return np.asarray(a.dot(b) if a.ndim <= 2 and b.ndim <= 2 else np.matmul(a, b))
+    if _largest(a) * _largest(b) * a.shape[-1] < 1 << 53:  # then float64 rounds nothing
+        return np.asarray(np.matmul(a.astype(_F64), b.astype(_F64))).astype(a.dtype)
     if a.itemsize <= 2:
         return _split_product(a, b, 16, 1)
     return _split_product(a, b, 16, 2) if a.itemsize == 4 else _split_product(a, b, 22, 3)
+
+
+def _largest(a: np.ndarray) -> int:
+    return max(int(a.max()), -int(a.min())) if a.size else 0
 
 
 def _split_product(a: np.ndarray, b: np.ndarray, bits: int, pieces: int) -> np.ndarray:
