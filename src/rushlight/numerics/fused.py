@@ -33,7 +33,7 @@ def multiply_add(x: Any, y: Any, z: Any) -> np.ndarray:
 def _single(x: Any, y: Any, z: Any) -> np.ndarray:
     """In float64, where a product of two float32 is exact."""
     operands = [v for v in (x, y, z) if v.ndim]
-    if not all([v.flags.c_contiguous for v in operands]):  # NumPy finds the order of the result's dimensions
+    if not all(v.flags.c_contiguous for v in operands):  # NumPy finds the order of the result's dimensions
         return np.add(x, np.multiply(y, z, dtype=_F64), dtype=_F64).astype("f")
     product = np.multiply(y.astype(_F64), z.astype(_F64))
     return np.add(x.astype(_F64), product).astype("f")
@@ -56,7 +56,7 @@ def _scaled(x: Any, y: Any, z: Any) -> Any:
 def _in_strips(x: Any, y: Any, z: Any) -> np.ndarray:
     """A strip at a time, where all lie in memory in one order."""
     arrays = [v for v in (x, y, z) if v.ndim]
-    if not all([v.flags.c_contiguous and v.shape == x.shape for v in arrays]):
+    if not all(v.flags.c_contiguous and v.shape == x.shape for v in arrays):
         return _double(x, y, z)
     out = np.empty(x.shape)
     flat = out.reshape(-1)
@@ -75,7 +75,7 @@ def _double(x: Any, y: Any, z: Any) -> np.ndarray:
     lost = x - (total - back)
     lost += product - back
     lost += _product_error(y, z, product)
-    exact = np.add(total, lost, lost)
+    exact = total + lost
     return exact if np.isfinite(exact).all() else np.where(np.isfinite(exact), exact, total)
 
 

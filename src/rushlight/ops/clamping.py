@@ -253,7 +253,9 @@ def _lerp(x: np.ndarray, end: np.ndarray, weight: Any) -> np.ndarray:
     step = end - x
     if not np.ndim(weight):
         near = abs(weight) < 0.5
-        return multiply_add(x, step, weight) if near else multiply_add(end, step, weight - weight.dtype.type(1))
+        return (
+            multiply_add(x, step, weight) if near else multiply_add(end, step, weight - weight.dtype.type(1))
+        )
     return np.where(np.abs(weight) < 0.5, multiply_add(x, weight, step), multiply_add(end, step, weight - 1))
 
 

@@ -148,7 +148,7 @@ _CAT: Any = cat_along.derivative
 
 def _joined(tensors: Any, dim: Any, join: Any) -> np.ndarray | None:
     """The plain case: contiguous results of equal types, and no more than three dimensions."""
-    if type(dim) is not int or type(tensors) not in (list, tuple):
+    if type(dim) is not int or type(tensors) not in (list, tuple) or not tensors:
         return None
     kind, arrays = None, []
     for t in tensors:

@@ -51,6 +51,7 @@ class Primitive:
     """
 
     __slots__ = ("name", "compute", "derivative")
+    derivative: Any  # a Derivative or None
 
     def __init__(self, name: str, compute: Callable, derivative: Derivative | None) -> None:
         self.name = name

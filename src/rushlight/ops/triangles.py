@@ -13,7 +13,6 @@ from rushlight.ops.kinds.strict import same_type
 from rushlight.ops.spec import primitive, public
 from rushlight.ops.striding import diagonal_copy_of
 
-
 #: elements up to which a mask is kept for the next call
 _FEW = 1 << 14
 

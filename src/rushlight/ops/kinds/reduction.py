@@ -356,7 +356,7 @@ def method_of(function: Callable) -> Callable:
 
 #: elements of a small matrix, which Python's own numbers reduce faster than NumPy
 SMALL = 16
-#: whether a dtype's elements, as Python numbers, lose nothing
+#: whether a dtype's elements lose nothing as Python numbers
 _LISTED = [d is float32 or d is float64 or d is int64 for d in ALL]
 
 
@@ -440,88 +440,73 @@ def hot_reduction(
         matrix: (matrix of floats, dims, keepdim) -> result; for what is not that small.
         integers: what stands for `small_all` where the elements are integers, if they may be.
     """
-    of_all = all_form.derivative
-    of_dim = dim_form.derivative
+    of_all, of_dim = all_form.derivative, dim_form.derivative
     array = np.array
-    whole = {"dtype": None}
-    along = [[{"dims": (d,), "keepdim": k, "dtype": None} for k in (False, True)] for d in (0, 1)]
-    both = [{"dims": (0, 1), "keepdim": k, "dtype": None} for k in (False, True)]
+    whole: dict[str, Any] = {"dtype": None}
+    #: what is recorded for a matrix, by dims and keepdim; also what a short path is looked up with
+    over: dict[Any, list[dict[str, Any]]] = {
+        dims: [{"dims": dims, "keepdim": keep, "dtype": None} for keep in (False, True)]
+        for dims in ((0,), (1,), (0, 1))
+    }
+    by_dim: dict[Any, Any] = {0: over[0,], 1: over[1,], -1: over[1,], -2: over[0,], (0, 1): over[0, 1]}
 
     def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
-        a = self._a
-        kind = self._dtype
+        a, kind = self._a, self._dtype
         if more:
             if len(more) > 1 or dim is not NOT_GIVEN or "axis" not in more:
                 refuse_out(call.__name__, more)
                 return call(self, **_given(dim, keepdim), **more)
             dim = more["axis"]
-        small = small_all
-        if a.size > SMALL or not _LISTED[kind.index] or keepdim is not False and keepdim is not True:
-            if (
-                a.ndim != 2
-                or type(keepdim) is not bool
-                or a.size > FEW
-                or kind is not float32
-                and kind is not float64
-            ):
-                return general(self, dim, keepdim, None)
-            if dim is NOT_GIVEN and not keepdim:
-                attrs, dims = whole, (0, 1)
-            elif type(dim) is int and -2 <= dim < 2:
-                attrs = along[dim & 1][keepdim]
-                dims = attrs["dims"]
-            else:
-                return general(self, dim, keepdim, None)
+        if dim is NOT_GIVEN:
+            attrs = None if keepdim else whole
+        else:
+            attrs = _attributes(a, dim, keepdim)
+        made = None
+        if attrs is not None and _LISTED[kind.index]:
             try:
-                value = enter(matrix, a, dims, keepdim)
-            except RuntimeError:
-                return general(self, dim, keepdim, None)
-            out = _make(Tensor)
-            out._a = value
-            out._dtype = kind
-            out._buf = out._edge = None
-            if self._edge is not None:
-                record1(of_all if attrs is whole else of_dim, self, attrs, out)
-            return out
-        if kind is int64:
-            if integers is None:
-                return general(self, dim, keepdim, None)
-            small = integers
-        attrs = whole
-        try:
-            if dim is NOT_GIVEN:
-                if keepdim:
-                    return general(self, dim, keepdim, None)
-                value = small(a.ravel().tolist())
-            elif a.ndim != 2 or not a.size:
-                return general(self, dim, keepdim, None)
-            elif type(dim) is int:
-                if not -2 <= dim < 2:
-                    return general(self, dim, keepdim, None)
-                dim &= 1
-                attrs = along[dim][keepdim]
-                value = (
-                    [small(line) for line in lines(a, dim)] if small is integers else small_dim(lines(a, dim))
-                )
-            elif (type(dim) is tuple or type(dim) is list) and len(dim) == 2 and dim[0] == 0 and dim[1] == 1:
-                attrs = both[keepdim]
-                value = small(a.ravel().tolist())
-            else:
-                return general(self, dim, keepdim, None)
-            value = enter(array, value, kind.numpy)
-            if attrs is not whole and keepdim:
-                value = value.reshape(kept(a.shape, attrs["dims"]))
-            elif not value.ndim and not -3e38 < value.item() < 3e38 and kind is not int64:
-                return general(self, dim, keepdim, None)
-        except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
+                if a.size <= SMALL:
+                    made = _small(a, kind, attrs)
+                elif a.ndim == 2 and a.size <= FEW and kind is not int64:
+                    dims = (0, 1) if attrs is whole else attrs["dims"]
+                    made = enter(matrix, a, dims, attrs is not whole and attrs["keepdim"])
+            except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
+                pass
+        if made is None:
             return general(self, dim, keepdim, None)
         out = _make(Tensor)
-        out._a = value
+        out._a = made
         out._dtype = kind
         out._buf = out._edge = None
         if self._edge is not None:
             record1(of_all if attrs is whole else of_dim, self, attrs, out)
         return out
+
+    def _attributes(a: np.ndarray, dim: Any, keepdim: Any) -> dict[str, Any] | None:
+        """The arguments as they are recorded, for a matrix; None for what is not plain."""
+        if a.ndim != 2 or type(keepdim) is not bool:
+            return None
+        if type(dim) is list and dim == [0, 1]:
+            dim = (0, 1)
+        if type(dim) is int or type(dim) is tuple:
+            found = by_dim.get(dim)
+            return found and found[keepdim]
+        return None
+
+    def _small(a: np.ndarray, kind: dtype, attrs: dict[str, Any]) -> np.ndarray | None:
+        """The result by Python's own numbers; None, or an error, where NumPy must take over."""
+        if not a.size or kind is int64 and integers is None:
+            return None
+        of_line: Any = small_all if kind is not int64 else integers
+        if attrs is whole or attrs["dims"] == (0, 1):
+            value = of_line(a.ravel().tolist())
+            if kind is not int64 and not -3e38 < value < 3e38:
+                return None
+        elif kind is int64:
+            value = [of_line(line) for line in lines(a, attrs["dims"][0])]
+        else:
+            value = small_dim(lines(a, attrs["dims"][0]))
+        made = enter(array, value, kind.numpy)
+        return made.reshape(kept(a.shape, attrs["dims"])) if attrs is not whole and attrs["keepdim"] else made
 
     return method
 
