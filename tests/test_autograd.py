@@ -393,6 +393,23 @@ def test_inference_tensors(use):
     same(program)
 
 
+@pytest.mark.parametrize("use", ["index", "mask", "index_put", "write", "unneeded"])
+def test_inference_tensors_as_indices(use):
+    def program(T):
+        x = leaf(T)
+        with T.inference_mode():
+            at, mask = T.tensor([0, 1]), T.tensor([True, False])
+        return {
+            "index": lambda: x[at],
+            "mask": lambda: x[mask],
+            "index_put": lambda: x.index_put((at,), T.ones(2)),
+            "write": lambda: (x * 1).__setitem__(at, 1.0),
+            "unneeded": lambda: x.detach()[at],
+        }[use]()
+
+    same(program)
+
+
 def test_inference_mode_on_ordinary_tensors():
     def program(T):
         x = T.zeros(3)
@@ -613,6 +630,86 @@ def test_a_failing_hook_leaves_the_modes_as_they_were():
     assert rushlight.is_grad_enabled() and x.grad is None
 
 
+# ---- nodes that run for a gradient that is retained ----
+
+RETAINED = {
+    "alone": lambda T, x, y: y.sum().backward(inputs=[y]),
+    "with a leaf": lambda T, x, y: y.sum().backward(inputs=[y, x]),
+    "twice": lambda T, x, y: [y.sum().backward(inputs=[y]) for _ in range(2)],
+    "overwritten": lambda T, x, y: (x.detach().mul_(2), y.sum().backward(inputs=[y])),
+    "of a mask": lambda T, x, y: [
+        z.sum().backward(inputs=[z]) or z.grad for z in [T.atan2(x.detach() > 1, x)]
+    ],
+    "not implemented": lambda T, x, y: [z.sum().backward(inputs=[z]) for z in [x // 2.0]],
+}
+
+
+@pytest.mark.parametrize("program", RETAINED)
+def test_nodes_behind_which_nothing_is_wanted(program):
+    def run(T):
+        x, seen = leaf(T), []
+        y = x * x
+        y.grad_fn.register_prehook(lambda g: seen.append(("before", g[0])))
+        y.grad_fn.register_hook(lambda before, after: seen.append(("after", before[0], after[0])))
+        made = RETAINED[program](T, x, y)
+        return made, seen, y.grad, x.grad
+
+    same(run)
+
+
+# ---- gradients between real and complex numbers ----
+
+MIXED = {
+    "mul": lambda T, x, c: x * c,
+    "add, number": lambda T, x, c: x + 1j,
+    "mm": lambda T, x, c: T.mm(x.to(T.complex128)[None], c[:, None]),
+    "where": lambda T, x, c: T.where(T.tensor([True, False]), x, c),
+    "where, number": lambda T, x, c: T.where(T.tensor([True, False]), x, 1j),
+    "masked_fill": lambda T, x, c: c.masked_fill(T.tensor([True, False]), x[0]),
+    "masked_fill_": lambda T, x, c: (c * 1).masked_fill_(T.tensor([True, False]), x[0]),
+    "fill": lambda T, x, c: T.fill(c, x[0]),
+    "fill_": lambda T, x, c: (c * 1).fill_(x[0]),
+    "index_fill": lambda T, x, c: c.index_fill(0, T.tensor([1]), x[0]),
+    "write by mask": lambda T, x, c: _written(c * 1, T.tensor([True, False]), x[0]),
+    "write of a part": lambda T, x, c: _written(c * 1, 0, x[0]),
+    "sum": lambda T, x, c: x.sum(dtype=T.complex128),
+    "sum of rows": lambda T, x, c: x.sum(0, dtype=T.complex128),
+    "mean": lambda T, x, c: x.mean(dtype=T.complex128),
+    "mean of rows": lambda T, x, c: x.mean(0, dtype=T.complex128),
+    "prod": lambda T, x, c: x.prod(dtype=T.complex128),
+    "prod of rows": lambda T, x, c: x.prod(0, dtype=T.complex128),
+    "cumsum": lambda T, x, c: x.cumsum(0, dtype=T.complex128),
+    "cumprod": lambda T, x, c: x.cumprod(0, dtype=T.complex128),
+    "dist": lambda T, x, c: T.dist(x, c),
+    "addr": lambda T, x, c: T.addr(x, c, c),
+    "addcmul": lambda T, x, c: T.addcmul(x, c, c),
+    "logaddexp": lambda T, x, c: T.logaddexp(x, c),
+    "ldexp": lambda T, x, c: T.ldexp(x, c),
+    "diagonal_scatter": lambda T, x, c: c.expand(2, 2).diagonal_scatter(x),
+    "as_strided_scatter": lambda T, x, c: c.as_strided_scatter(x, (2,), (1,)),
+    "cat": lambda T, x, c: T.cat([x, c]),
+}
+
+
+def _written(x, index, value):
+    x[index] = value
+    return x
+
+
+@pytest.mark.parametrize("operation", MIXED)
+def test_complex_gradients_of_real_inputs(operation):
+    """Most formulas take the real part; those that do not have the gradient refused."""
+
+    def program(T):
+        x = leaf(T, 0.5, 2.0).detach().requires_grad_()
+        c = T.tensor([1 + 1j, 2 - 1j], dtype=T.complex128, requires_grad=True)
+        made = MIXED[operation](T, x, c)
+        (made.abs() if made.is_complex() else made).sum().backward()
+        return made, made.grad_fn.name(), x.grad, c.grad
+
+    same(program)
+
+
 # ---- views that see complex numbers as pairs of reals ----
 
 TURNS = {
@@ -634,6 +731,16 @@ def test_writes_to_real_views_of_complex_tensors(turn):
             (c.abs() ** 2).sum() + sum((v * v).sum() for v in before), x, create_graph=True
         )
         return g.detach(), T.autograd.grad((g * g).sum(), x)
+
+    same(program)
+
+
+def test_views_of_what_became_recorded():
+    def program(T):
+        c = T.ones(2, dtype=T.complex128)
+        views = T.view_as_real(c), c[:1], T.view_as_real(c)[0]
+        c.copy_(T.ones(2, dtype=T.complex128, requires_grad=True))
+        return [v.grad_fn.name() for v in views]
 
     same(program)
 

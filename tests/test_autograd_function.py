@@ -62,6 +62,8 @@ GRADIENTS = {
     "larger": lambda T, g: g.expand(2, 3),
     "wrong shape": lambda T, g: g[:1],
     "float32": lambda T, g: g.float(),
+    "integers": lambda T, g: g.long(),
+    "complex": lambda T, g: g.to(T.complex128),
 }
 
 
@@ -70,6 +72,17 @@ def test_what_backward_returns(gradient):
     def program(T):
         x = points(T)
         function(T, lambda ctx, a: a * 1, lambda ctx, g: GRADIENTS[gradient](T, g)).apply(x).sum().backward()
+        return x.grad
+
+    same(program)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int64", "float16", "float64", "complex64"])
+def test_what_backward_returns_for_complex_inputs(dtype):
+    def program(T):
+        x = T.ones(2, dtype=T.complex128, requires_grad=True)
+        made = function(T, lambda ctx, a: a * 1, lambda ctx, g: g.to(getattr(T, dtype)))
+        made.apply(x).real.sum().backward()
         return x.grad
 
     same(program)

@@ -58,7 +58,7 @@ def attempt(function: Callable) -> tuple[Any, str | None]:
 
 
 class Lost(Exception):
-    """PyTorch itself has failed; the program ends here."""
+    """What PyTorch does from here on is not specified; the program ends."""
 
 
 class Pair:
@@ -119,6 +119,8 @@ class Program:
                 )
                 if their_error and "INTERNAL ASSERT" in their_error:
                     raise Lost
+                if name in DERIVATIVES and "derivative for" in (their_error or "") and our_error:
+                    raise Lost  # which leaves have their gradients by then
                 assert _same_error(their_error, our_error), f"{their_error} != {our_error}"
                 if their_error and any(text in their_error for text in _TOO_LATE):
                     _give_values(chosen[0].theirs, chosen[0].ours)
@@ -149,7 +151,7 @@ class Program:
             pair = Pair(theirs, ours, name)
             if not pair.viewed and theirs._is_view() != ours._is_view():
                 return  # composite operations end in a view sometimes
-            if not pair.named and theirs.stride() != ours.stride():
+            if not pair.named and _placed(theirs) != _placed(ours):
                 return  # the layout of a derivative follows from how it is computed
             self.pairs.append(pair)
             self.tolerance = max(self.tolerance, TOLERANCE.get(name_of(theirs), 0))
@@ -250,6 +252,10 @@ def _give_values(theirs: Any, ours: Any) -> None:
 def _sharing(tensors: list, sizes: list) -> list[int]:
     pointers = [t.untyped_storage().data_ptr() if size.numel() else 0 for t, size in zip(tensors, sizes)]
     return [pointers.index(p) for p in pointers]
+
+
+def _placed(t: Any) -> tuple:
+    return t.stride(), t.storage_offset()
 
 
 def _kind(error: str | None) -> str | None:

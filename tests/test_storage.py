@@ -160,6 +160,10 @@ WRITES: dict[str, Callable] = {
     "copy_ int": lambda T, t: t.copy_(T.tensor(5)),
     "copy_ itself": lambda T, t: t.copy_(t),
     "copy_ overlapping": lambda T, t: t.view(-1)[1:].copy_(t.view(-1)[:-1]),
+    "copy_ overlapping data": lambda T, t: t.view(-1)[1:].copy_(t.data.view(-1)[:-1]),
+    "copy_ data": lambda T, t: t.copy_(t.data),
+    "copy_ other strides": lambda T, t: t.view(-1)[:1].copy_(t.view(-1)[0].expand(1)),
+    "add_ overlapping data": lambda T, t: t.view(-1)[1:].add_(t.data.view(-1)[:-1]),
     "copy_ wrong": lambda T, t: t.copy_(T.ones(7)),
     "copy_ list": lambda T, t: t.copy_([1.0]),
 }

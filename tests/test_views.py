@@ -238,6 +238,26 @@ EMPTY: dict[str, Callable] = {
 }
 
 
+def test_no_parts_of_what_lost_its_place_in_the_graph() -> None:
+    for T in LIBRARIES:
+
+        class Flat(T.autograd.Function):  # type: ignore[name-defined]
+            @staticmethod
+            def forward(ctx: Any, x: Any) -> Any:
+                return x.view(-1)
+
+        x = Flat.apply(T.zeros(0, requires_grad=True))
+        with T.no_grad():
+            x.mul_(2)
+        with pytest.raises(RuntimeError, match="custom Function"):
+            x.unbind(0)
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (2,), (2, 1, 3)])
+def test_numbers_expand_with_strides_of_zero(shape: tuple) -> None:
+    assert [T.ones(()).expand(shape).stride() for T in LIBRARIES] == [(0,) * len(shape)] * 2
+
+
 @pytest.mark.parametrize("view", EMPTY)
 def test_empty_tensors(view: str) -> None:
     theirs, ours = (outcome(EMPTY[view], T, T.zeros(2, 0, 3)) for T in LIBRARIES)

@@ -172,34 +172,9 @@ def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
 def dense_strides(shape: Shape, steps: Shape) -> Shape:
     """The strides themselves if they are dense, else dense ones that keep the order of the dimensions in memory.
 
-    PyTorch's `infer_dense_strides`: an insertion sort of the dimensions by stride, innermost first, in which
-    dimensions of stride 0 and ties keep their places.
+    PyTorch's `infer_dense_strides`; an empty dimension counts as one of size 1.
     """
-    if is_dense(shape, steps):
-        return steps
-    order = list(range(len(shape) - 1, -1, -1))
-
-    def before(a: int, b: int) -> int:
-        if steps[a] == 0 or steps[b] == 0:
-            return 0
-        if steps[a] != steps[b]:
-            return -1 if steps[a] < steps[b] else 1
-        return 1 if shape[a] > shape[b] else 0
-
-    for i in range(1, len(order)):
-        at = i
-        for j in range(i - 1, -1, -1):
-            compared = before(order[j], order[at])
-            if compared > 0:
-                order[j], order[at] = order[at], order[j]
-                at = j
-            elif compared < 0:
-                break
-    result, step = [0] * len(shape), 1
-    for dim in order:
-        result[dim] = step
-        step *= max(shape[dim], 1)
-    return tuple(result)
+    return steps if is_dense(shape, steps) else iteration_strides(tuple([max(n, 1) for n in shape]), [steps])
 
 
 def sizes(args: tuple[Any, ...], operation: str) -> Shape:

@@ -87,6 +87,7 @@ class _Walk:
         waiting: every node and leaf that may be reached -> how many gradients are still to come (for leaves).
         ready: a heap of (-sequence number, node).
         found: edge -> gradient, for the targets.
+        ends: nodes behind which nothing is wanted.
     """
 
     __slots__ = (
@@ -100,6 +101,7 @@ class _Walk:
         "pending",
         "waiting",
         "ready",
+        "ends",
         "__weakref__",
     )
 
@@ -109,6 +111,7 @@ class _Walk:
         self.accumulate = accumulate
         self.targets = None if targets is None else list(targets)
         self.found: dict[Any, Any] = {}
+        self.ends: set = set()
         self.pending: dict[Any, Any] = {}
         self.waiting: dict[Any, int] = {}
         self.ready: list[tuple[int, Any]] = []
@@ -116,7 +119,7 @@ class _Walk:
     def go(self, roots: Sequence[tuple[Any, Any]]) -> None:
         self._explore(roots)
         useful = self.useful = None if self.targets is None else self._useful()
-        ready, pending, waiting = self.ready, self.pending, self.waiting
+        ready, pending, waiting, ends = self.ready, self.pending, self.waiting, self.ends
         push, pop = heapq.heappush, heapq.heappop
         try:
             for edge, g in roots:
@@ -131,7 +134,8 @@ class _Walk:
                 g = self.before(node, g)
                 if g is None:
                     continue
-            grads = self._run(node, g) if node.extra is not None or ANOMALY else node.run(g)
+            watched = node.extra is not None or ANOMALY or node in ends
+            grads = self._run(node, g) if watched else node.run(g)
             edges = node.edges
             if len(grads) != len(edges):
                 raise RuntimeError(
@@ -200,7 +204,7 @@ class _Walk:
                         stack.append(target)
 
     def _useful(self) -> set:
-        """The nodes from which a target can be reached; the others need not run."""
+        """The nodes that run: those from which a target can be reached, and those whose outputs are to retain it."""
         assert self.targets is not None
         self.goals = {_key(edge) for edge in self.targets}
         users: dict[Any, list[Node]] = {}
@@ -209,14 +213,16 @@ class _Walk:
                 for edge in node.edges:
                     if edge is not None:
                         users.setdefault(_key(edge), []).append(node)
-        useful: set = {goal for goal in self.goals if self.accumulate and isinstance(goal, Node)}
+        useful: set = set()
         stack = [goal for goal in self.goals if goal in self.waiting]
         while stack:
             for user in users.get(stack.pop(), ()):
                 if user not in useful:
                     useful.add(user)
                     stack.append(user)
-        return useful
+        if self.accumulate:
+            self.ends = {goal for goal in self.goals if isinstance(goal, Node) and goal not in useful}
+        return useful | self.ends
 
     def reaches(self, nodes: Sequence[Any]) -> int:
         """How many of these nodes and leaves this walk will come to."""
@@ -229,9 +235,9 @@ class _Walk:
     # ---- one node ----
 
     def _run(self, node: Any, g: Any) -> Sequence[Any]:
-        """Run a node that has hooks, or under anomaly detection."""
+        """Run a node that has hooks, under anomaly detection, or of which no gradient is wanted."""
         try:
-            grads = node.run(g)
+            grads = node.touch(g) if node in self.ends else node.run(g)
         except Exception:
             _note_origin(node)
             raise
@@ -376,10 +382,26 @@ def fit(g: Any, shape: tuple[int, ...], kind: dtype, source: Any) -> Any:
         g = sum_to(g, shape, source)
     if g._dtype is not kind:
         if g._dtype.is_complex and not kind.is_complex:
-            g = g.real
+            g = _real_part(g, source)
+        elif kind.is_complex and g._dtype.category < FLOATING:
+            raise _between_kinds()
         if g._dtype is not kind:
             g = g.to(kind)
     return g
+
+
+def _real_part(g: Any, source: Any) -> Any:
+    """What a complex gradient is to a real input, of which the loss depends along the real axis only."""
+    if source is not None and not source.promotes:
+        raise _between_kinds()
+    return g.real
+
+
+def _between_kinds() -> RuntimeError:
+    return RuntimeError(
+        "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == grad_is_complex) to be true, but got false. "
+        " (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)"
+    )
 
 
 def sum_to(g: Any, shape: tuple[int, ...], source: Any) -> Any:

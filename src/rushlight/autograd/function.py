@@ -71,6 +71,7 @@ class BackwardCFunction(Node, FunctionCtx):
     """The node of a Function, and its context. One gradient in for each output, one out for each tensor input."""
 
     several = True
+    promotes = False
     _forward_cls: Any
     materialize_grads = True
     to_save: Any = None
@@ -80,7 +81,6 @@ class BackwardCFunction(Node, FunctionCtx):
 
     _saved: Any = ()
     _is_tensor: tuple = ()
-    _is_real: tuple = ()
 
     def name(self) -> str:
         return type(self).__name__
@@ -129,7 +129,7 @@ class BackwardCFunction(Node, FunctionCtx):
                 f"function {self.name()} returned an incorrect number of gradients (expected {count}, got {len(found)})"
             )
         grads = []
-        for at, (g, wanted, real) in enumerate(zip(found, self._is_tensor, self._is_real)):
+        for at, (g, wanted) in enumerate(zip(found, self._is_tensor)):
             if not wanted:
                 if g is not None:
                     raise RuntimeError(
@@ -139,12 +139,6 @@ class BackwardCFunction(Node, FunctionCtx):
                 continue
             if g is not None and not isinstance(g, Tensor):
                 raise RuntimeError(f"expected Variable or None (got {type(g).__name__})")
-            if g is not None and real and g._dtype.is_complex and self.edges[len(grads)] is not None:
-                raise RuntimeError(
-                    "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == grad_is_complex) to be true, but "
-                    "got false.  (Could this error message be improved?  If so, please report an enhancement request to "
-                    "PyTorch.)"
-                )
             grads.append(g)
         return grads
 
@@ -294,7 +288,6 @@ class Function(metaclass=FunctionMeta):
         if any(isinstance(t, Batched) for t in tensors):
             return TAKE_OVER.function("Function.apply", cls.apply, args, kwargs)
         node._is_tensor = tuple([isinstance(t, Tensor) for t in inputs])
-        node._is_real = tuple([isinstance(t, Tensor) and not t._dtype.is_complex for t in inputs])
         node.needs_input_grad = tuple([isinstance(t, Tensor) and requires_grad(t) for t in inputs])
         recorded = MODES.grad and any(node.needs_input_grad)
         edges = tuple(map(_receiver, tensors)) if recorded else (None,) * len(tensors)

@@ -263,6 +263,7 @@ def addmv(input, mat, vec, *, beta=1, alpha=1):
         lambda g, z, alpha: scaled(g.mv(z.conj()), conjugate(alpha)),
         lambda g, y, alpha: scaled(g.t().mv(y.conj()), conjugate(alpha)),
     ),
+    promotes=False,
 )
 def add_r(x, y, z, *, beta, alpha, kind):
     inner = float32 if kind in REDUCED else kind

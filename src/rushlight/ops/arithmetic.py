@@ -28,6 +28,7 @@ from rushlight.ops.kinds.elementwise import (
     binary,
     check_operands,
     floating,
+    in_order,
     not_implemented,
     same,
     same_out,
@@ -213,12 +214,11 @@ def reflected_sub(self: Tensor, other: Any) -> Any:
     kind = self._dtype
     if (kind is float32 or kind is float64) and type(other) in (float, int):
         x = self._a
-        a = (
-            quiet(np.subtract, other, x)
-            if x.size < FEW
-            else quiet(elementwise, np.subtract, kind.numpy, other, x)
-        )
-        out = new_tensor(np.asarray(a), kind)
+        if x.size < FEW:
+            a = quiet(np.subtract, other, x)
+        else:
+            a = quiet(elementwise, np.subtract, kind.numpy, other, x)
+        out = new_tensor(in_order(np.asarray(a), x), kind)
         if self._edge is not None:
             record(_taken_from, (self,), None, out)
         return out

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BY_NUMPY, COMPLEX, REDUCED, complex32, dtype, float32
+from rushlight.dtypes import BY_NUMPY, COMPLEX, REDUCED, complex32, default_float, dtype, float32, int64
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.complex_half import refusal
 from rushlight.ops.kinds.elementwise import (
@@ -221,8 +221,7 @@ fmin = binary(
 def _close(x: np.ndarray, y: np.ndarray, rtol: float, atol: float, equal_nan: bool) -> np.ndarray:
     """|x - y| <= atol + |rtol y|, or equal; infinities are close only to themselves.
 
-    Integers are subtracted in their own type, where they may wrap around, as PyTorch's are;
-    halves are rounded after every step, as PyTorch's are.
+    Integers are compared in the default floating type, and halves are rounded after every step, as PyTorch does.
     """
     close = x == y
     if equal_nan:
@@ -230,10 +229,8 @@ def _close(x: np.ndarray, y: np.ndarray, rtol: float, atol: float, equal_nan: bo
     if rtol == 0 and atol == 0:
         return close
     if x.dtype.kind in "biu":
-        near = np.asarray(y, np.float64) if x.dtype.itemsize > 8 else y.astype(np.float32)
-        allowed = np.float32(atol) + np.abs(np.float32(rtol) * near)
-        actual = np.abs(x.astype(np.int64) - y if x.dtype.kind == "b" else x - y)
-        return close | (actual.astype(np.float32) <= allowed)
+        kind = default_float(int64)
+        x, y = convert(x, kind), convert(y, kind)
     actual = np.abs(x - y)
     real = actual.dtype.type
     allowed = real(atol) + np.abs(y * x.dtype.type(rtol))

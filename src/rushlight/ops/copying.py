@@ -153,8 +153,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         before, source = edge_of(self), edge_of(src)
         if source is not None:
             check_recorded(self)
-    if self._buf is not None and src._buf is self._buf:
-        check_partial_overlap(self, src)
+    check_partial_overlap(self, src)
     a, b = self._a, src._a
     if a.shape != b.shape:
         _check_broadcast(a.shape, b.shape)
@@ -194,7 +193,10 @@ def _check_broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> None:
 _FILL = [
     Derivative("FillBackward0", ("x",), (lambda g, x_meta: g.new_zeros(x_meta.shape),)),
     Derivative(
-        "FillBackward1", ("x", "value"), (lambda g, x_meta: g.new_zeros(x_meta.shape), lambda g: g.sum())
+        "FillBackward1",
+        ("x", "value"),
+        (lambda g, x_meta: g.new_zeros(x_meta.shape), lambda g: g.sum()),
+        promotes=False,
     ),
 ]
 
@@ -281,6 +283,7 @@ class FillBackward2(Node):
     """After `fill_` with a number the old value gets no gradient."""
 
     __slots__ = ()
+    promotes = False
 
     def __init__(self, t: Tensor, before: Any, value: Any) -> None:
         start(

@@ -24,6 +24,7 @@ from rushlight.ops.kinds.elementwise import (
 )
 from rushlight.ops.kinds.pointwise import in_double, in_double_2, pointwise
 from rushlight.ops.spec import public
+from rushlight.tape.derivative import Derivative
 
 _LN2, _LN10 = math.log(2), math.log(10)
 
@@ -110,9 +111,11 @@ logaddexp = binary(
     numpy=in_double_2(_logaddexp),
     dtype=lambda d: (d, d),
     refuse=not_implemented("logaddexp_cpu", BOOL, INTEGER),
-    vjp=(
-        lambda g, x, y: g / (1 + (y - x).exp()).conj(),
-        lambda g, x, y: g / (1 + (x - y).exp()).conj(),
+    vjp=Derivative(
+        "Logaddexp",
+        ("x", "y"),
+        (lambda g, x, y: g / (1 + (y - x).exp()).conj(), lambda g, x, y: g / (1 + (x - y).exp()).conj()),
+        promotes=False,
     ),
     numbers=NONE,
     doc="`log(exp(input) + exp(other))` without overflow.",

@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import FLOATING
+from rushlight.dtypes import BY_NUMPY, FLOATING
 from rushlight.layout import broadcast, numel
 from rushlight.ops.gathering import implemented
 from rushlight.ops.kinds.elementwise import in_order
@@ -17,6 +17,7 @@ from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.scattering import value_of
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import convert
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.recording import record
 
@@ -44,10 +45,11 @@ def masked_fill_number(x, mask, *, value):
 @primitive(
     "MaskedFillBackward1",
     vjp=(lambda g, mask: g.masked_fill(mask, 0), None, lambda g, mask: where(mask, g, 0).sum()),
+    promotes=False,
 )
 def masked_fill_tensor(x, mask, value):
     out = _masked(x, mask)
-    np.copyto(out, value, where=mask)
+    np.copyto(out, convert(value, BY_NUMPY[x.dtype]), where=mask)
     return out
 
 
@@ -99,9 +101,7 @@ def masked_fill(input, mask, value):
     """
     number = _check_masked_fill(input, mask, value)
     if isinstance(value, Tensor):
-        return masked_fill_tensor(
-            input, mask, value if value._dtype is input._dtype else value.to(input._dtype)
-        )
+        return masked_fill_tensor(input, mask, value)
     return masked_fill_number(input, mask, value=number)
 
 
@@ -190,6 +190,7 @@ _WHERE = Derivative(
     "Where",
     ("condition", "x", "y"),
     (None, lambda g, condition: where(condition, g, 0), lambda g, condition: where(condition, 0, g)),
+    promotes=False,
 )
 
 
@@ -238,6 +239,10 @@ def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
         kind, a, b = x._dtype, x._a, y._a
     else:
         kind = result_type(x, y)
+        if isinstance(x, Tensor) and not isinstance(y, Tensor):  # a step of its own, recorded as such
+            x = x.to(kind)
+        elif isinstance(y, Tensor) and not isinstance(x, Tensor):
+            y = y.to(kind)
         a, b = operand(x, kind), operand(y, kind)
     try:
         if (

@@ -201,7 +201,7 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
     return vector_norm(input, 2 if p is None else p, dim, keepdim, dtype=dtype)
 
 
-@primitive("Dist", vjp=_dist_vjp)
+@primitive("Dist", vjp=_dist_vjp, promotes=False)
 def dist_all(x, y, *, p):
     away = np.subtract(x, y)
     out = _norm(away, p, tuple(range(away.ndim)))

@@ -51,7 +51,7 @@ def _rounded(a: np.ndarray, to: DType) -> np.ndarray:
     return convert(a, to) if to is bool_ else narrowed(a, to.numpy)
 
 
-@primitive("Sum", vjp=(lambda g, x_meta: g.expand(x_meta.shape),))
+@primitive("Sum", vjp=(lambda g, x_meta: g.expand(x_meta.shape),), promotes=False)
 def sum_all(x, *, dtype):
     return _sum(x, tuple(range(x.ndim)), False, dtype)
 
@@ -60,6 +60,7 @@ def sum_all(x, *, dtype):
     "SumBackward1",
     vjp=(lambda g, x_meta, dims, keepdim: spread(g, x_meta.shape, dims, keepdim),),
     row_major=True,
+    promotes=False,
 )
 def sum_dims(x, *, dims, keepdim, dtype):
     return _sum(x, dims, keepdim, dtype)
@@ -127,12 +128,12 @@ def _mean_vjp(g: Any, x_meta: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
     return spread(g, x_meta.shape, dims, keepdim) / count
 
 
-@primitive("Mean", vjp=(lambda g, x_meta: g.expand(x_meta.shape) / math.prod(x_meta.shape),))
+@primitive("Mean", vjp=(lambda g, x_meta: g.expand(x_meta.shape) / math.prod(x_meta.shape),), promotes=False)
 def mean_all(x, *, dtype):
     return _mean(x, tuple(range(x.ndim)), False, dtype)
 
 
-@primitive("MeanBackward1", vjp=(_mean_vjp,), row_major=True)
+@primitive("MeanBackward1", vjp=(_mean_vjp,), row_major=True, promotes=False)
 def mean_dims(x, *, dims, keepdim, dtype):
     return _mean(x, dims, keepdim, dtype)
 
@@ -209,12 +210,12 @@ def _prod_dim_vjp(g: Any, x: Any, out: Any, dim: int, keepdim: bool) -> Any:
     return g * exclusive_product(x, dim).conj()
 
 
-@primitive("Prod", vjp=(_prod_all_vjp,))
+@primitive("Prod", vjp=(_prod_all_vjp,), promotes=False)
 def prod_all(x, *, dtype):
     return _product(x, None, False, dtype)
 
 
-@primitive("ProdBackward1", vjp=(_prod_dim_vjp,), row_major=True)
+@primitive("ProdBackward1", vjp=(_prod_dim_vjp,), row_major=True, promotes=False)
 def prod_dim(x, *, dim, keepdim, dtype):
     return _product(x, dim, keepdim, dtype)
 

@@ -239,6 +239,7 @@ def _reread(
 ) -> Tensor:
     out = execute.view(t, shown(storage(t), kind.numpy, shape, steps, at), None, None)
     out._dtype = kind
+    out._edge.replayed = derivative.node.__name__
     record(derivative, (t,), None, out)
     return out
 

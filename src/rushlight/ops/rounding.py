@@ -15,6 +15,8 @@ from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemen
 from rushlight.ops.kinds.pointwise import in_double, pointwise, undefined_derivative
 from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import primitive, public
+from rushlight.tape.modes import no_grad
+from rushlight.tape.recording import record
 
 # ---- to a whole number ----
 
@@ -193,6 +195,7 @@ _power_of_two = in_double(lambda y: np.power(2.0, y))
     "Ldexp",
     rule=floating,
     vjp=(lambda g, y: g * (2.0**y).conj(), lambda g, out: g * out.conj() * 0.6931471805599453),
+    promotes=False,
 )
 def ldexp_values(x, y):
     return x * _power_of_two(y)
@@ -213,8 +216,16 @@ def ldexp(input, other):
     if other._dtype.category < FLOATING:
         other = other.to(input._dtype if input._dtype.category == FLOATING else default_float(other._dtype))
     if other._dtype is not input._dtype and other._dtype.category >= FLOATING:
-        return input * 2.0**other  # the power is rounded to the exponent's type
+        return _ldexp_mixed(input, other)
     return ldexp_values(input, other)
+
+
+def _ldexp_mixed(input: Tensor, other: Tensor) -> Tensor:
+    """The power is rounded to the exponent's type before the product is of the promoted one."""
+    with no_grad():
+        out = input * 2.0**other
+    record(ldexp_values.derivative, (input, other), None, out)
+    return out
 
 
 @primitive(

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import int32, int64
+from rushlight.dtypes import BY_NUMPY, int32, int64
 from rushlight.ops.gathering import check_dim, check_range, implemented, preserved
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.promotion import checked_number
 from rushlight.ops.scattering import combine_at, combine_widely, value_of
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 
 _ALL = slice(None)
@@ -257,10 +258,11 @@ def index_fill_number(x, index, *, dim, value):
         None,
         lambda g, dim, index: g.index_select(dim, _positive(index, g, dim)).sum(),
     ),
+    promotes=False,
 )
 def index_fill_tensor(x, index, value, *, dim):
     out = preserved(x)
-    _fill_rows(out, index, value, dim)
+    _fill_rows(out, index, convert(value, BY_NUMPY[x.dtype]), dim)
     return out
 
 
@@ -287,7 +289,5 @@ def index_fill(input, dim, index, value):
     """
     dim, number = _check_fill(input, dim, index, value)
     if isinstance(value, Tensor):
-        return index_fill_tensor(
-            input, index, value if value._dtype is input._dtype else value.to(input._dtype), dim=dim
-        )
+        return index_fill_tensor(input, index, value, dim=dim)
     return index_fill_number(input, index, dim=dim, value=number)

@@ -151,7 +151,7 @@ def _cumprod_vjp(g: Any, x: Any, out: Any, dim: int) -> Any:
     return rest * cumprod_dim(shift(x, dim=dim, by=1, fill=1), dim=dim, dtype=None).conj()
 
 
-@primitive("Cumprod", vjp=(_cumprod_vjp,))
+@primitive("Cumprod", vjp=(_cumprod_vjp,), promotes=False)
 def cumprod_dim(x, *, dim, dtype):
     result = dtype or accumulated(BY_NUMPY[x.dtype])
     return lifted(lambda a: scan_along(np.multiply, cast_first(a, dtype), dim, result.numpy), x)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import int32, int64
+from rushlight.dtypes import BY_NUMPY, int32, int64
 from rushlight.ops.gathering import (
     MASKS,
     Places,
@@ -23,6 +23,7 @@ from rushlight.ops.gathering import (
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.promotion import NUMBERS, checked_number
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 
 _ALL = slice(None)
@@ -65,9 +66,11 @@ def value_of(value: Any, t: Tensor, name: str, message: str) -> np.ndarray:
 
 
 def _put(a: np.ndarray, places: Places, values: np.ndarray, accumulate: bool) -> None:
-    """Write to `a` in place."""
+    """Write to `a` in place; values of another type are converted."""
     if 0 in places.shape:
         return
+    if values.dtype != a.dtype:
+        values = convert(values, BY_NUMPY[a.dtype])
     if places.mask is not None and not accumulate:
         a[places.mask] = values
         return
@@ -98,7 +101,7 @@ def _put_vjp(g: Any, places: Places, accumulate: bool) -> Any:
     return g if accumulate else index_put_places(g, g.new_zeros(()), places=places, accumulate=False)
 
 
-@primitive("IndexPut", vjp=(_put_vjp, _put_values_vjp))
+@primitive("IndexPut", vjp=(_put_vjp, _put_values_vjp), promotes=False)
 def index_put_places(x, values, *, places, accumulate):
     out = preserved(x)
     _put(out, places, values, accumulate)
@@ -136,7 +139,6 @@ def _as_fill(x: Tensor, mask: Tensor, value: Tensor) -> Tensor:
     implemented(x, "masked_fill")
     if value._dtype is not x._dtype:
         checked_number(value._a.reshape(())[()], x._dtype)
-        value = value.to(x._dtype)
     return value.reshape(()) if value._a.ndim else value
 
 

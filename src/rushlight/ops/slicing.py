@@ -170,7 +170,7 @@ def views(
     """Several views from one recorded operation; PyTorch lets none of them be written to in place."""
     unrecorded = None if MODES.grad else derivative
     made = tuple([execute.view(base, a, unrecorded, None, MULTIPLE) for a in arrays])
-    if base._edge is not None and made:
+    if base._edge is not None:
         record(derivative, (base,), attrs, made)
     return made
 

@@ -102,12 +102,13 @@ def primitive(
     several: bool = False,
     differentiable: tuple[int, ...] | None = None,
     row_major: bool = False,
+    promotes: bool = True,
 ) -> Callable[[Callable], Primitive]:
     """Declare a primitive; `vjp` is required, NOT_DIFFERENTIABLE where that is the truth.
 
     Args:
         name: the node's name without "Backward0" ("Gather"); ending in a digit, the whole name.
-        vjp: see `rushlight.tape.derivative.Derivative`.
+        vjp, promotes: see `rushlight.tape.derivative.Derivative`.
         several: whether `compute` returns a tuple.
         differentiable: which of several outputs carry a gradient.
         row_major: whether results are laid out so whatever the order of the input's dimensions, as of reductions.
@@ -120,7 +121,9 @@ def primitive(
             inputs = ("*" + code.co_varnames[code.co_argcount + code.co_kwonlyargcount],)
         derivative = None
         if vjp is not NOT_DIFFERENTIABLE:
-            derivative = Derivative(name, inputs, vjp, several=several, differentiable=differentiable)
+            derivative = Derivative(
+                name, inputs, vjp, several=several, differentiable=differentiable, promotes=promotes
+            )
             _check_vjp(name, compute, derivative)
         made = Primitive(compute.__name__, _in_row_order(compute) if row_major else compute, derivative)
         if made.name in PRIMITIVES:
@@ -302,7 +305,7 @@ def _into_out(
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(t).__name__}")
         if t._buf is not None:
             for value in (*args, *kwargs.values()):
-                if isinstance(value, Tensor) and value._buf is t._buf:
+                if isinstance(value, Tensor):
                     check_partial_overlap(t, value)
     if MODES.grad and any(map(_wants_grad, (*args, *kwargs.values(), *outs))):
         raise errors.no_out_gradient(name)
@@ -436,7 +439,7 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
                 check_reads_apart(self, *args, *kwargs.values())
             elif self._buf is not None:
                 for value in args:
-                    if isinstance(value, Tensor) and value._buf is self._buf:
+                    if isinstance(value, Tensor):
                         check_partial_overlap(self, value)
             if recorded:
                 return _inplace_recorded(called, function, into, self, args, kwargs)

@@ -328,6 +328,7 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
         lambda g, offset, dim1, dim2: _without(g, lambda x: x.diagonal(offset, dim1, dim2)),
         lambda g, offset, dim1, dim2: g.diagonal(offset, dim1, dim2),
     ),
+    promotes=False,
 )
 def diagonal_scatter_of(x, y, *, offset, dim1, dim2):
     out = np.array(x, order="C")
@@ -352,6 +353,7 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
         ),
         lambda g, source, shown: as_strided_gather(g, source=source, shown=shown),
     ),
+    promotes=False,
 )
 def as_strided_scatter_of(x, y, *, source, shown):
     memory = np.zeros(_reach(source, shown), x.dtype)

@@ -444,7 +444,7 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
     a = self._a
     if not a.ndim and len(sizes) == 1 and type(sizes[0]) is tuple:
         for n in sizes[0]:
-            if type(n) is not int or n < 2:
+            if type(n) is not int or n < 1:
                 break
         else:  # the gradient of a sum takes this way
             return _view(self, np.ndarray(sizes[0], a.dtype, a, 0, (0,) * len(sizes[0])), _EXPAND, None)
@@ -494,6 +494,8 @@ def expanded_strides(t: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
             f"expand({_named(t)}, size={list(shape)}): the number of sizes provided ({len(shape)}) must be greater or "
             f"equal to the number of dimensions in the tensor ({len(have)})"
         )
+    if not have and -1 not in shape:
+        return (0,) * lead
     result = []
     for at in range(len(shape) - 1, -1, -1):
         n = shape[at]

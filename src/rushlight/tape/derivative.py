@@ -78,7 +78,10 @@ class Derivative:
         inputs: names of the tensor inputs; one name starting with "*" stands for all.
         vjp: one function per input (None: no gradient), or one function for all of them
             returning as many gradients.
-        outputs: which outputs carry a gradient, of how many.
+        several: whether the operation has several outputs.
+        differentiable: which of several outputs carry a gradient.
+        promotes: whether a real input may have become complex in the operation. The formulas of PyTorch that do
+            not allow for it have their gradient refused by the engine.
     """
 
     def __init__(
@@ -89,9 +92,11 @@ class Derivative:
         *,
         several: bool = False,
         differentiable: tuple[int, ...] | None = None,
+        promotes: bool = True,
     ) -> None:
         node_name = name if name[-1].isdigit() or name.endswith("_copy") else name + "Backward0"
-        self.node = type(node_name, (OpNode,), {"__slots__": (), "derivative": self, "several": several})
+        facts = {"__slots__": (), "derivative": self, "several": several, "promotes": promotes}
+        self.node = type(node_name, (OpNode,), facts)
         self.inputs = inputs
         self.variadic = inputs[0][1:] if inputs and inputs[0].startswith("*") else None
         self.joint = callable(vjp)
@@ -174,6 +179,13 @@ class OpNode(Node):
             else:
                 grads[at] = vjp(g)
         return grads
+
+    def touch(self, g: Any) -> Sequence[Any]:
+        """Computes nothing; that kept values were freed or overwritten is an error all the same, as in PyTorch."""
+        for _, _, sources in self.plan.calls:
+            for source in sources:
+                self.fetch(*source)
+        return (None,) * len(self.edges)
 
     def fetch(self, kind: int, where: Any) -> Any:
         """One argument of a vjp; RuntimeError if it was freed or has been overwritten."""

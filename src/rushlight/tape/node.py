@@ -46,6 +46,8 @@ class Node:
 
     #: whether backward gets a tuple of gradients, one for each output
     several = False
+    #: whether the complex gradient of a real input is brought to it by its real part; otherwise it is refused
+    promotes = True
 
     def name(self) -> str:
         return type(self).__name__
@@ -53,6 +55,10 @@ class Node:
     def run(self, g: Any) -> Sequence[Any]:
         """The gradients of the inputs, from that of the output."""
         raise NotImplementedError
+
+    def touch(self, g: Any) -> Sequence[Any]:
+        """`run` where no input's gradient is wanted."""
+        return self.run(g)
 
     def release(self) -> None:
         """Forget what was kept for backward."""
@@ -234,9 +240,13 @@ class ViewMeta:
         base: the tensor whose memory is shown; never itself a view.
         edge: the view's own edge as of `version`; None if it was not recorded.
         creation: how the view came to be; some kinds may not be written to.
+        replayed: set for the few views that PyTorch takes again as they were taken, when the base is written to:
+            the name of their node.
     """
 
-    __slots__ = ("base", "edge", "version", "creation")
+    __slots__ = ("base", "edge", "version", "creation", "replayed")
+
+    replayed: str
 
     def __init__(self, base: Tensor, edge: Any, at: int, creation: int) -> None:
         self.base = base

@@ -136,6 +136,10 @@ def record(derivative: Derivative, inputs: Sequence[Any], attrs: dict | None, ou
         bit <<= 1
     if not mask and not ends:
         return
+    if attrs is not None and "places" in attrs:  # index tensors
+        for t in getattr(attrs["places"], "tensors", ()):
+            if t._buf is not None and t._buf.inference:
+                raise RuntimeError(NOT_SAVED_MESSAGE)
     plan = derivative.plans.get(mask) or derivative.plan(mask)
     node = derivative.node()
     node.plan = plan

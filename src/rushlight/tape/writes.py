@@ -75,16 +75,15 @@ def check_partial_overlap(t: Tensor, other: Tensor) -> None:
     As in PyTorch, this is looked at only where both fill their memory densely; to be the same
     elements in the same order is allowed.
     """
-    if t._buf is None or t is other or t._buf is not other._buf:
+    one, two = t._buf, other._buf
+    if one is None or two is None or t is other or one.array is not two.array:
         return
     a, b = t._a, other._a
     if not a.size or not b.size or not (is_dense(a.shape, strides(t)) and is_dense(b.shape, strides(other))):
         return
     start, other_start = address(a), address(b)
     if start == other_start and a.nbytes == b.nbytes:
-        partial = a.shape != b.shape or any(
-            n > 1 and step != other_step for n, step, other_step in zip(a.shape, a.strides, b.strides)
-        )
+        partial = strides(t) != strides(other)
     else:
         partial = start < other_start + b.nbytes and other_start < start + a.nbytes
     if partial:
@@ -213,9 +212,8 @@ def regenerate(t: Tensor, view: ViewMeta) -> None:
     """Make the view's edge anew from its base, whose history has changed."""
     view.version = t._buf.version
     before = view.edge
-    kind = AsStridedBackward0
-    if isinstance(before, Node) and before.name() in _REPLAYED:
-        kind = _replayed(before.name())
+    name = getattr(view, "replayed", "")
+    kind = _replayed(name) if name else AsStridedBackward0
     view.edge = kind(view.base, t, edge_of(view.base))
     _keep_retaining(t, before, view.edge)
 
@@ -312,10 +310,7 @@ class AsStridedBackward0(Node):
         return memory.as_strided(region.base_shape, region.base_strides, 0)
 
 
-#: views that PyTorch takes again as they were taken, so that the node keeps its name
-_REPLAYED = {"ViewAsRealBackward0", "ViewAsComplexBackward0"}
-
-
 @functools.cache
 def _replayed(name: str) -> type[AsStridedBackward0]:
+    """The class of node under the name that PyTorch gives it."""
     return type(name, (AsStridedBackward0,), {"__slots__": ()})

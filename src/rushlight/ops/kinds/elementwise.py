@@ -31,7 +31,7 @@ from rushlight.dtypes import (
     dtype,
     of_number,
 )
-from rushlight.layout import broadcast, iteration_strides
+from rushlight.layout import broadcast, dense_strides, iteration_strides
 from rushlight.ops.complex_half import STEPWISE, check_elementwise
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
@@ -130,8 +130,8 @@ class Elementwise:
                 a = quiet(elementwise, functools.partial(numpy, **attrs) if attrs else numpy, made, *arrays)
             else:
                 a = quiet(numpy, *arrays, **attrs)
-            if len(arrays) > 1:
-                a = in_order(a, *[value._a for value in operands if isinstance(value, Tensor)])
+            if not self.row_major:
+                a = in_order(a, *[converted_layout(x, promoted) for x in operands if isinstance(x, Tensor)])
         except ValueError:
             broadcast(*[a.shape for a in arrays])
             raise
@@ -142,18 +142,37 @@ class Elementwise:
         return new_tensor(a, result)
 
 
+def converted_layout(x: Tensor, promoted: dtype) -> np.ndarray:
+    """An array with the layout that `x` has once it is of the promoted type: PyTorch converts operands first."""
+    a = x._a
+    if x._dtype is promoted or a.flags.forc or not a.size:
+        return a
+    return np.ndarray(a.shape, np.bool_, np.empty(a.size, np.bool_), 0, dense_strides(a.shape, a.strides))
+
+
 def in_order(a: Any, *operands: Any) -> Any:
-    """The result with the dimensions in PyTorch's order: where operands disagree, NumPy takes rows, not the first's."""
+    """The result with the dimensions in PyTorch's order.
+
+    Where operands disagree, NumPy takes rows, not the first's order; and of dimensions that one operand shows with
+    the same stride, PyTorch takes the larger ones last.
+    """
     if np.ndim(a) < 2 or not a.size:
+        return a
+    if len(operands) == 1 and len({0, *operands[0].strides}) > a.ndim:
+        return a
+    operands = tuple([x for x in operands if any(x.strides)])  # an expanded number has no order
+    if not operands:
+        return a
+    first = operands[0]
+    if first.shape == a.shape and (
+        first.flags.c_contiguous or first.flags.f_contiguous and a.flags.f_contiguous
+    ):
         return a
     steps = []
     for x in operands:
-        if np.ndim(x):
-            lead = a.ndim - x.ndim
-            own = zip(x.shape, a.shape[lead:], x.strides)
-            steps.append((0,) * lead + tuple([step if n == m else 0 for n, m, step in own]))
-    if all(x.flags.c_contiguous and x.shape == a.shape for x in operands if np.ndim(x)):
-        return a
+        lead = a.ndim - x.ndim
+        own = zip(x.shape, a.shape[lead:], x.strides)
+        steps.append((0,) * lead + tuple([step if n == m else 0 for n, m, step in own]))
     wanted = iteration_strides(a.shape, steps)
     item = a.itemsize
     if all(n < 2 or have == step * item for n, have, step in zip(a.shape, a.strides, wanted)):
@@ -219,6 +238,8 @@ def unary(
                 return slow(self)
             if type(a) is not _ndarray:
                 a = _asarray(a)
+            elif not x.flags.forc:
+                a = in_order(a, x)
             out = _make(Tensor)
             out._a = a
             out._dtype = kind
@@ -243,7 +264,7 @@ def unary(
     def into(self: Tensor) -> bool:
         if direct[self._dtype.index] is not self._dtype or not isinstance(numpy, np.ufunc):
             return False
-        if not self._a.flags.c_contiguous:  # NumPy 2.4 negates memory with gaps wrongly in place
+        if not self._a.flags.c_contiguous:  # NumPy 2.4 negates numbers of 4 bytes that lie 16 apart wrongly
             return False
         quiet(numpy, self._a, self._a)
         return True
@@ -382,7 +403,10 @@ def binary(
                         return slow(x, y)
                     if type(a) is not _ndarray:
                         a = _asarray(a)
-                    elif not x._a.flags.c_contiguous and any(x._a.strides):  # an expanded number has no order
+                    elif not x._a.flags.c_contiguous:
+                        if any(x._a.strides) or not y._a.flags.forc:  # an expanded number has no order
+                            a = in_order(a, x._a, y._a)
+                    elif x._a.shape != a.shape and not y._a.flags.c_contiguous:
                         a = in_order(a, x._a, y._a)
                     out = _make(Tensor)
                     out._a = a
@@ -410,6 +434,8 @@ def binary(
                     return slow(x, y)
                 if type(a) is not _ndarray:
                     a = _asarray(a)
+                elif not x._a.flags.forc:
+                    a = in_order(a, x._a)
                 out = _make(Tensor)
                 out._a = a
                 out._dtype = result
@@ -508,7 +534,8 @@ def short_inplace(numpy: Any, direct: list, general: Callable) -> Callable:
         y, a, buffer = args[0], self._a, self._buf
         if isinstance(y, Tensor):
             b = y._a
-            plain = y._dtype is kind and a.shape == b.shape and (buffer is None or buffer is not y._buf)
+            plain = y._dtype is kind and a.shape == b.shape
+            plain = plain and (buffer is None or y._buf is None or buffer.array is not y._buf.array)
             plain = plain and (y._edge is None or not MODES.grad or not requires_grad(y))
         else:
             b = y

@@ -21,7 +21,7 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import dtype
 from rushlight.layout import broadcast
-from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand, in_order
+from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand, converted_layout, in_order
 from rushlight.ops.promotion import operand, result_type
 from rushlight.runtime.execute import enter, quiet
 from rushlight.runtime.results import FEW, elementwise
@@ -52,17 +52,17 @@ class Pointwise(Elementwise):
             wanted = any(isinstance(value, Tensor) and value._edge is not None for value in operands)
         else:
             arrays: list[Any] = []
-            wanted, rows, several = False, True, len(operands) > 1
+            wanted, ordered, several = False, True, len(operands) > 1
             for value in operands:
                 if isinstance(value, Tensor):
                     a = value._a
-                    if value._dtype is not promoted:
-                        a = operand(value, promoted)
                     if several:
                         if not a.flags.c_contiguous or arrays and a.shape != arrays[0].shape:
-                            rows = False
-                    elif 0 in a.strides and not self.row_major:
-                        rows = False
+                            ordered = False
+                    elif not a.flags.forc and not self.row_major:
+                        ordered = False
+                    if value._dtype is not promoted:
+                        a = operand(value, promoted)
                     if value._edge is not None:
                         wanted = True
                 else:
@@ -70,8 +70,9 @@ class Pointwise(Elementwise):
                 arrays.append(a)
             try:
                 made = self._made(arrays, attrs, result)
-                if not rows and arrays[0].size < FEW:
-                    made = in_order(made, *[value._a for value in operands if isinstance(value, Tensor)])
+                if not ordered:
+                    shown = [converted_layout(x, promoted) for x in operands if isinstance(x, Tensor)]
+                    made = in_order(made, *shown)
             except ValueError:
                 broadcast(*[np.shape(a) for a in arrays])
                 raise
@@ -93,16 +94,26 @@ class Pointwise(Elementwise):
 
 
 def pointwise(
-    node: str, *, rule: Rule, vjp: Any, refuse: Any = None, exact_numbers: bool = False
+    node: str,
+    *,
+    rule: Rule,
+    vjp: Any,
+    refuse: Any = None,
+    exact_numbers: bool = False,
+    promotes: bool = True,
 ) -> Callable[[Callable], Pointwise]:
-    """Declare an operation on arrays; the positional parameters of `compute` are its operands."""
+    """Declare an operation on arrays; the positional parameters of `compute` are its operands.
+
+    Args:
+        vjp, promotes: see `rushlight.tape.derivative.Derivative`.
+    """
 
     def declare(compute: Callable) -> Pointwise:
         code = compute.__code__
         operands = code.co_varnames[: code.co_argcount]
         derivative = None
         if vjp is not NOT_DIFFERENTIABLE:
-            derivative = Derivative(node, operands, vjp)
+            derivative = Derivative(node, operands, vjp, promotes=promotes)
             _check(node, derivative, compute)
         made = Pointwise(compute.__name__, compute, rule, derivative, refuse)
         made.exact_numbers = exact_numbers
@@ -129,6 +140,7 @@ def undefined_derivative(name: str, operands: int, node: str = "NotImplemented")
     if node == "NotImplemented":
         made.node.__name__ = made.node.__qualname__ = node
         made.node.name = lambda self: "torch::autograd::NotImplemented"
+        made.node.touch = made.node.run
     return made
 
 
