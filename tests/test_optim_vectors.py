@@ -122,6 +122,18 @@ def test_a_plan_is_kept_and_made_anew_when_it_must():
     assert [optimizer.state[p]["step"].item() for p in ps] == [9, 4, 4]
 
 
+def test_momentum_is_joined_once_it_is_there():
+    ps = [rushlight.ones(3, requires_grad=True) for _ in range(3)]
+    optimizer = rushlight.optim.SGD(ps, lr=0.1, momentum=0.9)
+    joined = []
+    for _ in range(3):
+        for p in ps:
+            p.grad = rushlight.ones(3)
+        optimizer.step()
+        joined.append([vector.members for vector in optimizer._plans[0].vectors])
+    assert joined == [[], [[0, 1, 2]], [[0, 1, 2]]]
+
+
 def test_the_writer_is_the_program():
     ps = [rushlight.ones(3, requires_grad=True) for _ in range(3)]
     optimizer = rushlight.optim.SGD(ps, lr=0.1)

@@ -7,6 +7,7 @@ import ctypes
 from collections.abc import Callable
 from functools import cache
 
+import mpmath as mp
 import numpy as np
 import scipy.special
 
@@ -45,6 +46,54 @@ ORACLES: dict[str, Callable[..., np.ndarray]] = {
     "pow": np.power,
     "atan2": np.arctan2,
     "hypot": np.hypot,
+}
+
+
+#: digits enough for a difference from float64 to be exact, where the function takes any
+mp.mp.prec = 160
+
+
+def _sigmoid(x: mp.mpf) -> mp.mpf:
+    return 1 / (1 + mp.exp(-x))
+
+
+def _erfc(x: mp.mpf) -> mp.mpf:
+    return mp.erfc(x) if x < 28 else mp.mpf(0)
+
+
+def _pow(x: mp.mpf, y: mp.mpf) -> mp.mpf:
+    """For x > 0; y log(x) within what exp takes."""
+    return mp.exp(max(-2000, min(2000, y * mp.log(x))))
+
+
+#: functions at 160 bits; sines of large numbers take their bits into account by themselves
+PRECISE: dict[str, Callable[..., mp.mpf]] = {
+    "exp": mp.exp,
+    "exp2": lambda x: mp.mpf(2) ** x,
+    "expm1": mp.expm1,
+    "log": mp.log,
+    "log2": lambda x: mp.log(x, 2),
+    "log10": mp.log10,
+    "log1p": mp.log1p,
+    "sigmoid": _sigmoid,
+    "sin": mp.sin,
+    "cos": mp.cos,
+    "tan": mp.tan,
+    "asin": mp.asin,
+    "acos": mp.acos,
+    "atan": mp.atan,
+    "sinh": mp.sinh,
+    "cosh": mp.cosh,
+    "tanh": mp.tanh,
+    "asinh": mp.asinh,
+    "acosh": mp.acosh,
+    "atanh": mp.atanh,
+    "erf": mp.erf,
+    "erfc": _erfc,
+    "rsqrt": lambda x: 1 / mp.sqrt(x),
+    "pow": _pow,
+    "atan2": mp.atan2,
+    "hypot": mp.hypot,
 }
 
 
@@ -92,3 +141,84 @@ def errors_of_float32(y: np.ndarray, true: np.ndarray) -> np.ndarray:
     error[np.isnan(error)] = np.inf
     error[(same & np.isinf(y)) | (np.isnan(y) & np.isnan(true))] = 0.0
     return error
+
+
+def errors_of_float64(y: np.ndarray, true: list[mp.mpf]) -> np.ndarray:
+    """How far finite float64 results are from those of `PRECISE`, in units in the last place of these. A result beyond
+    the largest number by less than half a unit counts like one inside."""
+    return np.array([_error_of_float64(mp.mpf(a), b) for a, b in zip(y.tolist(), true)])
+
+
+def _error_of_float64(y: mp.mpf, true: mp.mpf) -> float:
+    exponent = max(mp.frexp(true)[1] - 1, -1022) if true else -1022
+    if mp.isinf(y):
+        y = mp.sign(y) * mp.mpf(2) ** 1024
+        true = mp.sign(true) * min(abs(true), mp.mpf(2) ** 1024)
+        exponent = 1023
+    return float(abs(y - true) / mp.mpf(2) ** (exponent - 52))
+
+
+def domain(verb: str, x: np.ndarray) -> np.ndarray:
+    """Those numbers for which a function of one has a finite result, or one that is finite but for the range."""
+    inside = np.isfinite(x)
+    if verb in ("log", "log2", "log10", "rsqrt"):
+        inside &= x > 0
+    if verb in ("asin", "acos", "atanh"):
+        inside &= np.abs(x) <= 1
+    if verb in ("exp", "exp2", "expm1", "sinh", "cosh"):
+        inside &= np.abs(x) <= 2000
+    if verb == "atanh":
+        inside &= np.abs(x) < 1
+    if verb == "log1p":
+        inside &= x > -1
+    if verb == "acosh":
+        inside &= x >= 1
+    return x[inside]
+
+
+def float64_samples(rng: np.random.Generator, count: int) -> np.ndarray:
+    """So many of each: random bits; numbers near 0, near 1, of some hundreds, of all small sizes; whole numbers; the
+    neighbours of multiples of pi / 2."""
+    multiples = np.round(np.exp2(rng.uniform(0, 45, count))) * (np.pi / 2)
+    return np.concatenate(
+        [
+            rng.integers(0, 1 << 64, count, np.uint64).view(np.float64),
+            rng.normal(size=count) * 3,
+            rng.uniform(-1, 1, count),
+            rng.uniform(-750, 750, count),
+            rng.uniform(-6, 28, count),
+            1 + rng.normal(size=count) * np.exp2(rng.uniform(-52, 0, count)),
+            rng.normal(size=count) * np.exp2(rng.uniform(-60, 10, count)),
+            np.round(rng.normal(size=count) * 100),
+            multiples,
+            np.nextafter(multiples, 0),
+        ]
+    )
+
+
+def float64_pairs(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random bits; near numbers; numbers of like size; powers that neither vanish nor overflow, of numbers of all sizes
+    and of numbers near 1."""
+    x = np.stack(
+        [
+            rng.integers(0, 1 << 64, count, np.uint64).view(np.float64),
+            rng.normal(size=count) * 3,
+            rng.integers(0, 1 << 64, count, np.uint64).view(np.float64),
+            np.exp(rng.normal(size=count) * 5),
+            np.exp2(rng.uniform(-1074, 1023, count)),
+            1 + rng.normal(size=count) * np.exp2(rng.uniform(-52, -3, count)),
+        ]
+    )
+    with np.errstate(all="ignore"):
+        exponents = rng.uniform(-745, 710, (3, count)) / np.log(x[3:])
+        like = x[2] * np.exp2(rng.uniform(-70, 70, count))
+    y = np.concatenate(
+        [
+            rng.integers(0, 1 << 64, count, np.uint64).view(np.float64)[None],
+            rng.normal(size=(1, count)) * 3,
+            like[None],
+            exponents,
+        ]
+    )
+    finite = np.isfinite(x) & np.isfinite(y)
+    return x[finite], y[finite]

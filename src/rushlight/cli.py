@@ -1,4 +1,4 @@
-"""The command `rushlight`: run a PyTorch program, take the tour, say what is installed."""
+"""The command `rushlight`: run a PyTorch program, say what of it is covered, take the tour, say what is installed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import io
 import os
 import platform
 import sys
+import textwrap
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.machinery import SourceFileLoader
@@ -24,7 +25,7 @@ from rushlight.native import cache, cpu, jit
 if TYPE_CHECKING:  # rich is slow to import: only `tour` and `info` do
     from rich.console import Console
 
-COMMANDS = ("run", "tour", "info")
+COMMANDS = ("run", "coverage", "tour", "info")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,7 +38,10 @@ def main(argv: list[str] | None = None) -> int:
         case [path, *args] if path not in COMMANDS and not path.startswith("-"):
             return run_program(path, args)
     parser = _parser()
-    match parser.parse_args(argv).command:
+    options = parser.parse_args(argv)
+    match options.command:
+        case "coverage":
+            return coverage(options.file) if options.file else coverage_summary(options.missing)
         case "tour":
             tour()
         case "info":
@@ -58,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "args", nargs=argparse.REMAINDER, metavar="ARGS", help="what the program sees in sys.argv[1:]"
     )
+    covered = commands.add_parser(
+        "coverage", help="say what of PyTorch a program uses, and what is missing here"
+    )
+    covered.add_argument(
+        "file", metavar="FILE", nargs="?", help="the program, which is not run; without it, all of PyTorch"
+    )
+    covered.add_argument("--missing", action="store_true", help="without FILE: list the missing names, too")
     commands.add_parser("tour", help="walk through the notes: memory, axes, gradients")
     commands.add_parser("info", help="print versions, the CPU, the BLAS and the JIT in use")
     return parser
@@ -116,6 +127,50 @@ def _report(error: BaseException) -> int:
         sys.excepthook = lambda *_: None
         raise error
     return 1
+
+
+# ---- coverage ----
+
+
+def coverage(path: str) -> int:
+    """Print what of PyTorch the program at `path` uses and where; 1 if something of it is missing here."""
+    from rushlight.coverage import missing, uses
+
+    try:
+        found = uses(Path(path))
+    except OSError as error:
+        print(
+            f"rushlight: can't open file {error.filename!r}: [Errno {error.errno}] {error.strerror}",
+            file=sys.stderr,
+        )
+        return 2
+    except (SyntaxError, UnicodeDecodeError) as error:
+        print(f"rushlight: can't read {path!r}: {error}", file=sys.stderr)
+        return 2
+    lacking = missing(found)
+    absent = {use.name for use in lacking}
+    lines: dict[str, list[str]] = {}
+    for use in found:
+        lines.setdefault(use.name, []).append(str(use.line) if use.file == path else f"{use.file}:{use.line}")
+    for name, places in sorted(lines.items()):
+        print(f"{'missing' if name in absent else 'here':8} {name}  ({', '.join(places)})")
+    for use in lacking:
+        guess = ", if that is a tensor" if use.guessed else ""
+        print(f"{use.file}:{use.line}: Rushlight does not have {use.name}{guess}")
+    print(f"{len(lines)} names of PyTorch, {len(absent)} missing")
+    return 1 if lacking else 0
+
+
+def coverage_summary(names_too: bool) -> int:
+    """Print how much of each of PyTorch's public namespaces is here."""
+    from rushlight.coverage import summary
+
+    print(f"{'PyTorch 2.13':34}{'names':>6}{'here':>6}")
+    for namespace, count, lacking in summary():
+        print(f"{namespace:34}{count:6}{count - len(lacking):6}{(count - len(lacking)) / count:7.0%}")
+        if names_too and lacking:
+            print(textwrap.fill(" ".join(lacking), 110, initial_indent="    ", subsequent_indent="    "))
+    return 0
 
 
 # ---- info ----

@@ -475,18 +475,20 @@ class Builder:
         name = self.tables.setdefault(text, f"@table{len(self.tables)}")
         return V(name, "p", 1)
 
-    def gather(self, table: V, index: V, kind: str) -> V:
-        """From a table, the elements of the given numbers, which the caller knows to be inside."""
-        step = f"getelementptr {REGISTER[kind]}, ptr {table.name}, {index.type} {index.name}"
-        places = self.define(step, "p", index.lanes)
-        if index.lanes == 1:
-            return self.load(places, kind, 1)
-        wanted, mask = type_of(kind, index.lanes), type_of("?", index.lanes)
-        suffix = f"v{index.lanes}{_SUFFIX.get(REGISTER[kind], REGISTER[kind])}.v{index.lanes}p0"
+    def gather(self, table: V, offset: V, kind: str) -> V:
+        """From a table, what begins at the given bytes, which the caller knows to be inside."""
+        places = self.define(
+            f"getelementptr i8, ptr {table.name}, {offset.type} {offset.name}", "p", offset.lanes
+        )
+        if offset.lanes == 1:
+            return self.load(places, kind, 1, align=1)
+        lanes = offset.lanes
+        wanted, mask = type_of(kind, lanes), type_of("?", lanes)
+        suffix = f"v{lanes}{_SUFFIX.get(REGISTER[kind], REGISTER[kind])}.v{lanes}p0"
         called = f"@llvm.masked.gather.{suffix}"
         self.declared.add(f"declare {wanted} {called}({places.type}, i32, {mask}, {wanted})")
-        given = f"{places.type} {places.name}, i32 {SIZES[kind]}, {mask} splat (i1 true), {wanted} poison"
-        return self.define(f"call {wanted} {called}({given})", kind, index.lanes)
+        given = f"{places.type} {places.name}, i32 1, {mask} splat (i1 true), {wanted} poison"
+        return self.define(f"call {wanted} {called}({given})", kind, lanes)
 
     # ---- control flow ----
 

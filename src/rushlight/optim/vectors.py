@@ -32,12 +32,14 @@ class Plan:
         vectors: the parameters that are joined.
         large: those that are cut.
         alone: those that are updated as they are.
+        passing: whether a state is not complete yet, so that the next step is planned anew.
     """
 
-    __slots__ = ("forms", "vectors", "large", "alone")
+    __slots__ = ("forms", "vectors", "large", "alone", "passing")
 
     def __init__(self, ready: Sequence[Ready]) -> None:
         self.forms = [(p, p._a, p._dtype) for p, _, _ in ready]
+        self.passing = any(t is None for _, _, state in ready for t in state.values())
         overlapping = _overlapping([p._a for p, _, _ in ready])
         alike: dict[tuple, list[int]] = {}
         self.large: list[int] = []
@@ -58,7 +60,7 @@ class Plan:
 
     def fits(self, ready: Sequence[Ready]) -> bool:
         """Whether these are the parameters planned for, where they were, with gradients of their form."""
-        if len(ready) != len(self.forms):
+        if self.passing or len(ready) != len(self.forms):
             return False
         for (p, a, kind), (q, g, _) in zip(self.forms, ready):
             if q is not p or p._a is not a or g._dtype is not kind or g._a.shape != a.shape:

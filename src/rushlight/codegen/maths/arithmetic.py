@@ -13,6 +13,7 @@ from rushlight.codegen.builder import Builder, V
 
 #: adding this leaves the nearest whole number in the low bits of a float64 (and no more than 51 bits of it)
 SHIFTER = 1.5 * 2.0**52
+SHIFTER_BITS = 0x4338000000000000
 
 INF, NAN = math.inf, math.nan
 
@@ -46,6 +47,11 @@ def whole(k: Builder, x: V) -> tuple[V, V]:
     return k.sub(shifted, k.like(SHIFTER, x)), k.bits(shifted, "q")
 
 
+def counted(k: Builder, bits: V) -> V:
+    """The int64 of which `whole` gave the low bits."""
+    return k.sub(bits, k.like(SHIFTER_BITS, bits))
+
+
 def scaled(k: Builder, x: V, n: V) -> V:
     """x 2**n, if both are normal: the low bits of `n` are added to the exponent of x."""
     bits = k.bits(x, "q")
@@ -62,7 +68,69 @@ def wide(f: Callable[..., V]) -> Callable[..., V]:
     return narrow
 
 
+def wide_inside(f: Callable[..., V], bound: float) -> Callable[..., V]:
+    """The same of a function that is computed inside [-bound, bound] only."""
+    return lambda k, x: wide(f)(k, inside(k, x, bound))
+
+
 def wide_reciprocal(k: Builder, x: V) -> V:
     """1 / x to 2**-46: a division of float32 and one step of Newton's, for x that is normal as float32."""
     seed = k.cast(k.div(k.const(1.0, "f", x.lanes), k.cast(x, "f")), "d")
     return k.fma(seed, k.fma(k.neg(x), seed, k.like(1.0, x)), seed)
+
+
+def by_kind(single: Callable[..., V], double: Callable[..., V]) -> Callable[..., V]:
+    """The function that is one of these for float32 and the other for float64."""
+
+    def function(k: Builder, *xs: V) -> V:
+        return (single if xs[0].kind == "f" else double)(k, *xs)
+
+    return function
+
+
+# ---- numbers in two parts, high + low ----
+
+
+def fast_sum(k: Builder, x: V, y: V) -> tuple[V, V]:
+    """x + y rounded, and what the rounding lost, for |x| >= |y|, or x a multiple of the last place of y (Dekker,
+    Numer. Math. 18, 1971)."""
+    total = k.add(x, y)
+    return total, k.add(k.sub(x, total), y)
+
+
+def exact_sum(k: Builder, x: V, y: V) -> tuple[V, V]:
+    """The same for any x and y (Knuth, TAOCP 2, 4.2.2)."""
+    total = k.add(x, y)
+    back = k.sub(total, x)
+    return total, k.add(k.sub(x, k.sub(total, back)), k.sub(y, back))
+
+
+def exact_product(k: Builder, x: V, y: V) -> tuple[V, V]:
+    """x y rounded, and what the rounding lost."""
+    product = k.mul(x, y)
+    return product, k.fma(x, y, k.neg(product))
+
+
+def quotient(k: Builder, x: tuple[V, V], y: tuple[V, V]) -> tuple[V, V]:
+    """x / y, where low parts are below the last place of the high ones, to some 2**-100."""
+    inverse = k.div(k.like(1.0, y[0]), y[0])
+    q = k.mul(x[0], inverse)
+    left = k.fma(k.neg(q), y[0], x[0])
+    left = k.sub(k.add(left, x[1]), k.mul(q, y[1]))
+    return q, k.mul(left, inverse)
+
+
+def series(k: Builder, coefficients: Sequence[float], x: V, z: V) -> V:
+    """x z (c0 + c1 z + ...): what an odd function is more than x."""
+    return k.mul(k.mul(x, z), horner(k, coefficients, z))
+
+
+def raised(k: Builder, x: V, n: V) -> V:
+    """x 2**n, rounded once, where it may overflow or be subnormal: in two steps, of which the first is exact."""
+    half = k.shr(n, k.like(1, n))
+    return k.mul(k.mul(x, power_of_two(k, half)), power_of_two(k, k.sub(n, half)))
+
+
+def power_of_two(k: Builder, n: V) -> V:
+    """2**n of an int64 between -1022 and 1023."""
+    return k.bits(k.shl(k.add(n, k.like(1023, n)), k.like(52, n)), "d")
