@@ -57,6 +57,10 @@ chalf = complex32
 cfloat = complex64
 cdouble = complex128
 
+from math import e, inf, nan, pi
+
+newaxis = None
+
 # ---- elementwise ----
 from rushlight import special
 from rushlight.ops.activations import celu, hardshrink, prelu, relu, rrelu, selu, threshold
@@ -453,6 +457,10 @@ from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_
 
 vmap = late.function("func", "vmap")
 
+# ---- precision ----
+autocast = late.function("amp", "autocast")
+is_autocast_enabled = late.function("amp", "is_autocast_enabled")
+
 # ---- threads ----
 from rushlight.native.threads import get_num_threads, set_num_threads
 
@@ -463,4 +471,4 @@ from rushlight.printing import set_printoptions
 from rushlight.serialization import load, save
 
 #: read when they are first asked for, to keep `import rushlight` quick
-__getattr__ = late.modules("rushlight", "func", "linalg", "nn", "optim")
+__getattr__ = late.modules("rushlight", "amp", "backends", "cuda", "func", "linalg", "nn", "optim")
