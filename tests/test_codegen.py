@@ -229,7 +229,7 @@ def test_bits_do_not_depend_on_the_place_in_memory():
 
 # ---- maps: verbs ----
 
-HERE = [verb for verb in VERBS if verb in reference.VALUES and verb != "select"]
+HERE = [verb for verb in VERBS if verb in reference.VALUES.keys() - reference.FUNCTIONS.keys() - {"select"}]
 ONLY_INTEGERS = {"and", "or", "xor", "shl", "shr", "rem", "not"}
 ONLY_FLOATS = {"sqrt", "copysign"}
 
@@ -501,3 +501,84 @@ def test_ones_add_up():
     one, total = np.ones(1, "f"), np.zeros(1)
     program(kernel).run([one.ctypes.data], [total.ctypes.data], (1 << 27,), [(0,), (0,)])
     assert total[0] == 2.0**27
+
+
+# ---- rows ----
+
+SOFTMAX = [
+    load("f", 0), Inst("reduce", "f", (0,), "max"), Inst("sub", "f", (0, 1)), Inst("exp", "f", (2,)),
+    Inst("cast", "d", (3,)), Inst("reduce", "d", (4,), "sum"), Inst("cast", "f", (5,)), Inst("div", "f", (3, 6)),
+]  # fmt: skip
+#: (x - mean) / std * weight + bias, and the mean; the number of elements is a parameter
+NORMALISED = [
+    load("f", 0), Inst("cast", "d", (0,)), Inst("reduce", "d", (1,), "sum"), Inst("param", "d", (), 0),
+    Inst("div", "d", (2, 3)), Inst("sub", "d", (1, 4)), Inst("square", "d", (5,)), Inst("reduce", "d", (6,), "sum"),
+    Inst("div", "d", (7, 3)), Inst("const", "d", (), 1e-5), Inst("add", "d", (8, 9)), Inst("sqrt", "d", (10,)),
+    Inst("div", "d", (5, 11)), Inst("cast", "f", (12,)), load("f", 1), Inst("mul", "f", (13, 14)), load("f", 2),
+    Inst("add", "f", (15, 16)), Inst("cast", "f", (4,)),
+]  # fmt: skip
+ROWS = [(1, 1), (3, 5), (0, 4), (4, 0), (100, 33), (70, 5000), (3000, 3), (2, 50_001), (40, 64)]
+
+
+def rowwise(walks, body, outputs, params=""):
+    inputs = tuple(Operand("f", walk) for walk in walks)
+    stores = tuple(Store(Operand(body[value].kind, walk), value) for value, walk in outputs)
+    dims = "k" * (len(outputs[0][1]) - 1) + "r"
+    return Kernel("rows", dims, inputs, params, tuple(body), stores)
+
+
+def compute_rows(kernel, inputs, shape, scalars=()):
+    """Outputs of 1 and 3 threads, past the caches and through them, which must agree; and what they should be."""
+    verify(kernel)
+    assert supported(kernel) == ""
+    results = []
+    for stream, count in itertools.product((False, True), (1, 3)):
+        threads.set_num_threads(count)
+        outputs = [output(store.to, kernel, shape) for store in kernel.outputs]
+        compute(dataclasses.replace(kernel, stream=stream), shape, inputs, outputs, scalars)
+        results.append(outputs)
+    for outputs in results[1:]:
+        for got, first in zip(outputs, results[0]):
+            same_bits(got, first)
+    wanted = [np.zeros(a.shape, a.dtype) for a in results[0]]
+    reference.run(kernel, inputs, wanted, scalars)
+    return results[0], wanted
+
+
+def clean(array):
+    """Without what has no sum."""
+    base = array.base if array.base is not None else array
+    base[~np.isfinite(base)] = 1
+    np.clip(base, -20, 20, out=base)
+    return array
+
+
+@pytest.mark.parametrize("shape", ROWS)
+@pytest.mark.parametrize("x, out", [("sc", "sc"), ("ss", "sc"), ("sc", "ss"), ("ss", "ss")])
+def test_softmax(shape, x, out):
+    kernel = rowwise([x], SOFTMAX, [(7, out)])
+    a = clean(laid_out("f", x, shape).copy("K"))
+    (got,), (wanted,) = compute_rows(kernel, [a], shape)
+    np.testing.assert_allclose(got, wanted, rtol=3e-7)
+
+
+@pytest.mark.parametrize("shape", ROWS)
+@pytest.mark.parametrize("x", ["sc", "ss"])
+def test_normalised_rows(shape, x):
+    kernel = rowwise([x, "bc", "bc"], NORMALISED, [(17, "sc"), (18, "sb")], "d")
+    a = clean(laid_out("f", x, shape).copy("K"))
+    weight, bias = (clean(laid_out("f", "bc", (1, shape[1])).copy()) for _ in range(2))
+    got, wanted = compute_rows(kernel, [a, weight, bias], shape, (max(1, shape[1]),))
+    for one, other in zip(got, wanted):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+
+
+def test_rows_in_place():
+    """The result may lie where the input was."""
+    kernel = rowwise(["sc"], SOFTMAX, [(7, "sc")])
+    for stream in (False, True):
+        x = RNG.standard_normal((50, 1001)).astype("f")
+        wanted = np.zeros_like(x)
+        reference.run(kernel, [x], [wanted])
+        compute(dataclasses.replace(kernel, stream=stream), x.shape, [x], [x])
+        np.testing.assert_allclose(x, wanted, rtol=3e-7)

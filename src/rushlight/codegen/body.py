@@ -46,9 +46,14 @@ def largest(kernel: Kernel) -> int:
     return max(map(SIZES.__getitem__, kinds))
 
 
+def is_function(verb: str) -> bool:
+    """Whether a verb is many instructions of a processor."""
+    return verb in MATHS and verb not in EMISSIONS
+
+
 def weight(kernel: Kernel) -> int:
     """About how many instructions of a processor a body is."""
-    return sum(1 if inst.verb in EMISSIONS or inst.verb not in MATHS else _FUNCTION for inst in kernel.body)
+    return sum(_FUNCTION if is_function(inst.verb) else 1 for inst in kernel.body)
 
 
 def unrolling(kernel: Kernel) -> int:

@@ -24,6 +24,20 @@ def combine(b: Builder, monoid: str, x: V, y: V) -> V:
     return b.select(first, x, y)
 
 
+def fold(b: Builder, monoid: str, vectors: list[V]) -> V:
+    """All lanes of some vectors (a power of two), by halving: first the vectors, then their lanes."""
+    while len(vectors) > 1:
+        half = len(vectors) // 2
+        vectors = [combine(b, monoid, x, y) for x, y in zip(vectors[:half], vectors[half:])]
+    (x,) = vectors
+    while x.lanes > 2:
+        half = x.lanes // 2
+        x = combine(
+            b, monoid, b.shuffle(x, None, [*range(half)]), b.shuffle(x, None, [*range(half, x.lanes)])
+        )
+    return combine(b, monoid, b.extract(x, 0), b.extract(x, 1)) if x.lanes == 2 else x
+
+
 def identity(monoid: str, kind: str) -> float | int | bool:
     """What changes nothing when combined."""
     bounds = {"max": limits(kind)[0], "min": limits(kind)[1]}

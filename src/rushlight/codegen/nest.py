@@ -39,15 +39,19 @@ class Nest:
         self.operands = operands(kernel)
         self.inputs = len(kernel.inputs)
         self.bytes = [SIZES[operand.kind] for operand in self.operands]
-        self.tiles = [
-            self.b.room(operand.kind, 1, TILE) if mode in PACKED else None
-            for operand, mode in zip(self.operands, scheme.modes)
-        ]
+        self.tiles = self.rooms_for(scheme.modes)
         self.scalars = {
             n: self.b.splat(self.frame.scalar(inst.attr))  # type: ignore[arg-type]
             for n, inst in enumerate(kernel.body)
             if inst.verb == "param"
         }
+
+    def rooms_for(self, modes: str) -> list[V | None]:
+        """A tile for each operand that is packed."""
+        return [
+            self.b.room(operand.kind, 1, TILE) if mode in PACKED else None
+            for operand, mode in zip(self.operands, modes)
+        ]
 
     def module(self) -> str:
         """The text of the LLVM module, when the nest is written."""
@@ -182,6 +186,22 @@ class Nest:
             for n in stores
             if self.kernel.stream and self.tiles[n] is None
         ]
+
+    def aligned(self, at: list[V], stores: Iterable[int]) -> V | None:
+        """Whether the outputs of a run begin at whole vectors; None if nothing is to go past the caches.
+
+        (A run along a reduced dimension begins with its first element wherever that lies, because which
+        accumulator an element meets must not depend on addresses.)
+        """
+        b, streams = self.b, self.streams(at, stores)
+        if not streams or b.lanes == 1:
+            return None
+        found = V("true", "?")
+        for target in streams:
+            address = b.define(f"ptrtoint ptr {target.address.name} to i64", "q", 1)
+            over = b.and_(address, b.integer(b.lanes * SIZES[target.kind] - 1))
+            found = b.and_(found, b.eq(over, b.integer(0)))
+        return found
 
     def invariant(self, modes: str) -> list[int]:
         """Instructions whose operands are one element, repeated for a whole run."""

@@ -16,6 +16,8 @@ from rushlight.codegen.maps import Map
 from rushlight.codegen.plan import Plan, Scheme, Steps, plan_map
 from rushlight.codegen.reduction_plan import plan_reduce, swapped, turned, turns
 from rushlight.codegen.reductions import Reduce
+from rushlight.codegen.row_plan import plan_rows
+from rushlight.codegen.rows import Rows
 from rushlight.native import cpu, jit, threads
 
 #: how scalars lie in their slots of 8 bytes
@@ -32,10 +34,10 @@ class Form(NamedTuple):
     """How kernels of a form are cut, and written."""
 
     plan: Callable[[Kernel, tuple[int, ...], Steps], Plan]
-    nest: Callable[[Kernel, Scheme, int], Map | Reduce]
+    nest: Callable[[Kernel, Scheme, int], Map | Reduce | Rows]
 
 
-FORMS = {"map": Form(plan_map, Map), "reduce": Form(plan_reduce, Reduce)}
+FORMS = {"map": Form(plan_map, Map), "reduce": Form(plan_reduce, Reduce), "rows": Form(plan_rows, Rows)}
 
 
 def supported(kernel: Kernel) -> str:

@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from rushlight.codegen.body import closure, evaluate, unrolling
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
-from rushlight.codegen.monoids import combine, identity
+from rushlight.codegen.monoids import combine, fold, identity
 from rushlight.codegen.nest import FIRST, LAST, Nest
-from rushlight.codegen.plan import PACKED, SAME, SPLAT, TILE, Scheme
+from rushlight.codegen.plan import SAME, SPLAT, Scheme
 from rushlight.codegen.reduction_plan import (
     ACCUMULATED,
     REDUCE_PLAN,
@@ -63,10 +63,7 @@ class Reduce(Nest):
         every = range(len(kernel.outputs))
         self.stored = [self.inputs + n for n in every if n in elements]
         self.finished = [self.inputs + n for n in every if n not in elements]
-        self.kept_tiles = [
-            b.room(operand.kind, 1, TILE) if mode in PACKED else None
-            for operand, mode in zip(self.operands, scheme.kept)
-        ]
+        self.kept_tiles = self.rooms_for(scheme.kept)
 
     def value(self, output: int) -> int:
         """The instruction that an output's operand stores."""
@@ -249,7 +246,7 @@ class Reduce(Nest):
         for r, rooms in own.items():
             for room in rooms:
                 b.store(nothing[r], room)
-        past = self.aligned(at)
+        past = self.aligned(at, self.stored)
 
         def step(i: V, mask: V | None, _: V | None, number: int) -> None:
             values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask), mask)
@@ -269,22 +266,6 @@ class Reduce(Nest):
                     there,
                 )
 
-    def aligned(self, at: list[V]) -> V | None:
-        """Whether what a run stores begins at whole vectors; None if nothing is to go past the caches.
-
-        (A run along a reduced dimension begins with its first element wherever that lies, because which
-        accumulator an element meets must not depend on addresses.)
-        """
-        b, streams = self.b, self.streams(at, self.stored)
-        if not streams or b.lanes == 1:
-            return None
-        found = V("true", "?")
-        for target in streams:
-            address = b.define(f"ptrtoint ptr {target.address.name} to i64", "q", 1)
-            over = b.and_(address, b.integer(b.lanes * SIZES[target.kind] - 1))
-            found = b.and_(found, b.eq(over, b.integer(0)))
-        return found
-
     def vector_of(self, r: int, row: V, number: int) -> V:
         """The address of one of a row's vectors of accumulators."""
         b, size = self.b, SIZES[self.kinds[r]]
@@ -299,28 +280,15 @@ class Reduce(Nest):
         for r in self.reduces:
             if self.along:
                 with self.through(b.integer(0), kept_rows, b.integer(1)) as (row, _):
-                    b.store(self.folded(r, row), b.at(self.results[r], row, SIZES[self.kinds[r]]))
+                    vectors = [b.load(self.vector_of(r, row, n), self.kinds[r]) for n in range(self.wide)]
+                    b.store(
+                        fold(b, self.monoids[r], vectors), b.at(self.results[r], row, SIZES[self.kinds[r]])
+                    )
             elif self.scheme.flat and self.across:
                 with b.loop(b.integer(0), plan("levels")) as level:
                     half = b.lshr(plan("joined"), b.add(level, b.integer(1)))
                     count = b.mul(half, kept_columns)
                     self.join(r, self.sums[r], b.at(self.sums[r], count, SIZES[self.kinds[r]]), count)
-
-    def folded(self, r: int, row: V) -> V:
-        """All accumulators of a row, by halving: first the vectors, then their lanes."""
-        b, monoid, kind = self.b, self.monoids[r], self.kinds[r]
-        vectors = [b.load(self.vector_of(r, row, n), kind) for n in range(self.wide)]
-        while len(vectors) > 1:
-            half = len(vectors) // 2
-            vectors = [combine(b, monoid, x, y) for x, y in zip(vectors[:half], vectors[half:])]
-        (x,) = vectors
-        while x.lanes > 1:
-            half = x.lanes // 2
-            low, high = b.shuffle(x, None, [*range(half)]), b.shuffle(x, None, [*range(half, x.lanes)])
-            if half == 1:
-                low, high = b.extract(x, 0), b.extract(x, 1)
-            x = combine(b, monoid, low, high)
-        return x
 
     def join(self, r: int, x: V, y: V, count: V) -> None:
         """Combine `count` accumulators at x with those at y, in place."""

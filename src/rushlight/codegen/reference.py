@@ -147,6 +147,41 @@ def _rounded(function: Callable) -> Callable:
     return lambda x: function(x) if x.dtype.kind == "f" else x
 
 
+def _through_double(function: Callable) -> Callable:
+    """Of float32 computed in float64, so that the rounding at the end is the only one that counts."""
+    return lambda *xs: function(*[x.astype(np.float64) for x in xs]).astype(xs[0].dtype)
+
+
+#: mathematical functions
+FUNCTIONS: dict[str, Callable[..., Array]] = {
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
+    "erfc": np.vectorize(math.erfc, otypes=[np.float64]),
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "pow": np.power,
+    "atan2": np.arctan2,
+    "hypot": np.hypot,
+}
+
 #: verb -> its meaning
 VALUES: dict[str, Callable[..., Array]] = {
     "add": np.add,
@@ -183,4 +218,5 @@ VALUES: dict[str, Callable[..., Array]] = {
     "rint": _rounded(np.rint),
     "square": lambda x: x * x,
     "select": np.where,
+    **{verb: _through_double(function) for verb, function in FUNCTIONS.items()},
 }

@@ -1,0 +1,164 @@
+"""Kernels of the form rows, as code: a row is gone through several times while it is in the cache.
+
+1. A task is a number of rows, done one after the other.
+2. Each pass computes the reductions that can be known by then (`stages`), with a few vectors of accumulators as
+   `reductions` has it. The last pass stores the elements.
+3. What a pass has computed is computed again by the next if that is cheap, and kept in scratch memory if it is not. Rows
+   whose elements do not lie side by side are copied there first.
+"""
+
+from __future__ import annotations
+
+from rushlight.codegen.body import closure, evaluate, unrolling
+from rushlight.codegen.builder import SIZES, V
+from rushlight.codegen.kernel import Kernel
+from rushlight.codegen.monoids import combine, fold, identity
+from rushlight.codegen.nest import FIRST, LAST, Nest
+from rushlight.codegen.plan import Scheme
+from rushlight.codegen.reduction_plan import accumulators
+from rushlight.codegen.row_plan import ROWS_PLAN, STRETCH, buffers
+from rushlight.codegen.run import run
+from rushlight.codegen.stages import stages
+
+
+class Rows(Nest):
+    """Writes one kernel of rows.
+
+    Attributes:
+        buffered: the numbers of the rows of scratch memory, for packed operands and for cached instructions.
+    """
+
+    def __init__(self, kernel: Kernel, scheme: Scheme, vector_bytes: int) -> None:
+        super().__init__(kernel, scheme, ROWS_PLAN, vector_bytes)
+        self.stages = stages(kernel)
+        self.wide = accumulators(kernel)
+        self.own = self.rooms()
+        self.all = self.rooms()
+        packed, cached = buffers(kernel, scheme)
+        self.packed = {n: number for number, n in enumerate(packed)}
+        self.cached = {n: len(packed) + number for number, n in enumerate(cached)}
+
+    def rooms(self) -> dict[int, list[V]]:
+        """Vectors of accumulators, for each reduction."""
+        kinds = {r: self.kernel.body[r].kind for r in self.stages.reduces}
+        return {r: [self.b.room(kind) for _ in range(self.wide)] for r, kind in kinds.items()}
+
+    def text(self) -> str:
+        """The text of an LLVM module with the function `kernel`."""
+        b, frame, plan = self.b, self.frame, self.frame.plan
+        planes = b.integer(1) if self.last == 1 else plan("planes")
+        with b.loop(FIRST, LAST) as task:
+            rest, rows = self.block(task, "ni", self.height)
+            i0, i1 = self.extent(rows, plan("bi"), self.height)
+            self.scratch = self.buffer(
+                b.mul(task, b.integer(len(self.packed) + len(self.cached))), frame.scratch()
+            )
+            with self.through(*self.extent(rest, plan("bp"), planes), b.integer(1)) as (plane, _):
+                start = [frame.address(n) for n in range(frame.count)]
+                bases = self.within(start, plane, range(self.last - 1))
+                with self.through(i0, i1, b.integer(1)) as (i, _):
+                    self.row_of(self.moved(bases, self.last - 1, i))
+        return self.module()
+
+    def buffer(self, number: V, start: V) -> V:
+        """A row of scratch memory; each has room for elements of 8 bytes."""
+        return self.b.at(start, self.b.mul(number, self.width), 8)
+
+    # ---- a row ----
+
+    def row_of(self, at: list[V]) -> None:
+        """Do a row, given where its operands begin."""
+        b, kernel, s = self.b, self.kernel, self.stages
+        here = list(at)
+        for n, number in self.packed.items():
+            here[n] = self.buffer(b.integer(number), self.scratch)
+            if n < self.inputs:
+                self.copy_row(n, here[n], at[n], True)
+        known = evaluate(b, kernel, s.same(0), self.scalars, self.repetitions(at))
+        for number in range(s.passes):
+            self.go_through(number, here, known)
+            for r in s.reduced(number):
+                known[r] = b.splat(
+                    fold(b, str(kernel.body[r].attr), [b.load(x, kernel.body[r].kind) for x in self.all[r]])
+                )
+            known = evaluate(b, kernel, s.same(number + 1), known, self.repetitions(at))
+        for n in s.finished:
+            b.store(b.extract(known[kernel.outputs[n].value], 0), at[self.inputs + n])
+        for n in self.packed:
+            if n >= self.inputs:
+                self.copy_row(n, at[n], here[n], False)
+
+    def copy_row(self, n: int, to: V, source: V, pack: bool) -> None:
+        b, size = self.b, self.bytes[n]
+        zero, unit, step = b.integer(0), b.integer(size), self.frame.step(n, self.last)
+        steps = [zero, unit, zero, step] if pack else [zero, step, zero, unit]
+        b.call(f"copy{size}", [to, source, b.integer(1), self.width, *steps])
+
+    def go_through(self, number: int, at: list[V], known: dict[int, V]) -> None:
+        """One pass over a row: in stretches that are short enough for their sums to stay accurate, if there are any."""
+        b, s = self.b, self.stages
+        for r in s.reduced(number):
+            self.clear(r, self.all)
+        if not s.reduced(number):
+            self.stretch(number, at, b.integer(0), self.width, known)
+            return
+        with b.loop(b.integer(0), self.width, STRETCH) as j:
+            for r in s.reduced(number):
+                self.clear(r, self.own)
+            there = [b.at(x, j, size) for x, size in zip(at, self.bytes)]
+            self.stretch(number, there, j, b.least(b.integer(STRETCH), b.sub(self.width, j)), known)
+            for r in s.reduced(number):
+                for own, whole in zip(self.own[r], self.all[r]):
+                    self.take_up(r, whole, b.load(own, self.kernel.body[r].kind))
+
+    def clear(self, r: int, rooms: dict[int, list[V]]) -> None:
+        inst = self.kernel.body[r]
+        for room in rooms[r]:
+            self.b.store(self.b.const(identity(str(inst.attr), inst.kind), inst.kind), room)
+
+    def take_up(self, r: int, room: V, x: V) -> None:
+        self.b.store(combine(self.b, str(self.kernel.body[r].attr), self.b.load(room, x.kind), x), room)
+
+    def stretch(self, number: int, at: list[V], j: V, count: V, known: dict[int, V]) -> None:
+        """One pass over `count` elements from number j on, given where the operands' first are."""
+        b, s, kernel = self.b, self.stages, self.kernel
+        reduced, last = s.reduced(number), number == s.passes - 1
+        rows = {
+            n: b.at(self.buffer(b.integer(k), self.scratch), j, SIZES[kernel.body[n].kind])
+            for n, k in self.cached.items()
+        }
+        stores = [self.inputs + n for n in s.stored] if last else []
+        kept = [n for n, when in s.cached.items() if when == number]
+        earlier = [n for n, when in s.cached.items() if when < number]
+        wanted = s.wanted(number)
+        needed = set(closure(kernel, wanted, known))
+
+        def step(i: V, mask: V | None, past: V | None, turn: int) -> None:
+            there = {n: b.at(rows[n], i, SIZES[kernel.body[n].kind]) for n in rows}
+            loaded = {n: b.load(there[n], kernel.body[n].kind, mask=mask) for n in earlier if n in needed}
+            values = evaluate(b, kernel, wanted, {**known, **loaded}, self.vectors(at, i, mask), mask)
+            for n in kept:
+                b.store(values[n], there[n], mask=mask)
+            for n in stores:
+                self.put(
+                    n,
+                    values[kernel.outputs[n - self.inputs].value],
+                    at,
+                    i,
+                    mask,
+                    past if not reduced else None if mask is not None else aligned,
+                )
+            for r in reduced:
+                x = values[kernel.body[r].args[0]]
+                if mask is not None:
+                    x = b.select(mask, x, b.const(identity(str(kernel.body[r].attr), x.kind), x.kind))
+                self.take_up(r, self.own[r][turn], x)
+
+        aligned = self.aligned(at, stores) if reduced else None
+        run(
+            b,
+            count,
+            step,
+            self.wide if reduced else unrolling(kernel),
+            [] if reduced else self.streams(at, stores),
+        )
