@@ -1,5 +1,5 @@
 """The coefficients in `rushlight.codegen.maths`, computed with mpmath: `python benchmarks/maths_coefficients.py [names]`
-prints polynomials, and with the one name `tables` the text of `error_function_tables.py`.
+prints polynomials, and with the one name `table` the text of `erfc_table.py`.
 
 Each is a minimax polynomial by Remez's exchange (E. Ya. Remez, 1934; Cheney, "Introduction to Approximation Theory", 1966,
 chapter 3) on a grid of Chebyshev points, at 60 digits: the largest of the weighted errors is as small as it can be.
@@ -116,6 +116,11 @@ def rest_of_log(s):
     return (mp.log((1 + s) / (1 - s)) - 2 * s - 2 * s**3 / 3 - 2 * s**5 / 5) / s**7
 
 
+def rest_of_erf(x):
+    """erf(x) / x less its limit, over x^2."""
+    return (mp.erf(x) / x - 2 / mp.sqrt(mp.pi)) / x**2
+
+
 def scaled_erfc(t):
     """exp(x^2) erfc(x) / t, where t = 3 / (3 + x)."""
     x = 3 / t - 3
@@ -144,9 +149,8 @@ FITS = {
     "WIDE_ERFC": Fit(scaled_erfc, 11, 3 / (3 + mp.mpf("10.2")), 1, lambda t: 1 / scaled_erfc(t)),
     # float64
     "EXP": Fit(rest_of_exp, 9, -LN2_HALF, LN2_HALF, lambda r: abs(r) ** 3),
-    "ERF": Fit(
-        in_square(lambda x: (mp.erf(x) / x - 2 / mp.sqrt(mp.pi)) / x**2), 8, TINY, 0.25, lambda z: z, 2
-    ),
+    "ERF": Fit(in_square(rest_of_erf), 10, TINY, 0.75, lambda z: z, 1),
+    "ERF_TAIL": Fit(lambda t: -mp.log(mp.erfc(1 + t)), 19, -0.15, 5, lambda t: mp.erfc(1 + t)),
     "LOG": Fit(in_square(log_of_quotient), 7, TINY, S_HIGH**2, lambda z: z, 2),
     "LOG_POWER": Fit(in_square(rest_of_log), 6, S_HIGH**2 / 1000, S_HIGH**2, lambda z: z**3),
     "SIN": Fit(in_square(lambda r: (mp.sin(r) / r - 1) / r**2), 5, TINY, QUARTER**2, lambda z: z, 2),
@@ -159,7 +163,7 @@ FITS = {
     "COSH": Fit(in_square(lambda r: (mp.cosh(r) - 1) / r**2), 4, TINY, LN2_HALF**2, lambda z: z, 2),
 }
 
-# ---- tables: a polynomial around the middle of each interval ----
+# ---- a table: a polynomial around the middle of each interval ----
 
 
 def around(f: Callable, middle: mp.mpf, radius: mp.mpf, degree: int) -> list[float]:
@@ -168,11 +172,6 @@ def around(f: Callable, middle: mp.mpf, radius: mp.mpf, degree: int) -> list[flo
     powers = mp.matrix([[d**j for j in range(degree + 1)] for d in nodes])
     found = list(mp.lu_solve(powers, mp.matrix([f(middle + d) for d in nodes])))
     return [float(found[0]), float(found[0] - float(found[0])), *map(float, found[1:])]
-
-
-def erf_rows() -> list[list[float]]:
-    """erf around the middles of [j/8, (j+1)/8], from 1/2 to 6."""
-    return [around(mp.erf, mp.mpf(2 * j + 1) / 16, mp.mpf(1) / 16, 9) for j in range(4, 48)]
 
 
 def erfc_rows() -> list[list[float]]:
@@ -185,21 +184,20 @@ def erfc_rows() -> list[list[float]]:
     return rows
 
 
-def show_tables() -> None:
+def show_table() -> None:
     print(
-        '"""Polynomials for erf and erfc: a row for each interval, the constant in two parts, then the powers of the distance'
+        '"""Polynomials for erfc: a row for each interval, the constant in two parts, then the powers of the distance'
     )
     print(
-        'from its middle. Written by `benchmarks/maths_coefficients.py tables`, which says what they are.\n"""\n'
+        'from its middle. Written by `benchmarks/maths_coefficients.py table`, which says what they are.\n"""\n'
     )
     print("from __future__ import annotations\n\n# fmt: off")
-    for name, rows in ("ERF_ROWS", erf_rows()), ("ERFC_ROWS", erfc_rows()):
-        print(f"{name} = (\n" + "".join(f"    ({', '.join(map(repr, row))}),\n" for row in rows) + ")")
+    print("ERFC_ROWS = (\n" + "".join(f"    ({', '.join(map(repr, row))}),\n" for row in erfc_rows()) + ")")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["tables"]:
-        show_tables()
+    if sys.argv[1:] == ["table"]:
+        show_table()
         sys.exit()
     for name in sys.argv[1:] or FITS:
         found, error = coefficients(FITS[name])

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from rushlight.codegen.builder import Builder, V
 from rushlight.codegen.maths.arithmetic import (
-    at_least,
     at_most,
     by_kind,
     counted,
     exact_product,
     fast_sum,
-    horner,
+    polynomial,
     power_of_two,
     raised,
-    series,
+    scaled,
     wide,
     wide_inside,
     wide_reciprocal,
 )
-from rushlight.codegen.maths.error_function_tables import ERF_ROWS, ERFC_ROWS
+from rushlight.codegen.maths.erfc_table import ERFC_ROWS
 from rushlight.codegen.maths.exponential import exp_in_parts, reduced, wide_exp, wide_exp2
 
 # ---- in float64, for float32 ----
@@ -65,31 +64,56 @@ WIDE_ERFC = (
 
 def wide_erf(k: Builder, x: V) -> V:
     a = at_most(k, k.abs(x), 4.0)
-    near = k.mul(a, horner(k, WIDE_ERF, k.mul(a, a)))
-    far = k.sub(k.like(1.0, a), wide_exp2(k, k.neg(horner(k, WIDE_ERF_TAIL, a))))
+    near = k.mul(a, polynomial(k, WIDE_ERF, k.mul(a, a)))
+    far = k.sub(k.like(1.0, a), wide_exp2(k, k.neg(polynomial(k, WIDE_ERF_TAIL, a))))
     return k.copysign(k.select(k.lt(a, k.like(1.0, a)), near, far), x)
 
 
 def wide_erfc(k: Builder, x: V) -> V:
     a = k.abs(x)
     t = wide_reciprocal(k, k.fma(a, k.like(1 / 3, a), k.like(1.0, a)))
-    tail = k.mul(k.mul(t, horner(k, WIDE_ERFC, t)), wide_exp(k, k.neg(k.mul(a, a))))
+    tail = k.mul(k.mul(t, polynomial(k, WIDE_ERFC, t)), wide_exp(k, k.neg(k.mul(a, a))))
     return k.select(k.lt(x, k.like(0.0, x)), k.sub(k.like(2.0, tail), tail), tail)
 
 
 # ---- in float64 ----
 
-#: (erf(x) / x - 2 / sqrt(pi)) / x^2 as a polynomial in x^2 for |x| <= 1/2, to 2**-60
+#: (erf(x) / x - 2 / sqrt(pi)) / x^2 as a polynomial in x^2 for |x| <= 0.85, to 2**-61
 ERF = (
-    -0.37612638903183754,
-    0.1128379167095522,
-    -0.02686617064513895,
-    0.005223977624773089,
-    -0.0008548326818245282,
-    0.00012055306442398809,
-    -1.4923782811219283e-05,
-    1.6387475265683594e-06,
-    -1.4762315712600805e-07,
+    -0.3761263890318375,
+    0.11283791670954732,
+    -0.026866170645015282,
+    0.0052239776238010216,
+    -0.0008548326890728633,
+    0.00012055326288592543,
+    -1.4925430073904748e-05,
+    1.6457295069968833e-06,
+    -1.6296113244115385e-07,
+    1.4161680494774006e-08,
+    -8.761564184464268e-10,
+)
+#: -log(erfc(1 + t)) as a polynomial in t for -0.15 <= t <= 5, to 2**-60 of erf
+ERF_TAIL = (
+    1.8496055099332482,
+    2.6389675142347913,
+    0.8431072563584859,
+    0.04156109804650536,
+    -0.010033825434314166,
+    0.001977903022255696,
+    -0.00023732471136862145,
+    -2.6270385638393737e-05,
+    2.714122630703463e-05,
+    -9.577713520127844e-06,
+    2.0193551443993663e-06,
+    -1.035205604793011e-07,
+    -1.2647415294963478e-07,
+    6.806301212250366e-08,
+    -2.154520031755257e-08,
+    4.879588159466848e-09,
+    -8.03585489192406e-10,
+    9.196780763053553e-11,
+    -6.545719237296928e-12,
+    2.1776902579378691e-13,
 )
 TWO_BY_ROOT_PI = (1.1283791670955126, 1.533545961316588e-17)
 
@@ -108,26 +132,33 @@ def _from_row(k: Builder, rows: tuple[tuple[float, ...], ...], row: V, d: V) -> 
 
 
 def _erf(k: Builder, x: V) -> V:
-    """A series below 1/2, a row of a table for each eighth above; 1 from 5.93 on."""
-    a = k.abs(x)
-    z = k.mul(a, a)
+    """A series below 0.85, 1 - exp(-p(x - 1)) above."""
+    a = at_most(k, k.abs(x), 6.0)
+    # 1. 2/sqrt(pi) x and x^3 times the first coefficient in two parts each, as these are large and of two signs
+    z, z_low = exact_product(k, a, a)
+    cube, cube_low = exact_product(k, a, z)
     high, low = exact_product(k, a, k.like(TWO_BY_ROOT_PI[0], a))
-    near = k.add(high, k.fma(a, k.like(TWO_BY_ROOT_PI[1], a), k.add(low, series(k, ERF, a, z))))
-    inside = at_most(k, at_least(k, a, 0.5), 5.99)
-    # (under the exponent of 2**49, what is above the last place counts eighths)
-    shifted = k.add(k.sub(inside, k.like(0.0625, a)), k.like(1.5 * 2.0**49, a))
-    middle = k.add(k.sub(shifted, k.like(1.5 * 2.0**49, a)), k.like(0.0625, a))
-    row = k.sub(k.bits(shifted, "q"), k.const((1023 + 49 << 52) + (1 << 51) + 4, "q", x.lanes))
-    row = k.select(k.isnan(x), k.like(0, row), row)
-    far = k.add(*_from_row(k, ERF_ROWS, row, k.sub(inside, middle)))
-    far = k.select(k.gt(a, k.like(5.95, a)), k.like(1.0, a), far)
-    y = k.select(k.lt(a, k.like(0.5, a)), near, far)
-    return k.copysign(k.select(k.isnan(x), x, y), x)
+    low = k.fma(a, k.like(TWO_BY_ROOT_PI[1], a), low)
+    second, lost = exact_product(k, cube, k.like(ERF[0], a))
+    low = k.add(k.fma(k.fma(a, z_low, cube_low), k.like(ERF[0], a), low), lost)
+    high, lost = fast_sum(k, high, second)
+    rest = k.mul(k.mul(cube, z), polynomial(k, ERF[1:], z))
+    near = k.add(high, k.add(rest, k.add(low, lost)))
+    # 2. the exponent in two parts, where it is not large
+    t = k.sub(a, k.like(1.0, a))
+    p, lost = fast_sum(k, k.like(ERF_TAIL[0], t), k.mul(t, polynomial(k, ERF_TAIL[1:], t)))
+    r, r_low, n = reduced(k, k.neg(p))
+    one = k.like(1.0, a)
+    power = scaled(k, one, n)
+    fast, fast_low = exp_in_parts(k, r, k.sub(r_low, lost))
+    total, lost = fast_sum(k, one, k.neg(k.mul(fast, power)))
+    far = k.add(total, k.fma(k.neg(fast_low), power, lost))
+    return k.copysign(k.select(k.ge(a, k.like(0.85, a)), far, near), x)
 
 
 def _erfc(k: Builder, x: V) -> V:
     """exp(-x^2), of x^2 in two parts, times a row of a table of what changes slowly."""
-    a = at_most(k, k.abs(x), 27.5)
+    a = at_most(k, k.abs(x), 27.4)  # (where erfc is 0, and the last row is)
     # 1. the row: the exponent of |x| + 1/2 and the three digits after the first
     bits = k.bits(k.add(a, k.like(0.5, a)), "q")
     row = k.sub(k.lshr(bits, k.like(49, bits)), k.like(1022 << 3, bits))

@@ -15,8 +15,8 @@ from rushlight.codegen.maths.arithmetic import (
     counted,
     exact_product,
     fast_sum,
-    horner,
     inside,
+    polynomial,
     raised,
     scaled,
     whole,
@@ -56,7 +56,7 @@ def wide_reduced(k: Builder, x: V) -> tuple[V, V]:
     """exp(r) - 1, and n as the low bits of an int64."""
     n, bits = whole(k, k.mul(x, k.like(LOG2_E, x)))
     r = k.fma(n, k.like(-LN2, x), x)
-    return k.mul(r, horner(k, WIDE_EXPM1, r)), bits
+    return k.mul(r, polynomial(k, WIDE_EXPM1, r)), bits
 
 
 def wide_exp(k: Builder, x: V) -> V:
@@ -69,7 +69,7 @@ def wide_exp2(k: Builder, x: V) -> V:
     """2**x of a float64 of some hundreds at most, to 2**-32."""
     n, bits = whole(k, x)
     r = k.sub(x, n)
-    return scaled(k, k.fma(r, horner(k, WIDE_EXP2M1, r), k.like(1.0, x)), bits)
+    return scaled(k, k.fma(r, polynomial(k, WIDE_EXP2M1, r), k.like(1.0, x)), bits)
 
 
 def wide_expm1(k: Builder, x: V) -> V:
@@ -106,7 +106,7 @@ def reduced(k: Builder, x: V) -> tuple[V, V, V]:
 
 def rest(k: Builder, r: V, low: V) -> V:
     """exp(r + low) - 1 - r, to 2**-57."""
-    p = k.fma(r, horner(k, EXP, r), k.like(0.5, r))
+    p = k.fma(r, polynomial(k, EXP, r), k.like(0.5, r))
     return k.fma(k.mul(r, r), p, low)
 
 
@@ -129,7 +129,7 @@ def expm1_in_parts(k: Builder, x: V) -> tuple[V, V]:
     square, remainder = exact_product(k, r, k.mul(r, half))
     high, most = fast_sum(k, high, k.mul(power, square))
     cube = k.mul(k.mul(r, r), r)
-    tail = k.fma(cube, horner(k, EXP, r), k.add(remainder, low))
+    tail = k.fma(cube, polynomial(k, EXP, r), k.add(remainder, low))
     return high, k.fma(power, tail, k.add(k.add(most, more), lost))
 
 

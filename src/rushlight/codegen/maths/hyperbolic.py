@@ -14,7 +14,7 @@ from rushlight.codegen.maths.arithmetic import (
     exact_product,
     exact_sum,
     fast_sum,
-    horner,
+    polynomial,
     power_of_two,
     quotient,
     scaled,
@@ -48,8 +48,8 @@ def _wide_halves(k: Builder, x: V) -> tuple[V, V, V, V]:
     n, bits = whole(k, k.mul(x, k.like(LOG2_E, x)))
     r = k.fma(n, k.like(-LN2, x), x)
     z = k.mul(r, r)
-    sinh = k.fma(k.mul(r, z), horner(k, WIDE_SINH, z), r)
-    cosh = k.fma(z, horner(k, WIDE_COSH, z), k.like(1.0, z))
+    sinh = k.fma(k.mul(r, z), polynomial(k, WIDE_SINH, z), r)
+    cosh = k.fma(z, polynomial(k, WIDE_COSH, z), k.like(1.0, z))
     half = k.like(0.5, x)
     up, down = scaled(k, half, bits), scaled(k, half, k.neg(bits))
     return sinh, cosh, k.sub(up, down), k.add(up, down)
@@ -82,7 +82,7 @@ def wide_asinh(k: Builder, x: V) -> V:
     """log(|x| + sqrt(x^2 + 1)); the argument of the logarithm has no more digits than 1 has, which a small x
     would miss."""
     a, z = k.abs(x), k.mul(x, x)
-    near = k.fma(k.mul(a, z), horner(k, (-1 / 6, 3 / 40), z), a)
+    near = k.fma(k.mul(a, z), polynomial(k, (-1 / 6, 3 / 40), z), a)
     far = wide_log(k, k.add(a, k.sqrt(k.add(z, k.like(1.0, z)))))
     return k.copysign(k.select(k.lt(a, k.like(2.0**-8, a)), near, far), x)
 
@@ -93,7 +93,7 @@ def wide_acosh(k: Builder, x: V) -> V:
 
 def wide_atanh(k: Builder, x: V) -> V:
     a, z = k.abs(x), k.mul(x, x)
-    near = k.fma(k.mul(a, z), horner(k, (1 / 3, 1 / 5), z), a)
+    near = k.fma(k.mul(a, z), polynomial(k, (1 / 3, 1 / 5), z), a)
     one = k.like(1.0, a)
     far = k.mul(wide_log(k, k.div(k.add(one, a), k.sub(one, a))), k.like(0.5, a))
     return k.copysign(k.select(k.lt(a, k.like(2.0**-8, a)), near, far), x)
@@ -129,7 +129,7 @@ def _halves(k: Builder, x: V) -> tuple[tuple[V, V], V, tuple[V, V], tuple[V, V]]
     quarter = k.like(0.25, x)
     up, down = scaled(k, quarter, bits), scaled(k, quarter, k.neg(n))
     rest = k.add(series(k, SINH, r, z), low)
-    return (r, rest), k.mul(z, horner(k, COSH, z)), fast_sum(k, up, k.neg(down)), fast_sum(k, up, down)
+    return (r, rest), k.mul(z, polynomial(k, COSH, z)), fast_sum(k, up, k.neg(down)), fast_sum(k, up, down)
 
 
 def _sinh(k: Builder, x: V) -> V:
@@ -218,7 +218,7 @@ def _acosh(k: Builder, x: V) -> V:
 def _atanh(k: Builder, x: V) -> V:
     """The series of the logarithm where it holds; log((1 + x) / (1 - x)) / 2 else."""
     a, one = k.abs(x), k.like(1.0, x)
-    near = k.fma(k.mul(a, k.mul(a, a)), k.mul(horner(k, LOG, k.mul(a, a)), k.like(0.5, a)), a)
+    near = k.fma(k.mul(a, k.mul(a, a)), k.mul(polynomial(k, LOG, k.mul(a, a)), k.like(0.5, a)), a)
     ratio = quotient(k, fast_sum(k, one, a), fast_sum(k, one, k.neg(a)))
     far = k.add(*log_in_parts(k, *split_in_parts(k, *fast_sum(k, *ratio))))
     y = k.select(k.lt(a, k.like(0.17, a)), near, k.mul(far, k.like(0.5, far)))

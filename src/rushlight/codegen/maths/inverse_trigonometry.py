@@ -15,7 +15,7 @@ from rushlight.codegen.maths.arithmetic import (
     by_kind,
     exact_sum,
     fast_sum,
-    horner,
+    polynomial,
     quotient,
     series,
     wide,
@@ -50,7 +50,7 @@ WIDE_ASIN = (
 
 
 def _series(k: Builder, coefficients: tuple[float, ...], x: V, z: V) -> V:
-    return k.fma(k.mul(x, z), horner(k, coefficients, z), x)
+    return k.fma(k.mul(x, z), polynomial(k, coefficients, z), x)
 
 
 def wide_atan(k: Builder, x: V) -> V:

@@ -19,7 +19,7 @@ from rushlight.codegen.maths.arithmetic import (
     exact_product,
     exact_sum,
     fast_sum,
-    horner,
+    polynomial,
     power_of_two,
     quotient,
     series,
@@ -71,12 +71,12 @@ def split(k: Builder, x: V) -> tuple[V, V]:
 def wide_log(k: Builder, x: V, coefficients: tuple[float, ...] = WIDE_LOG) -> V:
     """log of a positive normal float64, to 2**-33."""
     n, f = split(k, x)
-    return k.fma(n, k.like(LN2, x), k.mul(f, horner(k, coefficients, f)))
+    return k.fma(n, k.like(LN2, x), k.mul(f, polynomial(k, coefficients, f)))
 
 
 def wide_log2(k: Builder, x: V, coefficients: tuple[float, ...] = WIDE_LOG) -> V:
     n, f = split(k, x)
-    return k.fma(k.mul(f, k.like(LOG2_E, x)), horner(k, coefficients, f), n)
+    return k.fma(k.mul(f, k.like(LOG2_E, x)), polynomial(k, coefficients, f), n)
 
 
 def wide_log10(k: Builder, x: V) -> V:

@@ -10,8 +10,8 @@ from rushlight.codegen.maths.arithmetic import (
     counted,
     exact_product,
     fast_sum,
-    horner,
     inside,
+    polynomial,
     quotient,
     raised,
     wide,
@@ -88,7 +88,7 @@ def precise_log(k: Builder, x: V) -> tuple[V, V]:
     n, f = split_subnormal(k, x)
     s = fast_sum(k, *quotient(k, (f, k.like(0.0, f)), fast_sum(k, k.like(2.0, f), f)))
     z = _product(k, s, s)
-    rest = k.mul(z[0], horner(k, LOG_POWER, z[0]))
+    rest = k.mul(z[0], polynomial(k, LOG_POWER, z[0]))
     terms = _sum_with(k, TWO_FIFTHS, (rest, k.like(0.0, rest)))
     terms = _sum_with(k, TWO_THIRDS, _product(k, z, terms))
     cube = _product(k, _product(k, s, z), terms)

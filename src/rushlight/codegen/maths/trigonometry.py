@@ -19,7 +19,7 @@ from rushlight.codegen.maths.arithmetic import (
     exact_product,
     exact_sum,
     fast_sum,
-    horner,
+    polynomial,
     quotient,
     series,
     whole,
@@ -139,7 +139,7 @@ def _wide_reduced_huge(k: Builder, x: V, step: float, start: float) -> tuple[V, 
 def wide_sine(k: Builder, r: V, bits: V) -> V:
     """sin(r) with the sign changed if `bits` is odd."""
     z = k.mul(r, r)
-    y = k.bits(k.fma(k.mul(r, z), horner(k, WIDE_SIN, z), r), "q")
+    y = k.bits(k.fma(k.mul(r, z), polynomial(k, WIDE_SIN, z), r), "q")
     return k.bits(k.xor(y, k.shl(bits, k.like(63, bits))), "d")
 
 
@@ -156,7 +156,7 @@ def wide_cos(k: Builder, x: V) -> V:
 def wide_tan(k: Builder, x: V) -> V:
     r, bits = wide_reduced(k, x, 0.5, 0.0)
     z = k.mul(r, r)
-    y = k.fma(k.mul(r, z), horner(k, WIDE_TAN, z), r)
+    y = k.fma(k.mul(r, z), polynomial(k, WIDE_TAN, z), r)
     odd = k.ne(k.and_(bits, k.like(1, bits)), k.like(0, bits))
     return k.select(odd, k.neg(wide_reciprocal(k, y)), y)
 
@@ -243,7 +243,7 @@ def cosine(k: Builder, r: V, low: V) -> tuple[V, V]:
     half, lost = exact_product(k, r, k.mul(r, k.like(0.5, r)))
     z = k.mul(r, r)
     high, rest = fast_sum(k, k.like(1.0, r), k.neg(half))
-    tail = k.fma(k.mul(z, z), horner(k, COS, z), k.neg(k.fma(r, low, lost)))
+    tail = k.fma(k.mul(z, z), polynomial(k, COS, z), k.neg(k.fma(r, low, lost)))
     return high, k.add(rest, tail)
 
 
