@@ -124,3 +124,17 @@ def test_empty_sequences_and_batches(shape):
         return tuple(out.shape), tuple(last.shape)
 
     assert seen(rushlight) == seen(torch)
+
+
+@pytest.mark.parametrize("layer", ["RNN(3, 4)", "LSTM(3, 2, num_layers=2, bidirectional=True)", "GRU(3, 4)"])
+def test_vmap_takes_the_steps_one_by_one(layer):
+    rushlight.manual_seed(0)
+    net = eval("nn." + layer, {"nn": rushlight.nn})
+    x = rushlight.randn(2, 5, 6, 3)
+
+    def loss(x):
+        return net(x)[0].square().sum()
+
+    mapped = rushlight.func.vmap(rushlight.func.grad(loss))(x)
+    for one, g in zip(x, mapped):
+        assert rushlight.allclose(rushlight.func.grad(loss)(one), g, atol=1e-6)

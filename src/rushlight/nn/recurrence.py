@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.autograd import Function, grad
+from rushlight.batched import Batched
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import float32, float64
 from rushlight.ops.kinds.contraction import product
@@ -26,6 +27,8 @@ Arrays = tuple[np.ndarray, ...]
 
 def recurs(x: Tensor, tensors: Sequence[Tensor | None]) -> bool:
     """Whether a unit's input, state and weights are such that :class:`Recurrence` takes them."""
+    if any(isinstance(t, Batched) for t in (x, *tensors)):
+        return False
     return x._dtype in (float32, float64) and all(
         t is None or t._dtype is x._dtype and t._a.size > 0 for t in (x, *tensors)
     )
