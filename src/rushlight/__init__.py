@@ -37,6 +37,7 @@ from rushlight.dtypes import (
 )
 from rushlight.dtypes import bool_ as bool
 from rushlight.dtypes import can_cast as can_cast
+from rushlight.runtime.deferral import eager
 from rushlight.size import Size
 from rushlight.tape.modes import (
     enable_grad,

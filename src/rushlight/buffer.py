@@ -6,14 +6,32 @@ recognise one; `rushlight.tensor` gives it its methods.
 
 from __future__ import annotations
 
+import weakref
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rushlight.dtypes import dtype
+from rushlight.graph.expr import settle
+from rushlight.memory import lent_alone
 
 _BYTE = np.dtype(np.uint8)
+
+
+class Watch:
+    """What is to be known of some memory before it is written to, or read later; buffers on one memory share it.
+
+    Attributes:
+        readers: the pending arrays (weakly) that are to read it; see `rushlight.graph.expr`.
+        exposed: whether others can write to it unseen (NumPy, DLPack), so that nobody may read it later.
+    """
+
+    __slots__ = ("readers", "exposed")
+
+    def __init__(self) -> None:
+        self.readers: list[weakref.ref] = []
+        self.exposed = False
 
 
 class Buffer:
@@ -23,9 +41,20 @@ class Buffer:
         version: how many times the memory was written to; what backward checks.
         writer: where the last write came from: the code, and the instruction in it.
         array: the array that first showed this memory; keeps it alive.
+        watch: who is to read the memory later, and who may write to it unseen; None where nobody does either.
     """
 
-    __slots__ = ("version", "writer", "array", "address", "nbytes", "_bytes", "inference", "__weakref__")
+    __slots__ = (
+        "version",
+        "writer",
+        "array",
+        "address",
+        "nbytes",
+        "_bytes",
+        "inference",
+        "watch",
+        "__weakref__",
+    )
 
     version: int
     writer: tuple[CodeType, int] | None
@@ -33,6 +62,7 @@ class Buffer:
     address: int
     nbytes: int
     inference: bool
+    watch: Watch | None
     _bytes: np.ndarray
 
     @staticmethod
@@ -44,6 +74,7 @@ class Buffer:
         buffer.array = array
         buffer.address = -1
         buffer.inference = False
+        buffer.watch = None
         return buffer
 
     def locate(self) -> None:
@@ -76,6 +107,27 @@ class Buffer:
             del self._bytes
         except AttributeError:
             pass
+
+
+def watch(buffer: Buffer) -> Watch:
+    """The buffer's watch, made on first use."""
+    found = buffer.watch
+    if found is None:
+        found = buffer.watch = Watch()
+        found.exposed = not lent_alone(buffer.array)
+    return found
+
+
+def is_guarded(buffer: Buffer) -> bool:
+    """Whether a write needs `check_write` first: others may be about to read the memory, or it is an inference tensor's."""
+    return buffer.watch is not None or buffer.inference
+
+
+def expose(buffer: Buffer) -> None:
+    """Note that others are about to get this memory, and may write to it unseen: who reads it does so now."""
+    found = watch(buffer)
+    found.exposed = True
+    settle(found.readers)
 
 
 class _Memory:

@@ -28,7 +28,7 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -284,6 +284,16 @@ def owned(a: np.ndarray) -> bool:
     if base is None:
         return True
     return sys.getrefcount(base) <= 3 and any(type(r) is Loan for r in weakref.getweakrefs(base))
+
+
+def lent_alone(a: Any) -> bool:
+    """Whether nobody can have another array on this memory: it is this array's, a block's, or an array's that only
+    this one still refers to.
+    """
+    base = a.base
+    if base is None or any(type(r) is Loan for r in weakref.getweakrefs(base)):
+        return True
+    return type(base) is np.ndarray and base.base is None and sys.getrefcount(base) <= 3
 
 
 # ---- for users ----

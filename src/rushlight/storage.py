@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.buffer import Buffer, Tensor, new_tensor, offset, shown, storage, strides
+from rushlight.buffer import Buffer, Tensor, expose, new_tensor, offset, shown, storage, strides, watch
 from rushlight.device import CPU, device
 from rushlight.dtypes import dtype
 
@@ -33,6 +33,7 @@ def twin(buffer: Buffer) -> Buffer:
     """Another buffer on the same memory, with a version counter of its own: what `data` gives."""
     made = Buffer.of(buffer.array)
     made.inference = buffer.inference
+    made.watch = watch(buffer)
     if buffer.address >= 0:
         made.address, made.nbytes = buffer.address, buffer.nbytes
     return made
@@ -82,6 +83,7 @@ def of_tensor(self: Tensor) -> UntypedStorage:
 
 def of_buffer(buffer: Buffer) -> UntypedStorage:
     found = _OBJECTS.get(id(buffer))
+    expose(buffer)
     if found is None:
         found = object.__new__(UntypedStorage)
         found._buffer = buffer

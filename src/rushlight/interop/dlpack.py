@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, new_tensor, storage
+from rushlight.buffer import Tensor, expose, new_tensor, storage
 from rushlight.device import device as device_of
 from rushlight.dtypes import bfloat16
 from rushlight.ops.construct import from_numpy
@@ -74,7 +74,7 @@ def dlpack(
         raise BufferError(
             f"Rushlight holds tensors on the CPU only; device {tuple(map(int, dl_device))} is not available"
         )
-    storage(self)
+    expose(storage(self))
     a = self._a.copy() if copy else self._a
     versioned = max_version is not None and max_version[0] >= 1
     if self._dtype is not bfloat16:

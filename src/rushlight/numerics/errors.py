@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from rushlight.graph.trace import has_verb
 from rushlight.numerics.polynomials import blockwise, horner, on_interval, where
 
 #: erf(x) / x as a polynomial in x^2 on [0, 1]
@@ -97,9 +98,9 @@ def _erfc(x: np.ndarray) -> np.ndarray:
 
 
 #: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, within 2 ULP
-erf = blockwise(_erf, math.erf)
+erf = has_verb("erf")(blockwise(_erf, math.erf))
 #: 1 - erf(x), accurate in the tail
-erfc = blockwise(_erfc, math.erfc)
+erfc = has_verb("erfc")(blockwise(_erfc, math.erfc))
 
 
 @blockwise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import check_device, device, preserve_format
@@ -12,6 +14,7 @@ from rushlight.ops.construct import as_kind
 from rushlight.ops.creation import like_strides, strided
 from rushlight.ops.kinds.method import method
 from rushlight.runtime.casting import convert
+from rushlight.runtime.deferral import FROM, launch, tensor_on
 from rushlight.runtime.execute import quiet
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.recording import record
@@ -27,6 +30,13 @@ _TO_COPY = Derivative("ToCopy", ("x",), (lambda g, x_meta: g.to(x_meta.dtype),))
 def cast(t: Tensor, kind: dtype, wanted: Any = None) -> Tensor:
     """A copy of another dtype, in the graph; strides as `clone` keeps them."""
     a = t._a
+    if a.size >= FROM and kind is not t._dtype and wanted in (None, preserve_format):
+        made = launch("to", np.positive, (t,), (t._dtype,), kind)
+        if made is not None:
+            out = tensor_on(made, kind)
+            if t._edge is not None and kind.category >= FLOATING:
+                record(_TO_COPY, (t,), None, out)
+            return out
     converted = quiet(convert, a, kind) if kind is not t._dtype else a.copy()
     if (
         wanted is not None

@@ -28,6 +28,7 @@ from rushlight.ops.kinds.reduction import (
 )
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.runtime.deferral import reduced
 from rushlight.tape.recording import record, record1
 
 _make = object.__new__
@@ -51,24 +52,35 @@ def shared_by_all(g: Any, x: Any, out: Any) -> Any:
     return mask * (g / mask.sum())
 
 
+def _reduced(ufunc: np.ufunc, x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    made = reduced(_LOOPS[ufunc], (x,), dims, keepdim, to=x.dtype)
+    if made is not None:
+        return made
+    return np.asarray(ufunc.reduce(x, dims, None, None, keepdim))  # type: ignore[call-arg]
+
+
+#: one function for each, so that equal kernels are found again
+_LOOPS = {np.maximum: lambda a: np.maximum.reduce(a), np.minimum: lambda a: np.minimum.reduce(a)}
+
+
 @primitive("Amax", vjp=(_shared,), row_major=True)
 def amax_dims(x, *, dims, keepdim):
-    return np.asarray(np.maximum.reduce(x, dims, None, None, keepdim))
+    return _reduced(np.maximum, x, dims, keepdim)
 
 
 @primitive("Amin", vjp=(_shared,), row_major=True)
 def amin_dims(x, *, dims, keepdim):
-    return np.asarray(np.minimum.reduce(x, dims, None, None, keepdim))
+    return _reduced(np.minimum, x, dims, keepdim)
 
 
 @primitive("MaxBackward1", vjp=(shared_by_all,))
 def max_all(x):
-    return np.asarray(np.maximum.reduce(x, None))
+    return _reduced(np.maximum, x, tuple(range(x.ndim)), False)
 
 
 @primitive("MinBackward1", vjp=(shared_by_all,))
 def min_all(x):
-    return np.asarray(np.minimum.reduce(x, None))
+    return _reduced(np.minimum, x, tuple(range(x.ndim)), False)
 
 
 def _input_dtype(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:

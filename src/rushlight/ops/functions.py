@@ -13,6 +13,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, INTEGER, dtype
+from rushlight.graph.trace import has_verb
 from rushlight.ops.kinds.elementwise import (
     NONE,
     ONE,
@@ -309,6 +310,7 @@ arcsinh, arccosh, arctanh = asinh, acosh, atanh
 _ONE = np.array(1.0)
 
 
+@has_verb("sigmoid")
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     y = np.asarray(np.negative(x))
     np.exp(y, y)

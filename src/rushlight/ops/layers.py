@@ -15,6 +15,7 @@ from rushlight.ops.contractions import exact_out, matmul, same_out
 from rushlight.ops.einsum import einsum
 from rushlight.ops.sampling import draw_dropout
 from rushlight.ops.spec import as_tensor, primitive, public, resize
+from rushlight.runtime.deferral import before_write
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad
 from rushlight.tape.writes import wrote
@@ -158,6 +159,7 @@ def embedding(
 
 def _renormalize(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float) -> None:
     """Scale the named rows down to `max_norm`, in place and outside the graph."""
+    before_write(weight)
     for row in np.unique(rows):
         line = weight._a[row]
         kind = line.dtype.type

@@ -18,6 +18,7 @@ from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.scattering import value_of
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
+from rushlight.runtime.deferral import FROM, launch, tensor_on
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.recording import record
 
@@ -32,7 +33,13 @@ def _masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.array(np.broadcast_to(x, shape), order="C")
 
 
-@primitive("MaskedFillBackward0", vjp=(lambda g, mask: g.masked_fill(mask, 0), None))
+def _chosen_value(x: np.ndarray, mask: np.ndarray, value: Any) -> np.ndarray:
+    return np.where(mask, x.dtype.type(value) if isinstance(value, NUMBERS) else value, x)
+
+
+@primitive(
+    "MaskedFillBackward0", vjp=(lambda g, mask: g.masked_fill(mask, 0), None), elementwise=_chosen_value
+)
 def masked_fill_number(x, mask, *, value):
     out = _masked(x, mask)
     if mask.shape == out.shape:
@@ -46,6 +53,7 @@ def masked_fill_number(x, mask, *, value):
     "MaskedFillBackward1",
     vjp=(lambda g, mask: g.masked_fill(mask, 0), None, lambda g, mask: where(mask, g, 0).sum()),
     promotes=False,
+    elementwise=_chosen_value,
 )
 def masked_fill_tensor(x, mask, value):
     out = _masked(x, mask)
@@ -235,31 +243,34 @@ def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
     chosen = condition._a
     if condition._dtype is not dtypes.bool_:
         chosen = _as_condition(condition)
-    if isinstance(x, Tensor) and isinstance(y, Tensor) and x._dtype is y._dtype:
-        kind, a, b = x._dtype, x._a, y._a
-    else:
-        kind = result_type(x, y)
-        if isinstance(x, Tensor) and not isinstance(y, Tensor):  # a step of its own, recorded as such
-            x = x.to(kind)
-        elif isinstance(y, Tensor) and not isinstance(x, Tensor):
-            y = y.to(kind)
-        a, b = operand(x, kind), operand(y, kind)
-    try:
-        if (
-            a.shape == b.shape == chosen.shape
-            and a.size < _FEW
-            and a.flags.c_contiguous
-            and b.flags.c_contiguous
-            and chosen.flags.c_contiguous
-        ):
-            made = b.copy()
-            np.putmask(made, chosen, a)  # in half the time of np.where
-        else:
-            made = in_order(np.where(chosen, a, b), chosen, a, b)
-    except ValueError:
-        broadcast(broadcast(chosen.shape, np.shape(a)), np.shape(b))
-        raise
-    out = new_tensor(np.asarray(made, kind.numpy), kind)
+    same = isinstance(x, Tensor) and isinstance(y, Tensor) and x._dtype is y._dtype
+    kind = x._dtype if same else result_type(x, y)
+    if isinstance(x, Tensor) and not isinstance(y, Tensor):  # a step of its own, recorded as such
+        x = x.to(kind)
+    elif isinstance(y, Tensor) and not isinstance(x, Tensor):
+        y = y.to(kind)
+    out = None
+    if chosen.size >= FROM and condition._dtype is dtypes.bool_:
+        made = launch("where", np.where, (condition, x, y), (dtypes.bool_, kind, kind), kind, None, operand)
+        out = None if made is None else tensor_on(made, kind)
+    if out is None:
+        a, b = (x._a, y._a) if same else (operand(x, kind), operand(y, kind))
+        try:
+            if (
+                a.shape == b.shape == chosen.shape
+                and a.size < _FEW
+                and a.flags.c_contiguous
+                and b.flags.c_contiguous
+                and chosen.flags.c_contiguous
+            ):
+                made = b.copy()
+                np.putmask(made, chosen, a)  # in half the time of np.where
+            else:
+                made = in_order(np.where(chosen, a, b), chosen, a, b)
+        except ValueError:
+            broadcast(broadcast(chosen.shape, np.shape(a)), np.shape(b))
+            raise
+        out = new_tensor(np.asarray(made, kind.numpy), kind)
     if kind.category >= FLOATING:
         x, y = x if isinstance(x, Tensor) else None, y if isinstance(y, Tensor) else None
         if x is not None and x._edge is not None or y is not None and y._edge is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import errors
-from rushlight.buffer import Tensor, address, storage, strides, version
+from rushlight.buffer import Tensor, address, expose, storage, strides, version
 from rushlight.buffer import offset as offset_of
 from rushlight.device import CPU
 from rushlight.device import strided as strided_layout
@@ -77,6 +77,7 @@ def data_ptr(self: Tensor) -> int:
     """The address of the first element; 0 for a tensor without elements or memory."""
     if self._a.size == 0:
         return 0
+    expose(storage(self))
     return address(self._a)
 
 

@@ -27,14 +27,14 @@ from rushlight.ops.spec import primitive, public
 # ---- linear ----
 
 
-def _reversed_cumsum(g: Any, dim: int) -> Any:
-    return g.flip(dim).cumsum(dim).flip(dim) if g._a.ndim and g._a.size else g
+def _cumsum_vjp(g: Any, dim: int, reverse: bool) -> Any:
+    return cumsum_dim(g, dim=dim, dtype=None, reverse=not reverse)
 
 
-@primitive("Cumsum", vjp=(lambda g, x_meta, dim: _reversed_cumsum(g, dim),))
-def cumsum_dim(x, *, dim, dtype):
+@primitive("Cumsum", vjp=(_cumsum_vjp,))
+def cumsum_dim(x, *, dim, dtype, reverse=False):
     result = dtype or accumulated(BY_NUMPY[x.dtype])
-    return lifted(lambda a: scan_along(np.add, cast_first(a, dtype), dim, result.numpy), x)
+    return lifted(lambda a: scan_along(np.add, cast_first(a, dtype), dim, result.numpy, reverse), x)
 
 
 def _line(input: Tensor, dim: Any, axis: Any, operation: str) -> tuple[Tensor, int]:
@@ -68,7 +68,7 @@ def cumsum(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any 
     to = as_dtype(dtype, "cumsum")
     check_recordable(input, to)
     input, dim = _line(input, dim, axis, "cumsum")
-    return cumsum_dim(input, dim=dim, dtype=to)
+    return cumsum_dim(input, dim=dim, dtype=to, reverse=False)
 
 
 def _in_own_type(name: str, plain: Callable) -> Callable:
@@ -145,7 +145,7 @@ def _cumprod_vjp(g: Any, x: Any, out: Any, dim: int) -> Any:
     if not x._a.ndim or not x._a.size:
         return g
     if x._a.all():
-        return _reversed_cumsum(g * out.conj(), dim) / x.conj()
+        return _cumsum_vjp(g * out.conj(), dim, False) / x.conj()
     follower = shift(x, dim=dim, by=-1, fill=0).conj()
     rest = linear_scan(follower.flip(dim), g.flip(dim), dim=dim).flip(dim)
     return rest * cumprod_dim(shift(x, dim=dim, by=1, fill=1), dim=dim, dtype=None).conj()

@@ -29,6 +29,7 @@ from rushlight.ops.kinds.reduction import (
 )
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import primitive, public
+from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import enter
 from rushlight.runtime.results import FEW
 from rushlight.tape.recording import record1
@@ -45,9 +46,22 @@ def _below_largest(a: np.ndarray, dim: int) -> np.ndarray:
     return a - np.maximum.reduce(a, dim, None, None, True)
 
 
+def _softmax_row(x: np.ndarray) -> np.ndarray:
+    shares = np.exp(x - np.maximum.reduce(x))
+    return shares / np.add.reduce(shares, None, np.float64)
+
+
+def _log_softmax_row(x: np.ndarray) -> np.ndarray:
+    below = x - np.maximum.reduce(x)
+    return below - np.log(np.add.reduce(np.exp(below), None, np.float64))
+
+
 def _softmax(a: np.ndarray, dim: int) -> np.ndarray:
     if not a.size:
         return a.copy()
+    made = reduced(_softmax_row, (a,), (dim % a.ndim,), to=a.dtype)
+    if made is not None:
+        return made
     out = np.ascontiguousarray(_below_largest(_single(a), dim))
     np.exp(out, out)
     np.divide(out, sum_over(out, (dim,), True), out, casting="unsafe")
@@ -57,6 +71,9 @@ def _softmax(a: np.ndarray, dim: int) -> np.ndarray:
 def _log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
     if not a.size:
         return a.copy()
+    made = reduced(_log_softmax_row, (a,), (dim % a.ndim,), to=a.dtype)
+    if made is not None:
+        return made
     out = np.ascontiguousarray(_below_largest(_single(a), dim))
     np.subtract(out, np.log(sum_mapped(np.exp, (dim,), out)), out, casting="unsafe")
     return narrowed(out, a.dtype)

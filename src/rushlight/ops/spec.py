@@ -17,15 +17,17 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.batched import TAKE_OVER, DrawsRandomly, NeedsBatching
-from rushlight.buffer import LEAF, Tensor, new_tensor, shown, storage, strides
+from rushlight.buffer import LEAF, Tensor, is_guarded, new_tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.deep import Deep, is_refusal
 from rushlight.dtypes import FLOATING, can_cast, complex32, dtype, of_number
+from rushlight.graph.expr import Pending
 from rushlight.layout import contiguous_strides, is_dense, numel, overlaps_itself
 from rushlight.ops import complex_half
 from rushlight.ops.kinds.overlap import check_reads_apart
 from rushlight.runtime import execute
 from rushlight.runtime.casting import convert
+from rushlight.runtime.deferral import FROM, computed_into, launch, tensor_on
 from rushlight.runtime.execute import enter
 from rushlight.runtime.results import retried
 from rushlight.storage import resize as resize_storage
@@ -50,15 +52,22 @@ class Primitive:
     attributes by keyword.
     """
 
-    __slots__ = ("name", "compute", "derivative")
+    __slots__ = ("name", "compute", "derivative", "elementwise")
     derivative: Any  # a Derivative or None
 
-    def __init__(self, name: str, compute: Callable, derivative: Derivative | None) -> None:
+    def __init__(
+        self, name: str, compute: Callable, derivative: Derivative | None, elementwise: Callable | None = None
+    ) -> None:
         self.name = name
         self.compute = compute
         self.derivative = derivative
+        self.elementwise = elementwise
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
+        if self.elementwise is not None and inputs[0]._a.size >= FROM:
+            waiting = self._waiting(inputs, attrs)
+            if waiting is not None:
+                return waiting
         try:
             made = enter(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
             out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
@@ -86,6 +95,18 @@ class Primitive:
                 raise
             return self._widened(inputs, attrs)
 
+    def _waiting(self, inputs: tuple, attrs: dict) -> Tensor | None:
+        """The result as a pending array, of the first operand's type, if it can be one."""
+        kinds = tuple([t._dtype for t in inputs])
+        assert self.elementwise is not None
+        a = launch(self.name, self.elementwise, inputs, kinds, kinds[0], attrs)
+        if a is None:
+            return None
+        out = tensor_on(a, kinds[0])
+        if self.derivative is not None:
+            record(self.derivative, inputs, attrs, out)
+        return out
+
     def _widened(self, inputs: tuple, attrs: dict) -> Any:
         """The result for complex32, which NumPy does not have, where PyTorch has one."""
         arrays, wide_attrs = complex_half.widened(self.name, inputs, attrs)
@@ -103,6 +124,7 @@ def primitive(
     differentiable: tuple[int, ...] | None = None,
     row_major: bool = False,
     promotes: bool = True,
+    elementwise: Callable | None = None,
 ) -> Callable[[Callable], Primitive]:
     """Declare a primitive; `vjp` is required, NOT_DIFFERENTIABLE where that is the truth.
 
@@ -111,6 +133,8 @@ def primitive(
         vjp, promotes: see `rushlight.tape.derivative.Derivative`.
         several: whether `compute` returns a tuple.
         differentiable: which of several outputs carry a gradient.
+        elementwise: what it computes, element by element, as a function of arrays that makes no copies of them: with it,
+            a result of the first operand's type may be part of a fused loop.
         row_major: whether results are laid out so whatever the order of the input's dimensions, as of reductions.
     """
 
@@ -125,7 +149,9 @@ def primitive(
                 name, inputs, vjp, several=several, differentiable=differentiable, promotes=promotes
             )
             _check_vjp(name, compute, derivative)
-        made = Primitive(compute.__name__, _in_row_order(compute) if row_major else compute, derivative)
+        made = Primitive(
+            compute.__name__, _in_row_order(compute) if row_major else compute, derivative, elementwise
+        )
         if made.name in PRIMITIVES:
             raise ValueError(f"two primitives are named {made.name}")
         PRIMITIVES[made.name] = made
@@ -340,7 +366,7 @@ def _into_alike(plain: Callable, out: Tensor, args: tuple) -> Tensor | None:
         elif type(value) not in (int, float):
             return None
     a, buffer = out._a, out._buf
-    if out._edge is not None or not a.flags.carray or buffer is not None and buffer.inference:
+    if out._edge is not None or not a.flags.carray or buffer is not None and is_guarded(buffer):
         return None
     result = plain(*args)
     if type(result) is not Tensor:
@@ -425,7 +451,8 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
                 if into is None or self._dtype is complex32 or not into(self, *args, **kwargs):
                     result = function(self, *args, **kwargs)
                     if result._dtype is self._dtype and result._a.shape == self._a.shape:
-                        self._a[...] = result._a
+                        if not (type(result._a) is Pending and computed_into(result._a, self._a)):
+                            self._a[...] = result._a
                     else:
                         check_result(called, self, result)
                         np.copyto(self._a, convert(result._a, self._dtype), casting="unsafe")
@@ -470,7 +497,7 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
 def _plain(t: Tensor, values: Any) -> bool:
     """Whether `t` is memory of its own that may be written, and none of the tensors among `values` is recorded or shares it."""
     buffer = t._buf
-    if t._edge is not None or not t._a.flags.carray or buffer is not None and buffer.inference:
+    if t._edge is not None or not t._a.flags.carray or buffer is not None and is_guarded(buffer):
         return False
     for value in values:
         if isinstance(value, Tensor):
@@ -523,6 +550,9 @@ def check_result(called: str, t: Tensor, result: Tensor) -> None:
 
 def overwrite(t: Tensor, result: Tensor) -> None:
     r = result._a
+    if type(r) is Pending and computed_into(r, t._a):
+        wrote(t)
+        return
     np.copyto(t._a, convert(r, t._dtype) if r.dtype != t._a.dtype else r, casting="unsafe")
     wrote(t)
 

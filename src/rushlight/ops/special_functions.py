@@ -14,6 +14,7 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import COMPLEX, bfloat16, bool_, float16
 from rushlight.errors import wrong_type
+from rushlight.graph.trace import Traced
 from rushlight.numerics import bessel, errors, gamma
 from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import pointwise
@@ -26,7 +27,13 @@ _SQRT_PI = math.sqrt(math.pi)
 
 def _wide(f: Callable) -> Callable:
     """`f` of float64, for any real type."""
-    return lambda x: np.asarray(f(np.positive(x, dtype=np.float64))).astype(x.dtype)
+
+    def compute(x: np.ndarray) -> np.ndarray:
+        if type(x) is Traced and hasattr(f, "verb"):
+            return f(x)
+        return np.asarray(f(np.positive(x, dtype=np.float64))).astype(x.dtype)
+
+    return compute
 
 
 # ---- the error function ----

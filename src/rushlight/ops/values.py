@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor, storage
+from rushlight.buffer import Tensor, expose, storage
 from rushlight.dtypes import INTEGER, WIDE, bfloat16, complex32
 from rushlight.ops.kinds.method import method
 from rushlight.ops.promotion import NUMBERS
@@ -66,7 +66,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         raise TypeError("Got unsupported ScalarType BFloat16")
     if self._dtype is complex32:
         raise TypeError("Got unsupported ScalarType ComplexHalf")
-    storage(self)
+    expose(storage(self))
     return self._a[...]
 
 

@@ -13,6 +13,7 @@ from rushlight.buffer import offset as offset_of
 from rushlight.deep import MOST, expanded, reshaped, unsqueezed
 from rushlight.device import contiguous_format
 from rushlight.dtypes import dtype
+from rushlight.graph.expr import array_of
 from rushlight.layout import broadcast, infer_size, numel, view_strides, wrap_dim, wrap_dims
 from rushlight.layout import sizes as sizes_of
 from rushlight.ops.kinds.method import method, warn_once
@@ -447,7 +448,9 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
             if type(n) is not int or n < 1:
                 break
         else:  # the gradient of a sum takes this way
-            return _view(self, np.ndarray(sizes[0], a.dtype, a, 0, (0,) * len(sizes[0])), _EXPAND, None)
+            return _view(
+                self, np.ndarray(sizes[0], a.dtype, array_of(a), 0, (0,) * len(sizes[0])), _EXPAND, None
+            )
     if size is None:
         array = _expanded_contiguous(
             self._a, sizes[0] if len(sizes) == 1 and type(sizes[0]) is not int else sizes
@@ -478,7 +481,7 @@ def _expanded_contiguous(a: np.ndarray, sizes: Any) -> np.ndarray | None:
             steps.append(0)
         else:
             return None
-    return np.ndarray(sizes, a.dtype, a, 0, steps)
+    return np.ndarray(sizes, a.dtype, array_of(a), 0, steps)
 
 
 def _padded(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:

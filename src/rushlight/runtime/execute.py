@@ -6,6 +6,7 @@ Today the answer is always "at once, by NumPy". Deferral and compiled kernels en
 from __future__ import annotations
 
 import contextvars
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor, offset, shown, storage
 from rushlight.dtypes import BY_NUMPY, dtype
+from rushlight.graph.expr import Pending, array_of
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import INFERENCE, PLAIN, UNRECORDED, ViewMeta
@@ -87,6 +89,8 @@ def alias(t: Tensor) -> Tensor:
     out._dtype = t._dtype
     out._buf = t._buf or storage(t)
     out._edge = None
+    if type(out._a) is Pending:
+        out._a.holders.append(weakref.ref(out))
     return out
 
 
@@ -101,7 +105,7 @@ def restrided(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...], at: int
             found = within(a, shape, steps)
             if found is not None:
                 return found
-    a = t._a
+    a = array_of(t._a)
     if at is None and a.flags.c_contiguous and a.size and 0 not in shape and min(steps, default=0) >= 0:
         item = a.itemsize
         reach = 1
@@ -115,6 +119,7 @@ def restrided(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...], at: int
 
 def within(a: np.ndarray, shape: tuple[int, ...], steps: tuple[int, ...]) -> np.ndarray | None:
     """A layout that stays inside a row-major array, from its first element; None if it does not."""
+    a = array_of(a)
     item = a.itemsize
     reach, bytes_ = 1, []
     for n, step in zip(shape, steps):

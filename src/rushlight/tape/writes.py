@@ -14,6 +14,7 @@ from typing import Any
 from rushlight import errors
 from rushlight.buffer import LEAF, Tensor, address, new_tensor, offset, storage, strides
 from rushlight.dtypes import FLOATING, int64
+from rushlight.graph.expr import settle
 from rushlight.layout import is_dense, may_overlap, overlaps_itself, places, span
 from rushlight.tape.derivative import FREED_MESSAGE
 from rushlight.tape.modes import MODES
@@ -48,7 +49,12 @@ def check_write(t: Tensor, operation: str = "") -> None:
             f"{operation or 'write'}: the tensor shows read-only memory (a NumPy array that is not writeable); "
             "clone() it to get memory of its own"
         )
-    if t._buf is not None and t._buf.inference and not MODES.inference:
+    buffer = t._buf
+    if buffer is None:
+        return
+    if buffer.watch is not None:
+        settle(buffer.watch.readers)
+    if buffer.inference and not MODES.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, errors
-from rushlight.buffer import Tensor, new_tensor
+from rushlight.buffer import Tensor, is_guarded, new_tensor
 from rushlight.deep import Deep
 from rushlight.deep import elementwise as deep_elementwise
 from rushlight.dtypes import (
@@ -36,8 +36,9 @@ from rushlight.ops.complex_half import STEPWISE, check_elementwise
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
 from rushlight.runtime.casting import convert
+from rushlight.runtime.deferral import FROM, FROM_COSTLY, large, launch, tensor_on
 from rushlight.runtime.execute import enter, quiet
-from rushlight.runtime.results import FEW, LARGE, elementwise, laid_out
+from rushlight.runtime.results import FEW, elementwise, laid_out
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad
@@ -76,9 +77,20 @@ class Elementwise:
         refuse: dtype -> what to raise if the operation is not defined there, else None.
         exact_numbers: whether half types take numbers in float32, without rounding them first.
         row_major: whether the result lies in rows whatever the order of the operand's dimensions.
+        least: the size of a result, in elements, from which on it is a loop of ours.
     """
 
-    __slots__ = ("name", "numpy", "rule", "derivative", "refuse", "direct", "exact_numbers", "row_major")
+    __slots__ = (
+        "name",
+        "numpy",
+        "rule",
+        "derivative",
+        "refuse",
+        "direct",
+        "exact_numbers",
+        "row_major",
+        "least",
+    )
 
     def __init__(self, name: str, numpy: Callable, rule: Rule, derivative: Any, refuse: Any) -> None:
         self.name = name
@@ -88,6 +100,7 @@ class Elementwise:
         self.refuse = refuse
         self.exact_numbers = False
         self.row_major = False
+        self.least = FROM if isinstance(numpy, np.ufunc) else FROM_COSTLY
         #: per dtype: the result's dtype where NumPy computes it directly, else None
         self.direct = [self._direct(d) for d in ALL]
 
@@ -118,12 +131,18 @@ class Elementwise:
             )  # shapes are checked first
             raise
         numpy: Any = self.numpy
+        entering: Callable
         if computed in WIDE:
             if computed is complex32:
                 numpy = STEPWISE.get(self.name, numpy)
-            arrays = [half_operand(value, computed, self.exact_numbers) for value in operands]
+            entering = functools.partial(half_operand, exact_numbers=self.exact_numbers)
         else:
-            arrays = [operand(value, computed) for value in operands]
+            entering = operand
+        kinds = (computed,) * len(operands)
+        a = launch(self.name, numpy, operands, kinds, result, attrs, entering, self.row_major, self.least)
+        if a is not None:
+            return tensor_on(a, result)
+        arrays = [entering(value, computed) for value in operands]
         try:
             if max([a.size for a in arrays]) >= FEW and (result is computed or result is bool_):
                 made = bool_.numpy if result is bool_ else arrays[0].dtype
@@ -226,14 +245,16 @@ def unary(
     """
     vjps = vjp if vjp is NOT_DIFFERENTIABLE else (vjp,)
     op = Elementwise(name, numpy, dtype, _derivative(node or _camel(name), ("x",), vjps), refuse)
-    direct, derivative = op.direct, op.derivative
+    direct, derivative, least = op.direct, op.derivative, op.least
 
     def method(self: Tensor) -> Tensor:
         kind = direct[self._dtype.index]
         if kind is not None:
             try:
                 x = self._a
-                a = enter(numpy, x) if x.nbytes < LARGE else enter(elementwise, numpy, kind.numpy, x)
+                if x.size >= least:
+                    return slow(self)
+                a = enter(numpy, x)
             except RuntimeError:
                 return slow(self)
             if type(a) is not _ndarray:
@@ -264,7 +285,8 @@ def unary(
     def into(self: Tensor) -> bool:
         if direct[self._dtype.index] is not self._dtype or not isinstance(numpy, np.ufunc):
             return False
-        if not self._a.flags.c_contiguous:  # NumPy 2.4 negates numbers of 4 bytes that lie 16 apart wrongly
+        # NumPy 2.4 negates numbers of 4 bytes that lie 16 apart wrongly
+        if large(self._a) or not self._a.flags.c_contiguous:
             return False
         quiet(numpy, self._a, self._a)
         return True
@@ -285,8 +307,8 @@ def _short_inplace_unary(numpy: Any, direct: list, general: Callable) -> Callabl
             direct[kind.index] is kind
             and (self._edge is None or not MODES.grad or not requires_grad(self))
             and a.flags.carray
-            and a.nbytes < LARGE
-            and (buffer is None or not buffer.inference)
+            and a.size < FROM
+            and (buffer is None or not is_guarded(buffer))
             and not args
             and not kwargs
         ):
@@ -383,7 +405,7 @@ def binary(
         op.direct[bool_.index] = None
     # NumPy compares an integer that does not fit its type by value; PyTorch lets it wrap around
     wraps = dtype is not boolean
-    direct, derivative = op.direct, op.derivative
+    direct, derivative, least = op.direct, op.derivative, op.least
     y_unused = derivative is None or not derivative.needs(0, "y")
     plain_numbers = (float, int) if isinstance(numpy, np.ufunc) else ()
 
@@ -395,10 +417,9 @@ def binary(
                 if kind is not None:
                     try:
                         a = x._a
-                        if a.nbytes < LARGE:
-                            a = enter(numpy, a, y._a)
-                        else:
-                            a = enter(elementwise, numpy, kind.numpy, a, y._a)
+                        if a.size >= least:
+                            return slow(x, y)
+                        a = enter(numpy, a, y._a)
                     except (RuntimeError, ValueError):
                         return slow(x, y)
                     if type(a) is not _ndarray:
@@ -426,10 +447,9 @@ def binary(
             ):
                 try:
                     a = x._a
-                    if a.nbytes < LARGE:
-                        a = enter(numpy, a, y)
-                    else:
-                        a = enter(elementwise, numpy, result.numpy, a, y)
+                    if a.size >= least:
+                        return slow(x, y)
+                    a = enter(numpy, a, y)
                 except (RuntimeError, OverflowError):
                     return slow(x, y)
                 if type(a) is not _ndarray:
@@ -492,7 +512,12 @@ def binary(
             check_fits(a.shape, broadcast(a.shape, b.shape))
         if other._dtype is not self._dtype:
             return check_kinds(self, other)
-        if attrs or direct[self._dtype.index] is not self._dtype or not isinstance(numpy, np.ufunc):
+        if (
+            attrs
+            or direct[self._dtype.index] is not self._dtype
+            or not isinstance(numpy, np.ufunc)
+            or large(a)
+        ):
             return False
         quiet(numpy, a, b, a)
         return True
@@ -532,6 +557,8 @@ def short_inplace(numpy: Any, direct: list, general: Callable) -> Callable:
         if len(args) != 1 or kwargs or direct[kind.index] is not kind:
             return general(self, *args, **kwargs)
         y, a, buffer = args[0], self._a, self._buf
+        if a.size >= FROM:
+            return general(self, y)
         if isinstance(y, Tensor):
             b = y._a
             plain = y._dtype is kind and a.shape == b.shape
@@ -541,7 +568,7 @@ def short_inplace(numpy: Any, direct: list, general: Callable) -> Callable:
             b = y
             plain = type(y) is float and kind.category == FLOATING or type(y) is int and kind.category != BOOL
         plain = plain and (self._edge is None or not MODES.grad or not requires_grad(self))
-        if plain and a.flags.carray and (buffer is None or not buffer.inference):
+        if plain and a.flags.carray and (buffer is None or not is_guarded(buffer)):
             try:
                 enter(numpy, a, b, a)
             except (RuntimeError, OverflowError):

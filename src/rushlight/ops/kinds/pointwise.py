@@ -12,7 +12,6 @@ promoted and broadcast, and half types are computed in float32.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,11 +19,11 @@ import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import dtype
+from rushlight.graph.trace import Traced
 from rushlight.layout import broadcast
 from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand, converted_layout, in_order
 from rushlight.ops.promotion import operand, result_type
 from rushlight.runtime.execute import enter, quiet
-from rushlight.runtime.results import FEW, elementwise
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES
 from rushlight.tape.recording import record
@@ -47,7 +46,8 @@ class Pointwise(Elementwise):
     def at(self, promoted: dtype, *operands: Any, **attrs: Any) -> Tensor:
         """The same, where the caller knows the promoted type."""
         result = self.direct[promoted.index]
-        if result is None:
+        first: Any = operands[0]
+        if result is None or isinstance(first, Tensor) and first._a.size >= self.least:
             out = self.compute(operands, promoted, **attrs)
             wanted = any(isinstance(value, Tensor) and value._edge is not None for value in operands)
         else:
@@ -69,7 +69,7 @@ class Pointwise(Elementwise):
                     a = operand(value, promoted)
                 arrays.append(a)
             try:
-                made = self._made(arrays, attrs, result)
+                made = self._made(arrays, attrs)
                 if not ordered:
                     shown = [converted_layout(x, promoted) for x in operands if isinstance(x, Tensor)]
                     made = in_order(made, *shown)
@@ -84,13 +84,11 @@ class Pointwise(Elementwise):
             record(self.derivative, kept, attrs or None, out)
         return out
 
-    def _made(self, arrays: list, attrs: dict, result: dtype) -> Any:
-        if arrays[0].size < FEW:
-            try:
-                return enter(self.numpy, *arrays, **attrs)
-            except RuntimeError:
-                return quiet(self.numpy, *arrays, **attrs)
-        return quiet(elementwise, functools.partial(self.numpy, **attrs), result.numpy, *arrays)
+    def _made(self, arrays: list, attrs: dict) -> Any:
+        try:
+            return enter(self.numpy, *arrays, **attrs)
+        except RuntimeError:
+            return quiet(self.numpy, *arrays, **attrs)
 
 
 def pointwise(
@@ -161,8 +159,10 @@ def in_double(f: Callable) -> Callable:
 
     def compute(x: np.ndarray) -> np.ndarray:
         wide = _DOUBLE.get(x.dtype.char)
-        if wide is None:
-            return f(x)
+        if wide is None or type(x) is Traced and (is_ufunc or hasattr(f, "verb")):
+            return f(x)  # (kernels have functions of float32 that are accurate to 1 ULP)
+        if type(x) is Traced:
+            return f(x.astype(wide)).astype(x.dtype)
         if x.flags.c_contiguous:
             y = x.astype(wide)
         else:  # lays out broadcast memory as PyTorch does, unlike astype
@@ -177,7 +177,7 @@ def in_double_2(f: Callable) -> Callable:
 
     def compute(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         wide = _DOUBLE.get(x.dtype.char)
-        if wide is None:
+        if wide is None or type(x) is Traced and isinstance(f, np.ufunc):
             return f(x, y)
         if x.flags.c_contiguous and y.flags.c_contiguous:
             return f(x.astype(wide), y.astype(wide)).astype(x.dtype)

@@ -11,6 +11,7 @@ float64 along an outer axis is added in blocks, whose sums are added in turn.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +30,10 @@ from rushlight.dtypes import (
     float64,
     int64,
 )
+from rushlight.graph.expr import Pending
 from rushlight.layout import wrap_dim
 from rushlight.runtime.casting import convert
+from rushlight.runtime.deferral import reduced, scanned
 from rushlight.runtime.execute import enter
 from rushlight.runtime.results import FEW, array
 from rushlight.tape.modes import MODES
@@ -151,8 +154,15 @@ def check_nonempty(shape: tuple[int, ...], dim: Any, dims: tuple[int, ...], oper
 # ---- accumulating ----
 
 
+def _added(a: np.ndarray) -> Any:
+    return np.add.reduce(a, None, np.int64 if a.dtype.kind in "biu" else _F64)
+
+
 def sum_over(a: np.ndarray, dims: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
     """The sum over `dims` in the accumulating type: int64, float64 or complex128."""
+    made = reduced(_added, (a,), dims, keepdim)
+    if made is not None:
+        return made
     kind = a.dtype
     if kind is _F32 and a.ndim == 2 and 0 < a.size <= FEW:
         a = a.astype(_F64, "C")
@@ -242,8 +252,15 @@ def mean_over(a: np.ndarray, dims: tuple[int, ...], keepdim: bool = False) -> np
     return np.asarray(np.true_divide(sum_over(a, dims, keepdim), count_of(a.shape, dims)))
 
 
+def _mapped(*arrays: np.ndarray, function: Callable) -> Any:
+    return _added(function(*arrays))
+
+
 def sum_mapped(function: Callable, dims: tuple[int, ...], a: np.ndarray, *like: np.ndarray) -> np.ndarray:
     """The sum over `dims` (kept at size one) of `function(a, *like)`, which may widen: a chunk at a time."""
+    made = reduced(_mapped, (a, *like), dims, True, {"function": function})
+    if made is not None:
+        return made
     if a.size <= CHUNK:
         return sum_over(function(a, *like), dims, True)
     across = max(range(a.ndim), key=lambda d: a.shape[d])
@@ -280,13 +297,19 @@ def narrowed(a: Any, kind: np.dtype) -> np.ndarray:
 # ---- scans ----
 
 
-def scan_along(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -> np.ndarray:
+def scan_along(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype, reverse: bool = False) -> np.ndarray:
     """`ufunc.accumulate` along `dim`, accumulated in a wide type, rounded once to `kind`; contiguous.
 
     1. A narrow type is accumulated a chunk at a time, so that no wide copy of the whole exists.
     2. Chunks are cut along the largest dimension; if that is `dim` itself, the carry is passed on.
     """
     wide = np.dtype(wider(kind)) if kind.kind not in "biu" else kind
+    made = scanned(ufunc, a, dim, wide, kind, reverse)
+    if made is not None:
+        return made
+    if reverse:
+        back = (slice(None),) * dim + (slice(None, None, -1),)
+        return np.ascontiguousarray(scan_along(ufunc, a[back], dim, kind)[back])
     if wide == kind:
         return ufunc.accumulate(a, dim, kind, array(a.shape, kind))
     if a.size < FEW:
@@ -310,6 +333,10 @@ def scan_along(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -> np.n
 
 # ---- short paths ----
 
+#: references to a tensor that only the method called on it holds: its argument, and `getrefcount`'s. Later releases of
+#: CPython do not count the first, so that nothing can be told.
+_TEMPORARY = 2 if sys.version_info < (3, 14) else 0
+
 
 def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None:
     """`scan` (the primitive) of few elements along one dimension, without any generic layer; None for anything else."""
@@ -327,7 +354,7 @@ def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None
     out._dtype = kind
     out._buf = out._edge = None
     if x._edge is not None:
-        record1(scan.derivative, x, {"dim": dim, "dtype": None}, out)
+        record1(scan.derivative, x, {"dim": dim, "dtype": None, "reverse": False}, out)
     return out
 
 
@@ -452,6 +479,8 @@ def hot_reduction(
 
     def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
         a, kind = self._a, self._dtype
+        if type(a) is Pending:
+            a.temporary = sys.getrefcount(self) <= _TEMPORARY
         if more:
             if len(more) > 1 or dim is not NOT_GIVEN or "axis" not in more:
                 refuse_out(call.__name__, more)

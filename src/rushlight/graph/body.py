@@ -1,0 +1,170 @@
+"""One loop from many expressions: instructions joined, inputs found, dimensions put in order."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from rushlight.codegen.kernel import FIXED, STEPS, UNIT, Inst
+from rushlight.graph.expr import Pending
+from rushlight.graph.trace import CHARS, Fragment
+
+
+def char(dtype: np.dtype) -> str | None:
+    """The kind of kernels that this type is; None for those that kernels do not know."""
+    found = CHARS.get(dtype)
+    if found is None and dtype.name == "bfloat16":
+        found = CHARS.setdefault(dtype, "E")
+    return found
+
+
+class Body:
+    """Instructions that are being joined; equal ones are one.
+
+    Attributes:
+        insts: (verb, kind, args, attr), in order.
+        inputs: the arrays that are loaded.
+        numbers: the values of the run-time scalars, and their kinds.
+    """
+
+    def __init__(self) -> None:
+        self.insts: list[tuple] = []
+        self.known: dict[tuple, int] = {}
+        self.inputs: list[np.ndarray] = []
+        self.places: dict[int, int] = {}
+        self.numbers: list[Any] = []
+        self.params: list[str] = []
+
+    def emit(self, verb: str, kind: str, args: tuple[int, ...] = (), attr: Any = None) -> int:
+        key = (verb, kind, args, repr(attr) if type(attr) is float else attr)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = len(self.insts)
+            self.insts.append((verb, kind, args, attr))
+        return found
+
+    def cast(self, place: int, kind: str) -> int:
+        return place if self.insts[place][1] == kind else self.emit("cast", kind, (place,))
+
+    def load(self, a: np.ndarray) -> int:
+        """An array's elements; one that was loaded before is not loaded again."""
+        place = self.places.get(id(a))
+        if place is None:
+            self.inputs.append(a)
+            place = self.places[id(a)] = self.emit("load", CHARS[a.dtype], (), len(self.inputs) - 1)
+        return place
+
+    def number(self, value: Any, kind: str) -> int:
+        self.numbers.append(value)
+        self.params.append(kind)
+        return self.emit("param", kind, (), len(self.numbers) - 1)
+
+    def join(self, fragment: Fragment, places: list[int]) -> list[int]:
+        """The fragment's instructions, on these operands; gives the places of the results."""
+        places = list(places)
+        numbers = fragment.numbers
+        for inst in fragment.insts:
+            if inst.verb == "param":
+                kind, value = numbers[inst.attr]  # type: ignore[index]
+                places.append(self.number(value, kind))
+            else:
+                places.append(
+                    self.emit(inst.verb, inst.kind, tuple([places[n] for n in inst.args]), inst.attr)
+                )
+        return [places[place] for place, _ in fragment.results]
+
+    def value(self, arg: Any, seen: dict[int, int]) -> int:
+        """The elements of a pending array (its expression joined) or of an array, in the kind of its memory."""
+        if type(arg) is not Pending:
+            return self.load(arg)
+        if arg.value is not None:
+            return self.load(arg.value)
+        for p in in_order(arg):
+            if id(p) not in seen:
+                seen[id(p)] = self._expression(p, seen)
+        return seen[id(arg)]
+
+    def _expression(self, p: Pending, seen: dict[int, int]) -> int:
+        places = []
+        for arg, casts in zip(p.args, p.casts):
+            if type(arg) is Pending:
+                place = seen[id(arg)] if arg.value is None else self.load(arg.value)
+            elif type(arg) is np.ndarray:
+                place = self.load(arg)
+            else:
+                place = self.number(arg, casts[0])
+            for kind in casts:
+                place = self.cast(place, kind)
+            places.append(place)
+        return self.cast(self.join(p.fragment, places)[0], CHARS[p.dtype])
+
+    def instructions(self) -> tuple[Inst, ...]:
+        return tuple([Inst(*inst) for inst in self.insts])
+
+
+def in_order(root: Pending) -> list[Pending]:
+    """The pending arrays that `root` is made of, operands first, itself last. (No recursion: expressions may be deep.)"""
+    found: list[Pending] = []
+    done: set[int] = set()
+    stack = [root]
+    while stack:
+        p = stack[-1]
+        if id(p) in done:
+            stack.pop()
+            continue
+        waiting = [a for a in p.args if type(a) is Pending and a.value is None and id(a) not in done]
+        if waiting:
+            stack.extend(waiting)
+        else:
+            done.add(id(p))
+            found.append(stack.pop())
+    return found
+
+
+@functools.lru_cache(4096)
+def domain(
+    shape: tuple[int, ...],
+    lead: tuple[int, ...],
+    operands: tuple[tuple[tuple[int, ...], tuple[int, ...], int], ...],
+    flags: str = "",
+) -> tuple[tuple[int, ...], list[tuple[int, ...]], list[str], str]:
+    """The loop nest: sizes, byte strides of each operand, how each walks, and the dimensions' flags.
+
+    1. Operands are broadcast to `shape`; dimensions of size 1 go.
+    2. The rest is ordered as what has the strides `lead` lies in memory; of a row program, rows go last.
+    3. Neighbours of one flag that every operand walks through evenly become one.
+
+    Args:
+        operands: (shape, strides, itemsize) of each.
+        flags: "k" or "r" or "s" for each dimension of `shape`; all kept if not given. Upper case: to go last.
+    """
+    flags = flags or "k" * len(shape)
+    ndim = len(shape)
+    steps = []
+    for own, strides, _ in operands:
+        gap = ndim - len(own)
+        steps.append([0] * gap + [s if n == m else 0 for n, m, s in zip(own, shape[gap:], strides)])
+    dims = sorted([d for d in range(ndim) if shape[d] != 1], key=lambda d: (flags[d].isupper(), -lead[d]))
+    sizes: list[int] = []
+    kept = ""
+    merged: list[list[int]] = [[] for _ in operands]
+    for d in dims:
+        if sizes and kept[-1] == flags[d] and all(m[-1] == s[d] * shape[d] for m, s in zip(merged, steps)):
+            sizes[-1] *= shape[d]
+            for m, s in zip(merged, steps):
+                m[-1] = s[d]
+        else:
+            sizes.append(shape[d])
+            kept += flags[d]
+            for m, s in zip(merged, steps):
+                m.append(s[d])
+    if not sizes or flags.lower() != flags and kept[-1:].islower():
+        sizes, merged, kept = [*sizes, 1], [[*m, 0] for m in merged], kept + (flags[-1:] or "k")
+    walks = []
+    for m, (_, _, item) in zip(merged, operands):
+        inner = UNIT if m[-1] == item else FIXED if m[-1] == 0 and sizes[-1] != 1 else STEPS
+        outer = [FIXED if step == 0 and flag != "k" else STEPS for step, flag in zip(m, kept.lower())]
+        walks.append("".join(outer[:-1]) + inner)
+    return tuple(sizes), [tuple(m) for m in merged], walks, kept.lower()

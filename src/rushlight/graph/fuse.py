@@ -1,0 +1,144 @@
+"""Computing what is pending: one loop for an expression and all that it is made of."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from rushlight import memory
+from rushlight.codegen.kernel import Kernel, Operand, Store
+from rushlight.codegen.program import Program, program, supported
+from rushlight.graph.body import Body, domain, in_order
+from rushlight.graph.expr import Pending
+from rushlight.graph.trace import CHARS
+
+#: bytes of outputs from which on they are written past the caches, which they would only sweep out
+STREAM = 1 << 24
+#: outputs of one loop
+MOST_OUTPUTS = 6
+
+
+def compute(root: Pending) -> None:
+    """Compute a pending array, and those on the way that somebody still holds."""
+    nodes = in_order(root)
+    body = Body()
+    seen: dict[int, int] = {}
+    body.value(root, seen)
+    stored = [p for p in looked_for(nodes, root) if p is not root][-MOST_OUTPUTS + 1 :] + [root]
+    values = [memory_of(p) for p in stored]
+    done = run_loop("map", body, [seen[id(p)] for p in stored], values, root.shape, root.strides)
+    assert done, root.name  # (what has no loop was not made pending)
+    for p, value in zip(stored, values):
+        p.settled(value)
+
+
+def store(p: Pending, out: np.ndarray) -> None:
+    """Compute a pending array into memory that exists, of its shape; elements may be those that the expression reads."""
+    body = Body()
+    seen: dict[int, int] = {}
+    body.value(p, seen)
+    place = body.cast(seen[id(p)], CHARS[out.dtype])
+    run_loop("map", body, [place], [out], out.shape, out.strides)
+
+
+def inputs_of(root: Pending) -> list[np.ndarray]:
+    """The arrays that an expression reads."""
+    found: dict[int, np.ndarray] = {}
+    for p in in_order(root):
+        for arg in p.args:
+            a = arg.value if type(arg) is Pending else arg
+            if type(a) is np.ndarray:
+                found[id(a)] = a
+    return list(found.values())
+
+
+def looked_for(nodes: list[Pending], called_with: Any) -> list[Pending]:
+    """Those among nodes, in order, that somebody outside of their expressions holds; see `expr`'s Note [Liveness].
+
+    `called_with` is held by the functions that are running, whose number is not known: it is looked for unless it is marked
+    as temporary.
+    """
+    inside = Counter([id(arg) for p in nodes for arg in p.args if type(arg) is Pending])
+    found = []
+    for n in range(len(nodes)):
+        if nodes[n] is called_with:
+            if not called_with.temporary:
+                found.append(called_with)
+        elif sys.getrefcount(nodes[n]) > inside[id(nodes[n])] + _OURS:
+            found.append(nodes[n])
+    return found
+
+
+def _references() -> int:
+    """What `getrefcount` says of an object that one list alone holds."""
+    nodes = [object()]
+    return sys.getrefcount(nodes[0])
+
+
+_OURS = _references()
+
+
+def memory_of(p: Pending) -> np.ndarray:
+    """Memory for the result, of the strides that were promised."""
+    order = sorted(range(p.ndim), key=lambda d: (-p.strides[d], d))
+    if order == list(range(p.ndim)):
+        return memory.array(p.shape, p.dtype)
+    back = sorted(range(p.ndim), key=order.__getitem__)
+    return memory.array(tuple([p.shape[d] for d in order]), p.dtype).transpose(back)
+
+
+def run_loop(
+    form: str,
+    body: Body,
+    places: list[int],
+    outs: list[np.ndarray],
+    shape: tuple[int, ...],
+    lead: tuple[int, ...],
+    flags: str = "",
+) -> bool:
+    """Run the instructions over `shape`, storing those at `places` to `outs`; False if there are no loops for that.
+
+    Args:
+        lead: strides that say in which order dimensions lie.
+        flags: what becomes of each dimension, see `domain`.
+    """
+    arrays = [*body.inputs, *outs]
+    sizes, steps, walks, dims = domain(
+        shape, lead, tuple([(a.shape, a.strides, a.itemsize) for a in arrays]), flags
+    )
+    stream = sum([a.nbytes for a in outs]) >= STREAM
+    key = (form, dims, tuple(body.known), tuple(places), tuple(walks), tuple(body.params), stream)
+    made = _PROGRAMS.get(key, _NEW)
+    if made is _NEW:
+        kernel = _kernel(form, dims, body, places, outs, walks, stream)
+        made = _PROGRAMS[key] = None if supported(kernel) else program(kernel)
+    if made is None:
+        return False
+    ins = len(body.inputs)
+    addresses = [a.__array_interface__["data"][0] for a in arrays]
+    made.run(addresses[:ins], addresses[ins:], sizes, steps, body.numbers)
+    return True
+
+
+#: programs by what they are made of; None for what has no loops
+_PROGRAMS: dict[tuple, Program | None] = {}
+_NEW: Any = object()
+
+
+def _kernel(
+    form: str,
+    dims: str,
+    body: Body,
+    places: list[int],
+    outs: list[np.ndarray],
+    walks: list[str],
+    stream: bool,
+) -> Kernel:
+    inputs = tuple([Operand(CHARS[a.dtype], walk) for a, walk in zip(body.inputs, walks)])
+    stores = tuple(
+        [Store(Operand(CHARS[a.dtype], walk), n) for a, walk, n in zip(outs, walks[len(inputs) :], places)]
+    )
+    return Kernel(form, dims, inputs, "".join(body.params), body.instructions(), stores, stream)

@@ -1,0 +1,120 @@
+"""Reductions and row programs: computed when they are called, in one loop with what is pending on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from rushlight import memory
+from rushlight.graph.body import Body, char, in_order
+from rushlight.graph.expr import LOCK, Pending
+from rushlight.graph.fuse import looked_for, memory_of, run_loop
+from rushlight.graph.trace import CHARS, Untraceable, trace
+
+#: half types are seen as float32 by what computes with them
+_SEEN = {"e": "f", "E": "f"}
+
+
+def reduced(
+    function: Callable,
+    arrays: tuple,
+    dims: tuple[int, ...],
+    keepdim: bool,
+    attrs: dict | None = None,
+    to: np.dtype | None = None,
+) -> tuple[np.ndarray, ...] | None:
+    """What `function(*arrays, **attrs)` gives, in one loop; None if it cannot be one.
+
+    The function is NumPy's on arrays, and reduces over `dims`, keeping them at size one. Results that do not depend on the
+    reduced dimensions have the kept shape; others (of a row program: the reduced dimension must be one) that of the first array,
+    which must be that of all together.
+
+    Args:
+        keepdim: whether reduced results keep the reduced dimensions at size one.
+        to: the type of the results, if not the one they are computed in.
+    """
+    kinds = [kind for a in arrays if (kind := char(a.dtype)) is not None]
+    if len(kinds) < len(arrays):
+        return None
+    try:
+        fragment = trace(function, tuple([_SEEN.get(kind, kind) for kind in kinds]), attrs or {})
+    except Untraceable:
+        return None
+    with LOCK:
+        return _run(fragment, arrays, dims, keepdim, to)
+
+
+def _run(
+    fragment: Any, arrays: tuple, dims: tuple[int, ...], keepdim: bool, to: np.dtype | None
+) -> tuple[np.ndarray, ...] | None:
+    body = Body()
+    seen: dict[int, int] = {}
+    places = []
+    first = arrays[0]
+    pending: list[Pending] = []
+    for a in arrays:
+        if type(a) is Pending and a.value is None:
+            if a.shape != first.shape:
+                a = a.look()
+            else:
+                pending += [p for p in in_order(a) if id(p) not in seen]
+        place = body.value(a, seen)
+        places.append(body.cast(place, _SEEN.get(body.insts[place][1], body.insts[place][1])))
+    results = body.join(fragment, places)
+    if to is not None:
+        results = [body.cast(place, CHARS[to]) for place in results]
+    uniform, nested = _standing(body.insts)
+    spread = [place for place in results if not uniform[place]]
+    form = "rows" if spread or nested else "reduce"
+    if form == "rows" and (len(dims) != 1 or not _is_row(first, dims[0])):
+        return None
+    live = looked_for(pending, first)
+    outs = [memory_of(p) for p in live]
+    shape = first.shape
+    kept = tuple([1 if d in dims else n for d, n in enumerate(shape)])
+    for place in results:
+        outs.append(memory.array(kept if uniform[place] else shape, np.dtype(_DTYPES[body.insts[place][1]])))
+    flags = "".join(["k" if d not in dims else "R" if form == "rows" else "r" for d in range(len(shape))])
+    stored = [*[seen[id(p)] for p in live], *results]
+    if not run_loop(form, body, stored, outs, shape, first.strides, flags):
+        return None
+    for p, value in zip(live, outs):
+        p.settled(value)
+    dropped = tuple([n for d, n in enumerate(shape) if d not in dims])
+    return tuple(
+        [
+            a if keepdim or not uniform[place] else a.reshape(dropped)
+            for a, place in zip(outs[len(live) :], results)
+        ]
+    )
+
+
+_DTYPES: dict[str, Any] = {c: d for d, c in CHARS.items()}
+
+
+def _standing(insts: list[tuple]) -> tuple[list[bool], bool]:
+    """Which values are the same along a row, and whether a reduction is over what depends on another."""
+    uniform: list[bool] = []
+    after: list[bool] = []
+    nested = False
+    for verb, _, args, _ in insts:
+        if verb == "reduce":
+            nested = nested or after[args[0]]
+            uniform.append(True)
+            after.append(True)
+        else:
+            uniform.append(verb in ("param", "const") or bool(args) and all(uniform[a] for a in args))
+            after.append(any(after[a] for a in args))
+    return uniform, nested
+
+
+def _is_row(a: Any, dim: int) -> bool:
+    """Whether this dimension lies innermost in memory."""
+    step = a.strides[dim]
+    return (
+        all(n == 1 or d == dim or s > step for d, (n, s) in enumerate(zip(a.shape, a.strides)))
+        and prod(a.shape) > 0
+    )

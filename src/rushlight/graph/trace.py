@@ -1,0 +1,444 @@
+"""What a NumPy function computes, as instructions: the function is called with stand-ins for its arrays.
+
+An operation says once what it means, as NumPy on arrays. Called with `Traced` operands, the same lines give the body
+of a fused loop: the same steps, in the same kinds, in the same order, hence the same bits. A function that looks at
+values (`if np.any(x < 0)`), writes to parts of arrays or calls what has no instruction is `Untraceable`, and is left
+to NumPy.
+
+Numbers in the text of a function become run-time scalars, so that `x * 2` and `x * 3` share their machine code.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight.codegen.kernel import COMPARISONS, Inst
+
+_BOOL = np.dtype(bool)
+#: the kinds that kernels know, by NumPy dtype; half types and bfloat16 are loaded and stored, not computed in
+CHARS = {np.dtype(c): c for c in "?bBhHiIqQefd"}
+for _alias, _c in (("l", "q"), ("L", "Q"), ("p", "q"), ("P", "Q")):
+    CHARS.setdefault(np.dtype(_alias), _c)
+_DTYPES = {c: np.dtype(c) for c in "?bBhHiIqQefd"}
+_FLOATS = "fd"
+
+
+class Untraceable(Exception):
+    """The function does what no loop over elements can do; says what."""
+
+
+class Fragment:
+    """The instructions of one call of an operation.
+
+    Attributes:
+        insts: (verb, kind, args, attr); an argument counts from 0 through the operands and on through the instructions.
+        numbers: the run-time scalars that `param` instructions name, as (kind, value).
+        results: the places of the results, and their kinds.
+    """
+
+    __slots__ = ("insts", "numbers", "operands", "results")
+
+    def __init__(self, operands: int) -> None:
+        self.insts: list[Inst] = []
+        self.numbers: list[tuple[str, Any]] = []
+        self.operands = operands
+        self.results: list[tuple[int, str]] = []
+
+    def emit(self, verb: str, kind: str, args: tuple[int, ...] = (), attr: Any = None) -> int:
+        self.insts.append(Inst(verb, kind, args, attr))
+        return self.operands + len(self.insts) - 1
+
+    def number(self, value: Any, kind: str) -> int:
+        self.numbers.append((kind, value))
+        return self.emit("param", kind, (), len(self.numbers) - 1)
+
+
+class Traced:
+    """Stands for an array while the function that computes with it is traced."""
+
+    __slots__ = ("into", "place", "kind")
+
+    def __init__(self, into: Fragment, place: int, kind: str) -> None:
+        self.into = into
+        self.place = place
+        self.kind = kind
+
+    dtype = property(lambda self: _DTYPES[self.kind])
+    itemsize = property(lambda self: self.dtype.itemsize)
+    real = property(lambda self: self)
+
+    def conj(self) -> Traced:
+        return self
+
+    def _next(self, verb: str, kind: str, args: tuple[int, ...], attr: Any = None) -> Traced:
+        return Traced(self.into, self.into.emit(verb, kind, args, attr), kind)
+
+    def cast(self, kind: str) -> Traced:
+        return self if kind == self.kind else self._next("cast", kind, (self.place,))
+
+    def astype(self, dtype: Any, order: str = "K", *, copy: bool = True) -> Traced:
+        return self.cast(_char(np.dtype(dtype)))
+
+    def copy(self, order: str = "K") -> Traced:
+        return self
+
+    def __bool__(self) -> bool:
+        raise Untraceable("it depends on the values")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise Untraceable("it calls a function that has no instruction")
+
+    def __getattr__(self, name: str) -> Any:
+        raise Untraceable(f"it uses .{name} of an array")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "reduce":
+            return _reduce(self, ufunc, *inputs, **kwargs)
+        if method != "__call__" or kwargs.keys() - {"dtype", "out"} or kwargs.get("out") is not None:
+            raise Untraceable(f"{ufunc.__name__} is called with {', '.join(kwargs) or method}")
+        return _ufunc(self, ufunc, inputs, kwargs.get("dtype"))
+
+    def __array_function__(self, function: Callable, types: Any, args: tuple, kwargs: dict) -> Any:
+        traced = _FUNCTIONS.get(function)
+        if traced is None:
+            raise Untraceable(f"{getattr(function, '__name__', function)} has no instruction")
+        return traced(self, *args, **kwargs)
+
+
+def _char(dtype: np.dtype) -> str:
+    try:
+        return CHARS[dtype]
+    except KeyError:
+        raise Untraceable(f"{dtype} is no kind of a kernel") from None
+
+
+def _operator(ufunc: np.ufunc, swapped: bool = False) -> Callable:
+    if swapped:
+        return lambda self, other: _ufunc(self, ufunc, (other, self), None)
+    return lambda self, *others: _ufunc(self, ufunc, (self, *others), None)
+
+
+for _name, _function in {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "truediv": np.true_divide,
+    "floordiv": np.floor_divide,
+    "mod": np.remainder,
+    "pow": np.power,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "lshift": np.left_shift,
+    "rshift": np.right_shift,
+}.items():
+    setattr(Traced, f"__{_name}__", _operator(_function))
+    setattr(Traced, f"__r{_name}__", _operator(_function, True))
+for _name, _only in {
+    "neg": np.negative,
+    "pos": np.positive,
+    "abs": np.absolute,
+    "invert": np.invert,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+}.items():
+    setattr(Traced, f"__{_name}__", _operator(_only))
+
+
+def _place(like: Traced, value: Any, kind: str) -> int:
+    """An operand, converted to `kind`."""
+    if isinstance(value, Traced):
+        return value.cast(kind).place
+    if isinstance(value, np.ndarray):
+        if value.ndim:
+            raise Untraceable("it brings an array of its own")
+        value = value[()]
+    return like.into.number(_DTYPES[kind].type(value), kind)
+
+
+def _ufunc(like: Traced, ufunc: np.ufunc, inputs: tuple, dtype: Any) -> Traced:
+    make = _UFUNCS.get(ufunc)
+    if make is None:
+        raise Untraceable(f"{ufunc.__name__} has no instruction")
+    if ufunc is np.positive:
+        return inputs[0] if dtype is None else inputs[0].cast(_char(np.dtype(dtype)))
+    if dtype is None:
+        kinds = [
+            value.dtype if isinstance(value, (Traced, np.ndarray, np.generic)) else type(value)
+            for value in inputs
+        ]
+        resolved = _resolved(ufunc, tuple(kinds))
+    else:
+        resolved = (np.dtype(dtype),) * (ufunc.nin + ufunc.nout)
+    chars = [_char(d) for d in resolved]
+    places = [_place(like, value, char) for value, char in zip(inputs, chars)]
+    at = make(like.into, chars[0], chars[-1], *places)
+    return Traced(like.into, at, chars[-1])
+
+
+@functools.cache
+def _resolved(ufunc: np.ufunc, kinds: tuple) -> tuple:
+    try:
+        return ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))
+    except TypeError as error:
+        raise Untraceable(str(error)) from None
+
+
+# ---- what ufuncs are in instructions: (fragment, kind of operands, kind of result, places) -> place ----
+
+
+def _verb(verb: str, kinds: str = "") -> Callable:
+    def make(into: Fragment, kind: str, result: str, *places: int) -> int:
+        if kinds and kind not in kinds:
+            raise Untraceable(f"{verb} has no instruction for {kind}")
+        return into.emit(verb, "?" if verb in COMPARISONS else result, places)
+
+    return make
+
+
+def _both_bool(verb: str) -> Callable:
+    """logical_and and the like: of anything, by truth."""
+
+    def make(into: Fragment, kind: str, result: str, *places: int) -> int:
+        truths = [p if kind == "?" else into.emit("cast", "?", (p,)) for p in places]
+        return into.emit(verb, "?", tuple(truths))
+
+    return make
+
+
+def _reciprocal(into: Fragment, kind: str, result: str, x: int) -> int:
+    if kind not in _FLOATS:
+        raise Untraceable("the reciprocal of integers")
+    return into.emit("div", kind, (into.emit("const", kind, (), 1.0), x))
+
+
+def _isinf(into: Fragment, kind: str, result: str, x: int) -> int:
+    if kind not in _FLOATS:
+        return into.emit("const", "?", (), False)
+    return into.emit("eq", "?", (into.emit("abs", kind, (x,)), into.emit("const", kind, (), float("inf"))))
+
+
+def _isfinite(into: Fragment, kind: str, result: str, x: int) -> int:
+    if kind not in _FLOATS:
+        return into.emit("const", "?", (), True)
+    return into.emit("lt", "?", (into.emit("abs", kind, (x,)), into.emit("const", kind, (), float("inf"))))
+
+
+def _isnan(into: Fragment, kind: str, result: str, x: int) -> int:
+    return into.emit("isnan", "?", (x,)) if kind in _FLOATS else into.emit("const", "?", (), False)
+
+
+def _rounding(verb: str) -> Callable:
+    def make(into: Fragment, kind: str, result: str, x: int) -> int:
+        return into.emit(verb, kind, (x,)) if kind in _FLOATS else x
+
+    return make
+
+
+def _signbit(into: Fragment, kind: str, result: str, x: int) -> int:
+    one = into.emit("const", kind, (), 1.0)
+    sign = into.emit("copysign", kind, (one, x))
+    return into.emit("lt", "?", (sign, into.emit("const", kind, (), 0.0)))
+
+
+def _integers_too(verb: str) -> Callable:
+    def make(into: Fragment, kind: str, result: str, *places: int) -> int:
+        if kind == "?":
+            raise Untraceable(f"{verb} of bool")
+        return into.emit(verb, result, places)
+
+    return make
+
+
+def _sign(into: Fragment, kind: str, result: str, x: int) -> int:
+    """NumPy's keeps NaN."""
+    if kind == "?":
+        raise Untraceable("the sign of bool")
+    sign = into.emit("sign", kind, (x,))
+    return into.emit("select", kind, (into.emit("isnan", "?", (x,)), x, sign)) if kind in _FLOATS else sign
+
+
+_MATHS = (
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh"
+    " arcsin:asin arccos:acos arctan:atan arcsinh:asinh arccosh:acosh arctanh:atanh arctan2:atan2 hypot sqrt copysign"
+)
+
+_UFUNCS: dict[Any, Callable] = {
+    np.add: _verb("add"),
+    np.subtract: _integers_too("sub"),
+    np.multiply: _verb("mul"),
+    np.true_divide: _verb("div", _FLOATS),
+    np.negative: _integers_too("neg"),
+    np.positive: lambda into, kind, result, x: x,  # (of bool too, which NumPy refuses: a conversion)
+    np.conjugate: lambda into, kind, result, x: x,
+    np.absolute: lambda into, kind, result, x: x if kind in "?BHIQ" else into.emit("abs", kind, (x,)),
+    np.fabs: _verb("abs", _FLOATS),
+    np.sign: _sign,
+    np.square: lambda into, kind, result, x: into.emit("mul", kind, (x, x)),
+    np.reciprocal: _reciprocal,
+    np.maximum: _verb("maximum"),
+    np.minimum: _verb("minimum"),
+    np.fmax: _verb("fmax", _FLOATS),
+    np.fmin: _verb("fmin", _FLOATS),
+    np.floor: _rounding("floor"),
+    np.ceil: _rounding("ceil"),
+    np.trunc: _rounding("trunc"),
+    np.rint: _rounding("rint"),
+    np.fmod: _verb("fmod", _FLOATS),
+    np.power: _verb("pow", _FLOATS),
+    np.less: _verb("lt"),
+    np.less_equal: _verb("le"),
+    np.greater: _verb("gt"),
+    np.greater_equal: _verb("ge"),
+    np.equal: _verb("eq"),
+    np.not_equal: _verb("ne"),
+    np.isnan: _isnan,
+    np.isinf: _isinf,
+    np.isfinite: _isfinite,
+    np.signbit: _signbit,
+    np.logical_and: _both_bool("and"),
+    np.logical_or: _both_bool("or"),
+    np.logical_xor: _both_bool("xor"),
+    np.logical_not: _both_bool("not"),
+    np.bitwise_and: _verb("and"),
+    np.bitwise_or: _verb("or"),
+    np.bitwise_xor: _verb("xor"),
+    np.invert: _verb("not"),
+    **{
+        getattr(np, name.partition(":")[0]): _verb(name.partition(":")[2] or name, _FLOATS)
+        for name in _MATHS.split()
+    },
+}
+
+
+def _where(like: Traced, condition: Any, x: Any, y: Any) -> Traced:
+    kinds = [v.dtype if isinstance(v, (Traced, np.ndarray, np.generic)) else v for v in (x, y)]
+    kind = _char(np.result_type(*kinds))
+    chosen = condition.cast("?").place if isinstance(condition, Traced) else _place(like, condition, "?")
+    place = like.into.emit("select", kind, (chosen, _place(like, x, kind), _place(like, y, kind)))
+    return Traced(like.into, place, kind)
+
+
+def _full_like(like: Traced, x: Any, value: Any = 0, dtype: Any = None, **other: Any) -> Traced:
+    kind = x.kind if dtype is None else _char(np.dtype(dtype))
+    return Traced(like.into, _place(like, value, kind), kind)
+
+
+_FUNCTIONS: dict[Callable, Callable] = {
+    np.where: _where,
+    np.full_like: _full_like,
+    np.zeros_like: lambda like, x, dtype=None, **other: _full_like(like, x, 0, dtype),
+    np.ones_like: lambda like, x, dtype=None, **other: _full_like(like, x, 1, dtype),
+    np.clip: lambda like, x, low, high: np.minimum(np.maximum(x, low), high),
+    np.iscomplexobj: lambda like, x: False,
+    np.real: lambda like, x: x,
+}
+
+
+def has_verb(verb: str) -> Callable:
+    """Declare that a NumPy function of floating arrays is one instruction of kernels, which `f.verb` names."""
+
+    def declare(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def call(*arrays: Any, **attrs: Any) -> Any:
+            for a in arrays:
+                if type(a) is Traced:
+                    places = tuple([_place(a, x, a.kind) for x in arrays])
+                    if a.kind not in _FLOATS:
+                        raise Untraceable(f"{verb} of {a.dtype}")
+                    return a._next(verb, a.kind, places)
+            return function(*arrays, **attrs)
+
+        call.verb = verb  # type: ignore[attr-defined]
+        return call
+
+    return declare
+
+
+_MONOIDS = {
+    np.add: "sum",
+    np.multiply: "prod",
+    np.maximum: "max",
+    np.minimum: "min",
+    np.logical_or: "any",
+    np.logical_and: "all",
+}
+
+
+def _reduce(
+    like: Traced, ufunc: np.ufunc, x: Any, axis: Any = None, dtype: Any = None, *other: Any, **named: Any
+) -> Traced:
+    """`ufunc.reduce` over the dimensions that the loop reduces: which these are, its caller knows."""
+    monoid = _MONOIDS.get(ufunc)
+    if monoid is None or not isinstance(x, Traced):
+        raise Untraceable(f"{ufunc.__name__} is not reduced with")
+    if monoid in ("any", "all"):
+        x = x.cast("?")
+    elif dtype is not None:
+        x = x.cast(_char(np.dtype(dtype)))
+    return x._next("reduce", x.kind, (x.place,), monoid)
+
+
+#: verbs that are not computed
+_STRUCTURE = frozenset(("param", "const", "cast", "reduce"))
+
+#: fragments of calls seen before; None where there is none. Forgotten all at once when there are many.
+_KNOWN: dict[tuple, Fragment | Untraceable] = {}
+_MANY = 4096
+
+
+def trace(function: Callable, kinds: tuple[str, ...], attrs: dict) -> Fragment:
+    """The instructions of `function(*operands, **attrs)`.
+
+    Args:
+        kinds: of the operands, as the function is to see them.
+
+    Raises:
+        Untraceable: it has none.
+    """
+    key: tuple = (function, kinds)
+    if attrs:  # (2 and 2.0, 0.0 and -0.0 are equal, but not the same)
+        key = (*key, *[(name, type(value), repr(value)) for name, value in attrs.items()])
+    found = _KNOWN.get(key)
+    if found is None:
+        if len(_KNOWN) >= _MANY:
+            _KNOWN.clear()
+        try:
+            found = _traced(function, kinds, attrs)
+        except Untraceable as reason:
+            found = reason
+        _KNOWN[key] = found
+    if isinstance(found, Untraceable):
+        raise found
+    return found
+
+
+def _traced(function: Callable, kinds: tuple[str, ...], attrs: dict) -> Fragment:
+    into = Fragment(len(kinds))
+    operands = [Traced(into, n, kind) for n, kind in enumerate(kinds)]
+    try:
+        made = function(*operands, **attrs)
+    except Untraceable:
+        raise
+    except (
+        Exception
+    ) as error:  # it was written for arrays; what it makes of a stand-in, NumPy may well compute
+        raise Untraceable(f"{type(error).__name__}: {error}") from None
+    from rushlight.codegen.body import emission  # (which brings the compiler with it: only when first needed)
+
+    for inst in into.insts:
+        if inst.verb not in _STRUCTURE and emission(inst.verb, inst.kind) is None:
+            raise Untraceable(f"{inst.verb} has no code")
+    for value in made if type(made) is tuple else (made,):
+        if not isinstance(value, Traced):
+            raise Untraceable("its result does not depend on its operands")
+        into.results.append((value.place, value.kind))
+    return into

@@ -1,0 +1,270 @@
+"""Where a large elementwise operation becomes an expression, or is left to NumPy.
+
+What decides is the operation, the types and the sizes alone. `eager()` and `RUSHLIGHT_FUSE=0` compute each operation at once,
+by the same loops, so that not a bit changes; `RUSHLIGHT_TIER=numpy` does without loops of our own, and `RUSHLIGHT_TIER=jit`
+uses them for the smallest arrays too.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor, Watch, address, new_tensor, storage, watch
+from rushlight.dtypes import ALL, WIDE, dtype
+from rushlight.graph.body import char
+from rushlight.graph.expr import LOCK, Pending, forget, settle
+from rushlight.graph.trace import Untraceable, trace
+from rushlight.layout import broadcast, contiguous_strides, iteration_strides
+from rushlight.native import jit
+
+#: readers of one memory, among which those that are done are looked for
+MANY = 16
+
+
+def _tier() -> str:
+    """`RUSHLIGHT_TIER`, or "numpy" where nothing can be compiled."""
+    chosen = os.environ.get("RUSHLIGHT_TIER", "auto")
+    if chosen not in ("auto", "numpy", "jit"):
+        raise ValueError(f"RUSHLIGHT_TIER must be auto, numpy or jit, but is {chosen!r}")
+    return chosen if chosen == "numpy" or jit.available() else "numpy"
+
+
+TIER = _tier()
+#: elements of a result from which on an operation is a loop of ours: of those that are one pass of NumPy's, and of those that
+#: take it much longer than moving the elements (functions, reductions)
+FROM, FROM_COSTLY = (1, 1) if TIER == "jit" else (1 << 18, 1 << 14)
+
+
+class _Switches:
+    """How operations on large tensors are computed.
+
+    Attributes:
+        fuse: whether they may wait for one another.
+    """
+
+    __slots__ = ("fuse",)
+
+    def __init__(self) -> None:
+        self.fuse = os.environ.get("RUSHLIGHT_FUSE", "1") not in ("0", "")
+
+
+SWITCHES = _Switches()
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Compute every operation when it is called. Results do not change by a bit; large expressions take more time.
+
+    Example:
+        >>> import rushlight as torch
+        >>> with torch.eager():
+        ...     y = torch.ones(300, 300) * 2 + 1
+        >>> y.sum()
+        tensor(270000.)
+    """
+    before, SWITCHES.fuse = SWITCHES.fuse, False
+    try:
+        yield
+    finally:
+        SWITCHES.fuse = before
+
+
+def launch(
+    name: str,
+    function: Callable,
+    operands: tuple,
+    computed: tuple[dtype, ...],
+    result: dtype,
+    attrs: dict | None = None,
+    as_number: Callable[..., Any] = lambda value, kind: value._a if isinstance(value, Tensor) else value,
+    row_major: bool = False,
+    least: int = FROM,
+) -> Any:
+    """The result of an elementwise operation as a pending array; an array if it may not wait; None if NumPy is to do it.
+
+    Args:
+        function: its meaning on arrays.
+        operands: tensors and numbers.
+        computed: for each operand the type that it enters the computation with; half types are computed in float32.
+        result: the type of the result.
+        as_number: (number or tensor without dimensions, its type in `computed`) -> the number that enters.
+        row_major: whether the result lies in rows whatever the order of the operands' dimensions.
+        least: the size of a result, in elements, from which on loops of our own are used.
+
+    Raises:
+        RuntimeError: shapes that do not go together.
+    """
+    if TIER == "numpy" or _STORED[result.index] is None:
+        return None
+    shape, size, first = _extent(operands)
+    if size < least or not size or first is None:
+        return None
+    args: list[Any] = []
+    casts: list[tuple[str, ...]] = []
+    arrays, tensors = [], []
+    plain = not row_major
+    for value, kind in zip(operands, computed):
+        cast = _ENTERS[kind.index]
+        if cast is None:
+            return None
+        if not isinstance(value, Tensor) or not value._a.ndim:
+            args.append(np.asarray(as_number(value, kind))[()])
+            casts.append(cast[-1:])
+            continue
+        a = value._a
+        if _STORED[value._dtype.index] is None:
+            return None
+        if type(a) is Pending and (a.value is not None or a.shape != shape):
+            a = a.look()
+        args.append(a)
+        casts.append(cast)
+        arrays.append(a)
+        tensors.append(value)
+        plain = plain and a.strides == first.strides and a.shape == shape
+    try:
+        fragment = trace(function, tuple([cast[-1] for cast in casts]), attrs or _NO_ATTRS)
+    except Untraceable:
+        return None
+    item = result.itemsize
+    if plain and first.flags.c_contiguous:
+        same = first.itemsize == item and 1 not in shape
+        strides = first.strides if same else _bytes(contiguous_strides(shape), item)
+    else:
+        strides = _bytes(contiguous_strides(shape) if row_major else _ordered(shape, arrays), item)
+    p = Pending(name, fragment, tuple(args), tuple(casts), shape, result.numpy, strides, size)
+    at_once = not SWITCHES.fuse or p.heavy()
+    if not at_once:
+        ref = weakref.ref(p)
+        for t in tensors:
+            buffer = t._buf
+            found = watch(storage(t)) if buffer is None or buffer.watch is None else buffer.watch
+            at_once = at_once or found.exposed
+            found.readers.append(ref)
+            if len(found.readers) > MANY:
+                forget(found.readers)
+    return p.look() if at_once else p
+
+
+_NO_ATTRS: dict = {}
+#: by the index of a type: its kind in memory, and the kinds that an operand passes through on the way to the one that is
+#: computed in (a half is rounded to before it becomes a float32)
+_STORED = [char(d.numpy) for d in ALL]
+_ENTERS: list[Any] = [
+    None
+    if _STORED[d.index] is None
+    else (d.numpy.char, WIDE[d].numpy.char)
+    if d in WIDE
+    else (char(d.numpy),)
+    for d in ALL
+]
+
+
+def _extent(operands: tuple) -> tuple[tuple[int, ...], int, Any]:
+    """The shape of the result, its elements, and the first array that has dimensions."""
+    first: Any = None
+    shape: tuple[int, ...] = ()
+    for t in operands:
+        if isinstance(t, Tensor):
+            a = t._a
+            if first is None and a.ndim:
+                first, shape = a, a.shape
+            elif a.shape != shape:
+                shape = broadcast(shape, a.shape)
+    size = 1
+    for n in shape:
+        size *= n
+    return shape, size, first
+
+
+def _ordered(shape: tuple[int, ...], arrays: list) -> tuple[int, ...]:
+    """The strides, in elements, that TensorIterator gives a result of these operands."""
+    own = []
+    for a in arrays:
+        gap = len(shape) - a.ndim
+        own.append(
+            (0,) * gap + tuple([s if n == m else 0 for n, m, s in zip(a.shape, shape[gap:], a.strides)])
+        )
+    return iteration_strides(shape, own)
+
+
+def _bytes(steps: tuple[int, ...], item: int) -> tuple[int, ...]:
+    return tuple([step * item for step in steps])
+
+
+def tensor_on(a: Any, kind: dtype) -> Tensor:
+    """A tensor on what `launch` gave."""
+    t = new_tensor(a, kind)
+    if type(a) is Pending:
+        buffer = storage(t)
+        buffer.watch = Watch()
+        buffer.watch.readers = a.readers
+        a.holders.append(weakref.ref(t))
+    return t
+
+
+def reduced(
+    function: Callable,
+    arrays: tuple,
+    dims: tuple[int, ...],
+    keepdim: bool = True,
+    attrs: dict | None = None,
+    to: np.dtype | None = None,
+) -> Any:
+    """What a function that reduces large arrays over `dims` gives, by a loop of our own; None if NumPy is to do it.
+
+    A result, or a tuple of them; see `rushlight.graph.reduction.reduced`.
+    """
+    if TIER == "numpy" or not arrays[0].size or arrays[0].size < FROM_COSTLY:
+        return None
+    from rushlight.graph.reduction import reduced
+
+    made = reduced(function, arrays, dims, keepdim, attrs, to)
+    return made[0] if made is not None and len(made) == 1 else made
+
+
+def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, reverse: bool = False) -> Any:
+    """`ufunc.accumulate` of a large array by a loop of our own, row-major; None if NumPy is to do it.
+
+    See `rushlight.graph.scan.scanned`.
+    """
+    if TIER == "numpy" or not a.size or a.size < FROM_COSTLY:
+        return None
+    from rushlight.graph.scan import scanned
+
+    return scanned(ufunc, a, dim, wide, kind, reverse)
+
+
+def computed_into(p: Pending, out: np.ndarray) -> bool:
+    """Compute what is pending straight into memory that exists; False if it has to be computed elsewhere first.
+
+    The expression may read that memory, element for element as it is written.
+    """
+    if p.value is not None or char(out.dtype) is None or 0 in out.strides or out.shape != p.shape:
+        return False
+    from rushlight.graph.fuse import inputs_of, store
+
+    with LOCK:
+        for a in inputs_of(p):
+            same = a.shape == out.shape and a.strides == out.strides and a.itemsize == out.itemsize
+            if np.may_share_memory(a, out) and not (same and address(a) == address(out)):
+                return False
+        store(p, out)
+    return True
+
+
+def large(a: Any) -> bool:
+    """Whether an operation on this array may be one of our own loops."""
+    return TIER != "numpy" and a.size >= FROM
+
+
+def before_write(t: Tensor) -> None:
+    """Compute what reads the memory of `t`, which is about to be written to."""
+    buffer = t._buf
+    if buffer is not None and buffer.watch is not None:
+        settle(buffer.watch.readers)
