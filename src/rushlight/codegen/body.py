@@ -15,7 +15,7 @@ Load = Callable[[int, Inst], V]
 #: kinds that are computed as float32
 HALVES = frozenset("eE")
 #: kinds that mathematical functions are written for
-_MATHS_KINDS = frozenset("f")
+_MATHS_KINDS = frozenset("fd")
 #: what a mathematical function weighs
 _FUNCTION = 30
 #: verbs whose instructions trap on a divisor of 0, in lanes too that nobody asked for
