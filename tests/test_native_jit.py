@@ -349,6 +349,16 @@ def test_without_llvmlite(hidden):
     assert printed == "False 16 2\n180000.0\n"
 
 
+def test_an_old_llvmlite_is_not_used():
+    printed = python("""
+        import llvmlite.binding
+        llvmlite.binding.llvm_version_info = (15, 0, 7)
+        from rushlight.native import jit
+        print(jit.available())
+    """)
+    assert printed == "False\n"
+
+
 # ---- processes ----
 
 

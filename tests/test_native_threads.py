@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -514,3 +515,22 @@ def test_workers_are_no_threads_of_the_program():
     before = threading.active_count()
     run(kernel(COUNT), np.zeros(100, np.int64))
     assert threading.active_count() == before
+
+
+# ---- other machines ----
+
+
+@pytest.mark.parametrize("machine", handover._MACHINES)
+def test_the_hand_over_compiles_for_every_machine_it_is_for(monkeypatch, machine):
+    """Nothing is called but the kernel, the system, and what the module defines."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    module = llvm.parse_assembly(handover.text())
+    module.verify()
+    target = llvm.Target.from_triple(f"{machine}-unknown-linux-gnu")
+    made = target.create_target_machine(reloc="pic", codemodel="default").emit_assembly(module)
+    called = set(re.findall(r"^\s+(?:callq?|bl)\s+([\w.]+)", made, re.MULTILINE))
+    assert called == {"work", "syscall"}

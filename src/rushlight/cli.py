@@ -211,7 +211,7 @@ def _jit() -> str:
     if os.environ.get("RUSHLIGHT_TIER") == "numpy":
         return "switched off by RUSHLIGHT_TIER"
     if not jit.available():
-        return "none: llvmlite is not installed, or does not load"
+        return "none: llvmlite 0.45 or newer is not installed, or does not load"
     return f"{cpu.compiler()}, {cpu.features()[0]}, vectors of {cpu.vector_bytes()} bytes"
 
 

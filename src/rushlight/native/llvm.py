@@ -25,6 +25,8 @@ from rushlight.native import cpu
 
 __all__ = ["assembly", "compiled", "linked", "prepare"]
 
+#: llvmlite 0.45's, which reads the language that kernels are written in
+_OLDEST = (20, 0, 0)
 #: What cleans up after a code generator that writes plainly. GVN and instruction combining took 3 ms a kernel and saved nothing.
 _PASSES = ("sroa", "simplify_cfg")
 
@@ -36,7 +38,7 @@ def _llvm() -> Any:
     """llvmlite's binding, ready for this machine.
 
     Raises:
-        ImportError: it is not installed, or does not load.
+        ImportError: it is not installed, does not load, or is too old.
     """
     try:
         import llvmlite.binding as llvm
@@ -45,6 +47,8 @@ def _llvm() -> Any:
         llvm.initialize_native_asmprinter()
     except (OSError, RuntimeError, AttributeError) as error:  # a broken library, an unknown machine
         raise ImportError(f"llvmlite does not load: {error}") from error
+    if llvm.llvm_version_info < _OLDEST:
+        raise ImportError(f"llvmlite is too old: it brings LLVM {llvm.llvm_version_info[0]}")
     return llvm
 
 
