@@ -185,7 +185,7 @@ from rushlight.ops.special_functions import digamma, erf, erfc, erfinv, i0, lgam
 from rushlight import return_types
 from rushlight.ops.differences import cumulative_trapezoid, diff, trapezoid, trapz
 from rushlight.ops.extremes import amax, amin, aminmax, argmax, argmin, cummax, cummin, max, min
-from rushlight.ops.norms import dist, norm
+from rushlight.ops.norms import dist, norm, norm_except_dim
 from rushlight.ops.quantiles import nanquantile, quantile
 from rushlight.ops.reductions import all, any, count_nonzero, mean, nanmean, nansum, prod, sum
 from rushlight.ops.scans import cumprod, cumsum
@@ -212,11 +212,13 @@ from rushlight.ops.late import (
     conv_transpose3d,
     cosine_similarity,
     det,
+    geqrf,
     group_norm,
     inverse,
     layer_norm,
     logdet,
     matrix_exp,
+    orgqr,
     pairwise_distance,
     pinverse,
     pixel_shuffle,

@@ -16,6 +16,7 @@ from rushlight.ops.factorizations import (
     svd,
     svdvals,
 )
+from rushlight.ops.householder import householder_product
 from rushlight.ops.lapack import LinAlgError
 from rushlight.ops.linear_algebra import (
     det,
@@ -58,6 +59,7 @@ __all__ = [
     "eigh",
     "eigvals",
     "eigvalsh",
+    "householder_product",
     "inv",
     "inv_ex",
     "lstsq",

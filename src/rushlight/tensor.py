@@ -440,6 +440,8 @@ class _Methods:
     cholesky_inverse = late.cholesky_inverse
     cholesky_solve = late.cholesky_solve
     det = late.det
+    geqrf = late.geqrf
+    orgqr = late.orgqr
     inverse = late.inverse
     logdet = late.logdet
     matrix_exp = late.matrix_exp

@@ -13,6 +13,8 @@ from rushlight.nn.compositions import (
     multilabel_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from rushlight.nn.fractional import fractional_max_pool2d, fractional_max_pool3d
+from rushlight.nn.grids import affine_grid, grid_sample
 from rushlight.ops.activations import (
     celu,
     elu,
@@ -37,7 +39,9 @@ from rushlight.ops.activations import (
     tanhshrink,
     threshold,
 )
+from rushlight.ops.activations import relu as _relu
 from rushlight.ops.activations import relu_functional as relu
+from rushlight.ops.alignment import ctc_loss
 from rushlight.ops.attention import scaled_dot_product_attention
 from rushlight.ops.convolution import (
     conv1d,
@@ -112,6 +116,9 @@ from rushlight.ops.pooling import (
     max_unpool3d,
 )
 from rushlight.ops.resampling import interpolate, pixel_shuffle, pixel_unshuffle
+
+celu_, elu_, hardtanh_, leaky_relu_ = celu.inplace, elu.inplace, hardtanh.inplace, leaky_relu.inplace
+relu_, rrelu_, selu_, threshold_ = _relu.inplace, rrelu.inplace, selu.inplace, threshold.inplace
 
 
 def _softmax_dim(name: str, ndim: int) -> int:
@@ -196,6 +203,16 @@ def upsample(
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """:func:`interpolate` with the nearest pixel."""
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """:func:`interpolate` between pixels, whose outermost stay in the corners."""
+    return interpolate(input, size, scale_factor, "bilinear", align_corners=True)
+
+
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norm distances between all pairs of rows."""
     from rushlight.ops.sequences import triu_indices
@@ -211,6 +228,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -220,6 +238,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "celu_",
     "channel_shuffle",
     "conv1d",
     "conv2d",
@@ -230,24 +249,30 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
     "elu",
+    "elu_",
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
@@ -256,6 +281,7 @@ __all__ = [
     "l1_loss",
     "layer_norm",
     "leaky_relu",
+    "leaky_relu_",
     "linear",
     "local_response_norm",
     "log_softmax",
@@ -287,10 +313,13 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "relu_",
     "rms_norm",
     "rrelu",
+    "rrelu_",
     "scaled_dot_product_attention",
     "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
@@ -303,8 +332,11 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "threshold_",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
     "unfold",
     "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

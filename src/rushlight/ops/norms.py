@@ -222,3 +222,22 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     if not (input._a.size and other._a.size) and (p < 0 or p == math.inf):
         _check_identity((0,), None, (), p)
     return dist_all(input, other, p=float(p))
+
+
+@public(out=False)
+def norm_except_dim(v, pow=2, dim=0):
+    """The `pow`-norms over all dimensions but `dim`, which stay at size 1; over all of them, for -1.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.norm_except_dim(torch.tensor([[3., 4.], [0., 2.]]), 2, 0)
+        tensor([[5.],
+                [2.]])
+    """
+    if dim == -1:
+        return v.norm(pow)
+    if dim == 0:
+        return v.contiguous().view(v.size(0), -1).norm(pow, 1).view(-1, *(1,) * (v.dim() - 1))
+    if dim == v.dim() - 1:
+        return v.contiguous().view(-1, v.size(-1)).norm(pow, 0).view(*(1,) * (v.dim() - 1), -1)
+    return norm_except_dim(v.transpose(0, dim), pow, 0).transpose(0, dim)

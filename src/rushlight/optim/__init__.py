@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from rushlight.optim import lr_scheduler, optimizer
+from rushlight.optim import lr_scheduler, optimizer, swa_utils
 from rushlight.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from rushlight.optim.lbfgs import LBFGS
+from rushlight.optim.matrices import Adafactor, Muon, SparseAdam
 from rushlight.optim.optimizer import Optimizer
 from rushlight.optim.sgd import ASGD, SGD, Rprop
 from rushlight.optim.squares import Adadelta, Adagrad, RMSprop
@@ -12,17 +13,21 @@ from rushlight.optim.squares import Adadelta, Adagrad, RMSprop
 __all__ = [
     "ASGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
     "LBFGS",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",
     "RMSprop",
     "Rprop",
     "SGD",
+    "SparseAdam",
     "lr_scheduler",
     "optimizer",
+    "swa_utils",
 ]

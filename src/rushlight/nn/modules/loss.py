@@ -8,7 +8,7 @@ from rushlight.buffer import Tensor
 from rushlight.nn import functional as F
 from rushlight.nn.modules.distance import PairwiseDistance
 from rushlight.nn.modules.module import Module
-from rushlight.nn.modules.stateless import Stateless, later
+from rushlight.nn.modules.stateless import Stateless
 from rushlight.ops.losses import reduction_of
 
 __all__ = [
@@ -204,7 +204,7 @@ class CTCLoss(Loss):
     """The likelihood of a sequence over all its alignments. Graves et al., 2006."""
 
     settings = {"blank": 0, "reduction": "mean", "zero_infinity": False}
-    function = later("ctc_loss")
+    function = F.ctc_loss
 
 
 # ---- with margins ----

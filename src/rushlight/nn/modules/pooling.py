@@ -6,6 +6,7 @@ from typing import Any
 
 from rushlight.buffer import Tensor
 from rushlight.nn import functional as F
+from rushlight.nn.modules.module import Module
 from rushlight.nn.modules.stateless import NEEDED, Stateless
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -235,3 +238,60 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """The largest of as many windows of (N, C, D, H, W) as `output_size` says."""
 
     function = F.adaptive_max_pool3d
+
+
+# ---- windows at random places ----
+
+
+class _FractionalMaxPool(Module):
+    __constants__ = ["kernel_size", "return_indices", "output_size", "output_ratio"]
+    rank = 0
+    function: Any
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        name, rank = type(self).__name__, self.rank
+        if rank == 3 and min(times(kernel_size, 3)) <= 0:
+            raise ValueError(f"kernel_size must be greater than 0, but got {kernel_size}")
+        self.kernel_size = times(kernel_size, rank)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None if output_size is None else times(output_size, rank)
+        self.output_ratio = None if output_ratio is None else times(output_ratio, rank)
+        if output_size is None and output_ratio is None:
+            raise ValueError(f"{name} requires specifying either an output size, or a pooling ratio")
+        if output_size is not None and output_ratio is not None:
+            raise ValueError("only one of output_size and output_ratio may be specified")
+        if self.output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+
+    def forward(self, input: Tensor) -> Any:
+        return type(self).function(
+            input,
+            self.kernel_size,
+            self.output_size,
+            self.output_ratio,
+            self.return_indices,
+            _random_samples=self._random_samples,
+        )
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """The largest of windows of (N, C, H, W) whose steps are drawn at random. arXiv:1412.6071."""
+
+    rank = 2
+    function = F.fractional_max_pool2d
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """The largest of windows of (N, C, T, H, W) whose steps are drawn at random. arXiv:1412.6071."""
+
+    rank = 3
+    function = F.fractional_max_pool3d

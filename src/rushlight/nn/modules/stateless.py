@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from rushlight.nn import functional as F
 from rushlight.nn.modules.module import Module
 
-__all__ = ["NEEDED", "Stateless", "later"]
+__all__ = ["NEEDED", "Stateless"]
 
 
 class _Needed:
@@ -84,16 +83,3 @@ def _filled(owner: str, settings: dict[str, Any], args: tuple, kwargs: dict) -> 
         count = f"{len(missing)} required positional argument{'s' * (len(missing) > 1)}"
         raise TypeError(f"{owner}.__init__() missing {count}: {' and '.join(missing)}")
     return settings | given
-
-
-def later(name: str) -> Callable:
-    """The function `name` of `nn.functional`, looked up when it is called; NotImplementedError if there is none."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        found = getattr(F, name, None)
-        if found is None:
-            raise NotImplementedError(f"torch.nn.functional.{name} is not in Rushlight yet")
-        return found(*args, **kwargs)
-
-    call.__name__ = name
-    return call
