@@ -448,6 +448,11 @@ class Builder:
         extra = ", !nontemporal !0" if stream else ""
         self.emit(f"store {x.type} {x.name}, ptr {address.name}, align {align}{extra}")
 
+    def fence(self) -> None:
+        """Order stores past the caches, which on x86 nothing else does."""
+        self.declared.add("declare void @llvm.x86.sse.sfence()")
+        self.emit("call void @llvm.x86.sse.sfence()")
+
     def below(self, count: V, lanes: int = 0) -> V:
         """The mask of the first `count` lanes (a 64-bit scalar, of which more than there are lanes means all)."""
         lanes = lanes or self.lanes

@@ -56,7 +56,7 @@ class Nest:
     def module(self) -> str:
         """The text of the LLVM module, when the nest is written."""
         if self.kernel.stream:
-            self.fence()
+            self.b.fence()
         return self.b.module([*self._copiers(), self.b.definition("kernel", [PARAMS, FIRST, LAST])])
 
     def _copiers(self) -> list[str]:
@@ -66,11 +66,6 @@ class Nest:
             found += [turn(size, self.vector_bytes)] if turned else []
             found += [copy(size)] if turned or f"copy{size}" in self.b.called else []
         return found
-
-    def fence(self) -> None:
-        """Order stores past the caches, which on x86 nothing else does."""
-        self.b.declared.add("declare void @llvm.x86.sse.sfence()")
-        self.b.emit("call void @llvm.x86.sse.sfence()")
 
     # ---- blocks ----
 

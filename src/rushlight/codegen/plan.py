@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 from rushlight.codegen.builder import SIZES
 from rushlight.codegen.frame import operands
@@ -29,6 +30,12 @@ PACKED = frozenset(COPY + TURN + ONCE)
 
 #: bytes between an operand's elements, for each operand (inputs, then outputs) along each dimension
 Steps = tuple[tuple[int, ...], ...]
+
+
+class Described(Protocol):
+    """What code depends on beside the kernel: comparable, and equal if it prints alike."""
+
+    def text(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Plan:
         scratch: bytes of memory that it needs meanwhile.
     """
 
-    scheme: Scheme
+    scheme: Described
     phases: tuple[Phase, ...]
     scratch: int = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +13,15 @@ from rushlight import memory
 from rushlight.codegen.body import unsupported
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.maps import Map
-from rushlight.codegen.plan import Plan, Scheme, Steps, plan_map
+from rushlight.codegen.plan import Described, Plan, Steps, plan_map
 from rushlight.codegen.reduction_plan import plan_reduce, swapped, turned, turns
 from rushlight.codegen.reductions import Reduce
 from rushlight.codegen.row_plan import plan_rows
 from rushlight.codegen.rows import Rows
+from rushlight.codegen.scan_columns import Columns
+from rushlight.codegen.scan_lines import Lines
+from rushlight.codegen.scans import Scan, plan_scan
+from rushlight.codegen.scans import Scheme as ScanScheme
 from rushlight.native import cpu, jit, threads
 
 #: how scalars lie in their slots of 8 bytes
@@ -34,10 +38,19 @@ class Form(NamedTuple):
     """How kernels of a form are cut, and written."""
 
     plan: Callable[[Kernel, tuple[int, ...], Steps], Plan]
-    nest: Callable[[Kernel, Scheme, int], Map | Reduce | Rows]
+    nest: Callable[[Kernel, Any, int], Map | Reduce | Rows | Scan]
 
 
-FORMS = {"map": Form(plan_map, Map), "reduce": Form(plan_reduce, Reduce), "rows": Form(plan_rows, Rows)}
+def _scan(kernel: Kernel, scheme: ScanScheme, vector_bytes: int) -> Scan:
+    return (Lines if scheme.nest == "lines" else Columns)(kernel, scheme, vector_bytes)
+
+
+FORMS = {
+    "map": Form(plan_map, Map),
+    "reduce": Form(plan_reduce, Reduce),
+    "rows": Form(plan_rows, Rows),
+    "scan": Form(plan_scan, _scan),
+}
 
 
 def supported(kernel: Kernel) -> str:
@@ -66,7 +79,7 @@ class Program:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self._codes: dict[Scheme, int] = {}
+        self._codes: dict[Described, int] = {}
         self._jobs: dict[object, Job] = {}
         count = len(kernel.inputs) + len(kernel.outputs)
         self._head = struct.Struct("=" + (count + 1) * "Q" + "".join(_SLOTS[kind] for kind in kernel.params))
@@ -117,13 +130,13 @@ class Program:
         )
         return Job(self._code(plan.scheme) if phases else 0, phases, plan.scratch)
 
-    def _code(self, scheme: Scheme) -> int:
+    def _code(self, scheme: Described) -> int:
         if scheme not in self._codes:
             text = f"{self.kernel.text()}\n{scheme.text()}"
             self._codes[scheme] = jit.load(self.kernel.form, text, lambda: self.ir(scheme)).address
         return self._codes[scheme]
 
-    def ir(self, scheme: Scheme) -> str:
+    def ir(self, scheme: Described) -> str:
         """The LLVM module for one scheme."""
         return FORMS[self.kernel.form].nest(self.kernel, scheme, cpu.vector_bytes()).text()
 

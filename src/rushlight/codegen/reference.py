@@ -20,6 +20,7 @@ import numpy as np
 
 from rushlight.codegen.kernel import Inst, Kernel
 from rushlight.codegen.monoids import identity
+from rushlight.codegen.scans import CHUNK
 
 Array = np.ndarray
 
@@ -69,6 +70,8 @@ def _value(
             return cast(args[0], kind)
         case "reduce":
             return _reduced(kernel, inst, args[0], inputs)
+        case "scan":
+            return _scanned(kernel, inst, args[0], inputs)
     return np.asarray(VALUES[inst.verb](*args)).astype(kind)
 
 
@@ -119,6 +122,31 @@ def _apply(function: Callable, x: Array, dims: tuple[int, ...]) -> Array:
 def _sum(function: Callable, part: Array) -> float:
     finite = np.isfinite(part).all()
     return function(part.tolist()) if finite else part.sum()
+
+
+def _scanned(kernel: Kernel, inst: Inst, x: Array, inputs: Sequence[Array]) -> Array:
+    """See Note [Association] in `rushlight.codegen.scans`."""
+    dim = kernel.dims.index("s")
+    x = np.moveaxis(np.broadcast_to(x, np.broadcast_shapes(x.shape, *[a.shape for a in inputs])), dim, 0)
+    out = np.empty_like(x)
+    before = np.full(x.shape[1:], identity(str(inst.attr), inst.kind), x.dtype)
+    for start in range(0, len(x), CHUNK):
+        local = np.full_like(before, identity(str(inst.attr), inst.kind))
+        for i in range(start, min(start + CHUNK, len(x))):
+            local = _combined(str(inst.attr), local, x[i])
+            out[i] = _combined(str(inst.attr), before, local)
+        before = _combined(str(inst.attr), before, local)
+    return np.moveaxis(out, 0, dim)
+
+
+def _combined(monoid: str, x: Array, y: Array) -> Array:
+    """x, which came first, with y; the last of equals, and NaN where there is one."""
+    match monoid:
+        case "max":
+            return np.where((x > y) | (x != x), x, y)
+        case "min":
+            return np.where((x < y) | (x != x), x, y)
+    return {"sum": np.add, "prod": np.multiply, "any": np.logical_or, "all": np.logical_and}[monoid](x, y)
 
 
 def _shift(x: Array, y: Array, left: bool) -> Array:
