@@ -15,11 +15,11 @@ import torch
 
 import rushlight as T
 from rushlight.graph.expr import MOST_DEPTH, Pending
-from rushlight.runtime.deferral import TIER
+from rushlight.native import jit
 
 SHAPE = (700, 401)
 
-pytestmark = pytest.mark.skipif(TIER == "numpy", reason="without llvmlite everything is computed at once")
+pytestmark = pytest.mark.skipif(not jit.available(), reason="without llvmlite everything is computed at once")
 
 
 def pair(seed, shape=SHAPE, kind="f4"):

@@ -317,9 +317,9 @@ def test_without_a_cache_kernels_are_compiled(monkeypatch):
 
 def test_the_tier_can_be_chosen(monkeypatch):
     monkeypatch.setenv("RUSHLIGHT_TIER", "numpy")
-    assert not jit.available()
+    assert not jit.available.__wrapped__()
     monkeypatch.setenv("RUSHLIGHT_TIER", "jit")
-    assert jit.available()
+    assert jit.available.__wrapped__()
 
 
 def test_llvmlite_is_imported_when_it_is_needed():

@@ -84,13 +84,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 
-def available() -> bool:
-    """Whether kernels can be compiled here: llvmlite loads, and `RUSHLIGHT_TIER` is not "numpy". The first call imports it."""
-    return os.environ.get("RUSHLIGHT_TIER") != "numpy" and _loads()
-
-
 @cache
-def _loads() -> bool:
+def available() -> bool:
+    """Whether kernels can be compiled here: `RUSHLIGHT_TIER` is not "numpy", and llvmlite loads.
+
+    The first call imports it, so ask only where a kernel is wanted.
+    """
+    if os.environ.get("RUSHLIGHT_TIER") == "numpy":
+        return False
     with _LOCK:
         try:
             llvm.prepare()

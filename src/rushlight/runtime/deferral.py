@@ -28,11 +28,11 @@ MANY = 16
 
 
 def _tier() -> str:
-    """`RUSHLIGHT_TIER`, or "numpy" where nothing can be compiled."""
+    """`RUSHLIGHT_TIER`."""
     chosen = os.environ.get("RUSHLIGHT_TIER", "auto")
     if chosen not in ("auto", "numpy", "jit"):
         raise ValueError(f"RUSHLIGHT_TIER must be auto, numpy or jit, but is {chosen!r}")
-    return chosen if chosen == "numpy" or jit.available() else "numpy"
+    return chosen
 
 
 TIER = _tier()
@@ -100,10 +100,10 @@ def launch(
     Raises:
         RuntimeError: shapes that do not go together.
     """
-    if TIER == "numpy" or _STORED[result.index] is None:
+    if _STORED[result.index] is None:
         return None
     shape, size, first = _extent(operands)
-    if size < least or not size or first is None:
+    if size < least or not size or first is None or not jit.available():
         return None
     args: list[Any] = []
     casts: list[tuple[str, ...]] = []
@@ -220,7 +220,7 @@ def reduced(
 
     A result, or a tuple of them; see `rushlight.graph.reduction.reduced`.
     """
-    if TIER == "numpy" or not arrays[0].size or arrays[0].size < FROM_COSTLY:
+    if not arrays[0].size or arrays[0].size < FROM_COSTLY or not jit.available():
         return None
     from rushlight.graph.reduction import reduced
 
@@ -233,7 +233,7 @@ def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, r
 
     See `rushlight.graph.scan.scanned`.
     """
-    if TIER == "numpy" or not a.size or a.size < FROM_COSTLY:
+    if not a.size or a.size < FROM_COSTLY or not jit.available():
         return None
     from rushlight.graph.scan import scanned
 
@@ -260,7 +260,7 @@ def computed_into(p: Pending, out: np.ndarray) -> bool:
 
 def large(a: Any) -> bool:
     """Whether an operation on this array may be one of our own loops."""
-    return TIER != "numpy" and a.size >= FROM
+    return a.size >= FROM and jit.available()
 
 
 def before_write(t: Tensor) -> None:
