@@ -47,10 +47,11 @@ def inside(k: Builder, x: V, bound: float) -> V:
     return at_most(k, at_least(k, x, -bound), bound)
 
 
-def whole(k: Builder, x: V) -> tuple[V, V]:
-    """The nearest whole number, of |x| < 2**51, as float64 and as the low bits of an int64."""
-    shifted = k.add(x, k.like(SHIFTER, x))
-    return k.sub(shifted, k.like(SHIFTER, x)), k.bits(shifted, "q")
+def whole(k: Builder, x: V, factor: float = 1.0) -> tuple[V, V]:
+    """The nearest whole number to x times a factor, below 2**51, as float64 and as the low bits of an int64."""
+    shift = k.like(SHIFTER, x)
+    shifted = k.add(x, shift) if factor == 1.0 else k.fma(x, k.like(factor, x), shift)
+    return k.sub(shifted, shift), k.bits(shifted, "q")
 
 
 def counted(k: Builder, bits: V) -> V:

@@ -54,7 +54,7 @@ WIDE_EXP2M1 = (
 
 def wide_reduced(k: Builder, x: V) -> tuple[V, V]:
     """exp(r) - 1, and n as the low bits of an int64."""
-    n, bits = whole(k, k.mul(x, k.like(LOG2_E, x)))
+    n, bits = whole(k, x, LOG2_E)
     r = k.fma(n, k.like(-LN2, x), x)
     return k.mul(r, polynomial(k, WIDE_EXPM1, r)), bits
 
@@ -99,7 +99,7 @@ EXP = (
 def reduced(k: Builder, x: V) -> tuple[V, V, V]:
     """r in two parts, and n as the low bits of an int64. x - n ln 2 is exact where ln 2 has 53 bits: the result is
     below 1/2, and a multiple of 2**-54."""
-    n, bits = whole(k, k.mul(x, k.like(LOG2_E, x)))
+    n, bits = whole(k, x, LOG2_E)
     high, low = fast_sum(k, k.fma(n, k.like(-LN2, x), x), k.mul(n, k.like(-LN2_LOW, x)))
     return high, low, bits
 

@@ -45,7 +45,7 @@ WIDE_SINH = (0.16666666754553952, 0.00833328895271672, 0.00019904962160438328)
 def _wide_halves(k: Builder, x: V) -> tuple[V, V, V, V]:
     """sinh(r), cosh(r), and sinh and cosh of n ln 2, where x = n ln 2 + r: the addition theorems do the rest, and
     nothing of a small x is lost."""
-    n, bits = whole(k, k.mul(x, k.like(LOG2_E, x)))
+    n, bits = whole(k, x, LOG2_E)
     r = k.fma(n, k.like(-LN2, x), x)
     z = k.mul(r, r)
     sinh = k.fma(k.mul(r, z), polynomial(k, WIDE_SINH, z), r)
@@ -66,16 +66,14 @@ def wide_cosh(k: Builder, x: V) -> V:
 
 
 def wide_tanh(k: Builder, x: V) -> V:
-    """-(exp(-2x) - 1) / (exp(-2x) + 1)."""
-    e = wide_expm1(k, k.mul(x, k.like(-2.0, x)))
-    return k.mul(k.neg(e), wide_reciprocal(k, k.add(e, k.like(2.0, e))))
+    """(exp(2x) - 1) / (exp(2x) + 1)."""
+    e = wide_expm1(k, k.add(x, x))
+    return k.mul(e, wide_reciprocal(k, k.add(e, k.like(2.0, e))))
 
 
 def wide_sigmoid(k: Builder, x: V) -> V:
-    """1 / (1 + exp(-x)) for x >= 0, exp(x) / (1 + exp(x)) else, so that 1 + exp is between 1 and 2."""
-    e = wide_exp(k, k.neg(k.abs(x)))
-    y = wide_reciprocal(k, k.add(e, k.like(1.0, e)))
-    return k.mul(k.select(k.lt(x, k.like(0.0, x)), e, k.like(1.0, e)), y)
+    """1 / (1 + exp(-x)), of which float64 neither overflows nor loses a digit of float32."""
+    return wide_reciprocal(k, k.add(wide_exp(k, k.neg(x)), k.like(1.0, x)))
 
 
 def wide_asinh(k: Builder, x: V) -> V:
@@ -163,7 +161,7 @@ def _tanh(k: Builder, x: V) -> V:
 
 
 def _sigmoid(k: Builder, x: V) -> V:
-    """As `wide_sigmoid`; exp(x) below 2**-700 is taken 2**600 times as large, so that no part of it is subnormal."""
+    """1 / (1 + exp(-x)) for x >= 0, exp(x) / (1 + exp(x)) else; exp(x) below 2**-700 is taken 2**600 times as large, so that no part of it is subnormal."""
     one, zero = k.like(1.0, x), k.like(0.0, x)
     r, low, bits = reduced(k, k.neg(at_most(k, k.abs(x), 760.0)))
     n = counted(k, bits)

@@ -113,8 +113,7 @@ WIDE_HUGE = 2.0**30
 def wide_reduced(k: Builder, x: V, step: float, start: float) -> tuple[V, V]:
     """x - (n + start) step pi, at most half a step, and the low bits of n; x is a float32 in a float64."""
     r, bits = k.room("d", x.lanes), k.room("q", x.lanes)
-    n, counted = whole(k, k.fma(x, k.like(ONE_BY_PI / step, x), k.like(-start, x)))
-    n = k.add(n, k.like(start, n)) if start else n
+    n, counted = _nearest_step(k, x, step, start)
     k.store(k.fma(n, k.like(-PI[1] * step, x), k.fma(n, k.like(-PI[0] * step, x), x)), r)
     k.store(counted, bits)
     huge = k.ge(k.abs(x), k.like(WIDE_HUGE, x))
@@ -123,6 +122,14 @@ def wide_reduced(k: Builder, x: V, step: float, start: float) -> tuple[V, V]:
         k.store(k.select(huge, far, k.load(r, "d", x.lanes)), r)
         k.store(k.select(huge, far_bits, k.load(bits, "q", x.lanes)), bits)
     return k.load(r, "d", x.lanes), k.load(bits, "q", x.lanes)
+
+
+def _nearest_step(k: Builder, x: V, step: float, start: float) -> tuple[V, V]:
+    """n + start, and the low bits of n."""
+    if not start:
+        return whole(k, x, ONE_BY_PI / step)
+    n, bits = whole(k, k.fma(x, k.like(ONE_BY_PI / step, x), k.like(-start, x)))
+    return k.add(n, k.like(start, n)), bits
 
 
 def _wide_reduced_huge(k: Builder, x: V, step: float, start: float) -> tuple[V, V]:
@@ -187,7 +194,7 @@ HUGE = 2.0**40
 def reduced(k: Builder, x: V) -> tuple[V, V, V]:
     """x - n pi / 2 in two parts, and the low bits of n."""
     high, low, bits = k.room("d", x.lanes), k.room("d", x.lanes), k.room("q", x.lanes)
-    n, counted = whole(k, k.mul(x, k.like(2 * ONE_BY_PI, x)))
+    n, counted = whole(k, x, 2 * ONE_BY_PI)
     # 1. exact: a multiple of the last place of pi / 2, below 1
     first = k.fma(n, k.like(-PI[0] / 2, x), x)
     # 2. what n times the second part, and its rounding, leave
