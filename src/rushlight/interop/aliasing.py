@@ -23,6 +23,10 @@ PUBLIC = frozenset(
 )
 
 
+#: the module of the safetensors library that knows PyTorch
+_SAFETENSORS = "safetensors.torch"
+
+
 def install() -> None:
     """Answer `import torch` and its submodules with Rushlight from here on, in this process.
 
@@ -46,13 +50,15 @@ def install() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds and loads `torch.*`. It also waits for `multiprocessing.spawn`, which is too slow to import in advance."""
+    """Finds and loads `torch.*`, and `safetensors.torch`, which is about PyTorch's tensors. It also waits for `multiprocessing.spawn`, which is too slow to import in advance."""
 
     def find_spec(
         self, name: str, path: Any = None, target: Any = None
     ) -> importlib.machinery.ModuleSpec | None:
         if name == "multiprocessing.spawn":
             return self._spawn_spec(name, path)
+        if name == _SAFETENSORS:
+            return importlib.machinery.ModuleSpec(name, self)
         if not name.startswith("torch."):
             return None
         if name.split(".")[1] not in PUBLIC:
@@ -83,7 +89,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def _ours(name: str) -> str:
-    return "rushlight" + name.removeprefix("torch")
+    return "rushlight.safetensors" if name == _SAFETENSORS else "rushlight" + name.removeprefix("torch")
 
 
 def _exists(name: str) -> bool:
