@@ -38,6 +38,8 @@ from rushlight.dtypes import (
 from rushlight.dtypes import bool_ as bool
 from rushlight.dtypes import can_cast as can_cast
 from rushlight.runtime.deferral import eager
+
+explain = late.function("explanation", "explain")
 from rushlight.size import Size
 from rushlight.tape.modes import (
     enable_grad,
@@ -474,4 +476,6 @@ from rushlight.printing import set_printoptions
 from rushlight.serialization import load, save
 
 #: read when they are first asked for, to keep `import rushlight` quick
-__getattr__ = late.modules("rushlight", "amp", "backends", "cuda", "func", "linalg", "nn", "optim")
+__getattr__ = late.modules(
+    "rushlight", "amp", "backends", "cuda", "func", "linalg", "nn", "optim", "profiler"
+)

@@ -27,6 +27,7 @@ class Body:
         insts: (verb, kind, args, attr), in order.
         inputs: the arrays that are loaded.
         numbers: the values of the run-time scalars, and their kinds.
+        names: the operations that were joined.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Body:
         self.places: dict[int, int] = {}
         self.numbers: list[Any] = []
         self.params: list[str] = []
+        self.names: list[str] = []
 
     def emit(self, verb: str, kind: str, args: tuple[int, ...] = (), attr: Any = None) -> int:
         key = (verb, kind, args, repr(attr) if type(attr) is float else attr)
@@ -88,6 +90,7 @@ class Body:
 
     def _expression(self, p: Pending, seen: dict[int, int]) -> int:
         places = []
+        self.names.append(p.name)
         for arg, casts in zip(p.args, p.casts):
             if type(arg) is Pending:
                 place = seen[id(arg)] if arg.value is None else self.load(arg.value)

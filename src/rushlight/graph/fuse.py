@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from rushlight import memory
+from rushlight import debug, memory
 from rushlight.codegen.kernel import Kernel, Operand, Store
 from rushlight.codegen.program import Program, program, supported
 from rushlight.graph.body import Body, domain, in_order
@@ -23,16 +26,40 @@ MOST_OUTPUTS = 6
 
 def compute(root: Pending) -> None:
     """Compute a pending array, and those on the way that somebody still holds."""
+    body, stored, places = _joined(root)
+    values = [memory_of(p) for p in stored]
+    done = run_loop("map", body, places, values, root.shape, root.strides)
+    assert done, root.name  # (what has no loop was not made pending)
+    for p, value in zip(stored, values):
+        p.settled(value)
+
+
+def _joined(root: Pending) -> tuple[Body, list[Pending], list[int]]:
+    """The instructions of an expression, the arrays that they give, and where."""
     nodes = in_order(root)
     body = Body()
     seen: dict[int, int] = {}
     body.value(root, seen)
     stored = [p for p in looked_for(nodes, root) if p is not root][-MOST_OUTPUTS + 1 :] + [root]
-    values = [memory_of(p) for p in stored]
-    done = run_loop("map", body, [seen[id(p)] for p in stored], values, root.shape, root.strides)
-    assert done, root.name  # (what has no loop was not made pending)
-    for p, value in zip(stored, values):
-        p.settled(value)
+    return body, stored, [seen[id(p)] for p in stored]
+
+
+def planned(root: Pending) -> tuple[Kernel, int]:
+    """The kernel that would compute a pending array now, and the bytes it would move."""
+    body, stored, places = _joined(root)
+    arrays: list[Any] = [*body.inputs, *stored]
+    operands = tuple([(a.shape, a.strides, a.itemsize) for a in arrays])
+    _, _, walks, dims = domain(root.shape, root.strides, operands)
+    stream = sum([p.nbytes for p in stored]) >= STREAM
+    return _kernel("map", dims, body, places, stored, walks, stream), sum([touched(a) for a in arrays])
+
+
+def touched(a: Any) -> int:
+    """The bytes of an operand, those that are shown at several places once."""
+    size = a.itemsize
+    for n, step in zip(a.shape, a.strides):
+        size *= n if step else 1
+    return size
 
 
 def store(p: Pending, out: np.ndarray) -> None:
@@ -114,12 +141,23 @@ def run_loop(
     made = _PROGRAMS.get(key, _NEW)
     if made is _NEW:
         kernel = _kernel(form, dims, body, places, outs, walks, stream)
-        made = _PROGRAMS[key] = None if supported(kernel) else program(kernel)
+        reason = supported(kernel)
+        debug.say(3, lambda: f"new kernel\n{kernel.text()}")
+        if reason:
+            debug.say(2, f"no loop for {' '.join(body.names)}: {reason}")
+        made = _PROGRAMS[key] = None if reason else program(kernel)
     if made is None:
         return False
     ins = len(body.inputs)
     addresses = [a.__array_interface__["data"][0] for a in arrays]
+    if not debug.listened():
+        made.run(addresses[:ins], addresses[ins:], sizes, steps, body.numbers)
+        return True
+    began = time.perf_counter()
     made.run(addresses[:ins], addresses[ins:], sizes, steps, body.numbers)
+    seconds = time.perf_counter() - began
+    moved = sum([touched(a) for a in arrays])
+    debug.ran(debug.Run(" ".join(body.names), form, began, seconds, moved, math.prod(sizes)))
     return True
 
 
@@ -133,7 +171,7 @@ def _kernel(
     dims: str,
     body: Body,
     places: list[int],
-    outs: list[np.ndarray],
+    outs: Sequence[Any],
     walks: list[str],
     stream: bool,
 ) -> Kernel:

@@ -64,6 +64,7 @@ def _run(
         place = body.value(a, seen)
         places.append(body.cast(place, _SEEN.get(body.insts[place][1], body.insts[place][1])))
     results = body.join(fragment, places)
+    body.names += [inst[3] for inst in body.insts if inst[0] == "reduce"]
     if to is not None:
         results = [body.cast(place, CHARS[to]) for place in results]
     uniform, nested = _standing(body.insts)

@@ -33,6 +33,7 @@ def scanned(
         pending = in_order(a) if type(a) is Pending and a.value is None else []
         place = body.cast(body.value(a, seen), CHARS[wide])
         place = body.cast(body.emit("scan", CHARS[wide], (place,), _MONOIDS[ufunc]), CHARS[kind])
+        body.names.append("cum" + _MONOIDS[ufunc])
         live = looked_for(pending, a)
         outs = [*map(memory_of, live), memory.array(a.shape, kind)]
         flags = "".join(["s" if d == dim else "k" for d in range(a.ndim)])

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import debug
 from rushlight.codegen.kernel import COMPARISONS, Inst
 
 _BOOL = np.dtype(bool)
@@ -417,6 +418,9 @@ def trace(function: Callable, kinds: tuple[str, ...], attrs: dict) -> Fragment:
             found = reason
         _KNOWN[key] = found
     if isinstance(found, Untraceable):
+        debug.say(
+            2, f"{getattr(function, '__name__', function)} of {' '.join(kinds)} is no part of a loop: {found}"
+        )
         raise found
     return found
 

@@ -26,6 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from rushlight import debug
 from rushlight.native import cache as disk
 from rushlight.native import cpu, llvm
 
@@ -144,7 +145,10 @@ def _from_disk(name: str, text: str, symbols: tuple[str, ...]) -> Function | Non
 def _compiled(name: str, text: str, ir: Callable[[], str], symbols: tuple[str, ...]) -> Function:
     began = time.perf_counter()
     try:
-        code = llvm.compiled(ir())
+        module = ir()
+        debug.say(4, f"IR of {name}\n{module}")
+        debug.say(5, lambda: f"assembly of {name}\n{llvm.assembly(module)}")
+        code = llvm.compiled(module)
         function = _linked(name, code, symbols)
     except RuntimeError as error:
         raise RuntimeError(f"kernel {name} does not compile: {error}") from error
