@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from both import same
 
 import rushlight
 
@@ -279,3 +280,31 @@ def test_parameter():
         assert other.tolist() == [1.0, 1.0] and other.requires_grad and other.data_ptr() != p.data_ptr()
     with pytest.raises(RuntimeError, match="floating point"):
         rushlight.nn.Parameter(rushlight.ones(2, dtype=rushlight.int64))
+
+
+SOFT_MARGIN = "float32 float64 float16 bfloat16 int64 bool complex64".split()
+
+
+@pytest.mark.parametrize("target", SOFT_MARGIN)
+@pytest.mark.parametrize("dtype", SOFT_MARGIN)
+def test_soft_margin_loss_keeps_the_type_of_its_input(dtype, target):
+    def program(T):
+        x, y = T.tensor([0.25, -2.0]).to(getattr(T, dtype)), T.tensor([1.0, -1.0]).to(getattr(T, target))
+        made = T.nn.functional.soft_margin_loss(x, y, reduction="none")
+        return str(made.dtype), tuple(made.shape)
+
+    same(program, text=False)
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (3,)), ((3,), (2, 3)), ((3,), ()), ((0,), (1,)), ((1,), (0,))])
+def test_soft_margin_loss_keeps_the_shape_of_its_input(shapes):
+    one, other = shapes
+    same(lambda T: T.nn.functional.soft_margin_loss(T.ones(one), T.ones(other), reduction="none"))
+
+
+def test_soft_margin_loss_has_no_gradient_for_targets():
+    same(lambda T: T.nn.functional.soft_margin_loss(T.ones(3), T.ones(3, requires_grad=True)))
+
+
+def test_functions_have_pytorchs_names():
+    assert rushlight.nn.functional.relu.__name__ == torch.nn.functional.relu.__name__

@@ -2,7 +2,7 @@
 
 The programs mix operations, views, in-place writes, detaches, grad modes, hooks and backward passes on tensors that
 share memory; `steps.py` says of what they are made. `python tests/test_fuzz.py MINUTES` looks for longer than the
-tests do, with new programs every time.
+tests do, and `python tests/test_fuzz.py MINUTES SEED` with other programs.
 
 After each step our values, once compared, are replaced by PyTorch's: rounding never adds up over a program, so the
 tolerances are those of one step, and what depends on values by a threshold (masks, sorting) stays in step.
@@ -11,6 +11,7 @@ tolerances are those of one step, and what depends on values by a threshold (mas
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import sys
 import time
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from steps import BINARY, DOUBLE, FRESH, GRADIENTS, GRADIENTS_OF_TWO, LEAVES, USER, VIEWS, WRITES
 
@@ -404,8 +405,8 @@ def test_random_programs(steps: list[Step]) -> None:
     Program().run(steps)
 
 
-def search(minutes: float) -> None:
-    """Run new random programs until the time is over."""
+def search(minutes: float, first: int) -> None:
+    """Run new random programs, 200 for each seed from `first` on, until the time is over."""
     end, programs, steps_done = time.monotonic() + 60 * minutes, 0, 0
 
     @settings(max_examples=200, database=None, **RELAXED)
@@ -415,10 +416,12 @@ def search(minutes: float) -> None:
         Program().run(steps)
         programs, steps_done = programs + 1, steps_done + len(steps)
 
-    while time.monotonic() < end:
-        look()
-        print(f"{programs} programs of {steps_done} steps, nothing found", flush=True)
+    for number in itertools.count(first):
+        if time.monotonic() > end:
+            break
+        seed(number)(look)()
+        print(f"seed {number}: {programs} programs of {steps_done} steps, nothing found", flush=True)
 
 
 if __name__ == "__main__":
-    search(float(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    search(float(sys.argv[1]) if len(sys.argv) > 1 else 20, int(sys.argv[2]) if len(sys.argv) > 2 else 0)

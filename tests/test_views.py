@@ -253,6 +253,18 @@ def test_no_parts_of_what_lost_its_place_in_the_graph() -> None:
             x.unbind(0)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("shape", [(0,), (1, 3), (2, 2)])
+def test_out_of_a_narrow_copy(shape: tuple, dtype: str) -> None:
+    def call(T: Any) -> Any:
+        out = T.empty(shape, dtype=getattr(T, dtype))
+        made = T.narrow_copy(T.arange(6.0).view(2, 3), 0, 1, 1, out=out)
+        return made is out, out.tolist(), str(out.dtype)
+
+    theirs, ours = (outcome(call, T) for T in LIBRARIES)
+    assert type(ours) is type(theirs) and (isinstance(ours, Exception) or ours == theirs)
+
+
 @pytest.mark.parametrize("shape", [(1,), (1, 1), (2,), (2, 1, 3)])
 def test_numbers_expand_with_strides_of_zero(shape: tuple) -> None:
     assert [T.ones(()).expand(shape).stride() for T in LIBRARIES] == [(0,) * len(shape)] * 2

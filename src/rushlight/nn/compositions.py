@@ -8,7 +8,7 @@ from typing import Any
 import rushlight
 from rushlight.buffer import Tensor
 from rushlight.ops.layers import embedding
-from rushlight.ops.losses import reduction_of
+from rushlight.ops.loss_reduction import reduction_of
 from rushlight.ops.pooling import avg_pool3d
 
 __all__ = [

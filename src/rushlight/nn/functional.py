@@ -43,6 +43,13 @@ from rushlight.ops.activations import relu as _relu
 from rushlight.ops.activations import relu_functional as relu
 from rushlight.ops.alignment import ctc_loss
 from rushlight.ops.attention import scaled_dot_product_attention
+from rushlight.ops.class_losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    kl_div,
+    nll_loss,
+)
 from rushlight.ops.convolution import (
     conv1d,
     conv2d,
@@ -65,23 +72,12 @@ from rushlight.ops.layers import (
     feature_alpha_dropout,
     linear,
 )
-from rushlight.ops.losses import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
+from rushlight.ops.margin_losses import (
     cosine_embedding_loss,
-    cross_entropy,
-    gaussian_nll_loss,
     hinge_embedding_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
     margin_ranking_loss,
-    mse_loss,
     multi_margin_loss,
     multilabel_soft_margin_loss,
-    nll_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
     soft_margin_loss,
     triplet_margin_loss,
 )
@@ -114,6 +110,14 @@ from rushlight.ops.pooling import (
     max_unpool1d,
     max_unpool2d,
     max_unpool3d,
+)
+from rushlight.ops.regression_losses import (
+    gaussian_nll_loss,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
 )
 from rushlight.ops.resampling import interpolate, pixel_shuffle, pixel_unshuffle
 

@@ -73,6 +73,9 @@ def relu_functional(input: Tensor, inplace: bool = False) -> Tensor:
     return relu.inplace(input) if inplace else relu(input)
 
 
+relu_functional.__name__ = relu_functional.__qualname__ = "relu"
+
+
 def _floats(kernel: str) -> Any:
     return not_implemented(kernel, BOOL, INTEGER, COMPLEX)
 

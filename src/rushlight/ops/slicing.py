@@ -15,6 +15,7 @@ from rushlight.layout import wrap_dim
 from rushlight.ops.construct import is_sequence
 from rushlight.ops.indexing import select as select_at
 from rushlight.ops.indexing import slice_backward, slice_view
+from rushlight.ops.kinds.overlap import exact_out
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
 from rushlight.tape.derivative import Derivative
@@ -96,7 +97,7 @@ def narrow_copy_of(x, *, dim, start, stop):
     return np.array(x[(slice(None),) * dim + (slice(start, stop),)], order="C")
 
 
-@public
+@public(check=exact_out("Expected self.dtype() == output.dtype() to be true, but got false.", read=False))
 def narrow_copy(input, dim, start, length):
     """:func:`narrow` as a copy."""
     shape = input._a.shape

@@ -8,7 +8,7 @@ from typing import Any
 from rushlight.func.dispatch import At, rule
 from rushlight.func.rules.dims import bound
 from rushlight.func.rules.elementwise import elementwise
-from rushlight.ops.losses import reduction_of
+from rushlight.ops.loss_reduction import reduction_of
 
 
 def _reduction(given: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from rushlight.nn import functional as F
 from rushlight.nn.modules.distance import PairwiseDistance
 from rushlight.nn.modules.module import Module
 from rushlight.nn.modules.stateless import Stateless
-from rushlight.ops.losses import reduction_of
+from rushlight.ops.loss_reduction import reduction_of
 
 __all__ = [
     "BCELoss",

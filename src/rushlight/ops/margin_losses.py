@@ -1,0 +1,178 @@
+"""Losses of pairs and margins: zero once what should be apart is far enough apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import errors
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import bool_, can_cast, default_float
+from rushlight.layout import broadcast
+from rushlight.ops.arithmetic import neg
+from rushlight.ops.kinds.elementwise import check_fits
+from rushlight.ops.kinds.strict import real_gradient
+from rushlight.ops.loss_reduction import reduce_tensor, reduced, reduction_of, share
+from rushlight.ops.spec import as_tensor, primitive, public
+
+
+def _margin_result(t: Any, reduction: str, size_average: Any, reduce: Any) -> Any:
+    return reduce_tensor(t, reduction_of(reduction, size_average, reduce))
+
+
+@public(name="nn.functional.hinge_embedding_loss", out=False)
+def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
+    """x where the target is 1, max(0, margin - x) where it is -1."""
+    zeros = input.new_zeros(())
+    apart = (margin - input).clamp_min(0).where(target != 1, zeros)
+    near = input.where(target != -1, zeros)
+    return _margin_result(apart + near, reduction, size_average, reduce)
+
+
+@public(name="nn.functional.margin_ranking_loss", out=False)
+def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
+    """max(0, -y (x1 - x2) + margin)."""
+    ranks = [t._a.ndim for t in (input1, input2, target)]
+    if len(set(ranks)) > 1:
+        sizes = [f"{list(t._a.shape)}" for t in (input1, input2, target)]
+        raise RuntimeError(
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
+            f"torch.Size({sizes[0]}), input2: torch.Size({sizes[1]}), target: torch.Size({sizes[2]}) "
+        )
+    made = (-target * (input1 - input2) + margin).clamp_min(0)
+    return _margin_result(made, reduction, size_average, reduce)
+
+
+@public(name="nn.functional.cosine_embedding_loss", out=False)
+def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
+    """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
+    ranks = (input1._a.ndim, input2._a.ndim)
+    if not (target._a.ndim == 1 and ranks == (2, 2) or target._a.ndim == 0 and ranks == (1, 1)):
+        if target._a.ndim > 1:
+            raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+        wanted = (
+            "1D target tensor expects 2D input tensors"
+            if target._a.ndim
+            else "0D target tensor expects 1D input tensors"
+        )
+        raise RuntimeError(
+            f"{wanted}, but found inputs with sizes {list(input1._a.shape)} and {list(input2._a.shape)}."
+        )
+    eps = 1e-12
+    squares = ((input1 * input1).sum(-1) + eps) * ((input2 * input2).sum(-1) + eps)
+    cosine = (input1 * input2).sum(-1) / squares.sqrt()
+    zeros = cosine.new_zeros(())
+    made = (1 - cosine).where(target == 1, zeros) + (cosine - margin).clamp_min(0).where(target == -1, zeros)
+    return _margin_result(made, reduction, size_average, reduce)
+
+
+@public(name="nn.functional.triplet_margin_loss", out=False)
+def triplet_margin_loss(
+    anchor,
+    positive,
+    negative,
+    margin=1.0,
+    p=2,
+    eps=1e-06,
+    swap=False,
+    size_average=None,
+    reduce=None,
+    reduction="mean",
+):
+    """max(0, |anchor - positive| - |anchor - negative| + margin). Balntas et al., BMVC 2016."""
+    for at, (argument, t) in enumerate(
+        (("anchor", anchor), ("positive", positive), ("negative", negative)), 1
+    ):
+        as_tensor(t, "triplet_margin_loss", argument, at)
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    if len({t._a.ndim for t in (anchor, positive, negative)}) > 1:
+        ranks = [t._a.ndim for t in (anchor, positive, negative)]
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs"
+        )
+    from rushlight.ops.normalisation import pairwise_distance
+
+    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = far.minimum(pairwise_distance(positive, negative, p, eps))
+    return _margin_result((margin + near - far).clamp_min(0), reduction, size_average, reduce)
+
+
+@primitive(
+    "SoftMarginLoss",
+    vjp=(lambda g, x, y, reduction: share(g, x._a.shape, reduction) * (-y) * (-y * x).sigmoid(), None),
+)
+def _soft_margin(x, y, *, reduction):
+    if x.dtype.kind == "c":
+        return reduced(np.log(1 + np.exp(-y * x)), reduction, x.dtype)
+    z = -y.astype(np.float64) * x
+    return reduced(np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0), reduction, x.dtype)
+
+
+def _check_soft_margin(input: Tensor, target: Tensor) -> None:
+    """What PyTorch's steps refuse, each of which writes to memory like the input's."""
+    kind = input._dtype
+    neg.elementwise.types(kind)
+    for step in (target._dtype, default_float(kind)):
+        if not can_cast(step, kind):
+            raise errors.cannot_cast(step, kind)
+    check_fits(input._a.shape, broadcast(input._a.shape, target._a.shape))
+    if target.requires_grad:
+        raise RuntimeError(
+            "The function 'soft_margin_loss' is not differentiable with respect to argument 'target'. This input "
+            "cannot have requires_grad True."
+        )
+
+
+@public(name="nn.functional.soft_margin_loss", out=False)
+def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
+    """log(1 + exp(-y x)) for targets 1 and -1, which are taken in the input's type and shape."""
+    as_tensor(input, "soft_margin_loss", "input", 1)
+    as_tensor(target, "soft_margin_loss", "target", 2)
+    chosen = reduction_of(reduction, size_average, reduce)
+    _check_soft_margin(input, target)
+    y = target.to(input._dtype).expand(input._a.shape)
+    return real_gradient("soft_margin_loss", _soft_margin(input, y, reduction=chosen))
+
+
+@public(name="nn.functional.multilabel_soft_margin_loss", out=False)
+def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+    """Binary cross entropy of each class with logits, the mean over classes."""
+    from rushlight.ops.activations import logsigmoid
+
+    made = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
+    made = made if weight is None else made * weight
+    dim = input._a.ndim - 1
+    return _margin_result(made.sum(dim) / input._a.shape[dim], reduction, size_average, reduce)
+
+
+@public(name="nn.functional.multi_margin_loss", out=False)
+def multi_margin_loss(
+    input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
+):
+    """The mean over classes of max(0, margin - x[y] + x[i])^p, without the right one."""
+    chosen = reduction_of(reduction, size_average, reduce)
+    if p not in (1, 2):
+        raise ValueError("only p == 1 and p == 2 supported")
+    flat = input._a.ndim < 2
+    x = input.reshape(1, -1) if flat else input
+    y = target.reshape(-1)
+    if x._a.ndim != 2 or y._a.size != x._a.shape[0] or not x._a.shape[1]:
+        raise RuntimeError(
+            f"inconsistent target size, expected {x._a.shape[0]} but got {list(target._a.shape)}"
+        )
+    if y._a.size and ((y._a < 0) | (y._a >= x._a.shape[1])).any():
+        raise RuntimeError("target out of range")
+    right = x.gather(1, y.unsqueeze(1))
+    made = (margin - right + x).clamp_min(0)
+    made = made if p == 1 else made * made
+    if weight is not None:
+        made = made * weight.gather(0, y).unsqueeze(1)
+    mask = np.zeros(x._a.shape, bool)
+    mask[np.arange(y._a.size), y._a] = True
+    made = made.masked_fill(new_tensor(mask, bool_), 0).sum(1) / x._a.shape[1]
+    made = reduce_tensor(made, chosen)
+    return made.reshape(()) if flat and chosen == "none" and not target._a.ndim else made
