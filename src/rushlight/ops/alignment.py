@@ -13,7 +13,7 @@ import numpy as np
 from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING, INTEGER, float32, float64, int32, int64
-from rushlight.ops.losses import reduction_of
+from rushlight.ops.loss_reduction import reduction_of
 from rushlight.ops.spec import primitive, public
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
