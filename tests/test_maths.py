@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import platform
 
 import mpmath as mp
 import numpy as np
 import pytest
 
 pytest.importorskip("llvmlite")
+from llvmlite import binding
 from vector_maths import (
     LANES,
     ORACLES,
@@ -19,6 +22,7 @@ from vector_maths import (
     errors_of_float64,
     float64_pairs,
     float64_samples,
+    text,
 )
 
 from rushlight.codegen.maths import BINARY, MATHS
@@ -195,3 +199,29 @@ def test_a_scalar_has_the_bits_of_a_vector(verb: str) -> None:
             n = x.size - x.size % lanes
             answer = compiled(verb, kind, lanes)(*[a[:n] for a in given])
             assert same(answer, wanted[:n]).all(), (kind, lanes)  # (which NaN it is, no instruction promises)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="compiles for older x86")
+@pytest.mark.parametrize("cpu", ["x86-64-v3", "x86-64"])
+@pytest.mark.parametrize("verb", MATHS)
+def test_other_processors_have_the_same_bits(verb: str, cpu: str) -> None:
+    """With vectors of half and of a quarter of the width; without instructions for fused multiplication too."""
+    if cpu == "x86-64-v3" and not {"avx2", "fma"} <= {
+        f for f, has in binding.get_host_cpu_features().items() if has
+    }:
+        pytest.skip("this processor has no AVX2")
+    rng = np.random.default_rng(9)
+    for kind in "fd":
+        x = np.concatenate([special(np.dtype(kind).type), (rng.normal(size=1600) * 4).astype(kind)])
+        y = x[::-1].copy()
+        out = np.empty_like(x)
+        module = binding.parse_assembly(text(verb, kind, 16 // x.itemsize))
+        machine = binding.Target.from_default_triple().create_target_machine(cpu=cpu)
+        with binding.create_mcjit_compiler(module, machine) as engine:
+            engine.finalize_object()
+            call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(
+                engine.get_function_address("run")
+            )
+            call(x.ctypes.data, y.ctypes.data, out.ctypes.data, x.size)
+        given = (x, y) if verb in BINARY else (x,)
+        assert same(out, compiled(verb, kind)(*given)).all(), kind

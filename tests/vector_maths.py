@@ -108,12 +108,17 @@ def text(verb: str, kind: str, lanes: int) -> str:
     return k.function("run", [x, y, out, n])
 
 
+def loop(ir: str) -> Callable[[int, int, int, int], None]:
+    """The function `run` of a module, of three addresses and a length."""
+    address = llvm.linked("run", llvm.compiled(ir), ("run",))["run"]
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(address)
+
+
 @cache
 def compiled(verb: str, kind: str, lanes: int = 0) -> Callable[..., np.ndarray]:
     """The verb as a function of contiguous arrays, `lanes` elements at a time."""
     lanes = lanes or LANES[kind]
-    address = llvm.linked(verb, llvm.compiled(text(verb, kind, lanes)), ("run",))["run"]
-    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(address)
+    call = loop(text(verb, kind, lanes))
 
     def run(x: np.ndarray, y: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
         assert x.dtype == kind and x.flags.c_contiguous and x.size % lanes == 0
