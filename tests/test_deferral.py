@@ -431,3 +431,10 @@ def test_it_works_without_llvmlite():
         timeout=60,
     )
     assert done.stdout.startswith("ndarray 840000.0 "), done.stderr
+
+
+def test_functions_that_hold_numbers_are_told_apart():
+    """The same code with another number in it is another loop: `norm` makes its function anew for each order."""
+    x, t = pair(27)
+    for order in (1, 2, 3, 0.5, float("inf")):
+        assert np.isclose(x.norm(order).item(), t.double().norm(order).item(), rtol=1e-6)

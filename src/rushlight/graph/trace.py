@@ -405,24 +405,40 @@ def trace(function: Callable, kinds: tuple[str, ...], attrs: dict) -> Fragment:
     Raises:
         Untraceable: it has none.
     """
-    key: tuple = (function, kinds)
-    if attrs:  # (2 and 2.0, 0.0 and -0.0 are equal, but not the same)
-        key = (*key, *[(name, type(value), repr(value)) for name, value in attrs.items()])
-    found = _KNOWN.get(key)
+    key: tuple | None = (function, kinds)
+    if attrs:
+        facts = [(name, _identity(value)) for name, value in attrs.items()]
+        key = None if any(fact is None for _, fact in facts) else (function, kinds, *facts)
+    found = _KNOWN.get(key) if key is not None else None
     if found is None:
-        if len(_KNOWN) >= _MANY:
-            _KNOWN.clear()
         try:
             found = _traced(function, kinds, attrs)
         except Untraceable as reason:
             found = reason
-        _KNOWN[key] = found
+        if key is not None:
+            if len(_KNOWN) >= _MANY:
+                _KNOWN.clear()
+            _KNOWN[key] = found
     if isinstance(found, Untraceable):
         debug.say(
             2, f"{getattr(function, '__name__', function)} of {' '.join(kinds)} is no part of a loop: {found}"
         )
         raise found
     return found
+
+
+def _identity(value: Any) -> Any:
+    """What tells an attribute from others: not equality, since 2 and 2.0, 0.0 and -0.0 are equal; None if nothing does.
+
+    A function written where it is used is a new object each time: its code is what stays, if it holds nothing but numbers.
+    """
+    if value is None or isinstance(value, (bool, int, float, str, np.generic, np.dtype)):
+        return type(value), repr(value)
+    code = getattr(value, "__code__", None)
+    if code is None or value.__defaults__ or value.__kwdefaults__:
+        return None
+    held = [_identity(cell.cell_contents) for cell in value.__closure__ or ()]
+    return None if None in held else (code, *held)
 
 
 def _traced(function: Callable, kinds: tuple[str, ...], attrs: dict) -> Fragment:

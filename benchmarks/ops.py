@@ -1,0 +1,302 @@
+"""The operations of the notes, and chains of them, beside PyTorch (eager and compiled), NumPy and JAX.
+
+    python benchmarks/ops.py [--sides 3,100,1000,4096] [--rounds 5] [--peers torch,compile,numpy,jax] [--only CODE]
+
+Each contender runs in a process of its own with the threads it takes by itself, and they take turns at one case each. A sample
+is the mean over as many calls as fill 30 ms (at least one), every result computed to the end; the table gives medians in
+microseconds. "Floor" is the bytes that must move (operands read once, results written once) over the
+streaming bandwidth of the same run: the best rate at which a copy over memory that was written before went, by NumPy on one thread
+or by Rushlight's own loop on all. What fits in the caches may beat it. JAX and PyTorch's compiler are asked for where they are installed.
+
+The report ends with every case that is slower than a peer, or (at 4096, where memory is the limit) more than 1.5 times its floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+PEERS = ("torch", "compile", "numpy", "jax")
+
+
+class Case(NamedTuple):
+    """A statement in PyTorch's words and in NumPy's, and how many arrays of the operand's size it must move."""
+
+    torch: str
+    numpy: str
+    moves: float
+
+
+MAPS = (
+    Case("A.clone()", "A.copy()", 2),
+    Case("A * B", "A * B", 3),
+    Case("A + 1", "A + 1", 2),
+    Case("A ** 2 + 3 * A", "A ** 2 + 3 * A", 2),
+    Case("torch.sigmoid(2 * A + B) * A", "1 / (1 + np.exp(-(2 * A + B))) * A", 3),
+    Case("A.exp()", "np.exp(A)", 2),
+    Case("torch.where(A > B, A, B)", "np.where(A > B, A, B)", 3),
+    Case("A - B[0]", "A - B[0]", 2),
+)
+SQUARE = (Case("A.T + B", "A.T + B", 3),)
+SUMS = (
+    Case("A.sum()", "A.sum()", 1),
+    Case("A.sum(0)", "A.sum(0)", 1),
+    Case("A.sum(1)", "A.sum(1)", 1),
+    Case("A.mean(0)", "A.mean(0)", 1),
+    Case("(A * B).sum(0)", "(A * B).sum(0)", 2),
+    Case("(A * B).sum()", "(A * B).sum()", 2),
+    Case("A.amax(1)", "A.max(1)", 1),
+    Case("A.var(0)", "A.var(0, ddof=1)", 1),
+)
+SCANS = (
+    Case("A.cumsum(0)", "np.cumsum(A, 0)", 2),
+    Case("A.cumsum(1)", "np.cumsum(A, 1)", 2),
+    Case("A.reshape(-1).cumsum(0)", "np.cumsum(A)", 2),
+)
+ROWS = (
+    Case("A.softmax(1)", "(lambda e: e / e.sum(1, keepdims=True))(np.exp(A - A.max(1, keepdims=True)))", 2),
+    Case("(A - A.mean(0)) / A.std(0)", "(A - A.mean(0)) / A.std(0, ddof=1)", 3),
+)
+PRODUCTS = (
+    Case("torch.mm(A, B)", "A @ B", 0),
+    Case("torch.mv(A, B[0])", "A @ B[0]", 1),
+    Case("torch.dot(A.reshape(-1), B.reshape(-1))", "np.dot(A.reshape(-1), B.reshape(-1))", 2),
+    Case(
+        "torch.bmm(A.reshape(1, *A.shape), B.reshape(1, *B.shape))",
+        "A.reshape(1, *A.shape) @ B.reshape(1, *B.shape)",
+        0,
+    ),
+)
+#: a loss, whose gradient with respect to A is wanted
+GRADIENTS = (
+    Case("(A * B).sum()", "np.sum(A * B)", 4),
+    Case("((A ** 2 + 3 * A) * B).mean()", "np.mean((A ** 2 + 3 * A) * B)", 4),
+    Case("(torch.sigmoid(2 * A + B) * A).sum()", "np.sum(1 / (1 + np.exp(-(2 * A + B))) * A)", 5),
+    Case("A.cumsum(0).sum()", "np.sum(np.cumsum(A, 0))", 3),
+)
+
+
+class Job(NamedTuple):
+    """A case at a size: what a worker is asked for."""
+
+    code: str
+    numpy: str
+    kind: str
+    shape: tuple[int, int]
+    step: int
+    gradient: bool
+
+
+# ---- in a worker ----
+
+
+def work(contender: str) -> None:
+    """For each job read from stdin, write the microseconds of a call; "nan" for what this contender cannot do."""
+    prepared = functools.cache(functools.partial(statement, contender))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        code, numpy, kind, shape, step, gradient = json.loads(line)
+        try:
+            call = prepared(code, numpy, kind, tuple(shape), step, gradient)
+            print(seconds_a_call(call) * 1e6, flush=True)
+        except Exception as error:
+            if not isinstance(error, NotImplementedError):
+                print(f"{contender}: {code}: {error}", file=sys.stderr)
+            print("nan", flush=True)
+        if shape[0] * shape[1] > 1 << 20:
+            prepared.cache_clear()
+
+
+def seconds_a_call(call: Callable[[], None], fill: float = 0.03) -> float:
+    call()
+    began = time.perf_counter()
+    call()
+    once = time.perf_counter() - began
+    times = max(1, min(10000, int(fill / max(once, 1e-7))))
+    began = time.perf_counter()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - began) / times
+
+
+def statement(
+    contender: str, code: str, numpy: str, kind: str, shape: tuple[int, int], step: int, gradient: bool
+) -> Callable[[], Any]:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.random((shape[0], shape[1] * step), kind)[:, ::step] for name in "AB"}
+    if contender in ("numpy", "jax"):
+        return _in_numpys_words(contender, numpy, arrays, gradient)
+    torch = importlib.import_module("rushlight" if contender == "rushlight" else "torch")
+    memory = {name: torch.tensor(np.asarray(a.base if step > 1 else a)) for name, a in arrays.items()}
+    names: dict[str, Any] = {name: a[:, ::step] if step > 1 else a for name, a in memory.items()}
+    names["torch"] = torch
+    function = eval(f"lambda A, B: {code}", names)
+    if contender == "compile":
+        function = torch.compile(function)
+    A, B = names["A"], names["B"]
+    if not gradient:
+        if contender == "rushlight":
+            return lambda: function(A, B).data_ptr()  # (which looks, so that it is computed)
+        return lambda: function(A, B)
+    A = A.detach().requires_grad_()
+
+    def differentiate() -> None:
+        (g,) = torch.autograd.grad(function(A, B), A)
+        g.data_ptr()
+
+    return differentiate
+
+
+def _in_numpys_words(contender: str, code: str, arrays: dict[str, Any], gradient: bool) -> Callable[[], Any]:
+    if contender == "numpy":
+        if gradient:
+            raise NotImplementedError("NumPy has no gradients")
+        import numpy as np
+
+        function = eval(f"lambda A, B: {code}", {"np": np})
+        return lambda: function(**arrays)
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    function = eval(f"lambda A, B: {code}".replace(".copy()", " + 0"), {"np": jax.numpy})
+    compiled = jax.jit(jax.grad(function) if gradient else function)
+    A, B = (jax.numpy.asarray(a) for a in arrays.values())
+    return lambda: compiled(A, B).block_until_ready()
+
+
+# ---- in the parent ----
+
+
+def jobs(side: int) -> list[tuple[Job, Case]]:
+    """The cases at one side, in both precisions."""
+    found = []
+    shapes = [((side, side), 1)]
+    if side == 4096:
+        shapes += [((1 << 21, 4), 1), ((4, 1 << 21), 1), ((side, side // 2), 2)]
+    for kind in ("float32", "float64"):
+        for shape, step in shapes:
+            square = shape == (side, side)
+            for case in (
+                *MAPS,
+                *(SQUARE if square else ()),
+                *SUMS,
+                *SCANS,
+                *ROWS,
+                *(PRODUCTS if square else ()),
+            ):
+                found.append((Job(case.torch, case.numpy, kind, shape, step, False), case))
+            if square:
+                found += [(Job(case.torch, case.numpy, kind, shape, 1, True), case) for case in GRADIENTS]
+    return found
+
+
+def start(contender: str) -> subprocess.Popen[str]:
+    worker = subprocess.Popen(
+        [sys.executable, __file__, "--worker", contender],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    return worker
+
+
+def ask(worker: subprocess.Popen[str], job: Job) -> float:
+    assert worker.stdin is not None and worker.stdout is not None
+    print(json.dumps(job), file=worker.stdin, flush=True)
+    return float(worker.stdout.readline() or "nan")
+
+
+def bandwidth() -> float:
+    """Bytes a second that a copy of 64 MB reads and writes: the better of NumPy's and of Rushlight's own loop."""
+    import numpy as np
+
+    from rushlight.profiler import streaming_bandwidth
+
+    source, target = (np.ones(1 << 24, np.float32) for _ in range(2))
+    best = 0.0
+    for _ in range(5):
+        began = time.perf_counter()
+        np.copyto(target, source)
+        best = max(best, 2 * source.nbytes / (time.perf_counter() - began))
+    return max(best, streaming_bandwidth())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Operations beside PyTorch, NumPy and JAX, and the speed of memory."
+    )
+    parser.add_argument("--sides", default="3,100,1000,4096")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--only", default="", help="only cases whose code holds this")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work(options.worker)
+        return
+    peers = [p for p in options.peers.split(",") if p != "jax" or importlib.util.find_spec("jax")]
+    workers = {name: start(name) for name in ("rushlight", *peers)}
+    rate = bandwidth()
+    print(
+        f"streaming {rate / 1e9:.1f} GB/s; {os.cpu_count()} CPUs; medians of {options.rounds} in microseconds\n"
+    )
+    misses: list[str] = []
+    for side in map(int, options.sides.split(",")):
+        chosen = [(job, case) for job, case in jobs(side) if options.only in job.code]
+        report(side, chosen, workers, options.rounds, rate, misses)
+    print(f"\n{len(misses)} cases miss:" if misses else "\nno case misses")
+    print("\n".join(misses))
+
+
+def report(
+    side: int,
+    chosen: list[tuple[Job, Case]],
+    workers: dict[str, Any],
+    rounds: int,
+    rate: float,
+    misses: list[str],
+) -> None:
+    print(f"| {side} | " + " | ".join(workers) + " | floor | time / floor | best peer / time |")
+    print("|---|" + "---:|" * (len(workers) + 3))
+    for job, case in chosen:
+        taken: dict[str, list[float]] = {name: [] for name in workers}
+        for turn in range(rounds):
+            for name in list(workers)[:: 1 if turn % 2 == 0 else -1]:
+                taken[name].append(ask(workers[name], job))
+        times = {name: statistics.median(samples) for name, samples in taken.items()}
+        ours = times["rushlight"]
+        others = {name: t for name, t in times.items() if name != "rushlight" and t == t}
+        floor = case.moves * job.shape[0] * job.shape[1] * (4 if job.kind == "float32" else 8) / rate * 1e6
+        best = min(others, key=others.__getitem__) if others else ""
+        where = f"{job.kind} {job.shape[0]}x{job.shape[1]}{' strided' * (job.step > 1)}{' gradient' * job.gradient}"
+        print(
+            f"| `{job.code}` {where} | "
+            + " | ".join(f"{t:.1f}" for t in times.values())
+            + f" | {floor:.1f} | {ours / floor if floor else float('nan'):.2f} | {others[best] / ours if best else 0:.2f} |",
+            flush=True,
+        )
+        rivals = others if side >= 1000 else {n: t for n, t in others.items() if n == "torch"}
+        slower = [f"{name} {ours / t:.2f}x" for name, t in rivals.items() if ours > 1.05 * t]
+        far = side == 4096 and floor and ours > 1.5 * floor
+        if slower or far:
+            misses.append(
+                f"- {side} `{job.code}` {where}: "
+                + ", ".join(slower + [f"{ours / floor:.2f} floors"] * bool(far))
+            )
+
+
+if __name__ == "__main__":
+    main()
