@@ -15,6 +15,7 @@ from rushlight.native import cache
 
 KEY = "0123456789abcdef" * 4
 OTHER = "fedcba9876543210" * 4
+COUNTING = "00" + KEY[2:]
 CONTENT = bytes(range(256)) * 16
 SOMEBODY = 12345
 
@@ -25,7 +26,6 @@ not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root is above permis
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("RUSHLIGHT_CACHE", str(tmp_path / "a" / "cache"))
-    monkeypatch.setattr(cache, "_written", cache.LIMIT)
     return tmp_path / "a" / "cache"
 
 
@@ -323,15 +323,18 @@ def test_use_is_noted(entry):
     assert cache.get(KEY) == CONTENT and time.time() - entry.stat().st_mtime < 100
 
 
-def test_unfinished_files_of_the_dead_are_removed(folder, entry, monkeypatch):
+def test_unfinished_files_of_the_dead_are_removed(folder, entry):
     old = time.time() - 2 * cache._HOUR
     (folder / "dead.part").write_bytes(CONTENT)
     os.utime(folder / "dead.part", (old, old))
     (folder / "alive.part").write_bytes(CONTENT)
     (folder / "not ours").write_bytes(CONTENT)
     os.utime(folder / "not ours", (old, old))
-    monkeypatch.setattr(cache, "_written", cache.LIMIT)
-    assert works() and set(os.listdir(folder)) == {entry.name, f"{OTHER}.kernel", "alive.part", "not ours"}
+    cache.put(OTHER, CONTENT)
+    assert (folder / "dead.part").exists()
+    cache.put(COUNTING, CONTENT)
+    kept = {entry.name, f"{OTHER}.kernel", f"{COUNTING}.kernel", "alive.part", "not ours"}
+    assert set(os.listdir(folder)) == kept
 
 
 def test_what_is_too_large_is_not_kept(folder):
