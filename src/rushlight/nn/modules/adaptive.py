@@ -29,8 +29,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     Example:
         >>> import rushlight as torch
         >>> layer = torch.nn.AdaptiveLogSoftmaxWithLoss(8, 20, cutoffs=[4, 10])
-        >>> layer.log_prob(torch.ones(3, 8)).exp().sum(1)
-        tensor([1.0000, 1.0000, 1.0000], grad_fn=<SumBackward1>)
+        >>> torch.allclose(layer.log_prob(torch.ones(3, 8)).exp().sum(1), torch.ones(3))
+        True
     """
 
     def __init__(
