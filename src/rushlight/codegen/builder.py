@@ -10,7 +10,7 @@ Control flow is made by context managers, so that the Python which writes a loop
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -462,6 +462,11 @@ class Builder:
         numbers = ", ".join(f"i32 {n}" for n in range(lanes))
         return self.lt(V(f"<{numbers}>", "i", lanes), self.splat(self.cast(few, "i"), lanes))
 
+    def prefetch(self, address: V) -> None:
+        """Ask for a line of memory that will be read soon. Any address will do."""
+        self.declared.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.emit(f"call void @llvm.prefetch.p0(ptr {address.name}, i32 0, i32 3, i32 1)")
+
     def room(self, kind: str, lanes: int = 0, count: int = 1) -> V:
         """A place on the stack, for what changes in a loop."""
         name = self.fresh("a")
@@ -541,7 +546,24 @@ class Builder:
         self.jump(done)
         self.begin(done)
 
+    def either(self, condition: V, yes: Callable[[], None], no: Callable[[], None]) -> None:
+        """One of two things. (Of two stores under opposite conditions, one after the other, LLVM makes one store,
+        which no longer goes past the caches.)"""
+        first, second, done = self.label("yes"), self.label("no"), self.label("done")
+        self.branch(condition, first, second)
+        for label, action in ((first, yes), (second, no)):
+            self.begin(label)
+            action()
+            self.jump(done)
+        self.begin(done)
+
     # ---- whole numbers: sizes and indexes ----
+
+    def trailing_zeros(self, x: V) -> V:
+        """The number of the lowest bit that is set, which must be one."""
+        called = f"@llvm.cttz.{x.type}"
+        self.declared.add(f"declare {x.type} {called}({x.type}, i1)")
+        return self.define(f"call {x.type} {called}({x.type} {x.name}, i1 true)", x.kind, 1)
 
     def least(self, x: V, y: V) -> V:
         return self.select(self.lt(x, y), x, y)

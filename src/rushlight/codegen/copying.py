@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from rushlight.codegen.builder import Builder, V
+from rushlight.codegen.run import run
 
 #: words of one, two, four and eight bytes
 _WORDS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+#: bytes to ask for before they are read
+AHEAD = 4096
 _PARAMS = [
     V("%to", "p"),
     V("%from", "p"),
@@ -37,6 +40,28 @@ def _line(b: Builder, size: int, to: V, source: V, count: V, to_step: V, from_st
                 at = b.add(j, b.integer(n))
                 x = b.load(b.at(source, b.mul(at, from_step)), _WORDS[size])
                 b.store(x, b.at(to, b.mul(at, to_step)))
+
+
+def lines(size: int, vector_bytes: int, declared: set[str]) -> str:
+    """`void lines<size>(...)` as `copy`, for elements that lie side by side along the rows, here and there; what the
+    module has to declare for it is added to `declared`."""
+    b = Builder(vector_bytes // size)
+    b.declared = declared
+    b.masks = vector_bytes >= 64
+    to, source, rows, columns, to_row, _, from_row, _ = _PARAMS
+    # (processors look ahead along a line, but not from the end of one to the beginning of another)
+    ahead = b.add(b.div(b.integer(AHEAD), b.mul(columns, b.integer(size))), b.integer(1))
+    beyond = b.mul(ahead, from_row)
+    with b.loop(b.integer(0), rows) as i:
+        here, there = b.at(to, b.mul(i, to_row)), b.at(source, b.mul(i, from_row))
+
+        def step(j: V, mask: V | None, *_: object) -> None:
+            b.prefetch(b.at(b.at(there, j, size), beyond))
+            x = b.load(b.at(there, j, size), _WORDS[size], mask=mask)
+            b.store(x, b.at(here, j, size), mask=mask)
+
+        run(b, columns, step, 0)
+    return b.definition(f"lines{size}", _PARAMS, internal=True)
 
 
 def turn(size: int, vector_bytes: int) -> str:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from rushlight.codegen.body import Load, largest
 from rushlight.codegen.builder import SIZES, Builder, V
-from rushlight.codegen.copying import copy, turn
+from rushlight.codegen.copying import copy, lines, turn
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Inst, Kernel
-from rushlight.codegen.plan import ONCE, PACKED, TILE, TURN, Scheme
+from rushlight.codegen.plan import ONCE, PACKED, SLOTS, TILE, TURN, Scheme
 from rushlight.codegen.run import Target
 
 FIRST, LAST = V("%first", "q"), V("%last", "q")
@@ -57,15 +57,50 @@ class Nest:
         """The text of the LLVM module, when the nest is written."""
         if self.kernel.stream:
             self.b.fence()
-        return self.b.module([*self._copiers(), self.b.definition("kernel", [PARAMS, FIRST, LAST])])
+        copiers = self._copiers()
+        return self.b.module([*copiers, self.b.definition("kernel", [PARAMS, FIRST, LAST])])
 
     def _copiers(self) -> list[str]:
         found = []
         for size in (1, 2, 4, 8):
             turned = f"turn{size}" in self.b.called
+            found += (
+                [lines(size, self.vector_bytes, self.b.declared)] if f"lines{size}" in self.b.called else []
+            )
             found += [turn(size, self.vector_bytes)] if turned else []
             found += [copy(size)] if turned or f"copy{size}" in self.b.called else []
         return found
+
+    # ---- scratch memory ----
+
+    def take_slot(self) -> V:
+        """The start of a piece of scratch memory that nobody uses at the moment.
+
+        There is one for each thread. Scratch memory begins with a word whose bits are set for pieces in use.
+        """
+        b, one = self.b, self.b.integer(1)
+        again, some, done = b.label("again"), b.label("some"), b.label("done")
+        b.jump(again)
+        b.begin(again)
+        taken = b.define(f"load atomic i64, ptr {self.frame.scratch().name} monotonic, align 8", "q", 1)
+        free = b.not_(taken)
+        b.branch(b.ne(free, b.integer(0)), some, again)
+        b.begin(some)
+        self.slot = b.trailing_zeros(free)
+        ours = b.or_(taken, b.shl(one, self.slot))
+        swapped = b.fresh("swap")
+        b.emit(
+            f"{swapped} = cmpxchg ptr {self.frame.scratch().name}, i64 {taken.name}, i64 {ours.name} acquire monotonic"
+        )
+        b.branch(b.define(f"extractvalue {{ i64, i1 }} {swapped}, 1", "?", 1), done, again)
+        b.begin(done)
+        return b.at(b.at(self.frame.scratch(), b.integer(SLOTS)), b.mul(self.slot, self.frame.plan("each")))
+
+    def leave_slot(self) -> None:
+        """Let others use the piece."""
+        b = self.b
+        others = b.not_(b.shl(b.integer(1), self.slot))
+        b.define(f"atomicrmw and ptr {self.frame.scratch().name}, i64 {others.name} release", "q", 1)
 
     # ---- blocks ----
 
@@ -169,10 +204,11 @@ class Nest:
         elif past.name == "true":
             b.store(x, there, x.lanes * size, stream=True)
         else:
-            with b.when(past):
-                b.store(x, there, x.lanes * size, stream=True)
-            with b.when(b.not_(past)):
-                b.store(x, there, mask=mask)
+            b.either(
+                past,
+                lambda: b.store(x, there, x.lanes * size, stream=True),
+                lambda: b.store(x, there, mask=mask),
+            )
 
     def streams(self, at: list[V], stores: Iterable[int]) -> list[Target]:
         """Outputs of a run, by their operands' numbers, that go past the caches."""

@@ -23,6 +23,9 @@ SHORT = 64
 #: the sides of a tile whose operands lie across each other: a square touches the fewest cache lines
 SIDE = 64
 
+#: bytes before the pieces of scratch memory that threads have of their own, and pieces at most
+SLOTS = 64
+
 #: how an operand of a tile is reached: elements side by side; the same for a run, or for the tile; copied into a
 #: tile of its own, element by element or by transposing; copied once for all tiles of a plane; not at all
 DIRECT, SPLAT, SAME, COPY, TURN, ONCE, NONE = "d", "s", "u", "p", "t", "o", "-"
@@ -77,15 +80,27 @@ class Plan:
         scheme: which code does it.
         phases: in order.
         scratch: bytes of memory that it needs meanwhile.
+        each: bytes that each thread needs.
     """
 
     scheme: Described
     phases: tuple[Phase, ...]
     scratch: int = 0
+    each: int = 0
 
 
 def ceildiv(a: int, b: int) -> int:
     return -(-a // b)
+
+
+def power_below(n: int) -> int:
+    """The largest power of two up to n."""
+    return 1 << n.bit_length() - 1
+
+
+def power_above(n: int) -> int:
+    """The smallest power of two from n on."""
+    return 1 << (n - 1).bit_length()
 
 
 #: plan slots of a map: extents of a task's block in planes, rows, columns; how many blocks of rows and

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+import threading
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,10 +14,11 @@ from rushlight import memory
 from rushlight.codegen.body import unsupported
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.maps import Map
-from rushlight.codegen.plan import Described, Plan, Steps, plan_map
+from rushlight.codegen.plan import SLOTS, Described, Plan, Steps, ceildiv, plan_map
 from rushlight.codegen.reduction_plan import plan_reduce, swapped, turned, turns
 from rushlight.codegen.reductions import Reduce
-from rushlight.codegen.row_plan import plan_rows
+from rushlight.codegen.row_columns import RowColumns
+from rushlight.codegen.row_plan import plan_columns, plan_rows
 from rushlight.codegen.rows import Rows
 from rushlight.codegen.scan_columns import Columns
 from rushlight.codegen.scan_lines import Lines
@@ -31,14 +33,22 @@ _SLOTS = {
 }  # fmt: skip
 #: jobs that a program keeps
 _KEPT = 256
-_BYTE = np.dtype(np.uint8)
+#: bytes of scratch memory that a thread keeps
+_SPARED = 16 << 20
+_WORD = np.dtype(np.uint64)
+
+
+class Loops(Protocol):
+    """What writes the code of a kernel."""
+
+    def text(self) -> str: ...
 
 
 class Form(NamedTuple):
     """How kernels of a form are cut, and written."""
 
     plan: Callable[[Kernel, tuple[int, ...], Steps], Plan]
-    nest: Callable[[Kernel, Any, int], Map | Reduce | Rows | Scan]
+    nest: Callable[[Kernel, Any, int], Loops]
 
 
 def _scan(kernel: Kernel, scheme: ScanScheme, vector_bytes: int) -> Scan:
@@ -49,8 +59,14 @@ FORMS = {
     "map": Form(plan_map, Map),
     "reduce": Form(plan_reduce, Reduce),
     "rows": Form(plan_rows, Rows),
+    "columns": Form(plan_columns, RowColumns),
     "scan": Form(plan_scan, _scan),
 }
+
+
+def form(kernel: Kernel) -> Form:
+    """How a kernel is done."""
+    return FORMS["columns" if kernel.form == "rows" and kernel.dims[-1] == "k" else kernel.form]
 
 
 def supported(kernel: Kernel) -> str:
@@ -66,12 +82,14 @@ class Job(NamedTuple):
     Attributes:
         address: of the code.
         phases: tasks of each phase, and the slots that follow the scalars.
-        scratch: bytes.
+        scratch: bytes of memory that it needs meanwhile.
+        each: bytes that each thread needs.
     """
 
     address: int
     phases: tuple[tuple[int, bytes], ...]
     scratch: int
+    each: int
 
 
 class Program:
@@ -102,15 +120,22 @@ class Program:
         """
         key = sizes, tuple(steps)
         job = self._jobs.get(key) or self._job(*key)
-        scratch = memory.array((job.scratch,), _BYTE) if job.scratch else None
+        if not job.phases:
+            return
+        size = job.scratch or job.each and SLOTS + _pieces(job) * job.each
+        scratch = _SPARE.take(size) if size else None
+        if job.each:
+            scratch[0] = (1 << 64) - (1 << _pieces(job))  # type: ignore[index]
         head = self._head.pack(*inputs, *outputs, 0 if scratch is None else scratch.ctypes.data, *scalars)
         for tasks, told in job.phases:
             params = array("b", head + told)
             threads.run(job.address, params.buffer_info()[0], tasks)
+        if scratch is not None:
+            _SPARE.leave(scratch)
 
     def _job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
         key = sizes, steps
-        if self.kernel.form == "reduce" and turns(self.kernel, sizes, steps):
+        if self.kernel.form in ("reduce", "rows") and turns(self.kernel, sizes, steps):
             job = program(turned(self.kernel))._job(swapped(sizes), tuple(map(swapped, steps)))
         else:
             job = self._own_job(sizes, steps)
@@ -122,13 +147,13 @@ class Program:
     def _own_job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
         if len(sizes) == 1:
             sizes, steps = (1, *sizes), tuple((0, *step) for step in steps)
-        plan = FORMS[self.kernel.form].plan(self.kernel, sizes, steps)
+        plan = form(self.kernel).plan(self.kernel, sizes, steps)
         shape = [*sizes, *(s for step in steps for s in step)]
         phases = tuple(
             (phase.tasks, struct.pack(f"={len(shape) + len(phase.numbers)}q", *shape, *phase.numbers))
             for phase in plan.phases
         )
-        return Job(self._code(plan.scheme) if phases else 0, phases, plan.scratch)
+        return Job(self._code(plan.scheme) if phases else 0, phases, plan.scratch, plan.each)
 
     def _code(self, scheme: Described) -> int:
         if scheme not in self._codes:
@@ -138,9 +163,36 @@ class Program:
 
     def ir(self, scheme: Described) -> str:
         """The LLVM module for one scheme."""
-        return FORMS[self.kernel.form].nest(self.kernel, scheme, cpu.vector_bytes()).text()
+        return form(self.kernel).nest(self.kernel, scheme, cpu.vector_bytes()).text()
 
 
+def _pieces(job: Job) -> int:
+    """How many threads may need scratch memory of their own; the other pieces count as in use."""
+    return min(job.phases[0][0], threads.get_num_threads(), SLOTS)
+
+
+class _Spare(threading.local):
+    """Scratch memory of this thread from one run to the next: fresh memory would cost more than what is done with it.
+
+    What a run takes, nobody else has: a signal's handler may start another run in the middle of it.
+    """
+
+    def __init__(self) -> None:
+        self.spare: list[np.ndarray] = []
+
+    def take(self, size: int) -> np.ndarray:
+        """Words, of `size` bytes at least."""
+        found = self.spare.pop() if self.spare else None
+        if found is None or found.nbytes < size:
+            found = memory.array((ceildiv(size, 8),), _WORD)
+        return found
+
+    def leave(self, scratch: np.ndarray) -> None:
+        if scratch.nbytes <= _SPARED and not self.spare:
+            self.spare.append(scratch)
+
+
+_SPARE = _Spare()
 _PROGRAMS: dict[Kernel, Program] = {}
 
 

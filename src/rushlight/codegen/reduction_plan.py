@@ -26,6 +26,8 @@ from rushlight.codegen.plan import (
     Steps,
     ceildiv,
     element_modes,
+    power_above,
+    power_below,
 )
 
 T = TypeVar("T", str, tuple[int, ...])
@@ -186,9 +188,9 @@ def _beside(
     kernel: Kernel, across: bool, flat: bool, packed: bool, kept: int, reduced: int, rows: int, columns: int
 ) -> Cut:
     """The last dimension is kept: a tile has as many accumulators as columns, or if rows are short, as elements."""
-    longest = max(JOINED, ACCUMULATED // _power_above(len(reduces(kernel))))
+    longest = max(JOINED, ACCUMULATED // power_above(len(reduces(kernel))))
     if flat and across:
-        ti = min(_power_below(JOINED // columns), _power_above(rows))
+        ti = min(power_below(JOINED // columns), power_above(rows))
         tj = columns
     elif flat:
         ti, tj = min(rows, JOINED // columns), columns
@@ -209,16 +211,6 @@ def _beside(
     work = max(1, min(bp, reduced) * min(bi, max(1, rows)) * tj)
     bk = max(1, TASK // work) if bi >= rows and tj >= columns else 1
     return Cut(flat, bk, bp, bi, tj, ti, tj)
-
-
-def _power_below(n: int) -> int:
-    """The largest power of two up to n."""
-    return 1 << n.bit_length() - 1
-
-
-def _power_above(n: int) -> int:
-    """The smallest power of two from n on."""
-    return 1 << (n - 1).bit_length()
 
 
 def _kept_modes(kernel: Kernel, flat: bool, across: bool, along: bool, columns: int, steps: Steps) -> str:

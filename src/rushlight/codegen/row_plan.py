@@ -5,17 +5,32 @@ from __future__ import annotations
 import math
 
 from rushlight.codegen.frame import operands
-from rushlight.codegen.kernel import Kernel
-from rushlight.codegen.plan import PACKED, TASK, Phase, Plan, Scheme, Steps, ceildiv, element_modes
+from rushlight.codegen.kernel import FIXED, Kernel
+from rushlight.codegen.plan import (
+    DIRECT,
+    PACKED,
+    TASK,
+    Phase,
+    Plan,
+    Scheme,
+    Steps,
+    ceildiv,
+    element_modes,
+    power_below,
+)
 from rushlight.codegen.stages import stages
 
 #: elements that a few vectors of accumulators take up before they are combined with those of the row
 STRETCH = 2048
-#: tasks at most, where each needs scratch memory of its own
-SCRATCHED = 64
+#: columns of a block at most, and at least; elements of one operand in a block, as many as stay in the cache
+COLUMNS, FEW, CELLS = 1024, 64, 1 << 18
+#: lines that an accumulator of a column takes up before it is combined with that of the column
+LINES = 128
 
-#: blocks of rows; planes and rows in a block; planes
-ROWS_PLAN = ("ni", "bp", "bi", "planes")
+#: blocks of rows; planes and rows in a block; planes; bytes of scratch memory for each thread
+ROWS_PLAN = ("ni", "bp", "bi", "planes", "each")
+#: blocks of columns; planes and columns in a block; planes; columns of a tile; bytes for each thread
+COLUMNS_PLAN = ("nj", "bp", "bj", "planes", "tj", "each")
 
 
 def buffers(kernel: Kernel, scheme: Scheme) -> tuple[list[int], list[int]]:
@@ -35,13 +50,45 @@ def plan_rows(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     scheme = Scheme(False, modes)
     if not (planes and rows):
         return Plan(scheme, ())
-    scratched = any(buffers(kernel, scheme))
     at_once = max(1, TASK // max(1, columns))
-    if scratched:
-        at_once = max(at_once, ceildiv(planes * rows, SCRATCHED))
     bi = min(rows, at_once)
     bp = max(1, at_once // rows)
     ni = ceildiv(rows, bi)
     tasks = ceildiv(planes, bp) * ni
-    scratch = 8 * tasks * sum(map(len, buffers(kernel, scheme))) * columns
-    return Plan(scheme, (Phase(tasks, (ni, bp, bi, planes)),), scratch)
+    each = _each(sum(map(len, buffers(kernel, scheme))), columns)
+    return Plan(scheme, (Phase(tasks, (ni, bp, bi, planes, each)),), 0, each)
+
+
+def _each(buffers: int, elements: int) -> int:
+    """Bytes for buffers of 8-byte elements: whole lines of the cache, and some even if there are no elements."""
+    return 64 * (1 + ceildiv(buffers * elements, 8)) if buffers else 0
+
+
+# ---- rows beside each other ----
+
+
+def blocks(kernel: Kernel, scheme: Scheme) -> tuple[list[int], list[int]]:
+    """What a task has blocks of scratch memory for: operands, and instructions."""
+    inputs = len(kernel.inputs)
+    packed = [
+        n
+        for n, operand in enumerate(operands(kernel))
+        if operand.walk[-2] != FIXED and scheme.modes[n] in (PACKED | {DIRECT} if n < inputs else PACKED)
+    ]
+    return packed, list(stages(kernel).cached)
+
+
+def plan_columns(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
+    """Cut the columns into blocks that stay in the cache."""
+    lines, columns = sizes[-2:]
+    planes = math.prod(sizes[:-2])
+    scheme = Scheme(False, element_modes(kernel, False, lines, columns, steps))
+    if not (planes and columns):
+        return Plan(scheme, ())
+    tj = min(columns, max(FEW, min(COLUMNS, power_below(max(1, CELLS // max(1, lines))))))
+    bj = min(columns, tj * max(1, TASK // max(1, lines * tj)))
+    bp = max(1, TASK // max(1, lines * columns))
+    nj = ceildiv(columns, bj)
+    each = _each(sum(map(len, blocks(kernel, scheme))), lines * tj)
+    tasks = ceildiv(planes, bp) * nj
+    return Plan(scheme, (Phase(tasks, (nj, bp, bj, planes, tj, each)),), 0, each)

@@ -47,17 +47,18 @@ class Rows(Nest):
         """The text of an LLVM module with the function `kernel`."""
         b, frame, plan = self.b, self.frame, self.frame.plan
         planes = b.integer(1) if self.last == 1 else plan("planes")
+        buffered = self.packed or self.cached
+        self.scratch = self.take_slot() if buffered else frame.scratch()
         with b.loop(FIRST, LAST) as task:
             rest, rows = self.block(task, "ni", self.height)
             i0, i1 = self.extent(rows, plan("bi"), self.height)
-            self.scratch = self.buffer(
-                b.mul(task, b.integer(len(self.packed) + len(self.cached))), frame.scratch()
-            )
             with self.through(*self.extent(rest, plan("bp"), planes), b.integer(1)) as (plane, _):
                 start = [frame.address(n) for n in range(frame.count)]
                 bases = self.within(start, plane, range(self.last - 1))
                 with self.through(i0, i1, b.integer(1)) as (i, _):
                     self.row_of(self.moved(bases, self.last - 1, i))
+        if buffered:
+            self.leave_slot()
         return self.module()
 
     def buffer(self, number: V, start: V) -> V:

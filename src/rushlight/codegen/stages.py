@@ -19,11 +19,13 @@ class Stages:
     Attributes:
         depth: for each instruction, how many reductions it has to wait for, one after the other.
         varies: whether it is different from element to element.
+        row: the dimension that is a row.
     """
 
     kernel: Kernel
     depth: tuple[int, ...]
     varies: tuple[bool, ...]
+    row: int
 
     @cached_property
     def needed(self) -> frozenset[int]:
@@ -32,12 +34,12 @@ class Stages:
     @cached_property
     def stored(self) -> tuple[int, ...]:
         """Outputs that are elements."""
-        return tuple(n for n, s in enumerate(self.kernel.outputs) if s.to.walk[-1] != FIXED)
+        return tuple(n for n, s in enumerate(self.kernel.outputs) if s.to.walk[self.row] != FIXED)
 
     @cached_property
     def finished(self) -> tuple[int, ...]:
         """Outputs of which a row has one."""
-        return tuple(n for n, s in enumerate(self.kernel.outputs) if s.to.walk[-1] == FIXED)
+        return tuple(n for n, s in enumerate(self.kernel.outputs) if s.to.walk[self.row] == FIXED)
 
     @cached_property
     def passes(self) -> int:
@@ -87,11 +89,12 @@ def stages(kernel: Kernel) -> Stages:
     """Of a kernel of the form rows."""
     depth: list[int] = []
     varies: list[bool] = []
+    row = kernel.dims.index("r")
     for inst in kernel.body:
         here = max((depth[a] for a in inst.args), default=0)
         if inst.verb == "load":
-            varies.append(kernel.inputs[inst.attr].walk[-1] != FIXED)  # type: ignore[index]
+            varies.append(kernel.inputs[inst.attr].walk[row] != FIXED)  # type: ignore[index]
         else:
             varies.append(inst.verb != "reduce" and any(varies[a] for a in inst.args))
         depth.append(here + (inst.verb == "reduce"))
-    return Stages(kernel, tuple(depth), tuple(varies))
+    return Stages(kernel, tuple(depth), tuple(varies), row)
