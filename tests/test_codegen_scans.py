@@ -334,6 +334,40 @@ def test_a_scan_of_a_scan(shape, dim, back):
     check(kernel, [x], [out], counts=(1, 3))
 
 
+def running_extreme(kind, dims, monoid):
+    """The extreme so far, and where it was: of equals the last, and the last NaN once there is one."""
+    walk = "s" * len(dims)
+    body = (
+        load(kind, 0),
+        Inst("scan", kind, (0,), monoid),
+        Inst("eq", "?", (0, 1)),
+        Inst("isnan", "?", (0,)),
+        Inst("or", "?", (2, 3)),
+        Inst("place", "q"),
+        Inst("const", "q", (), 0),
+        Inst("select", "q", (4, 5, 6)),
+        Inst("scan", "q", (7,), "max"),
+    )
+    outputs = (Store(Operand(kind, walk), 1), Store(Operand("q", walk), 8))
+    return Kernel("scan", dims, (Operand(kind, walk),), "", body, outputs)
+
+
+@pytest.mark.parametrize("shape, dim", BODIES)
+@pytest.mark.parametrize("monoid", ["max", "min"])
+@pytest.mark.parametrize("kind", "fi")
+def test_running_extremes_and_their_places(shape, dim, monoid, kind):
+    x = RNG.integers(-50, 50, shape).astype(reference.kind_of(kind))
+    if kind == "f":
+        x[RNG.random(shape) < 1e-3] = np.nan
+    found = [np.empty(shape, x.dtype), np.empty(shape, np.int64)]
+    check(running_extreme(kind, dims_of(shape, dim), monoid), [x], found, counts=(1, 3))
+    lines, values, places = (np.moveaxis(a, dim, -1).reshape(-1, shape[dim]) for a in (x, *found))
+    assert (np.take_along_axis(lines, places, -1).tobytes()) == values.tobytes()
+    np.testing.assert_array_equal(values, MONOIDS[monoid].accumulate(lines, -1))
+    compute(running_extreme(kind, dims_of(shape, dim), monoid), [np.flip(x, dim)], found)
+    same_bits(found[0], MONOIDS[monoid].accumulate(np.flip(x, dim), dim))
+
+
 @pytest.mark.parametrize("shape, dim", BODIES)
 @pytest.mark.parametrize("kinds", ["fdf", "?q?", "EfE"])
 def test_a_long_body(shape, dim, kinds):

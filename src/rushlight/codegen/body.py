@@ -18,6 +18,8 @@ HALVES = frozenset("eE")
 _MATHS_KINDS = frozenset("fd")
 #: what a mathematical function weighs
 _FUNCTION = 30
+#: verbs whose values loops give
+_GIVEN = frozenset("load param reduce scan place".split())
 #: verbs whose instructions trap on a divisor of 0, in lanes too that nobody asked for
 _TRAPS = frozenset("div rem fmod".split())
 
@@ -73,14 +75,14 @@ def evaluate(
     """The values of `wanted` and what they need, added to what is known.
 
     Args:
-        load: gives the value of a load or param instruction.
+        load: gives the value of a load, param or place instruction.
         mask: lanes that count; the others may hold anything, but must not trap.
     """
     values = dict(known)
     for n in closure(kernel, wanted, known):
         inst = kernel.body[n]
         args = [values[a] for a in inst.args]
-        if inst.verb in ("load", "param", "reduce", "scan"):
+        if inst.verb in _GIVEN:
             values[n] = load(n, inst)
         elif inst.verb == "const":
             values[n] = b.const(inst.attr, inst.kind)  # type: ignore[arg-type]
@@ -100,6 +102,6 @@ def unsupported(kernel: Kernel) -> str:
             continue
         if inst.kind in HALVES:
             return f"{inst.verb} of a half kind"
-        if inst.verb not in ("param", "reduce", "scan") and emission(inst.verb, inst.kind) is None:
+        if inst.verb not in _GIVEN and emission(inst.verb, inst.kind) is None:
             return f"no body for {inst.verb}"
     return ""

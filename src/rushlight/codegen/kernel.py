@@ -48,7 +48,8 @@ class Inst:
     """One instruction of a body; its result is named by its place.
 
     Attributes:
-        verb: load, param, const, cast, reduce, scan, or a verb of arithmetic (see `VERBS`).
+        verb: load, param, const, cast, reduce, scan, place (the index along the scanned dimension), or a verb of
+            arithmetic (see `VERBS`).
         kind: the kind of the result.
         args: the places of earlier instructions.
         attr: load: the number of the input; param: of the run-time scalar; const: its value;
@@ -185,6 +186,8 @@ def verify(kernel: Kernel) -> None:
             check(
                 {"reduce": "r", "scan": "s"}[inst.verb] in kernel.dims, f"%{n}: nothing to {inst.verb} over"
             )
+        elif inst.verb == "place":
+            check(inst.kind == "q" and "s" in kernel.dims and not kinds, f"%{n}: place")
         elif inst.verb == "cast":
             check(len(kinds) == 1, f"%{n}: cast of one value")
         elif inst.verb != "const":

@@ -70,6 +70,10 @@ def _value(
             return cast(args[0], kind)
         case "reduce":
             return _reduced(kernel, inst, args[0], inputs)
+        case "place":
+            dim = kernel.dims.index("s")
+            length = max(a.shape[dim] for a in inputs)
+            return np.arange(length).reshape([-1 if d == dim else 1 for d in range(len(kernel.dims))])
         case "scan":
             return _scanned(kernel, inst, args[0], inputs)
     return np.asarray(VALUES[inst.verb](*args)).astype(kind)

@@ -128,14 +128,14 @@ class Columns(Scan):
         with k.loop(start, some, self.group) as row:
             starts = self.starts(level, row, self.group)
             with k.loop(zero, whole, self.lanes) as column:
-                self.vectors(level, starts, self.group, column, None)
+                self.vectors(level, starts, row, self.group, column, None)
         with k.loop(zero, k.integer(2)) as turn:
             columns_left = k.eq(turn, zero)
             first, last = k.select(columns_left, start, some), k.select(columns_left, some, stop)
             with k.when(k.or_(k.not_(columns_left), k.lt(whole, self.count))), k.loop(first, last) as row:
                 starts = self.starts(level, row, 1)
                 with k.loop(k.select(columns_left, whole, zero), self.count, self.lanes) as column:
-                    self.vectors(level, starts, 1, column, k.sub(self.count, column))
+                    self.vectors(level, starts, row, 1, column, k.sub(self.count, column))
 
     def starts(self, level: int, row: V, rows: int) -> dict[int, list[V]]:
         """Where some rows begin."""
@@ -148,7 +148,9 @@ class Columns(Scan):
             for n in (*self.loads(level), *(self.outputs if level == self.final else ()))
         }
 
-    def vectors(self, level: int, starts: dict[int, list[V]], rows: int, column: V, count: V | None) -> None:
+    def vectors(
+        self, level: int, starts: dict[int, list[V]], row: V, rows: int, column: V, count: V | None
+    ) -> None:
         """Some rows of as many columns as there are lanes, or of the first `count`."""
         k = self.k
         mask = None if count is None else k.below(count)
@@ -161,6 +163,8 @@ class Columns(Scan):
             def load(_: int, inst: Inst, i: int = i) -> V:
                 if inst.verb == "param":
                     return self.scalars[inst.attr]  # type: ignore[index]
+                if inst.verb == "place":
+                    return k.splat(k.add(row, k.integer(i)))
                 return self.read(inst.attr, starts[inst.attr][i], column, count, mask)  # type: ignore[index, arg-type]
 
             values: dict[int, V] = {}

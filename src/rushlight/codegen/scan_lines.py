@@ -46,6 +46,7 @@ class Lines(Scan):
         self.counting = scheme.woven or scheme.runs
         self.light = weight(kernel) <= LIGHT
         self.row, self.column, self.unfit = (k.room("q", 1) for _ in range(3))
+        self.first = k.room("q")
         count = NARROW if scheme.woven else 1
         self.local, self.carry = (
             {n: k.room(self.kind(n), count=count) for n in self.levels} for _ in range(2)
@@ -165,6 +166,7 @@ class Lines(Scan):
         with k.loop(k.integer(0), k.integer(self.lanes)) as lane:
             ahead = k.mul(self.k.least(lane, k.sub(active, k.integer(1))), apart)
             outer, place = (line, k.add(row, ahead)) if along else (k.add(line, ahead), row)
+            k.store(place, k.at(self.first, lane, 8))
             for n in range(len(self.operands)):
                 offset = k.add(self.offset(n, outer, range(self.at)), k.mul(place, self.steps[n][self.at]))
                 address = k.at(self.addresses[n], offset)
@@ -269,6 +271,8 @@ class Lines(Scan):
         def load(_: int, inst: Inst) -> V:
             if inst.verb == "param":
                 return self.scalars[inst.attr]  # type: ignore[index]
+            if inst.verb == "place":
+                return k.add(k.splat(row), k.load(self.first, "q"))
             if inst.attr in inputs:
                 return inputs[inst.attr]  # type: ignore[index]
             return self.gather(inst.attr, k.least(row, k.sub(stop_row, k.integer(1))), column)  # type: ignore[arg-type]
