@@ -160,7 +160,8 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("shape, dim", [((5, 7), 0), ((5, 7), 1), ((3, 9001), 1), ((9001, 3), 0), ((9001, 60), 0),
-                                        ((4, 3000, 5), 1), ((2000, 9), 1)])  # fmt: skip
+                                        ((4, 3000, 5), 1), ((2000, 9), 1), ((300, 70), 0),
+     ((2, 40, 5000), 2)])  # fmt: skip
 @pytest.mark.parametrize("of_input", LAYOUTS)
 @pytest.mark.parametrize("of_output", [name for name in LAYOUTS if "one" not in name])
 def test_layouts(shape, dim, of_input, of_output):

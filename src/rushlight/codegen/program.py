@@ -22,7 +22,7 @@ from rushlight.codegen.row_plan import plan_columns, plan_rows
 from rushlight.codegen.rows import Rows
 from rushlight.codegen.scan_columns import Columns
 from rushlight.codegen.scan_lines import Lines
-from rushlight.codegen.scans import Scan, plan_scan
+from rushlight.codegen.scans import Scan, crosses, plan_scan
 from rushlight.codegen.scans import Scheme as ScanScheme
 from rushlight.native import cpu, jit, threads
 
@@ -74,6 +74,10 @@ def supported(kernel: Kernel) -> str:
     if kernel.form not in FORMS:
         return f"no loops for {kernel.form}"
     return unsupported(kernel)
+
+
+#: of forms: whether the last two dimensions are better exchanged
+_TURNS = {"reduce": turns, "rows": turns, "scan": crosses}
 
 
 class Job(NamedTuple):
@@ -135,7 +139,7 @@ class Program:
 
     def _job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
         key = sizes, steps
-        if self.kernel.form in ("reduce", "rows") and turns(self.kernel, sizes, steps):
+        if self.kernel.form in _TURNS and _TURNS[self.kernel.form](self.kernel, sizes, steps):
             job = program(turned(self.kernel))._job(swapped(sizes), tuple(map(swapped, steps)))
         else:
             job = self._own_job(sizes, steps)

@@ -9,7 +9,21 @@ from __future__ import annotations
 from rushlight.codegen.body import evaluate, weight
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Inst, Kernel
-from rushlight.codegen.scans import ANYHOW, CHUNK, COLUMNS, LIGHT, ONE, Scan, Scheme, Span, column_lanes
+from rushlight.codegen.scans import (
+    ANYHOW,
+    CHUNK,
+    COLUMNS,
+    LIGHT,
+    ONE,
+    TURN,
+    TURN_BACK,
+    TURNS,
+    Scan,
+    Scheme,
+    Span,
+    column_lanes,
+    transposed,
+)
 
 #: rows done at once, for short and for long bodies: accumulators are loaded and stored once for so many
 ROWS, FEW_ROWS = 8, 2
@@ -21,7 +35,8 @@ class Columns(Scan):
     def __init__(self, kernel: Kernel, scheme: Scheme, vector_bytes: int) -> None:
         super().__init__(kernel, scheme, column_lanes(kernel, vector_bytes))
         k = self.k
-        self.group = ROWS if weight(kernel) <= LIGHT else FEW_ROWS
+        self.turns = not TURNS.isdisjoint(scheme.modes)
+        self.group = self.lanes if self.turns else ROWS if weight(kernel) <= LIGHT else FEW_ROWS
         self.local, self.carry = (
             {n: k.room(self.kind(n), 1, COLUMNS) for n in self.levels} for _ in range(2)
         )
@@ -106,7 +121,8 @@ class Columns(Scan):
             offset = k.add(self.offset(n, panel, kept), k.mul(first, self.steps[n][self.dims - 1]))
             self.base.append(k.at(address, offset))
             if n in self.outputs:
-                self.unfit = k.or_(self.unfit, k.or_(self.misfit(n, self.base[n]), self.steps[n][self.at]))
+                pitch = self.steps[n][self.dims - 1 if self.scheme.modes[n] in TURNS else self.at]
+                self.unfit = k.or_(self.unfit, k.or_(self.misfit(n, self.base[n]), pitch))
         self.unfit = k.and_(self.unfit, k.integer(63))
 
     def fill(self, states: dict[int, V]) -> None:
@@ -158,6 +174,9 @@ class Columns(Scan):
         state = {n: k.load(at, self.kind(n)) for n, at in local.items()}
         carry = {n: k.load(self.state(self.carry, n, column), self.kind(n)) for n in self.carried(level)}
         outputs: dict[int, list[V]] = {n: [] for n in self.outputs}
+        turned = {
+            n: self.read_turned(n, starts[n][0], column) for n in self.turned(count) if n in self.loads(level)
+        }
         for i in range(rows):
 
             def load(_: int, inst: Inst, i: int = i) -> V:
@@ -165,6 +184,8 @@ class Columns(Scan):
                     return self.scalars[inst.attr]  # type: ignore[index]
                 if inst.verb == "place":
                     return k.splat(k.add(row, k.integer(i)))
+                if inst.attr in turned:
+                    return turned[inst.attr][i]  # type: ignore[index]
                 return self.read(inst.attr, starts[inst.attr][i], column, count, mask)  # type: ignore[index, arg-type]
 
             values: dict[int, V] = {}
@@ -189,7 +210,7 @@ class Columns(Scan):
         k, kind, mode = self.k, self.operands[number].kind, self.scheme.modes[number]
         if mode == ONE:
             return k.splat(k.load(row, kind, 1))
-        if mode == ANYHOW:
+        if mode in ANYHOW + TURN + TURN_BACK:
             found = k.const(0, kind) if kind not in "eE" else V("zeroinitializer", kind, self.lanes)
             for lane in range(self.lanes):
                 found = k.insert(found, k.load(self.element(number, row, column, lane, count), kind, 1), lane)
@@ -226,12 +247,45 @@ class Columns(Scan):
         k = self.k
         for n, values in outputs.items():
             kind, mode = self.operands[n].kind, self.scheme.modes[n]
+            if n in self.turned(count):
+                self.write_turned(n, values, starts[n][0], column, stream)
+                continue
             for x, row in zip(values, starts[n]):
-                if mode == ANYHOW:
+                if mode in ANYHOW + TURN + TURN_BACK:
                     self.scatter(n, x, row, column, count)
                 else:
                     align = min(self.lanes * SIZES[kind], 64) if stream else SIZES[kind]
                     k.store(x, k.at(row, column, SIZES[kind]), align, stream, mask)
+
+    # ---- columns side by side ----
+
+    def turned(self, count: V | None) -> list[int]:
+        """The operands of which square tiles are transposed: not where a tile is not whole."""
+        return [n for n, mode in enumerate(self.scheme.modes) if mode in TURNS] if count is None else []
+
+    def parts(self, n: int, row: V, column: V) -> list[V]:
+        """The lowest addresses of a tile's columns."""
+        k, back = self.k, self.scheme.modes[n] == TURN_BACK
+        lowest = k.at(row, k.integer(1 - self.group if back else 0), SIZES[self.operands[n].kind])
+        step = self.steps[n][self.dims - 1]
+        return [k.at(lowest, k.mul(k.add(column, k.integer(lane)), step)) for lane in range(self.lanes)]
+
+    def read_turned(self, n: int, row: V, column: V) -> list[V]:
+        """A vector of columns for each row of a tile."""
+        k, kind = self.k, self.operands[n].kind
+        columns = [k.load(part, self.stored(n), 0, SIZES[kind]) for part in self.parts(n, row, column)]
+        rows = [self.meant(x, kind) for x in transposed(k, columns)]
+        return rows[::-1] if self.scheme.modes[n] == TURN_BACK else rows
+
+    def write_turned(self, n: int, rows: list[V], row: V, column: V, stream: bool) -> None:
+        k, size = self.k, SIZES[self.operands[n].kind]
+        rows = [self.moved(x) for x in rows]
+        columns = transposed(k, rows[::-1] if self.scheme.modes[n] == TURN_BACK else rows)
+        align = min(self.group * size, 64) if stream else size
+        for x, part in zip(columns, self.parts(n, row, column)):
+            k.store(x, part, align, stream)
+
+    # ---- columns that lie anyhow ----
 
     def scatter(self, n: int, x: V, row: V, column: V, count: V | None) -> None:
         k = self.k

@@ -11,27 +11,20 @@ there is an accumulator for each column in turn. A lane may have several short l
 from __future__ import annotations
 
 from rushlight.codegen.body import evaluate, weight
-from rushlight.codegen.builder import SIZES, Builder, V
+from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Inst, Kernel
-from rushlight.codegen.scans import ANYHOW, BACKWARD, CHUNK, LIGHT, NARROW, ONE, Scan, Scheme, Span
-
-#: what a kind is in memory, for moving it about
-STORED = {"?": "B", "e": "H", "E": "H"}
-
-
-def transposed(k: Builder, rows: list[V]) -> list[V]:
-    """As many vectors as these have lanes, a power of two: blocks off the diagonal are exchanged, of one element, of
-    two, and so on (Eklundh, "A fast computer method for matrix transposing", 1972)."""
-    n, rows, half = len(rows), list(rows), 1
-    while half < n:
-        upper = [j if not j & half else n + j - half for j in range(n)]
-        lower = [j + half if not j & half else n + j for j in range(n)]
-        for i in range(n):
-            if not i & half:
-                x, y = rows[i], rows[i + half]
-                rows[i], rows[i + half] = k.shuffle(x, y, upper), k.shuffle(x, y, lower)
-        half *= 2
-    return rows
+from rushlight.codegen.scans import (
+    ANYHOW,
+    BACKWARD,
+    CHUNK,
+    LIGHT,
+    NARROW,
+    ONE,
+    Scan,
+    Scheme,
+    Span,
+    transposed,
+)
 
 
 class Lines(Scan):
@@ -368,9 +361,6 @@ class Lines(Scan):
 
     # ---- memory ----
 
-    def stored(self, n: int) -> str:
-        return STORED.get(self.operands[n].kind, self.operands[n].kind)
-
     def read(self, n: int, at: V) -> list[V]:
         """A vector of lanes for each place of a tile; nothing of operands that lie anyhow."""
         k, mode, size = self.k, self.scheme.modes[n], SIZES[self.operands[n].kind]
@@ -423,11 +413,3 @@ class Lines(Scan):
     def scatter(self, n: int, x: V, row: V, column: V) -> None:
         for lane in range(self.lanes):
             self.k.store(self.k.extract(x, lane), self.element(n, lane, row, column))
-
-    def meant(self, x: V, kind: str) -> V:
-        """What was stored, as the kind that it is."""
-        return self.k.cast(x, "?") if kind == "?" else self.k.bits(x, kind) if kind in STORED else x
-
-    def moved(self, x: V) -> V:
-        """A value as it is stored."""
-        return self.k.cast(x, "B") if x.kind == "?" else self.k.bits(x, "H") if x.kind in STORED else x

@@ -59,8 +59,16 @@ TASK = 1 << 16
 #: `many` tasks take `run` lines a lane, one more takes `rest`, all others one.
 PLAN = "turn chunks span lines pitch width many run rest".split()
 
-#: how an operand lies in the order of the scan: forwards or backwards side by side, one element, or anyhow
-FORWARD, BACKWARD, ONE, ANYHOW = "f", "b", "o", "a"
+#: columns of a task where the columns of an input, or of an output, are side by side instead of rows: each is a stream
+#: of its own, of which processors read few ahead
+READ_ACROSS, WRITE_ACROSS = 16, 64
+
+#: how an operand lies along a line, or along a row of columns: forwards or backwards side by side, one element, or
+#: anyhow; of columns also: each is side by side, forwards or backwards
+FORWARD, BACKWARD, ONE, ANYHOW, TURN, TURN_BACK = "f", "b", "o", "a", "t", "u"
+TURNS = frozenset(TURN + TURN_BACK)
+#: what a kind is in memory, for moving it about
+STORED = {"?": "B", "e": "H", "E": "H"}
 
 
 # ---- the algebra ----
@@ -159,9 +167,11 @@ class Cut:
         return FORWARD if forward else BACKWARD if backward else ANYHOW
 
     def _columns_mode(self, n: int) -> str:
+        size, down, along = self.element[n], self.steps[n][self.at], self.steps[n][-1]
         if self.columns == 1:
             return FORWARD
-        return {0: ONE, self.element[n]: FORWARD}.get(self.steps[n][-1], ANYHOW)
+        turned = {size: TURN, -size: TURN_BACK}.get(down, ANYHOW)
+        return {0: ONE, size: FORWARD}.get(along, turned)
 
     # ---- lines ----
 
@@ -194,12 +204,15 @@ class Cut:
 
     def _columns(self) -> None:
         pitch = ceildiv(self.columns, self.lanes) * self.lanes
-        parts = max(ceildiv(self.columns, COLUMNS), ceildiv(self.threads, self.panels))
+        modes = "".join(map(self._columns_mode, range(len(self.element))))
+        inputs, outputs = modes[: len(self.kernel.inputs)], modes[len(self.kernel.inputs) :]
+        most = COLUMNS if TURNS.isdisjoint(outputs) else WRITE_ACROSS
+        most = most if TURNS.isdisjoint(inputs) else READ_ACROSS
+        parts = max(ceildiv(self.columns, most), ceildiv(self.threads, self.panels))
         width = ceildiv(ceildiv(self.columns, parts), 16) * 16
         self.whole = self.panels * ceildiv(self.columns, width)
         waste = ceildiv(self.whole, self.threads) * self.threads / self.whole
         self.known |= {"pitch": pitch, "width": width, "lines": self.panels * pitch}
-        modes = "".join(map(self._columns_mode, range(len(self.element))))
         self.scheme = Scheme("columns", self.chunks == 1 or waste <= 1.5, False, False, False, modes)
 
     # ---- phases ----
@@ -239,12 +252,42 @@ def plan_scan(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     return Cut(kernel, sizes, steps, cpu.threads(), cpu.vector_bytes()).plan()
 
 
+def crosses(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> bool:
+    """Whether to exchange the last two dimensions: lines whose elements lie far apart, while those of neighbouring
+    lines lie side by side, are better scanned as columns; and columns as lines, if only these lie side by side."""
+    if len(sizes) < 2 or sizes[-2] < 16 or sizes[-1] < 16:
+        return False
+    kept, scanned = (-2, -1) if kernel.dims[-2:] == "ks" else (-1, -2)
+    rows, lines = [], []
+    for operand, step in zip(operands(kernel), steps):
+        rows.append(step[kept] == SIZES[operand.kind])
+        lines.append(abs(step[scanned]) == SIZES[operand.kind])
+    if kernel.dims[-2:] == "ks":
+        return any(row and not line for row, line in zip(rows, lines))
+    return kernel.dims[-2:] == "sk" and any(lines) and not any(rows)
+
+
 def column_lanes(kernel: Kernel, vector_bytes: int) -> int:
     """Columns of a vector: a register full of the smallest elements of at least four bytes."""
     return vector_bytes // max(4, min(SIZES[operand.kind] for operand in operands(kernel)))
 
 
 # ---- what the two loop nests share ----
+
+
+def transposed(k: Builder, rows: list[V]) -> list[V]:
+    """As many vectors as these have lanes, a power of two: blocks off the diagonal are exchanged, of one element, of
+    two, and so on (Eklundh, "A fast computer method for matrix transposing", 1972)."""
+    n, rows, half = len(rows), list(rows), 1
+    while half < n:
+        upper = [j if not j & half else n + j - half for j in range(n)]
+        lower = [j + half if not j & half else n + j for j in range(n)]
+        for i in range(n):
+            if not i & half:
+                x, y = rows[i], rows[i + half]
+                rows[i], rows[i + half] = k.shuffle(x, y, upper), k.shuffle(x, y, lower)
+        half *= 2
+    return rows
 
 
 class Span(NamedTuple):
@@ -338,7 +381,7 @@ class Scan:
     def misfit(self, number: int, address: V) -> V:
         """Not 0 if an output's address keeps it from being written past the caches."""
         k = self.k
-        back = SIZES[self.operands[number].kind] if self.scheme.modes[number] == BACKWARD else 0
+        back = SIZES[self.operands[number].kind] if self.scheme.modes[number] in BACKWARD + TURN_BACK else 0
         place = k.add(k.define(f"ptrtoint ptr {address.name} to i64", "q", 1), k.integer(back))
         return k.and_(place, k.integer(63))
 
@@ -392,3 +435,17 @@ class Scan:
 
     def kind(self, n: int) -> str:
         return self.kernel.body[n].kind
+
+    # ---- memory ----
+
+    def stored(self, n: int) -> str:
+        """The kind of an operand, for moving it about."""
+        return STORED.get(self.operands[n].kind, self.operands[n].kind)
+
+    def meant(self, x: V, kind: str) -> V:
+        """What was stored, as the kind that it is."""
+        return self.k.cast(x, "?") if kind == "?" else self.k.bits(x, kind) if kind in STORED else x
+
+    def moved(self, x: V) -> V:
+        """A value as it is stored."""
+        return self.k.cast(x, "B") if x.kind == "?" else self.k.bits(x, "H") if x.kind in STORED else x
