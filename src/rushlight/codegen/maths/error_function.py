@@ -15,7 +15,6 @@ from rushlight.codegen.maths.arithmetic import (
     scaled,
     wide,
     wide_inside,
-    wide_reciprocal,
 )
 from rushlight.codegen.maths.erfc_table import ERFC_ROWS
 from rushlight.codegen.maths.exponential import exp_in_parts, reduced, wide_exp, wide_exp2
@@ -71,7 +70,7 @@ def wide_erf(k: Builder, x: V) -> V:
 
 def wide_erfc(k: Builder, x: V) -> V:
     a = k.abs(x)
-    t = wide_reciprocal(k, k.fma(a, k.like(1 / 3, a), k.like(1.0, a)))
+    t = k.div(k.like(3.0, a), k.add(a, k.like(3.0, a)))
     tail = k.mul(k.mul(t, polynomial(k, WIDE_ERFC, t)), wide_exp(k, k.neg(k.mul(a, a))))
     return k.select(k.lt(x, k.like(0.0, x)), k.sub(k.like(2.0, tail), tail), tail)
 

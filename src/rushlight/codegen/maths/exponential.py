@@ -105,13 +105,13 @@ def reduced(k: Builder, x: V) -> tuple[V, V, V]:
 
 
 def rest(k: Builder, r: V, low: V) -> V:
-    """exp(r + low) - 1 - r, to 2**-57."""
+    """exp(r + low) - 1 - r, to 2**-56."""
     p = k.fma(r, polynomial(k, EXP, r), k.like(0.5, r))
     return k.fma(k.mul(r, r), p, low)
 
 
 def exp_in_parts(k: Builder, r: V, low: V) -> tuple[V, V]:
-    """exp(r + low) to 2**-57."""
+    """exp(r + low) to 2**-56."""
     high, lost = fast_sum(k, k.like(1.0, r), r)
     return high, k.add(lost, rest(k, r, low))
 

@@ -22,7 +22,6 @@ from rushlight.codegen.maths.arithmetic import (
     whole,
     wide,
     wide_inside,
-    wide_reciprocal,
 )
 from rushlight.codegen.maths.exponential import (
     LN2,
@@ -68,12 +67,13 @@ def wide_cosh(k: Builder, x: V) -> V:
 def wide_tanh(k: Builder, x: V) -> V:
     """(exp(2x) - 1) / (exp(2x) + 1)."""
     e = wide_expm1(k, k.add(x, x))
-    return k.mul(e, wide_reciprocal(k, k.add(e, k.like(2.0, e))))
+    return k.div(e, k.add(e, k.like(2.0, e)))
 
 
 def wide_sigmoid(k: Builder, x: V) -> V:
     """1 / (1 + exp(-x)), of which float64 neither overflows nor loses a digit of float32."""
-    return wide_reciprocal(k, k.add(wide_exp(k, k.neg(x)), k.like(1.0, x)))
+    one = k.like(1.0, x)
+    return k.div(one, k.add(wide_exp(k, k.neg(x)), one))
 
 
 def wide_asinh(k: Builder, x: V) -> V:

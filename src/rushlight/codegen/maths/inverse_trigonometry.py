@@ -19,7 +19,6 @@ from rushlight.codegen.maths.arithmetic import (
     quotient,
     series,
     wide,
-    wide_reciprocal,
 )
 
 # ---- in float64, for float32 ----
@@ -54,9 +53,9 @@ def _series(k: Builder, coefficients: tuple[float, ...], x: V, z: V) -> V:
 
 
 def wide_atan(k: Builder, x: V) -> V:
-    a = at_most(k, k.abs(x), 2.0**60)
+    a = k.abs(x)
     large = k.gt(a, k.like(1.0, a))
-    t = k.select(large, k.neg(wide_reciprocal(k, a)), a)
+    t = k.select(large, k.div(k.like(-1.0, a), a), a)
     y = _series(k, WIDE_ATAN, t, k.mul(t, t))
     return k.copysign(k.select(large, k.add(y, k.like(math.pi / 2, y)), y), x)
 

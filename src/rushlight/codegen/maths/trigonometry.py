@@ -24,7 +24,6 @@ from rushlight.codegen.maths.arithmetic import (
     series,
     whole,
     wide,
-    wide_reciprocal,
 )
 
 #: pi in parts of 53 bits
@@ -165,7 +164,7 @@ def wide_tan(k: Builder, x: V) -> V:
     z = k.mul(r, r)
     y = k.fma(k.mul(r, z), polynomial(k, WIDE_TAN, z), r)
     odd = k.ne(k.and_(bits, k.like(1, bits)), k.like(0, bits))
-    return k.select(odd, k.neg(wide_reciprocal(k, y)), y)
+    return k.select(odd, k.div(k.like(-1.0, y), y), y)
 
 
 # ---- in float64 ----
