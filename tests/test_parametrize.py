@@ -419,3 +419,30 @@ ERRORS = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_errors(name):
     same(lambda T: ERRORS[name](T))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("width", [1, 3, 4, 5, 7, 8, 11, 19, 37])
+def test_rows_are_scaled_to_pytorchs_bits(kind, width):
+    """Both the order of the sum and which products are rounded are the compiled loop's."""
+    rows = np.random.default_rng(width).standard_normal((40, width)).astype(kind)
+
+    def run(T):
+        table = T.tensor(rows)
+        T.nn.functional.embedding(T.arange(40), table, max_norm=0.7)
+        return table.numpy().tobytes()
+
+    same(lambda T: run(T).hex())
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 5), (7, 4, 7), (3, 4, 2, 3), (9, 4, 8, 8), (2, 4, 3, 5, 3)])
+def test_running_statistics_to_pytorchs_bits(shape):
+    draws = np.random.default_rng(0)
+    x, mean, variance = draws.standard_normal(shape) * 3 + 1, draws.standard_normal(4), draws.random(4)
+
+    def run(T):
+        running = T.tensor(mean), T.tensor(variance)
+        T.nn.functional.batch_norm(T.tensor(x), *running, training=True, momentum=0.3)
+        return [t.numpy().tobytes().hex() for t in running]
+
+    same(run)

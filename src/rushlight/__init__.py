@@ -477,5 +477,5 @@ from rushlight.serialization import load, save
 
 #: read when they are first asked for, to keep `import rushlight` quick
 __getattr__ = late.modules(
-    "rushlight", "amp", "backends", "cuda", "func", "linalg", "nn", "optim", "profiler"
+    "rushlight", "amp", "backends", "cuda", "fft", "func", "linalg", "nn", "optim", "profiler"
 )

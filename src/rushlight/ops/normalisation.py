@@ -12,6 +12,7 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING, REDUCED, finfo, float32
 from rushlight.layout import numel
+from rushlight.numerics.fused import multiply_add
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.tape.writes import check_write, wrote
 
@@ -197,15 +198,15 @@ def batch_norm_(x, weight, bias, mean, variance, *, training, eps):
 def _track(running_mean: Any, running_var: Any, x: np.ndarray, momentum: float) -> None:
     """Move the running mean and (sample) variance towards those of a batch, in place.
 
-    PyTorch's numbers to the bit: the mean is rounded, differences and their squares too, and
-    sums run through a channel in double precision from first to last; the variance is moved by
-    a fused multiply and add, the mean is not.
+    PyTorch's numbers to the bit: the mean is rounded, differences and their squares too (but see
+    `_squares_in_order`), and sums run through a channel in double precision from first to last; in single precision the
+    variance is moved by a fused multiply and add, the mean is not.
     """
     kind = np.dtype(np.float32) if x.dtype.itemsize == 2 else x.dtype
     flat = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).astype(kind)
     count = flat.shape[1]
     mean = (_in_order(_double(flat)) / count).astype(kind)
-    squares = _in_order(_double(np.square(flat - mean[:, None]))).astype(kind)
+    squares = _squares_in_order(flat - mean[:, None], x[0, 0].size).astype(kind)
     variance = squares / kind.type(max(count - 1, 1))
     for running, now, fused in ((running_mean, mean, False), (running_var, variance, True)):
         if running is not None:
@@ -219,6 +220,23 @@ def _track(running_mean: Any, running_var: Any, x: np.ndarray, momentum: float) 
 def _in_order(a: np.ndarray) -> np.ndarray:
     """The sum of each row, added from first to last."""
     return np.add.accumulate(a, 1)[:, -1]
+
+
+def _squares_in_order(d: np.ndarray, plane: int) -> np.ndarray:
+    """The sum of each row's squares, added from first to last, for rows that consist of planes.
+
+    PyTorch's compiled loop over a plane takes elements in pairs. A last one without a partner is squared and added without
+    rounding in between, where both are done in double precision.
+    """
+    if d.dtype != np.float64 or plane % 2 == 0:
+        return _in_order(_double(np.square(d)))
+    total = np.zeros((len(d), 1))
+    for start in range(0, d.shape[1], plane):
+        pairs = np.square(d[:, start : start + plane - 1])
+        total = np.add.accumulate(np.concatenate([total, pairs], 1), 1)[:, -1:]
+        last = d[:, start + plane - 1 : start + plane]
+        total = multiply_add(total, last, last)
+    return total[:, 0]
 
 
 @public(name="nn.functional.batch_norm", out=False)
