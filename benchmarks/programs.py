@@ -2,8 +2,9 @@
 
     python benchmarks/programs.py [--rounds 5] [--step-rounds 15] [--seconds 0.1] [--no-compile] [PROGRAM ...]
 
-End to end is the wall time of a process of its own, interpreter and imports included. A training step is the program's own
-`train_step` on one batch, in a worker process that has made a few steps before. PyTorch is measured eagerly and with the
+End to end is a process of its own, interpreter and imports included. A training step is the program's own `train_step` on
+one batch, in a worker process that has made a few steps before. Times are of the processor, in user and system mode: on one
+thread and an idle machine, the time by the clock; on a busy one, without what others took. PyTorch is measured eagerly and with the
 model under `torch.compile` (whose caches are warm: what compiling costs the first time is not counted). All take turns on
 one CPU, with one thread, so that whatever else the machine does meets all alike. The tables give medians, and the medians
 of the ratios of neighbouring samples; the last lines list every program that PyTorch finishes sooner.
@@ -95,10 +96,10 @@ def time_steps(library: str, name: str, seconds: float) -> None:
     number = calls_that_fill(seconds, step)
     print("ready", flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(number):
             step()
-        print((time.perf_counter() - start) / number, flush=True)
+        print((time.process_time() - start) / number, flush=True)
 
 
 def training_step(example, compile: bool) -> Callable[[], object]:
@@ -125,10 +126,10 @@ def calls_that_fill(seconds: float, step: Callable[[], object]) -> int:
     """How many steps make one sample, once the first ones have set up what they need."""
     for _ in range(10):
         step()
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(10):
         step()
-    return max(1, round(10 * seconds / (time.perf_counter() - start)))
+    return max(1, round(10 * seconds / (time.process_time() - start)))
 
 
 # ---- in the parent: taking turns ----
@@ -157,18 +158,20 @@ def run_in_turns(name: str, libraries: tuple[str, ...], rounds: int) -> dict[str
     }
     taking_part = [each for each in libraries if each != "torch.compile" or name in LEARNING[1:]]
     for each in taking_part:  # read the files into the page cache, and compile
-        wall_time(commands[each])
+        processor_time(commands[each])
     taken: dict[str, list[float]] = {each: [] for each in taking_part}
     for turn in range(rounds):
         for each in taking_part if turn % 2 == 0 else taking_part[::-1]:
-            taken[each].append(wall_time(commands[each]))
+            taken[each].append(processor_time(commands[each]))
     return taken
 
 
-def wall_time(command: list[str]) -> float:
-    start = time.perf_counter()
+def processor_time(command: list[str]) -> float:
+    """Seconds that a process and its children took, and had ended."""
+    before = os.times()
     subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL, env=environment())
-    return time.perf_counter() - start
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def environment() -> dict[str, str]:

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor
-from rushlight.dtypes import FLOATING, REDUCED, finfo, float32
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import FLOATING, REDUCED, finfo, float32, float64
 from rushlight.layout import numel
 from rushlight.numerics.fused import multiply_add
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.execute import quiet
+from rushlight.tape.modes import MODES
 from rushlight.tape.writes import check_write, wrote
 
 # ---- what all have in common ----
@@ -64,17 +66,49 @@ def _last(x: Any, count: int) -> tuple[int, ...]:
     return tuple(range(x._a.ndim - count, x._a.ndim))
 
 
-def _layer_gradient(g: Any, x: Any, weight: Any, count: int, eps: float) -> Any:
+def _layer_gradient(
+    g: Any, x: Any, weight: Any, bias_meta: Any, needs: tuple, count: int, eps: float
+) -> tuple:
+    """The gradients of input, weight and bias."""
+    if not MODES.grad and g._dtype in (float32, float64):
+        made = quiet(
+            _layer_gradient_values, g._a, x._a, None if weight is None else weight._a, needs, count, eps
+        )
+        return tuple([None if a is None else new_tensor(a, g._dtype) for a in made])
     g, x, weight = _lifted(g), _lifted(x), _lifted(weight)
-    return _standard_gradient(g if weight is None else g * weight, x, _last(x, count), eps)
+    hat = _standard(x, _last(x, count), eps)[0]
+    inner = g if weight is None else g * weight
+    return (
+        _standard_gradient(inner, x, _last(x, count), eps) if needs[0] else None,
+        g * hat if needs[1] else None,
+        g if needs[2] else None,
+    )
 
 
-def _layer_weight_gradient(g: Any, x: Any, count: int, eps: float) -> Any:
-    g, x = _lifted(g), _lifted(x)
-    return g * _standard(x, _last(x, count), eps)[0]
+def _layer_gradient_values(
+    g: np.ndarray, x: np.ndarray, weight: Any, needs: tuple, count: int, eps: float
+) -> list:
+    """The same of arrays, with mean and scale taken once; what weight and bias share is summed here."""
+    dims = tuple(range(x.ndim - count, x.ndim))
+    shared = tuple(range(x.ndim - count))
+    hat = _double(x)
+    hat -= hat.mean(dims, keepdims=True)
+    scale = 1 / np.sqrt(np.square(hat).mean(dims, keepdims=True) + eps)
+    hat *= scale
+    g = _double(g)
+    to_weight = (g * hat).sum(shared) if needs[1] else None
+    to_bias = g.sum(shared) if needs[2] else None
+    to_x = None
+    if needs[0]:
+        to_x = g if weight is None else g * weight
+        along = (to_x * hat).mean(dims, keepdims=True)
+        to_x = to_x - to_x.mean(dims, keepdims=True)
+        to_x -= hat * along
+        to_x *= scale
+    return [a if a is None else np.asarray(a).astype(x.dtype) for a in (to_x, to_weight, to_bias)]
 
 
-@primitive("NativeLayerNorm", vjp=(_layer_gradient, _layer_weight_gradient, lambda g: g))
+@primitive("NativeLayerNorm", vjp=_layer_gradient)
 def layer_norm_(x, weight, bias, *, count, eps):
     return _affine(_standardized(x, tuple(range(x.ndim - count, x.ndim)), eps), weight, bias, x.dtype)
 
