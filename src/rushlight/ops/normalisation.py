@@ -25,6 +25,16 @@ def _double(a: np.ndarray) -> np.ndarray:
     return a.astype(np.complex128 if a.dtype.kind == "c" else np.float64)
 
 
+def _standard_rows(x: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a real matrix at mean 0 and variance 1, and the factor that each was multiplied with; in float64."""
+    hat = x.astype(np.float64)
+    count = x.shape[1]
+    hat -= np.add.reduce(hat, 1, keepdims=True) / count
+    scale = 1 / np.sqrt(np.einsum("ij,ij->i", hat, hat)[:, None] / count + eps)
+    hat *= scale
+    return hat, scale
+
+
 def _standardized(x: np.ndarray, dims: tuple[int, ...], eps: float) -> np.ndarray:
     wide = _double(x)
     wide -= wide.mean(dims, keepdims=True)
@@ -70,7 +80,7 @@ def _layer_gradient(
     g: Any, x: Any, weight: Any, bias_meta: Any, needs: tuple, count: int, eps: float
 ) -> tuple:
     """The gradients of input, weight and bias."""
-    if not MODES.grad and g._dtype in (float32, float64):
+    if not MODES.grad and g._dtype in (float32, float64) and x._a.size:
         made = quiet(
             _layer_gradient_values, g._a, x._a, None if weight is None else weight._a, needs, count, eps
         )
@@ -88,29 +98,29 @@ def _layer_gradient(
 def _layer_gradient_values(
     g: np.ndarray, x: np.ndarray, weight: Any, needs: tuple, count: int, eps: float
 ) -> list:
-    """The same of arrays, with mean and scale taken once; what weight and bias share is summed here."""
-    dims = tuple(range(x.ndim - count, x.ndim))
-    shared = tuple(range(x.ndim - count))
-    hat = _double(x)
-    hat -= hat.mean(dims, keepdims=True)
-    scale = 1 / np.sqrt(np.square(hat).mean(dims, keepdims=True) + eps)
-    hat *= scale
-    g = _double(g)
-    to_weight = (g * hat).sum(shared) if needs[1] else None
-    to_bias = g.sum(shared) if needs[2] else None
-    to_x = None
+    """The same of arrays, taken as matrices; what weight and bias share is summed here."""
+    width = numel(x.shape[x.ndim - count :])
+    hat, scale = _standard_rows(x.reshape(-1, width), eps)
+    g = g.reshape(-1, width).astype(np.float64)
+    to_weight = np.einsum("ij,ij->j", g, hat) if needs[1] else None
+    to_bias = np.add.reduce(g, 0) if needs[2] else None
     if needs[0]:
-        to_x = g if weight is None else g * weight
-        along = (to_x * hat).mean(dims, keepdims=True)
-        to_x = to_x - to_x.mean(dims, keepdims=True)
-        to_x -= hat * along
-        to_x *= scale
-    return [a if a is None else np.asarray(a).astype(x.dtype) for a in (to_x, to_weight, to_bias)]
+        if weight is not None:
+            g *= weight.reshape(-1)
+        hat *= np.einsum("ij,ij->i", g, hat)[:, None] / width
+        g -= np.add.reduce(g, 1, keepdims=True) / width
+        g -= hat
+        g *= scale
+    shape = x.shape[x.ndim - count :]
+    made = (g if needs[0] else None, x.shape), (to_weight, shape), (to_bias, shape)
+    return [a if a is None else a.astype(x.dtype).reshape(to) for a, to in made]
 
 
 @primitive("NativeLayerNorm", vjp=_layer_gradient)
 def layer_norm_(x, weight, bias, *, count, eps):
-    return _affine(_standardized(x, tuple(range(x.ndim - count, x.ndim)), eps), weight, bias, x.dtype)
+    width = numel(x.shape[x.ndim - count :])
+    hat = _standard_rows(x.reshape(-1, width), eps)[0] if x.size else np.zeros(x.shape)
+    return _affine(hat.reshape(x.shape), weight, bias, x.dtype)
 
 
 def _check_last(name: str, input: Any, shape: tuple[int, ...], weight: Any, bias: Any) -> None:

@@ -301,6 +301,17 @@ def _divisors(
     return total
 
 
+def _summed(seen: np.ndarray, kernel: tuple) -> np.ndarray:
+    """Windows (N, C, *kernel, *out) summed; those of few elements one offset after the other, over long rows."""
+    if numel(kernel) > 16:
+        return seen.sum(tuple(range(2, 2 + len(kernel))))
+    offsets = iter(np.ndindex(kernel))
+    total = seen[(slice(None), slice(None), *next(offsets))].copy()
+    for offset in offsets:
+        total += seen[(slice(None), slice(None), *offset)]
+    return total
+
+
 def _avg_pooling(node: str) -> Any:
     """Average pooling and its transpose, each the derivative of the other."""
 
@@ -308,7 +319,7 @@ def _avg_pooling(node: str) -> Any:
         ones = (1,) * len(kernel)
         reach = _reach_of(kernel, stride, ones, out_size)
         seen = windows(_reaching(x.astype(np.float64), padding, reach, 0), kernel, stride, ones, out_size)
-        total = seen.sum(tuple(range(2, 2 + len(kernel))))
+        total = _summed(seen, kernel)
         by = divisor or _divisors(size, kernel, stride, padding, out_size, whole)
         return (total / by).astype(x.dtype)
 

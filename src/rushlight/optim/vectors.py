@@ -16,8 +16,8 @@ from rushlight.buffer import Tensor, address, new_tensor, storage, version
 from rushlight.dtypes import dtype, float32, float64
 from rushlight.tape.writes import wrote_all
 
-#: elements of a piece: with its gradient, state and intermediates it fits in the second level of cache
-PIECE = 1 << 15
+#: elements of a piece: with its gradient, state and intermediates (in float64) it fits in the second level of cache
+PIECE = 1 << 13
 
 #: a parameter, its gradient, its state
 Ready = tuple[Tensor, Tensor, dict[str, Any]]

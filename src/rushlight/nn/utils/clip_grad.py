@@ -6,8 +6,12 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 import rushlight
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.runtime.execute import quiet
+from rushlight.tape.writes import check_write, wrote_all
 
 __all__ = [
     "clip_grad_norm",
@@ -16,6 +20,10 @@ __all__ = [
     "clip_grads_with_norm_",
     "get_total_norm",
 ]
+
+
+#: elements up to which a gradient is small: the price of an operation on it is the call's
+_PLAIN = 1 << 13
 
 
 def _gradients(parameters: Any) -> list[Tensor]:
@@ -42,7 +50,7 @@ def get_total_norm(
     p = float(norm_type)
     if not tensors:
         return rushlight.tensor(0.0)
-    norms = [rushlight.linalg.vector_norm(t, p) for t in tensors]
+    norms = [_length(t) if p == 2.0 else rushlight.linalg.vector_norm(t, p) for t in tensors]
     total = rushlight.linalg.vector_norm(rushlight.stack(norms), p)
     if error_if_nonfinite and not total.isfinite():
         raise RuntimeError(
@@ -52,10 +60,26 @@ def get_total_norm(
     return total
 
 
+def _length(t: Tensor) -> Tensor:
+    """The 2-norm; of a plain tensor of float32 at once."""
+    if t._edge is not None or t._dtype is not rushlight.float32 or t._a.size > _PLAIN:
+        return rushlight.linalg.vector_norm(t, 2.0)
+    wide = t._a.astype(np.float64).reshape(-1)
+    return new_tensor(np.asarray(np.sqrt(wide.dot(wide)), np.float32), t._dtype)
+
+
 def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Tensor, foreach: Any = None) -> None:
     """Scale the gradients in place as if their norm were `total_norm`."""
     scale = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+    plain, others = [], []
     for g in _gradients(parameters):
+        alike = g._dtype is scale._dtype and g._edge is None and g._a.size <= _PLAIN
+        (plain if alike and scale._edge is None else others).append(g)
+    for g in plain:
+        check_write(g, "mul_")
+        quiet(np.multiply, g._a, scale._a, g._a)
+    wrote_all(plain, 1)
+    for g in others:
         g.mul_(scale)
 
 
