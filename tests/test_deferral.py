@@ -438,3 +438,30 @@ def test_functions_that_hold_numbers_are_told_apart():
     x, t = pair(27)
     for order in (1, 2, 3, 0.5, float("inf")):
         assert np.isclose(x.norm(order).item(), t.double().norm(order).item(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 7), (7, 1), (1, 300000), (300000, 1), (300, 1, 1000), (1, 300, 1000)])
+def test_dimensions_of_one_element(shape):
+    x, t = pair(28, shape)
+    for dim in range(len(shape)):
+        same(x.sum(dim), t.double().sum(dim).float())
+        same(x.amax(dim), t.amax(dim))
+        assert np.allclose(x.cumsum(dim).numpy(), t.double().cumsum(dim), rtol=1e-6, atol=1e-6)
+        assert np.allclose(x.softmax(dim).numpy(), t.softmax(dim), rtol=1e-5, atol=1e-7)
+    same(x * 2, t * 2)
+
+
+def test_a_compiler_that_fails(monkeypatch):
+    from rushlight.codegen.program import Program
+    from rushlight.graph import fuse
+
+    def refuse(*args):
+        raise RuntimeError("LLVM has no such instruction")
+
+    monkeypatch.setattr(Program, "run", refuse)
+    monkeypatch.setattr(fuse, "_PROGRAMS", {})
+    (x, t), (y, u) = pair(29), pair(30)
+    same((x * y[0] + 1).t() - 2, (t * u[0] + 1).t() - 2)
+    same((x > y) & (x > 0), (t > u) & (t > 0))
+    same(x.add_(y), t.add_(u))
+    assert np.isclose((x * y).sum().item(), (t * u).double().sum().item())

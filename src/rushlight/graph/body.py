@@ -163,8 +163,8 @@ def domain(
             kept += flags[d]
             for m, s in zip(merged, steps):
                 m.append(s[d])
-    if not sizes or flags.lower() != flags and kept[-1:].islower():
-        sizes, merged, kept = [*sizes, 1], [[*m, 0] for m in merged], kept + (flags[-1:] or "k")
+    if not sizes:
+        sizes, merged, kept = [1], [[0] for _ in operands], "k"
     walks = []
     for m, (_, _, item) in zip(merged, operands):
         inner = UNIT if m[-1] == item else FIXED if m[-1] == 0 and sizes[-1] != 1 else STEPS

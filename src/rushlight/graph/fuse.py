@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import debug, memory
-from rushlight.codegen.kernel import Kernel, Operand, Store
+from rushlight.codegen.kernel import STEPS, Kernel, Operand, Store
 from rushlight.codegen.program import Program, program, supported
 from rushlight.graph.body import Body, domain, in_order
 from rushlight.graph.expr import Pending
@@ -28,10 +28,21 @@ def compute(root: Pending) -> None:
     """Compute a pending array, and those on the way that somebody still holds."""
     body, stored, places = _joined(root)
     values = [memory_of(p) for p in stored]
-    done = run_loop("map", body, places, values, root.shape, root.strides)
-    assert done, root.name  # (what has no loop was not made pending)
+    _run_map(body, places, values, root)
     for p, value in zip(stored, values):
         p.settled(value)
+
+
+def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -> None:
+    """The instructions over the shape of `like`; where LLVM fails, by the interpreter that says what they mean."""
+    if run_loop("map", body, places, outs, like.shape, like.strides):
+        return
+    from rushlight.codegen import reference
+
+    shape = like.shape
+    dims = "k" * len(shape)
+    kernel = _kernel("map", dims, body, places, outs, [STEPS * len(dims)] * (len(body.inputs) + len(outs)), False)
+    reference.run(kernel, [np.broadcast_to(a, shape) for a in body.inputs], outs, body.numbers)
 
 
 def _joined(root: Pending) -> tuple[Body, list[Pending], list[int]]:
@@ -68,7 +79,7 @@ def store(p: Pending, out: np.ndarray) -> None:
     seen: dict[int, int] = {}
     body.value(p, seen)
     place = body.cast(seen[id(p)], CHARS[out.dtype])
-    run_loop("map", body, [place], [out], out.shape, out.strides)
+    _run_map(body, [place], [out], out)
 
 
 def inputs_of(root: Pending) -> list[np.ndarray]:
@@ -150,11 +161,15 @@ def run_loop(
         return False
     ins = len(body.inputs)
     addresses = [a.__array_interface__["data"][0] for a in arrays]
-    if not debug.listened():
-        made.run(addresses[:ins], addresses[ins:], sizes, steps, body.numbers)
-        return True
     began = time.perf_counter()
-    made.run(addresses[:ins], addresses[ins:], sizes, steps, body.numbers)
+    try:
+        made.run(addresses[:ins], addresses[ins:], sizes, steps, body.numbers)
+    except RuntimeError as error:  # LLVM cannot compile it here
+        debug.say(1, f"no loop for {' '.join(body.names)}: {error}")
+        _PROGRAMS[key] = None
+        return False
+    if not debug.listened():
+        return True
     seconds = time.perf_counter() - began
     moved = sum([touched(a) for a in arrays])
     debug.ran(debug.Run(" ".join(body.names), form, began, seconds, moved, math.prod(sizes)))

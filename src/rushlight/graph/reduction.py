@@ -36,6 +36,8 @@ def reduced(
         keepdim: whether reduced results keep the reduced dimensions at size one.
         to: the type of the results, if not the one they are computed in.
     """
+    if all(arrays[0].shape[d] == 1 for d in dims):  # nothing is combined
+        return None
     kinds = [kind for a in arrays if (kind := char(a.dtype)) is not None]
     if len(kinds) < len(arrays):
         return None
