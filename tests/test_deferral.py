@@ -440,7 +440,9 @@ def test_functions_that_hold_numbers_are_told_apart():
         assert np.isclose(x.norm(order).item(), t.double().norm(order).item(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 7), (7, 1), (1, 300000), (300000, 1), (300, 1, 1000), (1, 300, 1000)])
+@pytest.mark.parametrize(
+    "shape", [(1,), (1, 1), (1, 7), (7, 1), (1, 300000), (300000, 1), (300, 1, 1000), (1, 300, 1000)]
+)
 def test_dimensions_of_one_element(shape):
     x, t = pair(28, shape)
     for dim in range(len(shape)):

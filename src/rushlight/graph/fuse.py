@@ -41,7 +41,9 @@ def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -
 
     shape = like.shape
     dims = "k" * len(shape)
-    kernel = _kernel("map", dims, body, places, outs, [STEPS * len(dims)] * (len(body.inputs) + len(outs)), False)
+    kernel = _kernel(
+        "map", dims, body, places, outs, [STEPS * len(dims)] * (len(body.inputs) + len(outs)), False
+    )
     reference.run(kernel, [np.broadcast_to(a, shape) for a in body.inputs], outs, body.numbers)
 
 

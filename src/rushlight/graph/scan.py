@@ -25,7 +25,13 @@ def scanned(
         kind: the type of the result.
         reverse: whether to start at the end.
     """
-    if char(a.dtype) is None or char(wide) is None or char(kind) is None or ufunc not in _MONOIDS or a.shape[dim] == 1:
+    if (
+        char(a.dtype) is None
+        or char(wide) is None
+        or char(kind) is None
+        or ufunc not in _MONOIDS
+        or a.shape[dim] == 1
+    ):
         return None
     with LOCK:
         body = Body()
