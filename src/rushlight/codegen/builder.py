@@ -462,10 +462,10 @@ class Builder:
         numbers = ", ".join(f"i32 {n}" for n in range(lanes))
         return self.lt(V(f"<{numbers}>", "i", lanes), self.splat(self.cast(few, "i"), lanes))
 
-    def prefetch(self, address: V) -> None:
-        """Ask for a line of memory that will be read soon. Any address will do."""
+    def prefetch(self, address: V, locality: int = 2) -> None:
+        """Ask for a line of memory that will be read soon: 3 in the first cache, 2 in the second. Any address will do."""
         self.declared.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        self.emit(f"call void @llvm.prefetch.p0(ptr {address.name}, i32 0, i32 3, i32 1)")
+        self.emit(f"call void @llvm.prefetch.p0(ptr {address.name}, i32 0, i32 {locality}, i32 1)")
 
     def room(self, kind: str, lanes: int = 0, count: int = 1) -> V:
         """A place on the stack, for what changes in a loop."""

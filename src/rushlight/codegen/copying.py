@@ -71,11 +71,12 @@ def turn(size: int, vector_bytes: int) -> str:
     b = Builder(side)
     to, source, rows, columns, to_row, _to_column, from_row, from_column = _PARAMS
     down, along = b.and_(rows, b.integer(-side)), b.and_(columns, b.integer(-side))
-    with b.loop(b.integer(0), down, side) as i:
-        with b.loop(b.integer(0), along, side) as j:
+    beyond = b.mul(columns, from_column)
+    with b.loop(b.integer(0), along, side) as j:
+        with b.loop(b.integer(0), down, side) as i:
             here = b.at(b.at(to, b.mul(i, to_row)), j, size)
             there = b.at(b.at(source, b.mul(j, from_column)), i, size)
-            _square(b, size, here, there, to_row, from_column)
+            _square(b, size, here, there, to_row, from_column, beyond)
     rest_of_columns = [
         b.at(to, along, size),
         b.at(source, b.mul(along, from_column)),
@@ -95,10 +96,16 @@ def turn(size: int, vector_bytes: int) -> str:
     return b.definition(f"turn{size}", _PARAMS, internal=True)
 
 
-def _square(b: Builder, size: int, to: V, source: V, to_row: V, from_column: V) -> None:
-    """Interleaving the first half of the rows with the second, log2(side) times, is transposing."""
+def _square(b: Builder, size: int, to: V, source: V, to_row: V, from_column: V, beyond: V) -> None:
+    """Interleaving the first half of the rows with the second, log2(side) times, is transposing.
+
+    `beyond`: bytes to where the next rectangle will probably be, which is asked for.
+    """
     side = b.lanes
-    rows = [b.load(b.at(source, b.mul(b.integer(n), from_column)), _WORDS[size]) for n in range(side)]
+    places = [b.at(source, b.mul(b.integer(n), from_column)) for n in range(side)]
+    for place in places:
+        b.prefetch(b.at(place, beyond))
+    rows = [b.load(place, _WORDS[size]) for place in places]
     first = [lane for n in range(side // 2) for lane in (n, side + n)]
     second = [side // 2 + lane for lane in first]
     for _ in range(side.bit_length() - 1):

@@ -10,7 +10,7 @@ from rushlight.codegen.body import evaluate, unrolling
 from rushlight.codegen.builder import V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.nest import FIRST, LAST, Nest
-from rushlight.codegen.plan import MAP_PLAN, SAME, SPLAT, Scheme
+from rushlight.codegen.plan import DIRECT, MAP_PLAN, PACKED, SAME, SPLAT, Scheme
 from rushlight.codegen.run import run
 
 
@@ -59,7 +59,11 @@ class Map(Nest):
         b, kernel = self.b, self.kernel
         known = evaluate(b, kernel, self.same, self.scalars, self.repetitions(at))
 
+        ahead = self.jumping()
+
         def step(i: V, mask: V | None, past: V | None, _: int) -> None:
+            for n in ahead:
+                b.prefetch(b.at(at[n], b.add(i, count), self.bytes[n]))
             values = evaluate(
                 b, kernel, [store.value for store in kernel.outputs], known,
                 self.vectors(at, i, mask), mask,
@@ -68,3 +72,9 @@ class Map(Nest):
                 self.put(self.inputs + n, values[store.value], at, i, mask, past)
 
         run(b, count, step, unrolling(kernel), self.streams(at, range(self.inputs, len(self.operands))))
+
+    def jumping(self) -> list[int]:
+        """Inputs of which a tile has a piece of each row: processors do not foresee where the next piece will be."""
+        if self.scheme.flat or PACKED.isdisjoint(self.scheme.modes):
+            return []
+        return [n for n in range(self.inputs) if self.scheme.modes[n] == DIRECT]

@@ -18,6 +18,8 @@ import ctypes
 import itertools
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -111,12 +113,28 @@ def compiled(ir: str) -> bytes:
     Raises:
         RuntimeError: `ir` is not a valid module; LLVM's words.
     """
-    return _machine().emit_object(_optimized(ir))
+    module = _optimized(ir)
+    with _plain_loops():
+        return _machine().emit_object(module)
 
 
 def assembly(ir: str) -> str:
     """What `compiled` makes, for people to read."""
-    return _machine().emit_assembly(_optimized(ir))
+    module = _optimized(ir)
+    with _plain_loops():
+        return _machine().emit_assembly(module)
+
+
+@contextmanager
+def _plain_loops() -> Iterator[None]:
+    """Without rewriting induction variables, half of the time that machine code takes: a kernel's loops count in the
+    way that addresses are made of already. (The option is the process's; others may compile, and find it as it was.)"""
+    llvm = _llvm()
+    llvm.set_option("", "-disable-lsr=true")
+    try:
+        yield
+    finally:
+        llvm.set_option("", "-disable-lsr=false")
 
 
 def linked(name: str, code: bytes, symbols: tuple[str, ...]) -> dict[str, int]:
