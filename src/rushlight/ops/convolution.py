@@ -112,14 +112,15 @@ def _correlate(
     o, out = g.shape[1], g.shape[2:]
     x = padded(x, padding)
     inner = c // groups * numel(kernel)
-    total = np.zeros((groups, o // groups, inner), x.dtype)
-    step = max(1, _COLUMNS // max(1, c * numel(kernel) * numel(out)))
+    wide = np.result_type(x.dtype, np.float64) if x.dtype.kind in "fc" else x.dtype
+    total = np.zeros((groups, o // groups, inner), wide)
+    step = max(1, _COLUMNS // max(1, c * numel(kernel) * numel(out), o * inner))
     for start in range(0, n, step):
         seen = windows(x[start : start + step], kernel, stride, dilation, out)
-        columns = np.moveaxis(seen.reshape(len(seen), groups, inner, numel(out)), 0, 2)
-        left = np.moveaxis(g[start : start + step].reshape(len(seen), groups, o // groups, -1), 0, 2)
-        flat = columns.reshape(groups, inner, -1)
-        total += multiply(left.reshape(groups, o // groups, -1), flat.swapaxes(1, 2))
+        columns = seen.reshape(len(seen), groups, inner, numel(out))
+        left = g[start : start + step].reshape(len(seen), groups, o // groups, -1)
+        total += np.add.reduce(multiply(left, columns.swapaxes(2, 3)), 0, dtype=wide)
+    total = total.astype(x.dtype, copy=False)
     return total.reshape(o, c // groups, *kernel)
 
 
