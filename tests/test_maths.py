@@ -144,6 +144,19 @@ def test_float64_of_two_where_there_is_no_number(verb: str) -> None:
     assert not wrong.any(), (x[wrong], y[wrong], answer[wrong], wanted[wrong])
 
 
+@pytest.mark.parametrize(
+    "verb", ["cos", "cosh", "sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh", "erf"]
+)
+def test_symmetry(verb: str) -> None:
+    """Even functions, and odd ones, are so to the last bit."""
+    rng = np.random.default_rng(10)
+    for kind in "fd":
+        x = np.concatenate([special(np.dtype(kind).type), (rng.normal(size=1 << 16) * 3).astype(kind)])
+        f = compiled(verb, kind)
+        mirrored = f(-x)
+        assert same(f(x), mirrored if verb in ("cos", "cosh") else -mirrored).all(), kind
+
+
 EXACT = {
     "exp": ([0.0, -0.0], [1.0, 1.0]),
     "exp2": (np.arange(-1074.0, 1024.0), np.ldexp(1.0, np.arange(-1074, 1024))),

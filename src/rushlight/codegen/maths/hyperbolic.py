@@ -227,8 +227,8 @@ def _atanh(k: Builder, x: V) -> V:
 
 
 def _odd(f: Callable[..., V], bound: float) -> Callable[..., V]:
-    """A float32 function from one of float64, with the sign of -0."""
-    return lambda k, x: k.copysign(wide_inside(f, bound)(k, x), x)
+    """A float32 function from one of float64 for x >= 0."""
+    return lambda k, x: k.copysign(wide_inside(f, bound)(k, k.abs(x)), x)
 
 
 sinh = by_kind(_odd(wide_sinh, 100.0), _sinh)
