@@ -143,12 +143,9 @@ class Pending:
         self.inputs = inputs
 
     def heavy(self) -> bool:
-        """Whether so much waits that it is better computed now."""
+        """Whether so much waits below it that it is better computed now."""
         return (
-            self.nbytes > MOST_BYTES
-            or self.depth > MOST_DEPTH
-            or self.instructions > MOST_INSTRUCTIONS
-            or len(self.inputs) > MOST_INPUTS
+            self.depth > MOST_DEPTH or self.instructions > MOST_INSTRUCTIONS or len(self.inputs) > MOST_INPUTS
         )
 
     # ---- looking ----

@@ -18,7 +18,7 @@ import numpy as np
 from rushlight.buffer import Tensor, Watch, address, new_tensor, storage, watch
 from rushlight.dtypes import ALL, WIDE, dtype
 from rushlight.graph.body import char
-from rushlight.graph.expr import LOCK, Pending, forget, settle
+from rushlight.graph.expr import LOCK, MOST_BYTES, Pending, array_of, forget, settle
 from rushlight.graph.trace import Untraceable, trace
 from rushlight.layout import broadcast, contiguous_strides, iteration_strides
 from rushlight.native import jit
@@ -138,7 +138,10 @@ def launch(
     else:
         strides = _bytes(contiguous_strides(shape) if row_major else _ordered(shape, arrays), item)
     p = Pending(name, fragment, tuple(args), tuple(casts), shape, result.numpy, strides, size)
-    at_once = not SWITCHES.fuse or p.heavy()
+    if p.heavy():  # what it is made of first: computed with it, operands that are about to die would be stored all the same
+        args = [array_of(arg) for arg in args]
+        p = Pending(name, fragment, tuple(args), tuple(casts), shape, result.numpy, strides, size)
+    at_once = not SWITCHES.fuse or p.nbytes > MOST_BYTES
     if not at_once:
         ref = weakref.ref(p)
         for t in tensors:
