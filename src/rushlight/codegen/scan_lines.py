@@ -31,7 +31,7 @@ class Lines(Scan):
     """The loop nest. `unit`: places of a tile, a line of the cache full."""
 
     def __init__(self, kernel: Kernel, scheme: Scheme, vector_bytes: int) -> None:
-        super().__init__(kernel, scheme, max(4, vector_bytes // 8))
+        super().__init__(kernel, scheme, 1 if scheme.alone else max(4, vector_bytes // 8))
         k, one = self.k, self.k.integer(1)
         smallest = min(SIZES[operand.kind] for operand in self.operands)
         self.unit = max(self.lanes, min(16, 64 // smallest))
@@ -386,8 +386,9 @@ class Lines(Scan):
             made = transposed(k, columns[::-1] if back else columns)
             rows += [(row, k.at(start, k.integer(part), size)) for row, start in zip(made, starts)]
         fit = k.eq(k.load(self.unfit, "q", 1), k.integer(0))
-        for stream in (True, False) if self.kernel.stream else (False,):
-            with k.when((fit if stream else k.not_(fit)) if self.kernel.stream else V("true", "?")):
+        may_stream = self.kernel.stream and self.lanes > 1
+        for stream in (True, False) if may_stream else (False,):
+            with k.when((fit if stream else k.not_(fit)) if may_stream else V("true", "?")):
                 for row, address in rows:
                     k.store(row, address, self.lanes * size if stream else size, stream)
 
@@ -407,7 +408,8 @@ class Lines(Scan):
     def gather(self, n: int, row: V, column: V) -> V:
         k, found = self.k, self.k.const(0, self.stored(n))
         for lane in range(self.lanes):
-            found = k.insert(found, k.load(self.element(n, lane, row, column), self.stored(n), 1), lane)
+            x = k.load(self.element(n, lane, row, column), self.stored(n), 1)
+            found = k.insert(found, x, lane) if self.lanes > 1 else x
         return self.meant(found, self.operands[n].kind)
 
     def scatter(self, n: int, x: V, row: V, column: V) -> None:

@@ -43,14 +43,16 @@ from rushlight.native import cpu
 
 #: elements that are combined in plain order; it decides results
 CHUNK = 4096
-#: bytes of input that a thread's share of a span has: half of a second-level cache
-SHARE = 1 << 19
+#: bytes of input that a thread's share of a span has: most of a second-level cache
+SHARE = 3 << 18
 #: the most columns that a task takes at once: what is known of them stays in the first-level cache
 COLUMNS = 2048
 #: fewer columns than this are taken together with the rows, as one line
 NARROW = 48
 #: instructions of a body that is short enough to be written out many times
 LIGHT = 12
+#: a line of so many chunks is scanned element by element, if it is the only one: vectors would pay for lanes they lack
+ALONE = 3
 #: elements of a task that takes short lines one after the other, about
 TASK = 1 << 16
 
@@ -108,6 +110,7 @@ class Scheme:
         runs: whether a lane takes short lines one after the other.
         flip: whether all dimensions but the scanned one are taken from behind.
         modes: how each operand lies along a line, or along the last dimension.
+        alone: whether there is one line only, and it is short.
     """
 
     nest: str
@@ -116,9 +119,10 @@ class Scheme:
     runs: bool
     flip: bool
     modes: str
+    alone: bool = False
 
     def text(self) -> str:
-        words = [word for word in ("whole", "woven", "runs", "flip") if getattr(self, word)]
+        words = [word for word in ("whole", "woven", "runs", "flip", "alone") if getattr(self, word)]
         return " ".join([self.nest, *words, self.modes])
 
 
@@ -182,10 +186,13 @@ class Cut:
         if self.chunks == 1 and unfit and set(everywhere) in ({FORWARD}, {BACKWARD}) and self._runs(line):
             self.scheme = Scheme("lines", True, woven, True, BACKWARD in everywhere, everywhere)
             return
+        alone = self.panels == 1 and self.chunks <= ALONE
+        self.lanes = 1 if alone else self.lanes
         self.whole = ceildiv(self.panels, self.lanes)
         waste = ceildiv(self.whole, self.threads) * self.threads * self.lanes / self.panels
         self.known["lines"] = self.panels * self.columns
-        self.scheme = Scheme("lines", self.chunks == 1 or waste <= 1.5, woven, False, flip, modes)
+        whole = alone or self.chunks == 1 or waste <= 1.5
+        self.scheme = Scheme("lines", whole, woven, False, flip, modes, alone)
 
     def _runs(self, line: int) -> bool:
         """Give each lane short lines one after the other, if there are enough of them."""
