@@ -38,6 +38,15 @@ def same(ours, theirs):
     assert np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f")
 
 
+@pytest.mark.parametrize("shape", [SHAPE, (160, 140), (30, 20)])
+def test_operands_of_operations_that_do_not_wait(shape):
+    """Of several NumPy calls, a strip at a time."""
+    x, t = pair(0, shape, "f8")
+    made = T.addcmul(x.requires_grad_(), x.tanh(), x.tanh(), value=0.5)
+    wanted = torch.addcmul(t, t.tanh(), t.tanh(), value=0.5)
+    np.testing.assert_allclose(made.detach().numpy(), wanted.numpy(), rtol=1e-12, atol=1e-14)
+
+
 # ---- what waits, and what does not ----
 
 

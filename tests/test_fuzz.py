@@ -2,7 +2,7 @@
 
 The programs mix operations, views, in-place writes, detaches, grad modes, hooks and backward passes on tensors that
 share memory; `steps.py` says of what they are made. `python tests/test_fuzz.py MINUTES` looks for longer than the
-tests do, and `python tests/test_fuzz.py MINUTES SEED` with other programs.
+tests do, `python tests/test_fuzz.py MINUTES SEED` with other programs, and `... large` on large tensors.
 
 After each step our values, once compared, are replaced by PyTorch's: rounding never adds up over a program, so the
 tolerances are those of one step, and what depends on values by a threshold (masks, sorting) stays in step.
@@ -23,6 +23,15 @@ import numpy as np
 import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from large_steps import (
+    LARGE_BINARY,
+    LARGE_CHANGES,
+    LARGE_FRESH,
+    LARGE_GRADIENTS,
+    LARGE_LEAVES,
+    LARGE_VIEWS,
+    LARGE_WRITES,
+)
 from steps import BINARY, DOUBLE, FRESH, GRADIENTS, GRADIENTS_OF_TWO, LEAVES, USER, VIEWS, WRITES
 
 import rushlight
@@ -30,7 +39,20 @@ import rushlight
 #: one step: its name, which tensors (or, for a leaf, which shape, dtype and values), and the grad mode it runs in
 Step = tuple[str, tuple[int, int, int], str]
 
-OPERATIONS = {**FRESH, **VIEWS, **BINARY, **WRITES, **GRADIENTS, **GRADIENTS_OF_TWO, **DOUBLE, **USER}
+ALL_LEAVES = {**LEAVES, **LARGE_LEAVES}
+ALL_WRITES = {**WRITES, **LARGE_WRITES}
+OPERATIONS = {
+    **FRESH,
+    **VIEWS,
+    **BINARY,
+    **ALL_WRITES,
+    **GRADIENTS,
+    **GRADIENTS_OF_TWO,
+    **DOUBLE,
+    **USER,
+    **LARGE_FRESH,
+    **LARGE_BINARY,
+}
 DERIVATIVES = {*GRADIENTS, *GRADIENTS_OF_TWO, *DOUBLE}
 #: tensors that are alive at once
 POOL = 10
@@ -77,33 +99,44 @@ class Pair:
         self.theirs = theirs
         self.ours = ours
         self.named = name not in DERIVATIVES
-        self.viewed = name in VIEWS or name in LEAVES
+        self.viewed = name in VIEWS or name in ALL_LEAVES
         self.ahead: int | None = None
         self.recorded = False
 
 
 class Program:
-    """A pool of pairs, grown and changed step by step."""
+    """A pool of pairs, grown and changed step by step.
 
-    def __init__(self) -> None:
+    Args:
+        large: whether values are compared at the steps that look alone, and at the end. Until then work may wait, and
+            rounding adds up.
+    """
+
+    def __init__(self, large: bool = False) -> None:
+        self.large = large
         self.pairs: list[Pair] = []
         self.steps: list[Step] = []
         #: of the coarsest type so far; gradients may have come through it
         self.tolerance = 0.0
 
     def run(self, steps: list[Step]) -> None:
-        self.step(("matrix", (0, 0, 0), ""))
+        self.step(("large matrix" if self.large else "matrix", (0, 0, 0), ""))
         with contextlib.suppress(Lost):
             for step in steps:
                 self.step(step)
+            if self.large:
+                self.step(("look at all", (0, 0, 0), ""))
 
     def step(self, step: Step) -> None:
         """Do one step in both libraries, then look at everything."""
         name, numbers, mode = step
         self.steps.append(step)
         try:
-            if name in LEAVES:
-                theirs, ours = LEAVES[name](torch, *numbers), LEAVES[name](rushlight, *numbers)
+            if name.startswith("look"):
+                self.agree(look=[numbers[0] % len(self.pairs)] if name == "look" else None)
+                return
+            if name in ALL_LEAVES:
+                theirs, ours = ALL_LEAVES[name](torch, *numbers), ALL_LEAVES[name](rushlight, *numbers)
             else:
                 function = OPERATIONS[name]
                 chosen = [
@@ -126,7 +159,7 @@ class Program:
                 if their_error and any(text in their_error for text in _TOO_LATE):
                     _give_values(chosen[0].theirs, chosen[0].ours)
             self.take(theirs, ours, name)
-            self.agree()
+            self.agree(look=[] if self.large else None)
         except AssertionError as error:
             text = "\n  ".join(str(step) for step in self.steps)
             raise AssertionError(f"{error}\nafter:\n  {text}") from None
@@ -163,18 +196,24 @@ class Program:
 
     # ---- what must agree ----
 
-    def agree(self) -> None:
+    def agree(self, look: list[int] | None = None) -> None:
+        """Compare all that can be seen without looking at values; those of the pairs in `look` (None: all), too."""
+        coarse = self.tolerance * (100 if self.large else 1)
         for number, pair in enumerate(self.pairs):
             try:
-                compare(pair, self.tolerance)
+                compare_facts(pair)
+                if look is None or number in look:
+                    compare_values(pair, coarse, keep=self.large)
             except AssertionError as error:
                 raise AssertionError(f"tensor {number}: {error}") from None
+        if look is not None:
+            return
         tables = [_sharing(self.side(which), self.side(0)) for which in (0, 1)]
         assert tables[0] == tables[1], f"sharing of storage: {tables[0]} != {tables[1]}"
 
 
-def compare(pair: Pair, coarse: float) -> None:
-    """Every observable of one pair; gradients may be `coarse` apart."""
+def compare_facts(pair: Pair) -> None:
+    """Every observable of one pair but values."""
     theirs, ours = pair.theirs, pair.ours
     node, error = attempt(lambda: theirs.grad_fn)
     our_node, our_error = attempt(lambda: ours.grad_fn)
@@ -203,14 +242,19 @@ def compare(pair: Pair, coarse: float) -> None:
     if error is None and pair.named:
         same("grad_fn", node and node.name(), our_node and our_node.name())
         same("output_nr", theirs.output_nr, ours.output_nr)
-    same_values(theirs, ours, 0 if pair.named else coarse)
-    if error is not None:
-        return
-    if theirs.is_leaf or theirs.retains_grad:
+    if error is None and (theirs.is_leaf or theirs.retains_grad):
         assert (theirs.grad is None) == (ours.grad is None), f"grad: {theirs.grad} != {ours.grad}"
         if theirs.grad is not None:
             same("grad's dtype", str(theirs.grad.dtype), str(ours.grad.dtype))
-            same_values(theirs.grad, ours.grad, coarse)
+
+
+def compare_values(pair: Pair, coarse: float, keep: bool) -> None:
+    """The values of one pair, and of its gradient, which may be `coarse` apart; `keep` ours as they are."""
+    theirs, ours = pair.theirs, pair.ours
+    same_values(theirs, ours, coarse if keep or not pair.named else 0, keep)
+    if attempt(lambda: theirs.grad_fn)[1] is None and (theirs.is_leaf or theirs.retains_grad):
+        if theirs.grad is not None:
+            same_values(theirs.grad, ours.grad, coarse, keep)
 
 
 def same(what: str, theirs: Any, ours: Any) -> None:
@@ -221,8 +265,8 @@ def name_of(t: Any) -> str:
     return str(t.dtype).removeprefix("torch.")
 
 
-def same_values(theirs: Any, ours: Any, coarse: float) -> None:
-    """Compare, then give ours the very bits of PyTorch's (not the memory that several elements share)."""
+def same_values(theirs: Any, ours: Any, coarse: float, keep: bool) -> None:
+    """Compare, then give ours the very bits of PyTorch's (not the memory that several elements share), or keep them."""
     theirs, ours = theirs.detach(), ours.detach()
     name = name_of(theirs)
     if name == "bfloat16":
@@ -234,10 +278,11 @@ def same_values(theirs: Any, ours: Any, coarse: float) -> None:
     if want.shape == got.shape and want.tobytes() == got.tobytes():
         return
     tolerance = name in TOLERANCE and max(TOLERANCE[name], coarse)
-    finite = np.abs(want[np.isfinite(want)], dtype=None) if tolerance else ()
-    largest = float(max(finite, default=0))
+    finite = np.abs(want[np.isfinite(want)]) if tolerance else np.zeros(0)
+    largest = float(finite.max(initial=0))
     np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * max(1, largest))
-    _give_values(theirs, ours)
+    if not keep:
+        _give_values(theirs, ours)
 
 
 def _give_values(theirs: Any, ours: Any) -> None:
@@ -323,7 +368,7 @@ def _unspecified(name: str, mode: str, chosen: list[Pair]) -> bool:
         return True  # whether a gradient is a view is not specified
     if name in ("masked_scatter_", "sum out") and _shares_memory(x, chosen[1].theirs):
         return True  # the order of elements shows
-    if name in WRITES and y.requires_grad and not (x.is_floating_point() or x.is_complex()):
+    if name in ALL_WRITES and y.requires_grad and not (x.is_floating_point() or x.is_complex()):
         return True  # an integer tensor would require a gradient
     if name.startswith("index_") and not x.numel():
         return True  # which of two faults is found first
@@ -339,7 +384,7 @@ def _unspecified(name: str, mode: str, chosen: list[Pair]) -> bool:
         return True  # composite operations, which ask for the place in the graph
     if ("hook" in name or name == "retain_grad") and attempt(lambda: x.grad_fn)[1]:
         return True  # fails for the first hook alone
-    if name in {**WRITES, **USER} or name == "step":
+    if name in {**ALL_WRITES, **USER} or name == "step":
         return _overlap_in_part(chosen[0].theirs, chosen[-1].theirs) or _overlaps_itself(x)
     return False
 
@@ -351,7 +396,7 @@ def _leads_nowhere(t: Any) -> bool:
 
 def _overlaps_itself(x: Any) -> bool:
     """Whether elements meet in memory in a way that PyTorch does not look for, so that the order of writes shows."""
-    if 0 in x.shape or not any(step and size > 1 for size, step in zip(x.shape, x.stride())):
+    if x.is_contiguous() or not any(step and size > 1 for size, step in zip(x.shape, x.stride())):
         return False
     places = torch.arange(x.untyped_storage().nbytes() // x.itemsize).as_strided(
         [1 if step == 0 else size for size, step in zip(x.shape, x.stride())], x.stride()
@@ -388,12 +433,32 @@ def _programs(longest: int) -> st.SearchStrategy[list[Step]]:
         GRADIENTS,
         {**GRADIENTS_OF_TWO, **DOUBLE, **USER},
     ]
+    return _lists(groups, longest)
+
+
+def _lists(groups: list, longest: int) -> st.SearchStrategy[list[Step]]:
+    """Lists of steps, whose names come from every group as often as from any other."""
     name = st.one_of([st.sampled_from(sorted(group)) for group in groups])
     number = st.integers(0, POOL - 1)
     mode = st.sampled_from(["", "", "", "", "", "", "no_grad", "no_grad", "inference_mode"])
     return st.lists(
         st.tuples(name, st.tuples(number, number, number), mode), min_size=longest // 3, max_size=longest
     )
+
+
+def _large_programs(longest: int) -> st.SearchStrategy[list[Step]]:
+    groups = [
+        LARGE_LEAVES,
+        LARGE_FRESH,
+        LARGE_FRESH,
+        LARGE_VIEWS,
+        LARGE_BINARY,
+        LARGE_CHANGES,
+        LARGE_CHANGES,
+        LARGE_GRADIENTS,
+        ["look"],
+    ]
+    return _lists(groups, longest)
 
 
 RELAXED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -405,15 +470,22 @@ def test_random_programs(steps: list[Step]) -> None:
     Program().run(steps)
 
 
-def search(minutes: float, first: int) -> None:
+@settings(max_examples=25, derandomize=True, **RELAXED)
+@given(_large_programs(20))
+def test_random_programs_on_large_tensors(steps: list[Step]) -> None:
+    Program(large=True).run(steps)
+
+
+def search(minutes: float, first: int, large: bool) -> None:
     """Run new random programs, 200 for each seed from `first` on, until the time is over."""
+    programs_of = _large_programs(30) if large else _programs(40)
     end, programs, steps_done = time.monotonic() + 60 * minutes, 0, 0
 
     @settings(max_examples=200, database=None, **RELAXED)
-    @given(_programs(40))
+    @given(programs_of)
     def look(steps: list[Step]) -> None:
         nonlocal programs, steps_done
-        Program().run(steps)
+        Program(large).run(steps)
         programs, steps_done = programs + 1, steps_done + len(steps)
 
     for number in itertools.count(first):
@@ -424,4 +496,5 @@ def search(minutes: float, first: int) -> None:
 
 
 if __name__ == "__main__":
-    search(float(sys.argv[1]) if len(sys.argv) > 1 else 20, int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    numbers = [float(value) for value in sys.argv[1:] if value != "large"]
+    search(numbers[0] if numbers else 20, int(numbers[1]) if len(numbers) > 1 else 0, "large" in sys.argv)

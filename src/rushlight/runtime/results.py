@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.errors import OutOfMemory
+from rushlight.graph.expr import array_of
 from rushlight.memory import LARGE, array, empty_cache, stats, zeros
 
 #: results of fewer elements, of whatever type, are not large
@@ -29,6 +30,7 @@ def elementwise(function: Callable, kind: np.dtype, *operands: Any) -> Any:
     1. A ufunc writes to memory from the pool.
     2. Any other function is computed a strip at a time, where all operands lie in memory in the same order.
     """
+    operands = tuple([array_of(a) for a in operands])
     arrays = [a for a in operands if type(a) is np.ndarray and a.ndim]
     if not arrays:
         return retried(function, *operands)
