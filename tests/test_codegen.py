@@ -6,10 +6,11 @@ import itertools
 import numpy as np
 import pytest
 
+from rushlight.codegen import program as programs
 from rushlight.codegen import reference
 from rushlight.codegen.kernel import COMPARISONS, VERBS, Inst, Kernel, Operand, Store, verify
 from rushlight.codegen.program import program, supported
-from rushlight.native import jit, threads
+from rushlight.native import cpu, jit, threads
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason="needs llvmlite")
 
@@ -86,13 +87,16 @@ def same_bits(got, wanted):
     np.testing.assert_array_equal(got, wanted)
 
 
-def check(kernel, shape, scalars=(), fills=None):
+THROUGH_AND_PAST = (False, True)
+
+
+def check(kernel, shape, scalars=(), streams=THROUGH_AND_PAST):
     """A kernel gives what it means, on one thread and on three, past the caches and through them."""
     verify(kernel)
     assert supported(kernel) == ""
     inputs = [laid_out(o.kind, o.walk, shape) for o in kernel.inputs]
     results = []
-    for stream, count in itertools.product((False, True), (1, 3)):
+    for stream, count in itertools.product(streams, (1, 3)):
         outputs = [output(store.to, kernel, shape) for store in kernel.outputs]
         threads.set_num_threads(count)
         compute(dataclasses.replace(kernel, stream=stream), shape, inputs, outputs, scalars)
@@ -249,19 +253,25 @@ def test_verbs(verb, kind):
         body += [Inst(verb, kind, (0, 3))]
     else:
         body += [Inst(verb, "?" if verb in COMPARISONS else kind, tuple(range(count)))]
-    check(mapped([f"{kind} c"] * count, body, "c"), (1000,))
+    check(mapped([f"{kind} c"] * count, body, "c"), (1000,), streams=(False,))
 
 
 @pytest.mark.parametrize("verb", ["and", "or", "xor", "not", "eq", "ne", "lt"])
 def test_verbs_of_bools(verb):
     body = [load("?", n) for n in range(VERBS[verb])]
-    check(mapped(["? c"] * VERBS[verb], [*body, Inst(verb, "?", tuple(range(VERBS[verb])))], "c"), (300,))
+    check(
+        mapped(["? c"] * VERBS[verb], [*body, Inst(verb, "?", tuple(range(VERBS[verb])))], "c"),
+        (300,),
+        streams=(False,),
+    )
 
 
 @pytest.mark.parametrize("source", FLOATS + INTEGERS + "?eE")
 @pytest.mark.parametrize("kind", FLOATS + INTEGERS + "?eE")
 def test_casts(source, kind):
-    check(mapped([f"{source} c"], [load(source, 0), Inst("cast", kind, (0,))], "c"), (1000,))
+    check(
+        mapped([f"{source} c"], [load(source, 0), Inst("cast", kind, (0,))], "c"), (1000,), streams=(False,)
+    )
 
 
 @pytest.mark.parametrize("kind", FLOATS + INTEGERS)
@@ -270,7 +280,7 @@ def test_select_and_constants(kind):
         load(kind, 0), Inst("const", kind, (), 7), Inst("lt", "?", (0, 1)),
         load("?", 1), Inst("and", "?", (2, 3)), Inst("select", kind, (4, 0, 1)),
     ]  # fmt: skip
-    check(mapped([f"{kind} c", "? c"], body, "c"), (1000,))
+    check(mapped([f"{kind} c", "? c"], body, "c"), (1000,), streams=(False,))
 
 
 def test_half_computes_as_float32():
@@ -328,6 +338,90 @@ def test_verify_rejects(change, message):
     verify(GOOD)
     with pytest.raises(AssertionError, match=message):
         verify(dataclasses.replace(GOOD, **change))
+
+
+def test_constants_are_told_apart():
+    """Numbers that compare equal, and a number that does not, do not confuse kernels."""
+    kernels = [
+        mapped(["f c"], [load("f", 0), Inst("const", "f", (), value), Inst("mul", "f", (0, 1))], "c")
+        for value in (0.0, -0.0, float("nan"), float("nan"))
+    ]
+    assert kernels[0] != kernels[1]
+    assert kernels[2] == kernels[3] and hash(kernels[2]) == hash(kernels[3])
+    one, out = np.ones(1, "f"), np.zeros(1, "f")
+    compute(kernels[0], (1,), [one], [out])
+    assert not np.signbit(out[0])
+    compute(kernels[1], (1,), [one], [out])
+    assert np.signbit(out[0])
+
+
+def test_verify_rejects_elements_among_results():
+    body = [
+        load("f", 0),
+        Inst("reduce", "f", (0,), "max"),
+        Inst("sub", "f", (0, 1)),
+        Inst("reduce", "f", (1,), "max"),
+    ]
+
+    def reason(form, outputs):
+        stores = tuple(Store(Operand("f", walk), value) for value, walk in outputs)
+        kernel = Kernel(form, "kr", (Operand("f", "sc"),), "", tuple(body[: outputs[0][0] + 1]), stores)
+        if supported(kernel) == "":
+            verify(kernel)
+        else:
+            with pytest.raises(AssertionError):
+                verify(kernel)
+        return supported(kernel)
+
+    assert reason("reduce", [(1, "sb")]) == ""
+    assert reason("rows", [(2, "sc")]) == ""
+    assert reason("reduce", [(0, "sc")]) == ""
+    assert reason("reduce", [(2, "sc")]) == "%2: an element that depends on a result"
+    assert reason("reduce", [(3, "sb")]) == "%2: an element that depends on a result"
+    assert reason("reduce", [(0, "sb")]) == "out0: an element where a result should be"
+    assert reason("rows", [(2, "sb")]) == "out0: an element where a result should be"
+    assert reason("reduce", [(1, "sc")]) == "out0: a result where an element should be"
+
+
+@pytest.fixture(params=[16, 32])
+def narrow(request, monkeypatch):
+    """As on a processor with vectors of so many bytes."""
+    width = request.param
+    real = jit.load
+
+    def load_narrow(name, text, ir, *rest):
+        return real(
+            name,
+            f"{text}\n{width}" if "map" in text or "reduce" in text or "rows" in text else text,
+            ir,
+            *rest,
+        )
+
+    monkeypatch.setattr(cpu, "vector_bytes", lambda: width)
+    monkeypatch.setattr(programs, "_PROGRAMS", {})
+    monkeypatch.setattr(jit, "load", load_narrow)
+
+
+def test_narrow_vectors(narrow):
+    """Code for other processors does the same."""
+    check(axpy("f", "c", "b", "c"), (1003,), (3,))
+    check(axpy("h", "ss", "sc", "sc"), (70, 130), (3,))
+    check(axpy("d", "sc", "bc", "sc"), (300, 3), (3,))
+    x = exact("f", (70, 300))
+    body = [
+        load("f", 0),
+        Inst("cast", "d", (0,)),
+        Inst("reduce", "d", (1,), "sum"),
+        Inst("reduce", "f", (0,), "max"),
+    ]
+    for dims in ("kr", "rk", "rr"):
+        kernel = reduction(dims, ["sc"], body, [(2, kept_walk(dims)), (3, kept_walk(dims))])
+        for got, wanted in zip(*reduce_both_ways(kernel, x.shape, [x])):
+            same_bits(got, wanted)
+    for walk in ("sc", "ss"):
+        a = clean(laid_out("f", walk, (40, 70)).copy("K"))
+        (got,), (wanted,) = compute_rows(rowwise([walk], SOFTMAX, [(7, walk)]), [a], a.shape)
+        np.testing.assert_allclose(got, wanted, rtol=3e-7)
 
 
 def test_unsupported():

@@ -59,7 +59,12 @@ class Inst:
     verb: str
     kind: str
     args: tuple[int, ...] = ()
-    attr: int | float | bool | str | None = None
+    attr: int | float | bool | str | None = field(default=None, compare=False)
+    _exact: object = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        # what attributes are compared by: 0.0 is not -0.0 here, and NaN is NaN
+        object.__setattr__(self, "_exact", repr(self.attr) if type(self.attr) is float else self.attr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,36 @@ COMPARISONS = frozenset("lt le gt ge eq ne isnan".split())
 MONOIDS = frozenset("sum prod max min any all".split())
 
 
+def misplaced(kernel: Kernel) -> str:
+    """What comes before or after a reduction and should not; "" if nothing does.
+
+    In the form reduce, elements are gone through once: no element depends on a result, and no result on an element
+    that is not reduced. In the form rows, only the latter holds.
+    """
+    reduced = [n for n, dim in enumerate(kernel.dims) if dim == "r"]
+    element: list[bool] = []  # whether there is one value for each element
+    result: list[bool] = []  # whether a reduction comes before
+    for n, inst in enumerate(kernel.body):
+        if inst.verb == "load":
+            walk = kernel.inputs[inst.attr].walk  # type: ignore[index]
+            element.append(any(walk[d] != FIXED for d in reduced))
+        else:
+            element.append(inst.verb != "reduce" and any(element[a] for a in inst.args))
+        before = any(result[a] for a in inst.args)
+        result.append(before or inst.verb == "reduce")
+        if kernel.form == "reduce" and before and (element[n] or inst.verb == "reduce"):
+            return f"%{n}: an element that depends on a result"
+    for n, store in enumerate(kernel.outputs):
+        along = {store.to.walk[d] != FIXED for d in reduced}
+        if len(along) > 1:
+            return f"out{n} walks along some of the reduced dimensions"
+        if along == {False} and element[store.value]:
+            return f"out{n}: an element where a result should be"
+        if kernel.form == "reduce" and along == {True} and result[store.value]:
+            return f"out{n}: a result where an element should be"
+    return ""
+
+
 def verify(kernel: Kernel) -> None:
     """Check that every fact in a kernel agrees with the others.
 
@@ -208,3 +243,5 @@ def verify(kernel: Kernel) -> None:
         check(UNIT not in operand.walk[:-1], "only the last dimension can lie side by side")
     for n, store in enumerate(kernel.outputs):
         check(store.to.kind == kernel.body[store.value].kind, f"out{n}: of another kind than its value")
+    if "r" in kernel.dims:
+        check(not misplaced(kernel), misplaced(kernel))

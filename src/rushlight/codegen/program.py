@@ -12,7 +12,7 @@ import numpy as np
 
 from rushlight import memory
 from rushlight.codegen.body import unsupported
-from rushlight.codegen.kernel import Kernel
+from rushlight.codegen.kernel import Kernel, misplaced
 from rushlight.codegen.maps import Map
 from rushlight.codegen.plan import SLOTS, Described, Plan, Steps, ceildiv, plan_map
 from rushlight.codegen.reduction_plan import plan_reduce, swapped, turned, turns
@@ -73,7 +73,7 @@ def supported(kernel: Kernel) -> str:
     """Why a kernel cannot be compiled; "" if it can."""
     if kernel.form not in FORMS:
         return f"no loops for {kernel.form}"
-    return unsupported(kernel)
+    return unsupported(kernel) or ("r" in kernel.dims and misplaced(kernel)) or ""
 
 
 #: of forms: whether the last two dimensions are better exchanged

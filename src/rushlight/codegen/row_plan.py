@@ -24,6 +24,8 @@ from rushlight.codegen.stages import stages
 STRETCH = 2048
 #: columns of a block at most, and at least; elements of one operand in a block, as many as stay in the cache
 COLUMNS, FEW, CELLS = 1024, 64, 1 << 18
+#: columns of a block where columns are so long that a block has more than so many elements: a line of the cache
+LEAST, MOST = 16, 1 << 21
 #: lines that an accumulator of a column takes up before it is combined with that of the column
 LINES = 128
 
@@ -85,7 +87,8 @@ def plan_columns(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     scheme = Scheme(False, element_modes(kernel, False, lines, columns, steps))
     if not (planes and columns):
         return Plan(scheme, ())
-    tj = min(columns, max(FEW, min(COLUMNS, power_below(max(1, CELLS // max(1, lines))))))
+    few = FEW if lines * FEW <= MOST else LEAST
+    tj = min(columns, max(few, min(COLUMNS, power_below(max(1, CELLS // max(1, lines))))))
     bj = min(columns, tj * max(1, TASK // max(1, lines * tj)))
     bp = max(1, TASK // max(1, lines * columns))
     nj = ceildiv(columns, bj)
