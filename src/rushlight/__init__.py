@@ -201,7 +201,9 @@ from rushlight.ops.affine import addbmm, addmm, addmv, addr, baddbmm
 from rushlight.ops.contractions import bmm, dot, matmul, mm, mv, vdot
 from rushlight.ops.einsum import einsum
 from rushlight.ops.late import (
+    bartlett_window,
     bilinear,
+    blackman_window,
     cholesky,
     cholesky_inverse,
     cholesky_solve,
@@ -215,8 +217,14 @@ from rushlight.ops.late import (
     cosine_similarity,
     det,
     geqrf,
+    gradient,
     group_norm,
+    hamming_window,
+    hann_window,
+    histogram,
     inverse,
+    istft,
+    kaiser_window,
     layer_norm,
     logdet,
     matrix_exp,
@@ -226,8 +234,10 @@ from rushlight.ops.late import (
     pixel_shuffle,
     pixel_unshuffle,
     qr,
+    renorm,
     rms_norm,
     slogdet,
+    stft,
     svd,
     triangular_solve,
 )
@@ -469,6 +479,20 @@ is_autocast_enabled = late.function("amp", "is_autocast_enabled")
 # ---- threads ----
 from rushlight.native.threads import get_num_threads, set_num_threads
 
+# ---- precision, reproducibility ----
+from rushlight.switches import (
+    are_deterministic_algorithms_enabled,
+    get_deterministic_debug_mode,
+    get_float32_matmul_precision,
+    is_deterministic_algorithms_warn_only_enabled,
+    is_warn_always_enabled,
+    set_deterministic_debug_mode,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_warn_always,
+    use_deterministic_algorithms,
+)
+
 # ---- protocols, printing, saving ----
 from rushlight import serialization, utils
 from rushlight.interop.dlpack import from_dlpack, to_dlpack
@@ -477,5 +501,5 @@ from rushlight.serialization import load, save
 
 #: read when they are first asked for, to keep `import rushlight` quick
 __getattr__ = late.modules(
-    "rushlight", "amp", "backends", "cuda", "fft", "func", "linalg", "nn", "optim", "profiler"
+    "rushlight", "amp", "backends", "cuda", "fft", "func", "linalg", "nn", "optim", "profiler", "signal"
 )

@@ -441,6 +441,12 @@ class _Methods:
     cholesky_solve = late.cholesky_solve
     det = late.det
     geqrf = late.geqrf
+    fill_diagonal_ = late.fill_diagonal_
+    histogram = late.histogram
+    istft = late.istft
+    renorm = late.renorm
+    renorm_ = late.renorm_
+    stft = late.stft
     orgqr = late.orgqr
     inverse = late.inverse
     logdet = late.logdet

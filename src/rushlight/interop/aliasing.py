@@ -19,7 +19,7 @@ from typing import Any
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
     "amp autograd backends compiler cuda distributions fft func jit linalg mps nn optim overrides profiler"
-    " quasirandom random return_types serialization special testing types utils version".split()
+    " quasirandom random return_types serialization signal special testing types utils version".split()
 )
 
 

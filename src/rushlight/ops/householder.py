@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rushlight import return_types
 from rushlight.dtypes import FLOATING
+from rushlight.ops.kinds.reduction import same_dtype
 from rushlight.ops.lapack import check_kernel
 from rushlight.ops.spec import primitive, public
 
@@ -22,7 +24,7 @@ def geqrf_(x):
     return np.ascontiguousarray(turned.swapaxes(-1, -2)), tau
 
 
-@public(out=False)
+@public(out=same_dtype)
 def geqrf(input):
     """`(a, tau)`: the QR decomposition as reflections I - tau v v^H, with v below the diagonal of `a` and R in the rest.
 
@@ -38,7 +40,7 @@ def geqrf(input):
             f"torch.geqrf: input must have at least 2 dimensions. Got {input._a.ndim} dimensions instead."
         )
     check_kernel("geqrf_cpu", input)
-    return geqrf_(input)
+    return return_types.geqrf(geqrf_(input))
 
 
 @public(name="linalg.householder_product")
@@ -89,4 +91,4 @@ def _product(x, tau, m, n):
     for k in reversed(range(tau._a.shape[-1])):
         v = vectors.narrow(-1, k, 1)
         q = q - tau.narrow(-1, k, 1).unsqueeze(-1) * (v @ (v.mH @ q))
-    return q if tau._a.shape[-1] else q.clone()
+    return q if tau._a.shape[-1] else q + x * 0  # which is recorded, though nothing depends on it

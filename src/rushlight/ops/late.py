@@ -38,3 +38,18 @@ pairwise_distance = late("ops.normalisation", "pairwise_distance")
 pixel_shuffle = late("ops.resampling", "pixel_shuffle")
 pixel_unshuffle = late("ops.resampling", "pixel_unshuffle")
 rms_norm = late("ops.normalisation", "rms_norm")
+
+# ---- signals, samples ----
+
+bartlett_window = late("ops.windows", "bartlett_window")
+blackman_window = late("ops.windows", "blackman_window")
+hamming_window = late("ops.windows", "hamming_window")
+hann_window = late("ops.windows", "hann_window")
+kaiser_window = late("ops.windows", "kaiser_window")
+stft = late("ops.spectrogram", "stft")
+istft = late("ops.spectrogram", "istft")
+histogram = late("ops.binning", "histogram")
+gradient = late("ops.slopes", "gradient")
+renorm = late("ops.slopes", "renorm")
+fill_diagonal_ = late("ops.slopes", "fill_diagonal_")
+renorm_ = late("ops.slopes", "renorm_")
