@@ -215,6 +215,7 @@ from rushlight.ops.late import (
     conv_transpose2d,
     conv_transpose3d,
     cosine_similarity,
+    ctc_loss,
     det,
     geqrf,
     gradient,
