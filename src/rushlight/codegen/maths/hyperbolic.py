@@ -161,7 +161,8 @@ def _tanh(k: Builder, x: V) -> V:
 
 
 def _sigmoid(k: Builder, x: V) -> V:
-    """1 / (1 + exp(-x)) for x >= 0, exp(x) / (1 + exp(x)) else; exp(x) below 2**-700 is taken 2**600 times as large, so that no part of it is subnormal."""
+    """1 / (1 + exp(-x)) for x >= 0, exp(x) / (1 + exp(x)) else; exp(x) below 2**-700 is taken 2**600 times as large,
+    so that no part of it is subnormal."""
     one, zero = k.like(1.0, x), k.like(0.0, x)
     r, low, bits = reduced(k, k.neg(at_most(k, k.abs(x), 760.0)))
     n = counted(k, bits)

@@ -171,42 +171,47 @@ def _atan(k: Builder, x: V) -> V:
     return k.copysign(k.select(k.lt(a, k.like(2.0**-28, a)), a, y), x)
 
 
-def _atan2(k: Builder, y: V, x: V) -> V:
-    """atan of the smaller of |y|, |x| over the larger, which is folded once more, and put into its octant."""
-    zero, one = k.like(0.0, x), k.like(1.0, x)
-    b, a = k.abs(x), k.abs(y)
-    steep, equal = k.gt(a, b), k.eq(a, b)
-    low, high = k.select(steep, b, a), k.select(steep, a, b)
-    # (0 / 0 is 0, inf / inf is 1, and what is over inf is 0 or NaN)
-    infinite = k.eq(high, k.like(INF, high))
-    low = k.select(infinite, k.mul(low, zero), low)
-    low = k.select(equal, k.select(k.eq(a, zero), zero, one), low)
-    high = k.select(k.or_(equal, infinite), one, high)
-    # 1. what is too small or too large for sums and remainders is scaled
+def _defined_quotient(k: Builder, low: V, high: V) -> tuple[V, V]:
+    """Numbers whose quotient is low / high, but 1 for inf / inf, 0 for 0 / 0, and 0 or NaN for others over inf."""
+    zero, one = k.like(0.0, low), k.like(1.0, low)
+    equal, infinite = k.eq(low, high), k.eq(high, k.like(INF, high))
+    over = k.select(infinite, k.mul(low, zero), low)
+    over = k.select(equal, k.select(k.eq(low, zero), zero, one), over)
+    return over, k.select(k.or_(equal, infinite), one, high)
+
+
+def _scaled(k: Builder, low: V, high: V) -> tuple[V, V]:
+    """Numbers of the same quotient, neither too large nor too small for sums and remainders."""
     down, up = k.gt(high, k.like(2.0**500, high)), k.lt(high, k.like(2.0**-400, high))
-    scale = k.select(down, k.like(2.0**-600, x), k.select(up, k.like(2.0**600, x), one))
-    s, c = k.mul(low, scale), k.mul(high, scale)
-    flat = k.le(s, k.mul(c, k.like(FLAT, c)))
+    scale = k.select(up, k.like(2.0**600, high), k.like(1.0, high))
+    scale = k.select(down, k.like(2.0**-600, high), scale)
+    return k.mul(low, scale), k.mul(high, scale)
+
+
+def _arc_of_quotient(k: Builder, s: V, c: V) -> tuple[V, tuple[V, V]]:
+    """Whether atan(s / c), which is at most pi / 4, was not folded, and how much it is more than 0 or pi / 4."""
+    zero, flat = k.like(0.0, s), k.le(s, k.mul(c, k.like(FLAT, c)))
     above, above_low = exact_sum(k, s, k.neg(c))
     below, below_low = exact_sum(k, s, c)
-    t = quotient(
-        k,
-        (k.select(flat, s, above), k.select(flat, zero, above_low)),
-        (k.select(flat, c, below), k.select(flat, zero, below_low)),
-    )
-    arc = _arc(k, *t)
-    # 2. the octant: from the multiple of pi that the fold began at, there or back
-    left = k.lt(k.bits(x, "q"), k.const(0, "q", x.lanes))
+    over = k.select(flat, s, above), k.select(flat, zero, above_low)
+    under = k.select(flat, c, below), k.select(flat, zero, below_low)
+    return flat, _arc(k, *quotient(k, over, under))
+
+
+def _atan2(k: Builder, y: V, x: V) -> V:
+    """atan of the smaller of |y|, |x| over the larger, which is folded once more, and put into its octant."""
+    a, b = k.abs(y), k.abs(x)
+    steep, left = k.gt(a, b), k.lt(k.bits(x, "q"), k.const(0, "q", x.lanes))
+    low, high = _defined_quotient(k, k.select(steep, b, a), k.select(steep, a, b))
+    s, c = _scaled(k, low, high)
+    flat, arc = _arc_of_quotient(k, s, c)
+    # 1. from the multiple of pi that the fold began at, there or back
     sharp = k.not_(flat)
-    three_quarters = k.and_(left, sharp)
-    multiple = _part_of_pi(k, x, (three_quarters, 0.75), (sharp, 0.25), (steep, 0.5), (left, 1.0))
-    back = k.like(-1.0, x)
-    forth = k.like(1.0, x)
-    sign = k.select(k.xor(steep, left), back, forth)
-    arc = k.mul(arc[0], sign), k.mul(arc[1], sign)
-    result = _from(k, *multiple, arc)
-    # 3. a tiny quotient is its own arc, rounded once where it is subnormal
-    tiny = k.and_(k.and_(k.not_(steep), k.not_(left)), k.lt(s, k.mul(c, k.like(2.0**-40, c))))
+    multiple = _part_of_pi(k, x, (k.and_(left, sharp), 0.75), (sharp, 0.25), (steep, 0.5), (left, 1.0))
+    sign = k.select(k.xor(steep, left), k.like(-1.0, x), k.like(1.0, x))
+    result = _from(k, *multiple, (k.mul(arc[0], sign), k.mul(arc[1], sign)))
+    # 2. a tiny quotient is its own arc, rounded once where it is subnormal
+    tiny = k.and_(k.not_(k.or_(steep, left)), k.lt(s, k.mul(c, k.like(2.0**-40, c))))
     return k.copysign(k.select(tiny, k.div(low, high), result), y)
 
 

@@ -54,8 +54,8 @@ CHUNK = 48
 
 
 def turns(k: Builder, x: V, digits: int, first: int, last: int, parts: int) -> tuple[V, list[V]]:
-    """x / pi less multiples of 2, as a product: x is a whole number m of so many binary digits times 2**e, and of
-    2**e / pi less its multiples of 2, which m makes multiples of 2 again, the first digits come in parts.
+    """x / pi less multiples of 2, as a product: x is a whole number m of so many binary digits times 2**e; of 2**e / pi
+    less its multiples of 2, which m makes multiples of 2 again, the first digits come in parts.
 
     Args:
         first, last: the exponents e that there are, for numbers beyond which the result is NaN.
@@ -67,21 +67,25 @@ def turns(k: Builder, x: V, digits: int, first: int, last: int, parts: int) -> t
     m = k.bits(k.or_(fraction, k.like(1022 + digits << 52, pattern)), "d")
     known = k.and_(k.ge(e, k.like(first, e)), k.le(e, k.like(last, e)))
     m = k.select(known, m, k.like(NAN, m))
-    e = k.select(known, e, k.like(last, e))
-    # 1. 1 / pi as a whole number; its lowest digit is the last that the largest exponent needs
+    return m, _digits(k, k.select(known, e, k.like(last, e)), last, parts)
+
+
+def _digits(k: Builder, e: V, last: int, parts: int) -> list[V]:
+    """The first digits of 2**e / pi less its multiples of 2, for e <= last. 1 / pi is a table, a whole number whose
+    lowest digit is the last that the largest exponent needs; a part is a load of 8 bytes and a shift."""
     lowest = last + CHUNK * parts - 1
     inverse = (1 << 2 * lowest + 64) // pi_bits(lowest + 64)
     table = k.table(inverse.to_bytes(lowest // 8 + 9, "little"), "B")
-    # 2. of which every part is a load and a shift
     found = []
     for part in range(parts):
         at = k.sub(k.like(CHUNK * (parts - 1 - part) + last, e), e)
         loaded = k.gather(table, k.lshr(at, k.like(3, at)), "q")
         bits = k.and_(k.lshr(loaded, k.and_(at, k.like(7, at))), k.like((1 << CHUNK) - 1, at))
         # (under the exponent of 2**52 they are the number that they are)
-        value = k.sub(k.bits(k.or_(bits, k.like(1075 << 52, bits)), "d"), k.like(2.0**52, x))
+        value = k.bits(k.or_(bits, k.like(1075 << 52, bits)), "d")
+        value = k.sub(value, k.like(2.0**52, value))
         found.append(k.mul(value, k.like(2.0 ** (1 - CHUNK * (part + 1)), value)))
-    return m, found
+    return found
 
 
 # ---- in float64, for float32 ----
