@@ -194,6 +194,45 @@ def switches(T):
     return found
 
 
+@program
+def functions_of_kernels(T):
+    x, y, w = normal(T, 2, 3, 6), normal(T, 2, 3, 6, 6), normal(T, 3)
+    T.manual_seed(0)
+    found = [
+        T.dropout(x, 0.5, True),
+        T.alpha_dropout(x, 0.5, True),
+        T.feature_alpha_dropout(x, 0.5, True),
+        T.dropout(x, 0.5, False),
+        T.embedding(x[0], T.tensor([2, 0])),
+        T.batch_norm(x, w, w, None, None, True, 0.1, 1e-5, False),
+        T.batch_norm(x, None, None, w, w.abs(), False, 0.1, 1e-5, False),
+        T.instance_norm(x, w, w, None, None, True, 0.1, 1e-5, False),
+        T.adaptive_max_pool1d(x, 2),
+        T.adaptive_avg_pool1d(x, 2),
+        T.avg_pool1d(x, 2),
+        T.max_pool1d(x, 2),
+        T.max_pool2d(y, 2, 1),
+        T.max_pool3d(y, 2),
+        T.channel_shuffle(y[:, :2], 2),
+        T.pdist(x[0]),
+    ]
+    return [
+        digits(t.tolist()) if hasattr(t, "tolist") else [digits(part.tolist()) for part in t] for t in found
+    ]
+
+
+@program
+def functions_in_place(T):
+    names = [n for n in dir(T) if n.endswith("_") and not n.startswith("_") and hasattr(T, n[:-1])]
+    one = "abs_ acos_ ceil_ clamp_ cos_ exp_ floor_ frac_ neg_ relu_ round_ sigmoid_ sin_ sqrt_ tanh_ trunc_ selu_".split()
+    found = []
+    for name in one:
+        x = T.tensor([0.25, 0.5], dtype=T.float64)
+        args = (0.3,) if name == "clamp_" else ()
+        found.append((name, getattr(T, name)(x, *args) is x, digits(x.tolist()), name in names))
+    return found
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs(name):
     with warnings.catch_warnings():

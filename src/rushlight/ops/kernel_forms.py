@@ -1,0 +1,91 @@
+"""Layers' functions as `torch.<name>` has them: with the arguments of PyTorch's kernels, in their order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight.buffer import Tensor
+from rushlight.ops import layers, normalisation, pooling
+
+
+def dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """:func:`nn.functional.dropout`; nothing has a default.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.dropout(torch.ones(2), 0.0, True)
+        tensor([1., 1.])
+    """
+    return layers.dropout(input, p, train)
+
+
+def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """:func:`nn.functional.alpha_dropout`; nothing has a default."""
+    return layers.alpha_dropout(input, p, train)
+
+
+def feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """:func:`nn.functional.feature_alpha_dropout`; nothing has a default."""
+    return layers.feature_alpha_dropout(input, p, train)
+
+
+def embedding(
+    weight: Tensor,
+    indices: Tensor,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """:func:`nn.functional.embedding` with the weight first; -1 stands for no padding.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.embedding(torch.tensor([[1.], [2.]]), torch.tensor([1, 0]))
+        tensor([[2.],
+                [1.]])
+    """
+    padding = None if padding_idx < 0 else padding_idx
+    return layers.embedding(indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
+
+
+def batch_norm(
+    input: Tensor,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
+    """:func:`nn.functional.batch_norm`; `cudnn_enabled` says nothing on a CPU."""
+    return normalisation.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def instance_norm(
+    input: Tensor,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
+    """:func:`nn.functional.instance_norm`; `cudnn_enabled` says nothing on a CPU."""
+    return normalisation.instance_norm(
+        input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
+    )
+
+
+def adaptive_max_pool1d(input: Tensor, output_size: Any) -> Any:
+    """:func:`nn.functional.adaptive_max_pool1d` with the indices.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.adaptive_max_pool1d(torch.tensor([[1., 3., 2.]]), 1)
+        (tensor([[3.]]), tensor([[1]]))
+    """
+    return pooling.adaptive_max_pool1d(input, output_size, return_indices=True)
