@@ -314,17 +314,19 @@ def tensor_backward(
         >>> x.grad
         tensor(12.)
     """
-    if gradient is None and inputs is None and not create_graph:
-        edge = edge_of(self)
-        if (
-            edge is not None
-            and type(edge) is not Nowhere
-            and self._a.size == 1
-            and self._dtype.category == FLOATING
-        ):
-            one = np.empty(self._a.shape, self._a.dtype)
-            one.fill(1)
-            g = new_tensor(one, self._dtype)
+    if inputs is None and not create_graph:
+        edge, g = edge_of(self), None
+        if edge is None or type(edge) is Nowhere:
+            pass
+        elif gradient is None:
+            if self._a.size == 1 and self._dtype.category == FLOATING:
+                one = np.empty(self._a.shape, self._a.dtype)
+                one.fill(1)
+                g = new_tensor(one, self._dtype)
+        elif type(gradient) is Tensor and type(self) is Tensor:
+            if gradient._dtype is self._dtype and gradient._a.shape == self._a.shape:
+                g = gradient
+        if g is not None:
             run_backward([(edge, g)], bool(retain_graph) and _flag(retain_graph), False)
             return
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)

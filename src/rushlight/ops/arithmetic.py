@@ -36,7 +36,7 @@ from rushlight.ops.kinds.elementwise import (
     unary,
 )
 from rushlight.ops.kinds.pointwise import Pointwise, pointwise, undefined_derivative
-from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
+from rushlight.ops.promotion import NUMBERS, checked_number, operand, result_type
 from rushlight.ops.spec import public
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import FEW, elementwise
@@ -96,7 +96,7 @@ def _multiply_add(x: np.ndarray, y: np.ndarray, alpha: Any) -> np.ndarray:
     """x + alpha y, rounded once: PyTorch uses fused multiply-add."""
     if x.dtype.kind == "b":
         return x | y if alpha else x | np.zeros_like(y)
-    return multiply_add(x, y, np.asarray(number(alpha, BY_NUMPY[x.dtype])))
+    return multiply_add(x, y, np.asarray(operand(alpha, BY_NUMPY[x.dtype])))
 
 
 def _alpha(promoted: dtype, alpha: Any) -> Any:

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor
-from rushlight.dtypes import FLOATING, int64
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import FLOATING, float32, float64, int64
 from rushlight.layout import broadcast
+from rushlight.ops.gathering import in_range
 from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced, reduction_of, share
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import wrap
+from rushlight.tape.modes import direct
+from rushlight.tape.recording import record
 
 # ---- of a class ----
 
@@ -34,12 +37,29 @@ def _class_weights(target: np.ndarray, weight: np.ndarray | None, ignored: int, 
 def spread_nll(g, x, *, target, weights):
     """Each gradient, times its weight, to the place of its class."""
     out = np.zeros(x.shape, g.dtype)
-    np.put_along_axis(out, target[:, None], (g * weights)[:, None], 1)
+    if x.ndim == 2:
+        out[np.arange(len(target)), target] = g * weights
+    else:
+        np.put_along_axis(out, target[:, None], (g * weights)[:, None], 1)
+    return out
+
+
+def _spread_evenly(g: np.ndarray, shape: tuple, target: np.ndarray, mean: bool, ignored: int) -> Any:
+    """Minus the gradient, or its share, at each example's class; None if a class is ignored."""
+    if np.count_nonzero(target == ignored):
+        return None
+    out = np.zeros(shape, g.dtype)
+    share = g.dtype.type(1 / len(target)) if mean else g.dtype.type(1)
+    out[np.arange(len(target)), target] = -g * share
     return out
 
 
 def _nll_gradient(g: Any, x: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
     x_dtype = x._dtype
+    if weight is None and x._a.ndim == 2 and direct(g) and reduction != "none":
+        made = _spread_evenly(g._a, x._a.shape, target._a, reduction == "mean", ignore_index)
+        if made is not None:
+            return new_tensor(made, g._dtype)
     weights = _class_weights(target._a, None if weight is None else weight._a, ignore_index, x_dtype.numpy)
     if reduction == "mean":
         wide = weights.astype(np.float64)
@@ -93,7 +113,28 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     return _nll_loss(input, target, weight, ignore_index, reduction_of(reduction, size_average, reduce))
 
 
+def _short_nll(x: Any, target: Any, ignored: int, reduction: str) -> Tensor | None:
+    """The mean or sum for a matrix of scores and classes in range; None for anything else."""
+    if not isinstance(x, Tensor) or not isinstance(target, Tensor) or target._dtype is not int64:
+        return None
+    a, b, kind = x._a, target._a, x._dtype
+    if a.ndim != 2 or b.ndim != 1 or len(a) != len(b) or not b.size or kind is not float32 and kind is not float64:
+        return None
+    if reduction == "none" or not in_range(b, a.shape[1]) or 0 <= ignored < a.shape[1]:
+        return None
+    total = -float(np.add.reduce(a[np.arange(len(b)), b], dtype=np.float64))
+    out = new_tensor(np.array(total / len(b) if reduction == "mean" else total, kind.numpy), kind)
+    if x._edge is not None:
+        options = {"reduction": reduction, "ignore_index": ignored}
+        record(_nll_1d.derivative, (x, target, None), options, out)
+    return out
+
+
 def _nll_loss(input: Any, target: Any, weight: Any, ignored: int, reduction: str) -> Any:
+    if weight is None:
+        out = _short_nll(input, target, ignored, reduction)
+        if out is not None:
+            return out
     as_tensor(input, "nll_loss_nd", "input", 1)
     as_tensor(target, "nll_loss_nd", "target", 2)
     a, b = input._a, target._a

@@ -295,6 +295,10 @@ def equal(input, other):
         >>> torch.equal(torch.tensor([1, 2]), torch.tensor([1, 2]))
         True
     """
+    if type(input) is Tensor and type(other) is Tensor and input._dtype is other._dtype:
+        a, b = input._a, other._a
+        if a.shape == b.shape and input._dtype is not complex32:
+            return int(np.count_nonzero(np.equal(a, b))) == a.size
     check_tensors("equal", input=input, other=other)
     if input._a.shape != other._a.shape:
         return False

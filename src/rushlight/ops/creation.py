@@ -276,6 +276,8 @@ def filled(shape: tuple[int, ...], value: Any, kind: dtype) -> np.ndarray:
 
 def scalar(value: Any, kind: dtype) -> Any:
     """A number as one element of `kind`; RuntimeError if it does not fit, as `fill_` raises."""
+    if type(value) is float and (kind is dtypes.float32 or kind is dtypes.float64) and -1e38 < value < 1e38:
+        return np.array(value, kind.numpy)
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
         raise OverflowError(
             "int too big to convert" if value > 0 else "can't convert negative int to unsigned"

@@ -10,11 +10,13 @@ import numpy as np
 from rushlight import errors, return_types
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, COMPLEX, float32, float64, int64
+from rushlight.ops.gathering import along
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     SMALL,
     check_keepdim,
     check_nonempty,
+    kept,
     largest,
     lines,
     one_dim,
@@ -29,6 +31,8 @@ from rushlight.ops.kinds.reduction import (
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.deferral import reduced
+from rushlight.runtime.execute import quiet
+from rushlight.tape.modes import direct
 from rushlight.tape.recording import record, record1
 
 _make = object.__new__
@@ -41,11 +45,24 @@ _ARGMAX, _ARGMIN = np.ndarray.argmax, np.ndarray.argmin
 
 
 def _shared(g: Any, x: Any, out: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    if direct(g) and x.shape:
+        whole = kept(x.shape, dims)
+        made = quiet(_shares, g._a.reshape(whole), x._a, out._a.reshape(whole), dims)
+        return new_tensor(made, g._dtype)
     mask = x == restore(out, x.shape, dims, keepdim)
     return restore(g, x.shape, dims, keepdim) * mask / mask.sum(dims, True)
 
 
+def _shares(g: np.ndarray, x: np.ndarray, top: Any, dims: Any) -> np.ndarray:
+    """The gradient, evenly among the elements that are `top` (None: nan)."""
+    hits = np.isnan(x) if top is None else np.equal(x, top)
+    return np.asarray(hits * (g / np.add.reduce(hits, dims, g.dtype, None, True)))
+
+
 def shared_by_all(g: Any, x: Any, out: Any) -> Any:
+    if direct(g):
+        top = out._a if out._a == out._a else None
+        return new_tensor(quiet(_shares, g._a, x._a, top, None), g._dtype)
     mask = x == out
     if out.isnan().item():
         mask = x.isnan()
@@ -143,9 +160,20 @@ def _over(input: Tensor, dim: Any, keepdim: Any, found: Any, operation: str, ker
 def selected(g: Any, x_meta: Any, out1: Any, dim: int, keepdim: bool) -> Any:
     """The gradient of a result that picks elements along `dim`: each goes back to its place."""
     g = g[0]
+    if x_meta.shape and direct(g):
+        return new_tensor(_placed(g._a, out1._a, x_meta.shape, dim, keepdim), g._dtype)
     if not keepdim and x_meta.shape:
         g, out1 = g.unsqueeze(dim), out1.unsqueeze(dim)
     return g.new_zeros(x_meta.shape).scatter(dim, out1, g)
+
+
+def _placed(g: np.ndarray, at: np.ndarray, shape: tuple, dim: int, keepdim: bool) -> np.ndarray:
+    """Zeros with each gradient at its place along `dim`."""
+    if not keepdim:
+        g, at = np.expand_dims(g, dim), np.expand_dims(at, dim)
+    out = np.zeros(shape, g.dtype)
+    out[along(at, dim)] = g
+    return out
 
 
 def _pick(a: np.ndarray, dim: int, keepdim: bool, reach: Any, where: Callable) -> tuple:
@@ -429,6 +457,10 @@ def _running(a: np.ndarray, dim: int, reach: Any) -> tuple:
 def _gathered(g: Any, x: Any, out1: Any, dim: int) -> Any:
     """As in PyTorch, the input is kept whole."""
     g = g[0]
+    if x.shape and direct(g):
+        out = np.zeros(x.shape, g._a.dtype)
+        np.add.at(out, along(out1._a, dim), g._a)
+        return new_tensor(out, g._dtype)
     return g.new_zeros(x.shape).scatter_add(dim, out1, g) if x.shape else g
 
 

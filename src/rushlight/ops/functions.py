@@ -100,7 +100,9 @@ log1p = unary(
 
 def _logaddexp(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if x.dtype.kind != "c":
-        return np.logaddexp(x, y)
+        # as np.logaddexp, but an operation at a time, which vectors compute; it deals with infinities
+        out = np.maximum(x, y) + np.log1p(np.exp(-np.abs(x - y)))
+        return out if np.count_nonzero(np.isfinite(out)) == out.size else np.logaddexp(x, y)
     swap = x.real < y.real
     low, high = np.where(swap, x, y), np.where(swap, y, x)
     same = ~np.isfinite(low.real) & (low == high)
@@ -201,9 +203,20 @@ atan2 = binary(
 )
 arctan2 = atan2
 
+
+def _hypot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """In float64 the squares of float32 numbers neither overflow nor vanish."""
+    if type(x) is np.ndarray and x.dtype.char == "f" and x.flags.c_contiguous and y.flags.c_contiguous:
+        out = np.sqrt(np.square(x.astype(np.float64)) + np.square(y.astype(np.float64))).astype(x.dtype)
+        if np.count_nonzero(np.isfinite(out)) == out.size:
+            return out
+    return _careful_hypot(x, y)
+
+
+_careful_hypot = in_double_2(np.hypot)
 hypot = binary(
     "hypot",
-    numpy=in_double_2(np.hypot),
+    numpy=_hypot,
     dtype=lambda d: (d, d),
     refuse=not_implemented("hypot_cpu", BOOL, INTEGER, COMPLEX),
     vjp=(lambda g, x, out: g * (x / out), lambda g, y, out: g * (y / out)),

@@ -18,6 +18,7 @@ from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import execute
 from rushlight.runtime.results import laid_out
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
+from rushlight.tape.modes import direct
 from rushlight.tape.recording import record
 
 MASKS = frozenset({dtypes.bool_, dtypes.uint8})
@@ -181,6 +182,12 @@ def _index_vjp(g: Any, x_meta: Any, places: Places) -> Any:
     from rushlight.ops.scattering import index_put_places
 
     places.fresh()
+    if direct(g):
+        if places.mask is None:
+            return _added_at(g, x_meta.shape, places.key)
+        out = np.zeros(x_meta.shape, g._a.dtype)
+        out[places.mask] = g._a
+        return new_tensor(out, g._dtype)
     return index_put_places(_zeros_like_input(g, x_meta), g, places=places, accumulate=True)
 
 
@@ -224,6 +231,26 @@ def chosen(x: Tensor, at: Tensor) -> Tensor | None:
     out = new_tensor(made, x._dtype)
     if x._edge is not None:
         record(_INDEX, (x,), {"places": Places(x, (at,))}, out)
+    return out
+
+
+def chosen_at(x: Tensor, key: tuple) -> Tensor | None:
+    """x[i, j] and x[:, j] of a row-major matrix and vectors of positions; None for anything else."""
+    a = x._a
+    if len(key) != 2 or a.ndim != 2 or not a.size or not a.flags.c_contiguous:
+        return None
+    first, second = key
+    if type(second) is not Tensor or second._dtype is not int64 or second._a.ndim != 1:
+        return None
+    if type(first) is slice and first == _ALL:
+        made, indices = a.take(second._a, 1), (None, second)
+    elif type(first) is Tensor and first._dtype is int64 and first._a.shape == second._a.shape:
+        made, indices = a[first._a, second._a], key
+    else:
+        return None
+    out = new_tensor(made, x._dtype)
+    if x._edge is not None:
+        record(_INDEX, (x,), {"places": Places(x, indices)}, out)
     return out
 
 
@@ -278,10 +305,62 @@ def along(p: np.ndarray, dim: int) -> tuple:
     return tuple(key)
 
 
+def _added_at(g: Any, shape: tuple[int, ...], key: Any) -> Tensor:
+    """Zeros of `shape` with the gradients added at their places; on arrays, see `direct`."""
+    out = np.zeros(shape, g._a.dtype)
+    if len(key) == 1 and _all_different(key[0], shape[0]):
+        out[key] = g._a
+    else:
+        np.add.at(out, key, g._a)
+    return new_tensor(out, g._dtype)
+
+
+def _all_different(p: np.ndarray, size: int) -> bool:
+    """Whether no position in [-size, size) is meant twice."""
+    return p.ndim == 1 and 0 < p.size <= size and int(np.bincount(p % size).max()) == 1
+
+
+def _added_flat(g: Any, shape: tuple[int, ...], p: np.ndarray, dim: int) -> Tensor:
+    """The same at places along one dimension, by the numbers of the elements, which NumPy adds faster."""
+    after = math.prod(shape[dim + 1 :])
+    before = np.arange(math.prod(shape[:dim])).reshape(-1, 1, 1) * (shape[dim] * after)
+    flat = p.reshape(-1, p.shape[dim], after) * after + before + np.arange(after)
+    out = np.zeros(math.prod(shape), g._a.dtype)
+    np.add.at(out, flat.reshape(-1), g._a.reshape(-1))
+    return new_tensor(out.reshape(shape), g._dtype)
+
+
+def _gather_vjp(g: Any, x: Any, index: Any, dim: int) -> Any:
+    if direct(g) and g._a.size and g._a.ndim and x.shape:
+        rows = index._a.shape[:dim] == x.shape[:dim]
+        if rows and index._a.shape[dim + 1 :] == x.shape[dim + 1 :]:
+            return _added_flat(g, x.shape, index._a, dim)
+        return _added_at(g, x.shape, along(index._a, dim))
+    return _zeros_like_input(g, x).scatter_add(dim, index, g)
+
+
+def _index_select_vjp(g: Any, x_meta: Any, index: Any, dim: int) -> Any:
+    if direct(g) and x_meta.shape:
+        p = index._a.reshape(-1)
+        if dim and _all_different(p, x_meta.shape[dim]):
+            out = np.zeros(x_meta.shape, g._a.dtype)
+            out[(*(_ALL,) * dim, p)] = g._a
+            return new_tensor(out, g._dtype)
+        return _added_at(g, x_meta.shape, (*(_ALL,) * dim, p))
+    return _zeros_like_input(g, x_meta).index_add(dim, index, g)
+
+
+def _take_vjp(g: Any, x_meta: Any, index: Any) -> Any:
+    if direct(g) and x_meta.shape:
+        flat = _added_at(g, (math.prod(x_meta.shape),), (index._a,))
+        return new_tensor(flat._a.reshape(x_meta.shape), g._dtype)
+    return _zeros_like_input(g, x_meta).put(index, g, accumulate=True)
+
+
 @primitive(
     "Gather",
     vjp=(
-        lambda g, x, index, dim: _zeros_like_input(g, x).scatter_add(dim, index, g),
+        lambda g, x, index, dim: _gather_vjp(g, x, index, dim),
         None,
     ),  # x: as PyTorch keeps it
 )
@@ -361,7 +440,7 @@ def check_vector(index: Tensor, name: str, kinds: tuple = (int64, int32)) -> np.
 
 @primitive(
     "IndexSelect",
-    vjp=(lambda g, x_meta, index, dim: _zeros_like_input(g, x_meta).index_add(dim, index, g), None),
+    vjp=(_index_select_vjp, None),
 )
 def index_select_along(x, index, *, dim):
     if x.ndim == 0:
@@ -422,7 +501,7 @@ def index_select(input, dim, index):
 
 @primitive(
     "Take",
-    vjp=(lambda g, x_meta, index: _zeros_like_input(g, x_meta).put(index, g, accumulate=True), None),
+    vjp=(_take_vjp, None),
 )
 def take_flat(x, index):
     return np.asarray(x.take(index))

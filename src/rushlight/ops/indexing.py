@@ -324,6 +324,10 @@ def getitem(self: Tensor, index: Any) -> Tensor:
                     if type(index.start) in _CONSTANT and type(index.stop) in _CONSTANT:
                         return _view(self, shown, _SLICE, {"dim": 0, "part": index})
         elif kind is tuple:
+            if type(index[-1]) is Tensor:
+                out = gathering.chosen_at(self, index)
+                if out is not None:
+                    return out
             if self._edge is None:
                 if _is_plain(index):
                     shown = a[index if ... in index else (*index, ...)]

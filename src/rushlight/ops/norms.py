@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING
 from rushlight.ops.kinds.reduction import (
     as_dtype,
@@ -22,6 +22,8 @@ from rushlight.ops.kinds.reduction import (
     sum_mapped,
 )
 from rushlight.ops.spec import primitive, public
+from rushlight.runtime.execute import quiet
+from rushlight.tape.modes import direct
 
 # ---- values ----
 
@@ -56,6 +58,14 @@ def _norm(x: np.ndarray, ord: float, dims: tuple[int, ...]) -> np.ndarray:
 # ---- derivatives ----
 
 
+def _along_unit(g: np.ndarray, x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """g x / out, and 0 where out is."""
+    unit = np.asarray(x / out)
+    if np.count_nonzero(out) < out.size:
+        np.copyto(unit, 0, where=out == 0)
+    return np.asarray(g * unit)
+
+
 def norm_vjp(g: Any, x: Any, ord: float, out: Any, dims: tuple[int, ...]) -> Any:
     """The gradient of the norm of `x`; `g` and `out` with the reduced dimensions at size one.
 
@@ -66,6 +76,8 @@ def norm_vjp(g: Any, x: Any, ord: float, out: Any, dims: tuple[int, ...]) -> Any
     if ord == 1:
         return x.sgn() * g
     if ord == 2:
+        if direct(g) and x._dtype is g._dtype:
+            return new_tensor(quiet(_along_unit, g._a, x._a, out._a), g._dtype)
         return g * (x / out).masked_fill(out == 0, 0)
     if math.isinf(ord):
         size = x.abs()

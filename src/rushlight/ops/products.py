@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -200,11 +201,17 @@ def kron(input, other):
 # ---- trace ----
 
 
+#: elements of a diagonal that Python's own numbers add faster than NumPy
+_SHORT = 16
+
+
 @primitive("Trace", vjp=(lambda g, x_meta: spread_trace(g, shape=x_meta.shape),))
 def trace_(x):
     kind = x.dtype
     if kind.kind in "iu":
         return np.asarray(x.trace(dtype=np.int64))
+    if kind.kind == "f" and 0 < min(x.shape) <= _SHORT:
+        return np.array(math.fsum(x.diagonal().tolist()), kind)
     exact = np.complex128 if kind.kind == "c" else np.float64
     return np.asarray(x.trace(dtype=exact)).astype(kind)
 

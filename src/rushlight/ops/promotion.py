@@ -22,6 +22,7 @@ from rushlight.dtypes import (
     dtype,
     float32,
     float64,
+    int64,
     of_number,
     promote_types,
 )
@@ -82,6 +83,8 @@ def operand(value: Any, kind: dtype) -> Any:
         return _converted_once(a, kind) if 0 in a.strides else convert(a, kind)
     if (kind is float32 or kind is float64) and type(value) in (float, int) and -_EXACT < value < _EXACT:
         return np.array(value, kind.numpy)  # NumPy takes it in half the time of a scalar
+    if kind is int64 and type(value) is int and -_EXACT < value < _EXACT:
+        return np.array(value)
     return number(value, kind)
 
 

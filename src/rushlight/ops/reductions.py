@@ -189,6 +189,8 @@ def _product(x: np.ndarray, dim: int | None, keepdim: bool, to: DType | None) ->
     wide = np.int64 if result.category < FLOATING else wider(result.numpy)
     x = cast_first(x, to)
     axis = dim if x.ndim else None
+    if axis is None and x.ndim == 2 and result.category == FLOATING and x.flags.c_contiguous:
+        x = np.multiply.reduce(x, 0, wide)  # the columns first: these are vectors
     return _rounded(np.asarray(np.multiply.reduce(x, axis, wide, None, keepdim)), result)
 
 

@@ -74,7 +74,11 @@ def signs(x: np.ndarray) -> np.ndarray:
     if x.dtype.kind == "c":
         size = np.abs(x)
         return np.divide(x, size, out=np.zeros_like(x), where=size != 0)
-    return np.subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
+    if x.dtype.kind != "f" or x.dtype.itemsize == 2 or type(x) is not np.ndarray:
+        return np.subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
+    zero = np.array(0, x.dtype)
+    above, below = np.greater(x, zero), np.less(x, zero)
+    return np.subtract(above.view(np.int8), below.view(np.int8)).astype(x.dtype)
 
 
 def _sgn_gradient(g: Any, x: Any, out: Any) -> Any:

@@ -72,6 +72,8 @@ class Primitive:
             made = enter(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
             out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
         except Exception:
+            out = None
+        if out is None:
             out = self._carefully(inputs, attrs)
         derivative = self.derivative
         if derivative is not None:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, FLOATING, INTEGER
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     check_keepdim,
     count_of,
+    kept,
     mean_over,
     narrowed,
     reduced_dims,
@@ -24,6 +25,8 @@ from rushlight.ops.kinds.reduction import (
     sum_mapped,
 )
 from rushlight.ops.spec import primitive, public
+from rushlight.runtime.execute import quiet
+from rushlight.tape.modes import direct
 
 # ---- values: the mean first, then the squared distances to it, both in float64 ----
 
@@ -49,8 +52,24 @@ def _finished(a: np.ndarray, x: np.ndarray, dims: tuple[int, ...], keepdim: bool
 # ---- derivatives ----
 
 
+def _scaled_distance(x: np.ndarray, dims: tuple[int, ...], scale: np.ndarray) -> np.ndarray:
+    away = x - mean_over(x, dims, True)
+    away *= scale
+    return narrowed(away, x.dtype)
+
+
+def _half_quotient(g: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """g / (2 out), and 0 where out is."""
+    made = np.asarray(g / (out * out.dtype.type(2)))
+    made[out == 0] = 0
+    return made
+
+
 def _var_vjp(g: Any, x: Any, dims: tuple, correction: float, keepdim: bool, whole: bool) -> Any:
     freedom = count_of(x.shape, dims) - correction
+    if freedom > 0 and direct(g) and x.shape:
+        scale = g._a.reshape(kept(x.shape, dims)) * (2 / freedom)
+        return new_tensor(quiet(_scaled_distance, x._a, dims, scale), x._dtype)
     away = x - x.mean(dims, True)
     if whole and freedom <= 0:
         return g * (x * 0).masked_fill(away == 0, math.nan).masked_fill(away != 0, math.inf)
@@ -59,6 +78,9 @@ def _var_vjp(g: Any, x: Any, dims: tuple, correction: float, keepdim: bool, whol
 
 
 def _std_vjp(g: Any, x: Any, out: Any, dims: tuple, correction: float, keepdim: bool, whole: bool) -> Any:
+    if direct(g):
+        half = new_tensor(quiet(_half_quotient, g._a, out._a), g._dtype)
+        return _var_vjp(half, x, dims, correction, keepdim, whole)
     g = (g / (out * 2)).masked_fill(out == 0, 0)
     return _var_vjp(g, x, dims, correction, keepdim, whole)
 

@@ -17,7 +17,7 @@ from rushlight.ops.kinds.method import method
 from rushlight.ops.kinds.strict import real_gradient, same_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
-from rushlight.runtime.execute import restrided
+from rushlight.runtime.execute import restrided, within
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.recording import record
 
@@ -100,6 +100,21 @@ def _layout(input: Tensor, size: Any, stride: Any, storage_offset: Any) -> tuple
     return shape, steps, at
 
 
+def _inside(a: np.ndarray, size: Any, stride: Any) -> np.ndarray | None:
+    """A layout that stays inside a row-major array, from its first element; None if it may not."""
+    if (
+        type(size) is not tuple
+        or type(stride) is not tuple
+        or len(size) != len(stride)
+        or not a.flags.c_contiguous
+    ):
+        return None
+    for n in (*size, *stride):
+        if type(n) is not int or n < 0:
+            return None
+    return within(a, size, stride)
+
+
 @public(out=False)
 def as_strided(input, size, stride, storage_offset=None):
     """A view of the storage with sizes, strides and an offset of one's choice, all in elements.
@@ -113,6 +128,10 @@ def as_strided(input, size, stride, storage_offset=None):
         tensor([[1, 2],
                 [3, 4]])
     """
+    if storage_offset is None and input._edge is None:
+        array = _inside(input._a, size, stride)
+        if array is not None:
+            return _view(input, array, _AS_STRIDED, None)
     shape, steps, at = _layout(input, size, stride, storage_offset)
     array = restrided(input, shape, steps, at)
     attrs = None if input._edge is None else _geometry(input, shape, steps, at)

@@ -278,6 +278,12 @@ def _reordered(t: Tensor, order: Any) -> np.ndarray:
 @public(out=False)
 def movedim(input, source, destination):
     """Dimensions `source` moved to the places `destination`; the others keep their order."""
+    if type(source) is int and type(destination) is int:
+        ndim = input._a.ndim
+        if -ndim <= source < ndim and -ndim <= destination < ndim and 0 < ndim:
+            order = list(range(ndim))
+            order.insert(destination % ndim, order.pop(source))
+            return permute(input, tuple(order))
     froms = (source,) if isinstance(source, int) else tuple(source)
     to = (destination,) if isinstance(destination, int) else tuple(destination)
     if len(froms) != len(to):

@@ -13,7 +13,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from rushlight.buffer import Buffer, Tensor
+from rushlight.dtypes import float32, float64
 
 #: the bit of `co_flags` that marks a generator function
 _GENERATOR = 0x20
@@ -25,6 +28,21 @@ class _Modes(threading.local):
 
 
 MODES = _Modes()
+
+
+#: bytes of a gradient up to which a derivative is computed on arrays at once; larger ones may wait, and be fused
+_FEW = 1 << 17
+
+
+def direct(g: Any) -> bool:
+    """Whether a derivative may be computed on arrays at once: it is not recorded, and `g` is small and ordinary."""
+    return (
+        not MODES.grad
+        and type(g) is Tensor
+        and (g._dtype is float32 or g._dtype is float64)
+        and type(g._a) is np.ndarray
+        and g._a.nbytes <= _FEW
+    )
 
 
 class _Mode:

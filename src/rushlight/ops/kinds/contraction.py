@@ -99,7 +99,8 @@ def _integer_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if m * n * a.shape[-1] < _SPLIT_FROM:
         return np.asarray(a.dot(b) if a.ndim <= 2 and b.ndim <= 2 else np.matmul(a, b))
     if _largest(a) * _largest(b) * a.shape[-1] < 1 << 53:  # then float64 rounds nothing
-        return np.asarray(np.matmul(a.astype(_F64), b.astype(_F64))).astype(np.int64).astype(a.dtype)
+        made = multiplied(np.matmul, m * n * a.shape[-1], a.astype(_F64), b.astype(_F64))
+        return np.asarray(made).astype(np.int64).astype(a.dtype)
     if a.itemsize <= 2:
         return _split_product(a, b, 16, 1)
     return _split_product(a, b, 16, 2) if a.itemsize == 4 else _split_product(a, b, 22, 3)
