@@ -46,7 +46,7 @@ def bounded(x: np.ndarray, low: Any, high: Any) -> np.ndarray:
 
     Of two equal operands NumPy returns the second, so x comes second: -0.0 stays between 0 and 1.
     """
-    if x.size > _FEW and (low is None or _simple(low)) and (high is None or _simple(high)):
+    if x.size > _FEW and _simple(low) and _simple(high):
         return x.clip(low, high)
     if low is not None:
         x = np.maximum(_bound(low, x), x)
@@ -63,8 +63,14 @@ def _simple(bound: Any) -> bool:
 
 
 def _bound(value: Any, x: np.ndarray) -> Any:
-    """A number as an array, which NumPy takes in half the time."""
-    return np.array(value, x.dtype) if type(value) is float and x.dtype.kind == "f" else value
+    """A number as an array, which NumPy takes in half the time; of x's shape, where it makes vectors only of those."""
+    if type(value) is not int and type(value) is not float or x.dtype.char not in "fdl":
+        return value
+    if x.size <= _FEW or not x.flags.c_contiguous:
+        return np.array(value, x.dtype)
+    bound = np.empty(x.shape, x.dtype)
+    bound.fill(value)
+    return bound
 
 
 def _scalar_clamp(node: str, kernel: str) -> Any:
@@ -127,9 +133,15 @@ def _plain(bound: Any) -> bool:
     return bound is None or type(bound) in (int, float) and -1e38 < bound < 1e38
 
 
+def _whole(bound: Any) -> bool:
+    return bound is None or type(bound) is int and -(2**53) < bound < 2**53
+
+
 def _numbers(operation: Any, input: Tensor, low: Any, high: Any) -> Tensor:
     kind = input._dtype
     if (kind is dtypes.float32 or kind is dtypes.float64) and _plain(low) and _plain(high):
+        return operation.at(kind, input, low=low, high=high)
+    if kind is dtypes.int64 and _whole(low) and _whole(high):
         return operation.at(kind, input, low=low, high=high)
     promoted = result_type(input, *[bound for bound in (low, high) if bound is not None])
     inner = dtypes.float32 if promoted in dtypes.REDUCED else promoted

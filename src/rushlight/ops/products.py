@@ -13,7 +13,7 @@ from rushlight.dtypes import FLOATING, REDUCED, bool_
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel, wrap_dim
 from rushlight.ops.contractions import dot, exact_out, explained, matmul, mm, same_out, unsafe_view
-from rushlight.ops.kinds.contraction import BLAS
+from rushlight.ops.kinds.contraction import BLAS, product
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import quiet
 
@@ -85,7 +85,14 @@ def inner(input, other):
             "inner() the last dimension must match on both input tensors but got shapes "
             f"{list(a.shape)} and {list(b.shape)}"
         )
+    if a.ndim == 2 == b.ndim and _unrecorded(input, other):
+        return new_tensor(product(a, b.T), input._dtype)
     return _contract(input, other, [-1], [-1])
+
+
+def _unrecorded(x: Tensor, y: Tensor) -> bool:
+    """Whether two tensors of one type that BLAS knows take no part in a graph."""
+    return x._edge is None and y._edge is None and x._dtype is y._dtype and x._dtype in BLAS
 
 
 # ---- tensordot ----
@@ -122,6 +129,8 @@ def tensordot(a, b, dims=2):
             "tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] containing two "
             f"lists, but got dims={dims}"
         )
+    if dims == 1 and a._a.ndim == 2 == b._a.ndim and a._a.shape[1] == b._a.shape[0] and _unrecorded(a, b):
+        return new_tensor(product(a._a, b._a), a._dtype)
     if dims < 0:
         raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
     if dims > min(a.dim(), b.dim()):

@@ -27,12 +27,16 @@ _make = object.__new__
 # own silences it without touching the caller's settings, at a tenth of the price of `np.errstate`.
 _CONTEXT = contextvars.Context()
 _CONTEXT.run(np.seterr, all="ignore")
+_INSIDE = contextvars.ContextVar("_INSIDE", default=False)
+_CONTEXT.run(_INSIDE.set, True)
 #: runs a function in the quiet context; RuntimeError if another thread is inside it
 enter = _CONTEXT.run
 
 
 def quiet(function: Callable, *args: Any, **kwargs: Any) -> Any:
     """Call `function` with NumPy's floating point warnings off."""
+    if _INSIDE.get():
+        return function(*args, **kwargs)
     try:
         return enter(function, *args, **kwargs)
     except RuntimeError as error:
