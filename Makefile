@@ -39,6 +39,7 @@ format: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/small.py
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/memory_pool.py
 	$(BIN)/python benchmarks/native.py

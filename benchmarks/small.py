@@ -226,12 +226,33 @@ def matrices(torch: Any, dtype: str, side: int, backward: bool) -> dict[str, Any
 
 # ---- what is slower, and why ----
 
-#: part of the code -> why it is slower than PyTorch
-REASONS: dict[str, str] = {}
+#: (a regular expression for the code, why it is slower than PyTorch); the first that fits counts
+REASONS = (
+    (r"data_ptr", "NumPy tells an address through a dictionary that describes the whole array"),
+    (r"\.(stride|size|numel|dim|requires_grad_|_version|t_)\(?", "a Python function costs more than PyTorch's whole call"),
+    (r"rand|normal_|uniform_", "PyTorch's stream of random numbers is computed by NumPy calls, bit for bit"),
+    (r"lgamma|digamma|erf|gelu|logit|quantile|histc|unique", "a function of many NumPy calls"),
+    (r"sort|topk|kthvalue|median|msort", "PyTorch's order of equal elements is found in Python where there are any"),
+    (r"cumsum|cumprod|cummax|cummin|logcumsumexp|diff", "NumPy's accumulate waits for memory at every step, and float32 passes through float64"),
+    (r"lerp|addcmul|alpha=", "one rounding for product and sum, as PyTorch's fused instruction, takes NumPy up to twenty operations"),
+    (r"exp|log|sin|cos|tan|sigmoid|silu|softplus|\belu|softmax|hypot|entropy", "computed in double precision, to be within 1 ULP"),
+    (r"sum|mean|prod|std|var|norm|dist|trace|inner", "accumulated in double precision, which is a pass of its own"),
+    (r"index|gather|scatter|take|\[|mask|where|nonzero|one_hot|repeat", "NumPy's indexing goes element by element"),
+    (r"\.half|%|fmod|//", "NumPy has no vector code for it"),
+    (r"einsum|tensordot|kron|cross|outer|baddbmm|addmv|linear", "composed of several operations"),
+    (r"tensor\(|as_tensor|from_numpy|arange|linspace|full|eye|meshgrid", "arguments are checked and converted in Python"),
+)  # fmt: skip
 
 
-def reason(code: str) -> str:
-    return next((why for part, why in REASONS.items() if part in code), "")
+def reason(case: Case) -> str:
+    for code, why in REASONS:
+        if re.search(code, case.code):
+            return why
+    return (
+        "several NumPy calls and the Python between them"
+        if case.side < 30
+        else "several passes instead of one"
+    )
 
 
 # ---- the table ----
@@ -265,7 +286,7 @@ def print_table(measured: list[tuple[Case, Samples]], everything: bool) -> None:
     print("|---|---|---:|---:|---:|---:|---|")
     for case, taken in measured if everything else slower:
         said = f"`{case.code}`{', forward and backward' if case.backward else ''}"
-        why = reason(case.code) if ratio(taken) > 1 else ""
+        why = reason(case) if ratio(taken) > 1 else ""
         print(
             f"| {said} | {case.dtype} | {case.side} | {' | '.join(times(taken))} | {ratio(taken):.2f} | {why} |"
         )
