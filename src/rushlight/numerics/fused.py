@@ -20,6 +20,8 @@ def multiply_add(x: Any, y: Any, z: Any) -> np.ndarray:
     char = x.dtype.char
     if char != "f" and char != "d":
         return x + y * z
+    if type(x) is not np.ndarray:  # what stands for an array in a kernel
+        return _plainly(x, y, z)
     exact = _scaled(x, y, z) if not z.ndim else _scaled(x, z, y) if not y.ndim else None
     if exact is not None:
         return exact
@@ -28,6 +30,13 @@ def multiply_add(x: Any, y: Any, z: Any) -> np.ndarray:
     if type(x) is np.ndarray and x.size > _STRIP:
         return _in_strips(x, y, z)
     return _double(x, y, z)
+
+
+def _plainly(x: Any, y: Any, z: Any) -> Any:
+    if x.dtype.char == "f":
+        return np.add(x, np.multiply(y, z, dtype=_F64), dtype=_F64).astype("f")
+    exact, total = _sums(x, y, z)
+    return np.where(np.isfinite(exact), exact, total)
 
 
 def _single(x: Any, y: Any, z: Any) -> np.ndarray:
@@ -68,15 +77,19 @@ def _in_strips(x: Any, y: Any, z: Any) -> np.ndarray:
 
 
 def _double(x: Any, y: Any, z: Any) -> np.ndarray:
-    """The sum of the rounded product and x, corrected by what both roundings lost (Knuth's and Dekker's error terms)."""
+    exact, total = _sums(x, y, z)
+    return exact if np.isfinite(exact).all() else np.where(np.isfinite(exact), exact, total)
+
+
+def _sums(x: Any, y: Any, z: Any) -> tuple[Any, Any]:
+    """x plus the rounded product, corrected by what both roundings lost (Knuth's and Dekker's error terms); and not corrected."""
     product = y * z
     total = x + product
     back = total - x
     lost = x - (total - back)
     lost += product - back
     lost += _product_error(y, z, product)
-    exact = total + lost
-    return exact if np.isfinite(exact).all() else np.where(np.isfinite(exact), exact, total)
+    return total + lost, total
 
 
 def _product_error(y: Any, z: Any, product: Any) -> Any:

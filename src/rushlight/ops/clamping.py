@@ -46,6 +46,9 @@ def bounded(x: np.ndarray, low: Any, high: Any) -> np.ndarray:
 
     Of two equal operands NumPy returns the second, so x comes second: -0.0 stays between 0 and 1.
     """
+    if type(x) is not np.ndarray:  # of numbers, and of what stands for an array in a kernel
+        x = x if low is None else np.maximum(low, x)
+        return x if high is None else np.minimum(high, x)
     if x.size > _FEW and _simple(low) and _simple(high):
         return x.clip(low, high)
     if low is not None:

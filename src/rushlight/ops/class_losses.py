@@ -118,7 +118,14 @@ def _short_nll(x: Any, target: Any, ignored: int, reduction: str) -> Tensor | No
     if not isinstance(x, Tensor) or not isinstance(target, Tensor) or target._dtype is not int64:
         return None
     a, b, kind = x._a, target._a, x._dtype
-    if a.ndim != 2 or b.ndim != 1 or len(a) != len(b) or not b.size or kind is not float32 and kind is not float64:
+    if (
+        a.ndim != 2
+        or b.ndim != 1
+        or len(a) != len(b)
+        or not b.size
+        or kind is not float32
+        and kind is not float64
+    ):
         return None
     if reduction == "none" or not in_range(b, a.shape[1]) or 0 <= ignored < a.shape[1]:
         return None

@@ -101,6 +101,8 @@ log1p = unary(
 def _logaddexp(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if x.dtype.kind != "c":
         # as np.logaddexp, but an operation at a time, which vectors compute; it deals with infinities
+        if type(x) is not np.ndarray:
+            return np.logaddexp(x, y)
         out = np.maximum(x, y) + np.log1p(np.exp(-np.abs(x - y)))
         return out if np.count_nonzero(np.isfinite(out)) == out.size else np.logaddexp(x, y)
     swap = x.real < y.real

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, new_tensor
+from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, BY_NUMPY
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,

@@ -179,7 +179,7 @@ def in_double_2(f: Callable) -> Callable:
         wide = _DOUBLE.get(x.dtype.char)
         if wide is None or type(x) is Traced and isinstance(f, np.ufunc):
             return f(x, y)
-        if x.flags.c_contiguous and y.flags.c_contiguous:
+        if type(x) is Traced or x.flags.c_contiguous and y.flags.c_contiguous:
             return f(x.astype(wide), y.astype(wide)).astype(x.dtype)
         return f(np.positive(x, dtype=wide), np.positive(y, dtype=wide)).astype(x.dtype)
 
