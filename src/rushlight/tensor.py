@@ -59,7 +59,7 @@ from rushlight.ops import (
     views,
 )
 from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
-from rushlight.ops.kinds.reduction import method_of
+from rushlight.ops.kinds.short import method_of
 
 
 class _Methods:

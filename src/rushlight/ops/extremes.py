@@ -13,21 +13,17 @@ from rushlight.dtypes import BOOL, COMPLEX, float32, float64, int64
 from rushlight.ops.gathering import along
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
-    SMALL,
     check_keepdim,
     check_nonempty,
     kept,
-    largest,
-    lines,
     one_dim,
     reduced_dims,
     refuse_kinds,
     restore,
     same_dtype,
     same_scalar_type,
-    short_reduction,
-    smallest,
 )
+from rushlight.ops.kinds.short import SMALL, largest, lines, short_reduction, smallest
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.deferral import reduced

@@ -18,9 +18,9 @@ from rushlight.ops.kinds.reduction import (
     reduced_dims,
     restore,
     same_dtype,
-    short_reduction,
     sum_mapped,
 )
+from rushlight.ops.kinds.short import short_reduction
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import direct

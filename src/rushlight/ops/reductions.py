@@ -21,7 +21,6 @@ from rushlight.ops.kinds.reduction import (
     check_keepdim,
     check_recordable,
     dtype_of_out,
-    hot_reduction,
     matrix_mean,
     matrix_sum,
     mean_over,
@@ -29,12 +28,12 @@ from rushlight.ops.kinds.reduction import (
     one_dim,
     reduced_dims,
     restore,
-    short_reduction,
     spread,
     sum_mapped,
     sum_over,
     wider,
 )
+from rushlight.ops.kinds.short import hot_reduction, short_reduction
 from rushlight.ops.scans import exclusive_product
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert

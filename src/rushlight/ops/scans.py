@@ -20,8 +20,8 @@ from rushlight.ops.kinds.reduction import (
     one_dim,
     refuse_kinds,
     scan_along,
-    short_scan,
 )
+from rushlight.ops.kinds.short import short_scan
 from rushlight.ops.spec import primitive, public
 
 # ---- linear ----

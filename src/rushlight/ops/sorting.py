@@ -20,14 +20,13 @@ from rushlight.ops import selection
 from rushlight.ops.extremes import selected, shared_by_all
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
-    SMALL,
     check_keepdim,
     check_nonempty,
-    lines,
     one_dim,
     refuse_kinds,
     same_dtype,
 )
+from rushlight.ops.kinds.short import SMALL, lines
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.results import laid_out

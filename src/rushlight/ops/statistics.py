@@ -20,10 +20,10 @@ from rushlight.ops.kinds.reduction import (
     narrowed,
     reduced_dims,
     restore,
-    short_reduction,
     spread,
     sum_mapped,
 )
+from rushlight.ops.kinds.short import short_reduction
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import direct

@@ -1,0 +1,230 @@
+"""The short ways of reductions and scans: few elements, or a plain matrix, without any generic layer.
+
+What they decline is computed by the operation's general form (`reduction`). Up to sixteen elements Python's own numbers
+reduce faster than NumPy, whose `reduce` takes half of what PyTorch takes for all.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor, new_tensor
+from rushlight.dtypes import ALL, dtype, float32, float64, int64
+from rushlight.graph.expr import Pending
+from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, scan_along
+from rushlight.runtime.execute import enter
+from rushlight.runtime.results import FEW
+from rushlight.tape.recording import record1
+
+_make = object.__new__
+
+#: references to a tensor that only the method called on it holds: its argument, and `getrefcount`'s. Later releases of
+#: CPython do not count the first, so that nothing can be told.
+_TEMPORARY = 2 if sys.version_info < (3, 14) else 0
+
+
+def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None:
+    """`scan` (the primitive) of few elements along one dimension, without any generic layer; None for anything else."""
+    a, kind = x._a, x._dtype
+    if type(dim) is not int or not -a.ndim <= dim < a.ndim or a.size > FEW or not _LISTED[kind.index]:
+        return None
+    if dim < 0:
+        dim += a.ndim
+    try:
+        made = enter(scan_along, ufunc, a, dim, kind.numpy)
+    except RuntimeError:
+        return None
+    out = _make(Tensor)
+    out._a = made
+    out._dtype = kind
+    out._buf = out._edge = None
+    if x._edge is not None:
+        record1(scan.derivative, x, {"dim": dim, "dtype": None, "reverse": False}, out)
+    return out
+
+
+def _given(dim: Any, keepdim: Any) -> dict:
+    """The arguments that were passed, by name: NumPy's names for them may be among the others."""
+    given = {} if dim is NOT_GIVEN else {"dim": dim}
+    return given if keepdim is False else given | {"keepdim": keepdim}
+
+
+def refuse_out(name: str, given: dict) -> None:
+    """Methods take no `out=`: it is how `np.sum` and its like find out that a tensor is no array."""
+    if "out" in given:
+        raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
+
+
+def method_of(function: Callable) -> Callable:
+    """The method of a reduction that has no shorter path."""
+
+    @functools.wraps(function)
+    def method(self: Tensor, *args: Any, **given: Any) -> Any:
+        refuse_out(function.__name__, given)
+        return function(self, *args, **given)
+
+    return method
+
+
+#: elements of a small matrix, which Python's own numbers reduce faster than NumPy
+SMALL = 16
+#: whether a dtype's elements lose nothing as Python numbers
+_LISTED = [d is float32 or d is float64 or d is int64 for d in ALL]
+
+
+def lines(a: np.ndarray, dim: int) -> Any:
+    """The elements of a matrix along a dimension, as Python numbers."""
+    return a.tolist() if dim else zip(*a.tolist())
+
+
+def short_reduction(
+    x: Any, dim: Any, keepdim: Any, of_line: Callable, form: Any, **attrs: Any
+) -> Tensor | None:
+    """A reduction of a small float matrix, over a dimension or all, by Python's own numbers; None for anything else.
+
+    Args:
+        of_line: list of floats -> float; if it raises ValueError, NumPy takes over.
+        form: the primitive, whose derivative is recorded, with `attrs`.
+    """
+    a, kind = x._a, x._dtype
+    if (
+        not 0 < a.size <= SMALL
+        or a.ndim != 2
+        or keepdim is not False
+        or kind is not float32
+        and kind is not float64
+    ):
+        return None
+    try:
+        if type(dim) is int:
+            if not -2 <= dim < 2:
+                return None
+            dims: tuple = (dim & 1,)
+            made: Any = [of_line(line) for line in lines(a, dims[0])]
+        elif dim is NOT_GIVEN or dim is None or type(dim) is tuple and not dim:
+            dims = (0, 1)
+            made = of_line(a.ravel().tolist())
+        else:
+            return None
+        made = enter(np.array, made, kind.numpy)
+    except (ValueError, OverflowError, ZeroDivisionError, RuntimeError):
+        return None
+    out = new_tensor(made, kind)
+    if x._edge is not None:
+        record1(form.derivative, x, {"dims": dims, "keepdim": False, **attrs}, out)
+    return out
+
+
+def largest(line: Any) -> float:
+    """The largest number; ValueError if there may be a nan."""
+    total = sum(line)
+    if total != total:
+        raise ValueError
+    return max(line)
+
+
+def smallest(line: Any) -> float:
+    """The smallest number; ValueError if there may be a nan."""
+    total = sum(line)
+    if total != total:
+        raise ValueError
+    return min(line)
+
+
+def hot_reduction(
+    call: Callable,
+    general: Callable,
+    all_form: Any,
+    dim_form: Any,
+    small_all: Callable,
+    small_dim: Callable,
+    matrix: Callable,
+    integers: Callable | None = None,
+) -> Callable:
+    """The method of a reduction: of few elements, without any generic layer.
+
+    Args:
+        call: the public function; reads arguments that are passed by name.
+        general: (input, dim, keepdim, dtype) -> result; computes whatever the short paths decline.
+        all_form, dim_form: the primitives, whose derivatives are recorded.
+        small_all: list of floats -> float; if it raises or is not finite, `general` takes over.
+        small_dim: (rows, or columns, of floats) -> list of floats.
+        matrix: (matrix of floats, dims, keepdim) -> result; for what is not that small.
+        integers: what stands for `small_all` where the elements are integers, if they may be.
+    """
+    of_all, of_dim = all_form.derivative, dim_form.derivative
+    array = np.array
+    whole: dict[str, Any] = {"dtype": None}
+    #: what is recorded for a matrix, by dims and keepdim; also what a short path is looked up with
+    over: dict[Any, list[dict[str, Any]]] = {
+        dims: [{"dims": dims, "keepdim": keep, "dtype": None} for keep in (False, True)]
+        for dims in ((0,), (1,), (0, 1))
+    }
+    by_dim: dict[Any, Any] = {0: over[0,], 1: over[1,], -1: over[1,], -2: over[0,], (0, 1): over[0, 1]}
+
+    def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
+        a, kind = self._a, self._dtype
+        if type(a) is Pending:
+            a.temporary = sys.getrefcount(self) <= _TEMPORARY
+        if more:
+            if len(more) > 1 or dim is not NOT_GIVEN or "axis" not in more:
+                refuse_out(call.__name__, more)
+                return call(self, **_given(dim, keepdim), **more)
+            dim = more["axis"]
+        if dim is NOT_GIVEN:
+            attrs = None if keepdim else whole
+        else:
+            attrs = _attributes(a, dim, keepdim)
+        made = None
+        if attrs is not None and _LISTED[kind.index]:
+            try:
+                if a.size <= SMALL:
+                    made = _small(a, kind, attrs)
+                elif a.ndim == 2 and a.size <= FEW and kind is not int64:
+                    dims = (0, 1) if attrs is whole else attrs["dims"]
+                    made = enter(matrix, a, dims, attrs is not whole and attrs["keepdim"])
+            except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
+                pass
+        if made is None:
+            return general(self, dim, keepdim, None)
+        out = _make(Tensor)
+        out._a = made
+        out._dtype = kind
+        out._buf = out._edge = None
+        if self._edge is not None:
+            record1(of_all if attrs is whole else of_dim, self, attrs, out)
+        return out
+
+    def _attributes(a: np.ndarray, dim: Any, keepdim: Any) -> dict[str, Any] | None:
+        """The arguments as they are recorded, for a matrix; None for what is not plain."""
+        if a.ndim != 2 or type(keepdim) is not bool:
+            return None
+        if type(dim) is list and dim == [0, 1]:
+            dim = (0, 1)
+        if type(dim) is int or type(dim) is tuple:
+            found = by_dim.get(dim)
+            return found and found[keepdim]
+        return None
+
+    def _small(a: np.ndarray, kind: dtype, attrs: dict[str, Any]) -> np.ndarray | None:
+        """The result by Python's own numbers; None, or an error, where NumPy must take over."""
+        if not a.size or kind is int64 and integers is None:
+            return None
+        of_line: Any = small_all if kind is not int64 else integers
+        if attrs is whole or attrs["dims"] == (0, 1):
+            value = of_line(a.ravel().tolist())
+            if kind is not int64 and not -3e38 < value < 3e38:
+                return None
+        elif kind is int64:
+            value = [of_line(line) for line in lines(a, attrs["dims"][0])]
+        else:
+            value = small_dim(lines(a, attrs["dims"][0]))
+        made = enter(array, value, kind.numpy)
+        return made.reshape(kept(a.shape, attrs["dims"])) if attrs is not whole and attrs["keepdim"] else made
+
+    return method
