@@ -676,3 +676,13 @@ def test_rows_in_place():
         reference.run(kernel, [x], [wanted])
         compute(dataclasses.replace(kernel, stream=stream), x.shape, [x], [x])
         np.testing.assert_allclose(x, wanted, rtol=3e-7)
+
+
+@pytest.mark.parametrize("out", ["sc", "ss"])
+def test_rows_of_one_value(out):
+    """An input that stays along the row, read as a row all the same."""
+    body = [load("f", 0), Inst("neg", "f", (0,)), Inst("reduce", "f", (0,), "min"), Inst("sub", "f", (1, 2))]
+    for shape in ((100, 1), (3, 70), (70, 3)):
+        x = clean(laid_out("f", "sb", shape).copy())
+        (got,), (wanted,) = compute_rows(rowwise(["sb"], body, [(3, out)]), [x[:, :1]], shape)
+        same_bits(got, wanted)

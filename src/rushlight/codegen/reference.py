@@ -34,19 +34,26 @@ def kind_of(kind: str) -> np.dtype:
 
 
 def run(
-    kernel: Kernel, inputs: Sequence[Array], outputs: Sequence[Array], scalars: Sequence[float] = ()
+    kernel: Kernel,
+    inputs: Sequence[Array],
+    outputs: Sequence[Array],
+    scalars: Sequence[float] = (),
+    shape: tuple[int, ...] | None = None,
 ) -> None:
-    """Compute. Inputs have the shape of the domain, or size 1 where they stay; of an output's reduced dimensions
-    only the first place counts."""
+    """Compute. Inputs have size 1 where they stay; of an output's reduced dimensions only the first place counts.
+
+    Args:
+        shape: of the domain, if that is more than the inputs broadcast together.
+    """
+    shape = shape or np.broadcast_shapes((1,) * len(kernel.dims), *[a.shape for a in inputs])
     values: list[Array] = []
     with np.errstate(all="ignore"):
         for inst in kernel.body:
-            values.append(_value(kernel, inst, [values[a] for a in inst.args], inputs, scalars))
+            values.append(_value(kernel, inst, [values[a] for a in inst.args], inputs, scalars, shape))
     for store, out in zip(kernel.outputs, outputs):
         here = tuple(slice(0, 1) if step == 0 else slice(None) for step in _steps(kernel, store.to.walk))
-        value = np.broadcast_to(
-            values[store.value], np.broadcast_shapes(values[store.value].shape, out[here].shape)
-        )
+        value = values[store.value]
+        value = np.broadcast_to(value, np.broadcast_shapes(value.shape, out[here].shape))
         out[here] = value[here]
 
 
@@ -55,7 +62,12 @@ def _steps(kernel: Kernel, walk: str) -> list[int]:
 
 
 def _value(
-    kernel: Kernel, inst: Inst, args: list[Array], inputs: Sequence[Array], scalars: Sequence[float]
+    kernel: Kernel,
+    inst: Inst,
+    args: list[Array],
+    inputs: Sequence[Array],
+    scalars: Sequence[float],
+    domain: tuple[int, ...],
 ) -> Array:
     kind = kind_of(inst.kind)
     shape: tuple[int, ...] = (1,) * len(kernel.dims)
@@ -69,7 +81,7 @@ def _value(
         case "cast":
             return cast(args[0], kind)
         case "reduce":
-            return _reduced(kernel, inst, args[0], inputs)
+            return _reduced(kernel, inst, np.broadcast_to(args[0], domain))
         case "place":
             dim = kernel.dims.index("s")
             length = max(a.shape[dim] for a in inputs)
@@ -88,10 +100,8 @@ def cast(x: Array, kind: np.dtype) -> Array:
     return x.astype(kind)
 
 
-def _reduced(kernel: Kernel, inst: Inst, x: Array, inputs: Sequence[Array]) -> Array:
-    shape = np.broadcast_shapes(x.shape, *[a.shape for a in inputs])
+def _reduced(kernel: Kernel, inst: Inst, x: Array) -> Array:
     dims = tuple(n for n, dim in enumerate(kernel.dims) if dim == "r")
-    x = np.broadcast_to(x, shape)
     match inst.attr:
         case "sum" if x.dtype.kind == "f":
             return _apply(math.fsum, x, dims)

@@ -61,7 +61,8 @@ class RowColumns(Nest):
         """The text of an LLVM module with the function `kernel`."""
         b, frame, plan = self.b, self.frame, self.frame.plan
         planes = b.integer(1) if self.last == 1 else plan("planes")
-        self.scratch = self.take_slot()
+        blocked = self.packed or self.cached
+        self.scratch = self.take_slot() if blocked else frame.scratch()
         with b.loop(FIRST, LAST) as task:
             rest, columns = self.block(task, "nj", self.width)
             j0, j1 = self.extent(columns, plan("bj"), self.width)
@@ -70,7 +71,8 @@ class RowColumns(Nest):
                 bases = self.within(start, plane, range(self.last - 1))
                 with self.through(j0, j1, plan("tj")) as (j, count):
                     self.columns(self.moved(bases, self.last, j), count)
-        self.leave_slot()
+        if blocked:
+            self.leave_slot()
         return self.module()
 
     # ---- a block of columns ----
