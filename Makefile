@@ -42,6 +42,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/small.py
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/memory_pool.py
+	$(BIN)/python benchmarks/programs.py --no-compile
 	$(BIN)/python benchmarks/native.py
 
 docs: .venv/.docs

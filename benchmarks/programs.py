@@ -81,9 +81,18 @@ def load(name: str):
 
 
 def compiled(make: Callable) -> Callable:
+    return lambda *args: compile_in_place(make(*args))
+
+
+def compile_in_place(net):
+    """The same model, whose calls go through `torch.compile`."""
     import torch
 
-    return lambda *args: torch.compile(make(*args))
+    if isinstance(net, torch.nn.Module):
+        net.compile()
+    else:
+        type(net).__call__ = torch.compile(type(net).__call__)
+    return net
 
 
 def time_steps(library: str, name: str, seconds: float) -> None:
@@ -116,9 +125,7 @@ def training_step(example, compile: bool) -> Callable[[], object]:
     net = example.make_net()
     optimizer = example.make_optimizer(net)
     X, y = (t[:BATCH] for t in example.load_data()[:2]) if hasattr(example, "load_data") else example.batch()
-    called = torch.compile(net if isinstance(net, torch.nn.Module) else net.__call__) if compile else net
-    if compile and hasattr(net, "parameters"):
-        called.parameters = net.parameters
+    called = compile_in_place(net) if compile else net
     return lambda: example.train_step(called, optimizer, X, y)
 
 
@@ -138,15 +145,15 @@ def calls_that_fill(seconds: float, step: Callable[[], object]) -> int:
 def compare(options: argparse.Namespace) -> None:
     libraries = LIBRARIES[: 2 if options.no_compile else 3]
     names = options.programs or sorted(path.stem for path in EXAMPLES.glob("*.py"))
-    whole = {name: run_in_turns(name, libraries, options.rounds) for name in names}
     steps = {
         name: step_in_turns(name, libraries, options.step_rounds, options.seconds)
         for name in names
         if name in LEARNING
     }
-    print_table("whole program, s", whole, libraries, 1, 2)
-    print()
     print_table("training step, ms", steps, libraries, 1e3, 3)
+    print(flush=True)
+    whole = {name: run_in_turns(name, libraries, options.rounds) for name in names}
+    print_table("whole program, s", whole, libraries, 1, 2)
     print_misses({"end to end": whole, "a training step": steps})
 
 
