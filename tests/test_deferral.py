@@ -476,3 +476,48 @@ def test_a_compiler_that_fails(monkeypatch):
     same((x > y) & (x > 0), (t > u) & (t > 0))
     same(x.add_(y), t.add_(u))
     assert np.isclose((x * y).sum().item(), (t * u).double().sum().item())
+
+
+def test_a_write_to_what_waits_replaces_what_it_waits_for():
+    x, t = pair(31)
+    y, want = x * 2, t * 2
+    shown, other = y.detach(), want.detach()
+    for tensor in (y, want):
+        tensor += 1
+        tensor *= x if tensor is y else t
+    assert waiting(y) and waiting(shown)
+    same(shown, other)
+    same(y, want)
+    assert y._version == want._version and shown.data_ptr() == y.data_ptr()
+    data, theirs = (x - 1).data, (t - 1).data
+    data.add_(1), theirs.add_(1)
+    same(data, theirs)
+
+
+def test_a_write_of_another_type_or_order():
+    x, t = pair(32)
+    y, want = x * 2, t * 2
+    y += x.double()
+    want += t.double()
+    same(y, want)
+    y, want = x.t() * 2, t.t() * 2
+    y += x.t().contiguous()
+    want += t.t().contiguous()
+    same(y, want)
+    assert y.stride() == want.stride()
+
+
+def test_saved_outputs_keep_what_they_saved():
+    x, t = pair(33)
+    x.requires_grad_()
+    t.requires_grad_()
+    y, want = x.exp(), t.exp()
+    z, other = y.detach(), want.detach()
+    with T.no_grad():
+        z += 1
+    with torch.no_grad():
+        other += 1
+    assert np.allclose(y.detach().numpy(), want.detach().numpy(), rtol=1e-6)
+    for tensor in (y, want):
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            tensor.sum().backward()

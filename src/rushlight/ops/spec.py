@@ -27,7 +27,7 @@ from rushlight.ops import complex_half
 from rushlight.ops.kinds.overlap import check_reads_apart
 from rushlight.runtime import execute
 from rushlight.runtime.casting import convert
-from rushlight.runtime.deferral import FROM, computed_into, launch, tensor_on
+from rushlight.runtime.deferral import FROM, launch, tensor_on, written
 from rushlight.runtime.execute import enter
 from rushlight.runtime.results import retried
 from rushlight.storage import resize as resize_storage
@@ -453,7 +453,7 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
                 if into is None or self._dtype is complex32 or not into(self, *args, **kwargs):
                     result = function(self, *args, **kwargs)
                     if result._dtype is self._dtype and result._a.shape == self._a.shape:
-                        if not (type(result._a) is Pending and computed_into(result._a, self._a)):
+                        if not (type(result._a) is Pending and written(result._a, self)):
                             self._a[...] = result._a
                     else:
                         check_result(called, self, result)
@@ -552,7 +552,7 @@ def check_result(called: str, t: Tensor, result: Tensor) -> None:
 
 def overwrite(t: Tensor, result: Tensor) -> None:
     r = result._a
-    if type(r) is Pending and computed_into(r, t._a):
+    if type(r) is Pending and written(r, t):
         wrote(t)
         return
     np.copyto(t._a, convert(r, t._dtype) if r.dtype != t._a.dtype else r, casting="unsafe")

@@ -8,6 +8,7 @@ uses them for the smallest arrays too.
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -241,6 +242,31 @@ def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, r
     from rushlight.graph.scan import scanned
 
     return scanned(ufunc, a, dim, wide, kind, reverse)
+
+
+def written(new: Pending, t: Tensor) -> bool:
+    """Make a pending result the content of `t`, which must have its shape and type; False if it has to be copied.
+
+    1. Where `t` itself still waits, its expression is replaced; all handles on it show the new one.
+    2. Otherwise it is computed straight into the memory of `t`.
+    """
+    old = t._a
+    if type(old) is not Pending or old.value is not None:
+        return computed_into(new, array_of(old))
+    buffer = t._buf
+    if buffer is None or buffer.watch is None or buffer.array is not old or new.value is not None:
+        return False
+    handles = [h for ref in old.holders if (h := ref()) is not None and h._a is old]
+    # (the handles, the buffer, this function, `getrefcount`; anybody else keeps the old values, or is a handle not known here)
+    known = len(handles) + 3 + sum([arg is old for arg in new.args])
+    if old.strides != new.strides or sys.getrefcount(old) > known:
+        return False
+    for h in handles:
+        h._a = new
+        new.holders.append(weakref.ref(h))
+    buffer.array = new
+    buffer.watch.readers = new.readers
+    return True
 
 
 def computed_into(p: Pending, out: np.ndarray) -> bool:

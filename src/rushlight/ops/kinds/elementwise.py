@@ -556,9 +556,9 @@ def short_inplace(numpy: Any, direct: list, general: Callable) -> Callable:
         kind = self._dtype
         if len(args) != 1 or kwargs or direct[kind.index] is not kind:
             return general(self, *args, **kwargs)
+        if self._a.size >= FROM:
+            return general(self, args[0])
         y, a, buffer = args[0], self._a, self._buf
-        if a.size >= FROM:
-            return general(self, y)
         if isinstance(y, Tensor):
             b = y._a
             plain = y._dtype is kind and a.shape == b.shape
