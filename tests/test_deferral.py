@@ -521,3 +521,39 @@ def test_saved_outputs_keep_what_they_saved():
     for tensor in (y, want):
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             tensor.sum().backward()
+
+
+def test_gradients_that_are_read_while_more_come():
+    x, t = pair(34)
+    for leaf in (x, t):
+        leaf.requires_grad_()
+        (leaf * 2).sum().backward()
+    later, want = x.grad * 3, t.grad * 3
+    (x * x).sum().backward()
+    (t * t).sum().backward()
+    same(later, want)
+    same(x.grad, t.grad)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])
+def test_parameters_that_are_read_while_they_are_updated(name):
+    x, t = pair(35)
+    small, other = pair(36, (5, 4))
+    found = []
+    for torch_, leaf, little in ((T, x, small), (torch, t, other)):
+        leaf.requires_grad_()
+        little.requires_grad_()
+        step = getattr(torch_.optim, name)([leaf, little], lr=0.1)
+        ((leaf * leaf).sum() + little.sum()).backward()
+        with torch_.no_grad():
+            later = leaf * 3
+        step.step()
+        found.append((later, leaf))
+    same(found[0][0], found[1][0])
+    assert np.allclose(x.detach().numpy(), t.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_masked_fill_lies_in_rows():
+    x, t = pair(37)
+    same(x.t().masked_fill(x.t() > 0, 1.5), t.t().masked_fill(t.t() > 0, 1.5))
+    assert x.t().masked_fill(x.t() > 0, 1.5).stride() == t.t().masked_fill(t.t() > 0, 1.5).stride()

@@ -98,10 +98,10 @@ class Primitive:
             return self._widened(inputs, attrs)
 
     def _waiting(self, inputs: tuple, attrs: dict) -> Tensor | None:
-        """The result as a pending array, of the first operand's type, if it can be one."""
+        """The result as a pending array in rows, of the first operand's type, if it can be one."""
         kinds = tuple([t._dtype for t in inputs])
         assert self.elementwise is not None
-        a = launch(self.name, self.elementwise, inputs, kinds, kinds[0], attrs)
+        a = launch(self.name, self.elementwise, inputs, kinds, kinds[0], attrs, row_major=True)
         if a is None:
             return None
         out = tensor_on(a, kinds[0])

@@ -14,6 +14,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor, address, new_tensor, storage, version
 from rushlight.dtypes import dtype, float32, float64
+from rushlight.runtime.deferral import before_write
 from rushlight.tape.writes import wrote_all
 
 #: elements of a piece: with its gradient, state and intermediates (in float64) it fits in the second level of cache
@@ -69,6 +70,10 @@ class Plan:
 
     def carry_out(self, ready: Sequence[Ready], update: Update) -> None:
         """Update every parameter once."""
+        for p, _, state in ready:
+            for t in (p, *state.values()):
+                if isinstance(t, Tensor):
+                    before_write(t)
         for vector in self.vectors:
             vector.carry_out(ready, update)
         for at in self.large:
