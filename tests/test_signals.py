@@ -222,6 +222,12 @@ def functions_of_kernels(T):
 
 
 @program
+def a_margin_of_one_class(T):
+    loss = T.nn.functional.multilabel_margin_loss
+    return [loss(T.tensor(0.5), T.tensor(y), reduction=r) for y in (0, -1) for r in ("none", "mean", "sum")]
+
+
+@program
 def functions_in_place(T):
     names = [n for n in dir(T) if n.endswith("_") and not n.startswith("_") and hasattr(T, n[:-1])]
     one = "abs_ acos_ ceil_ clamp_ cos_ exp_ floor_ frac_ neg_ relu_ round_ sigmoid_ sin_ sqrt_ tanh_ trunc_ selu_".split()

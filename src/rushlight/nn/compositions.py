@@ -168,7 +168,8 @@ def multilabel_margin_loss(
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
-    x, y = (input.unsqueeze(0), target.unsqueeze(0)) if input.dim() == 1 else (input, target)
+    single = input.dim() < 2
+    x, y = (input.reshape(1, -1), target.reshape(1, -1)) if single else (input, target)
     listed = (y < 0).cumsum(1) == 0
     classes = x.size(1)
     chosen = rushlight.zeros(x.size(0), classes + 1, dtype=rushlight.bool)
@@ -177,7 +178,7 @@ def multilabel_margin_loss(
     margins = (1 - scores.unsqueeze(2) + x.unsqueeze(1)).clamp_min(0)
     counted = listed.unsqueeze(2) & ~chosen.unsqueeze(1)
     losses = margins.masked_fill(~counted, 0).sum((1, 2)) / classes
-    losses = losses.squeeze(0) if input.dim() == 1 else losses
+    losses = losses.squeeze(0) if single else losses
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
