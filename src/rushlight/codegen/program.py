@@ -126,10 +126,11 @@ class Program:
         job = self._jobs.get(key) or self._job(*key)
         if not job.phases:
             return
-        size = job.scratch or job.each and SLOTS + _pieces(job) * job.each
+        pieces = _pieces(job) if job.each else 0  # (asked once: the number of threads may change meanwhile)
+        size = job.scratch or pieces and SLOTS + pieces * job.each
         scratch = _SPARE.take(size) if size else None
-        if job.each:
-            scratch[0] = (1 << 64) - (1 << _pieces(job))  # type: ignore[index]
+        if pieces:
+            scratch[0] = (1 << 64) - (1 << pieces)  # type: ignore[index]
         head = self._head.pack(*inputs, *outputs, 0 if scratch is None else scratch.ctypes.data, *scalars)
         for tasks, told in job.phases:
             params = array("b", head + told)
