@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor, address, new_tensor, storage, version
 from rushlight.dtypes import dtype, float32, float64
-from rushlight.runtime.deferral import before_write
+from rushlight.runtime.deferral import before_write, large
 from rushlight.tape.writes import wrote_all
 
 #: elements of a piece: with its gradient, state and intermediates (in float64) it fits in the second level of cache
@@ -46,7 +46,8 @@ class Plan:
         self.large: list[int] = []
         self.alone: list[int] = []
         for at, (p, _, state) in enumerate(ready):
-            if at in overlapping or not _is_plain(p, state):
+            # (a statement on a large parameter is one loop of ours, on all threads)
+            if at in overlapping or large(p._a) or not _is_plain(p, state):
                 self.alone.append(at)
             elif p._a.size > PIECE:
                 self.large.append(at)
