@@ -710,6 +710,18 @@ def test_complex_gradients_of_real_inputs(operation):
     same(program)
 
 
+@pytest.mark.parametrize("operation", ["where", "addr", "write by mask"])
+def test_of_gradients_that_are_refused_none_is_delivered(operation):
+    def program(T):
+        x = leaf(T, 0.5, 2.0).detach().requires_grad_()
+        c = T.tensor([1 + 1j, 2 - 1j], dtype=T.complex128, requires_grad=True)
+        with pytest.raises(RuntimeError, match="isFloatingType"):
+            MIXED[operation](T, x, c).abs().sum().backward()
+        return x.grad, c.grad
+
+    same(program)
+
+
 # ---- views that see complex numbers as pairs of reals ----
 
 TURNS = {

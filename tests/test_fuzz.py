@@ -157,7 +157,8 @@ class Program:
                     raise Lost  # which leaves have their gradients by then
                 assert _same_error(their_error, our_error), f"{their_error} != {our_error}"
                 if their_error and any(text in their_error for text in _TOO_LATE):
-                    _give_values(chosen[0].theirs, chosen[0].ours)
+                    for pair in chosen:
+                        _give_values(pair.theirs, pair.ours)
             self.take(theirs, ours, name)
             self.agree(look=[] if self.large else None)
         except AssertionError as error:

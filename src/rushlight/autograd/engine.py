@@ -134,9 +134,10 @@ class _Walk:
                 g = self.before(node, g)
                 if g is None:
                     continue
-            watched = node.extra is not None or ANOMALY or node in ends
-            grads = self._run(node, g) if watched else node.run(g)
             edges = node.edges
+            strict = not node.promotes and len(edges) > 1
+            watched = strict or node.extra is not None or ANOMALY or node in ends
+            grads = self._run(node, g) if watched else node.run(g)
             if len(grads) != len(edges):
                 raise RuntimeError(
                     f"function {node.name()} returned an incorrect number of gradients "
@@ -235,19 +236,21 @@ class _Walk:
     # ---- one node ----
 
     def _run(self, node: Any, g: Any) -> Sequence[Any]:
-        """Run a node that has hooks, under anomaly detection, or of which no gradient is wanted."""
+        """Run a node that has hooks, under anomaly detection, of which no gradient is wanted, or whose gradients may be
+        refused: then none is delivered.
+        """
         try:
             grads = node.touch(g) if node in self.ends else node.run(g)
         except Exception:
             _note_origin(node)
             raise
-        extra = node.extra
-        if extra is not None and extra.hooks:
+        hooks = None if node.extra is None else node.extra.hooks
+        if hooks or not node.promotes:
             fitted = [
                 None if grad is None or edge is None else fit(grad, *meta_of_edge(edge), node)
                 for edge, grad in zip(node.edges, grads)
             ]
-            grads = run_hooks(extra.hooks, fitted, g if node.several else (g,))
+            grads = run_hooks(hooks, fitted, g if node.several else (g,))
         if ANOMALY and ANOMALY[-1]:
             _check_nan(node, grads)
         return grads
