@@ -395,3 +395,14 @@ def test_errors(call):
     first = str(want.value).split("\n")[0]
     assert outcome(call, T) is outcome(call, R)
     assert first in str(got.value) or str(got.value).split("\n")[0] in first
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_where_of_numbers_and_tensors_without_dimensions(dtype):
+    for choose, flipped in itertools.product((True, False), repeat=2):
+        made = []
+        for L in (T, R):
+            x = L.ones((), dtype=getattr(L, dtype))
+            made.append(L.where(L.tensor(choose), *((0.5, x) if flipped else (x, 0.5))))
+        if not is_complex32(made[0]):
+            check(*made)
