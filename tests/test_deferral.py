@@ -557,3 +557,43 @@ def test_masked_fill_lies_in_rows():
     x, t = pair(37)
     same(x.t().masked_fill(x.t() > 0, 1.5), t.t().masked_fill(t.t() > 0, 1.5))
     assert x.t().masked_fill(x.t() > 0, 1.5).stride() == t.t().masked_fill(t.t() > 0, 1.5).stride()
+
+
+OPERANDS = {
+    "alike": lambda a, b, row, col: a * b,
+    "row": lambda a, b, row, col: a * row,
+    "column": lambda a, b, row, col: a + col,
+    "both": lambda a, b, row, col: row * col * a,
+    "outer": lambda a, b, row, col: row * col,
+    "transposed": lambda a, b, row, col: a + b.reshape(b.shape[::-1]).t(),
+    "strided": lambda a, b, row, col: a[:, : a.shape[1] // 2 * 2 : 2] * 3,
+    "rounded": lambda a, b, row, col: a.float() * 2,
+    "heavy": lambda a, b, row, col: (a.exp().sin() + b.tanh()).abs().log1p().sqrt().cos() * a - b,
+}
+
+
+@pytest.mark.parametrize("operands", OPERANDS)
+@pytest.mark.parametrize("shape", [(700, 500), (3000, 170), (100000, 5), (5, 100000)])
+def test_sums_have_the_same_bits_fused_or_not(operands, shape):
+    """In float64, where the order of additions shows."""
+    a, _ = pair(38, shape, "f8")
+    b, _ = pair(39, shape, "f8")
+    a, b = a.abs(), b.abs()
+    row, col = b[0].clone(), b[:, :1].clone()
+    reductions = [
+        "sum()",
+        "sum(0)",
+        "sum(1)",
+        "mean(0)",
+        "prod(1)",
+        "var(0)",
+        "var(1)",
+        "softmax(1)",
+        "logsumexp(1)",
+        "norm()",
+    ]
+    for code in [*reductions, "cumsum(0)", "cumsum(1)"]:
+        reduce = eval(f"lambda x: x.{code}")
+        fused = reduce(OPERANDS[operands](a, b, row, col))
+        with T.eager():
+            assert T.equal(reduce(OPERANDS[operands](a, b, row, col)), fused), code

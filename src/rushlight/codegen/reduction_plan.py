@@ -38,6 +38,9 @@ ACCUMULATED = 4096
 JOINED = 1024
 #: kept rows of a tile at most, where the last dimension is reduced
 ROWS = 16
+#: vectors of accumulators, where the last dimension is reduced: enough to hide an addition's latency, and as many whatever
+#: is computed on the way, so that a sum has the same bits fused or not
+ACCUMULATORS = 4
 #: elements that one accumulator takes up, about, before it is combined with others: sums stay accurate
 DEPTH = 128
 #: chunks that the reduced places are cut into, where DEPTH does not ask for more
@@ -68,12 +71,6 @@ def element_stores(kernel: Kernel) -> list[int]:
         for n, store in enumerate(kernel.outputs)
         if any(dim == "r" and walk != FIXED for dim, walk in zip(kernel.dims, store.to.walk))
     ]
-
-
-def accumulators(kernel: Kernel) -> int:
-    """Vectors of accumulators, where the last dimension is reduced: enough to hide an addition's latency."""
-    weight = len(kernel.body)
-    return 8 if weight <= 4 else 4 if weight <= 16 else 2 if weight <= 40 else 1
 
 
 def rows_together(kernel: Kernel) -> int:
@@ -132,7 +129,7 @@ def turns(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> bool:
     beside = along = 0
     for operand, step in zip(kernel.inputs, steps):
         size = SIZES[operand.kind]
-        beside += step[-2] == size != step[-1]
+        beside += step[-2] == size and step[-1] not in (size, 0)
         along += step[-1] == size
     return sizes[-1] < SHORT or beside > along
 

@@ -149,7 +149,8 @@ def run_loop(
     sizes, steps, walks, dims = domain(
         shape, lead, tuple([(a.shape, a.strides, a.itemsize) for a in arrays]), flags
     )
-    stream = sum([a.nbytes for a in outs]) >= STREAM
+    # (a reduction that stores elements on its way must not start where memory happens to be aligned)
+    stream = form != "reduce" and sum([a.nbytes for a in outs]) >= STREAM
     key = (form, dims, tuple(body.known), tuple(places), tuple(walks), tuple(body.params), stream)
     made = _PROGRAMS.get(key, _NEW)
     if made is _NEW:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from rushlight import memory
-from rushlight.graph.body import Body, char, in_order
-from rushlight.graph.expr import LOCK, Pending
+from rushlight.codegen.kernel import STEPS
+from rushlight.graph.body import Body, char, domain, in_order
+from rushlight.graph.expr import LOCK, Pending, array_of
 from rushlight.graph.fuse import looked_for, memory_of, run_loop
 from rushlight.graph.trace import CHARS, Untraceable, trace
 
@@ -81,6 +82,8 @@ def _run(
     for place in results:
         outs.append(memory.array(kept if uniform[place] else shape, np.dtype(_DTYPES[body.insts[place][1]])))
     flags = "".join(["k" if d not in dims else "R" if form == "rows" else "r" for d in range(len(shape))])
+    if pending and not _added_alike(body, arrays, outs, shape, flags):
+        return _run(fragment, tuple(map(array_of, arrays)), dims, keepdim, to)
     stored = [*[seen[id(p)] for p in live], *results]
     if not run_loop(form, body, stored, outs, shape, first.strides, flags):
         return None
@@ -96,6 +99,30 @@ def _run(
 
 
 _DTYPES: dict[str, Any] = {c: d for d, c in CHARS.items()}
+
+
+def _added_alike(
+    body: Body, arrays: tuple, outs: list[np.ndarray], shape: tuple[int, ...], flags: str
+) -> bool:
+    """Whether a sum takes the elements up in the order in which it would if they were in memory already.
+
+    The order follows from the loop nest, and so from how operands walk: it is that of the arrays if what they are made of
+    merges the same dimensions, and lies side by side along the last or stays. (Extremes and integers have no order.)
+    """
+    if not any(
+        verb == "reduce" and monoid in ("sum", "prod") and kind in "fd"
+        for verb, kind, _, monoid in body.insts
+    ):
+        return True
+    lead = arrays[0].strides
+
+    def facts(those: Sequence[Any]) -> tuple:
+        return tuple([(a.shape, a.strides, a.itemsize) for a in (*those, *outs)])
+
+    sizes, _, walks, _ = domain(shape, lead, facts(body.inputs), flags)
+    return sizes == domain(shape, lead, facts(arrays), flags)[0] and all(
+        walk[-1] != STEPS for walk in walks[: len(body.inputs)]
+    )
 
 
 def _standing(insts: list[tuple]) -> tuple[list[bool], bool]:
