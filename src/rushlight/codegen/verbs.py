@@ -52,7 +52,30 @@ def sign(b: Builder, x: V) -> V:
 
 def fmod(b: Builder, x: V, y: V) -> V:
     """What division rounded towards zero leaves, exactly; of integers where that is defined."""
-    return b.frem(x, y) if x.kind in FLOATS else b.rem(x, y)
+    return _fmod(b, x, y) if x.kind in FLOATS else b.rem(x, y)
+
+
+#: quotients that are exact but for their fraction, by kind
+_EXACT = {"f": 2.0**23, "d": 2.0**52}
+
+
+def _fmod(b: Builder, x: V, y: V) -> V:
+    """Of floats; C's function takes a lane at a time, and is called for quotients that are too large, and for nan.
+
+    1. The rounded quotient's whole part n is right or, where rounding reached the next whole number, one too large.
+    2. x - n y is a multiple of the smaller operand's last place and below y in size, so a fused operation gives it exactly.
+    3. Below 0 it shows that n was too large.
+    """
+    size, by = b.abs(x), b.abs(y)
+    whole = b.trunc(b.div(size, by))
+    rest = b.fma(b.neg(whole), by, size)
+    rest = b.select(b.lt(rest, b.like(0, rest)), b.add(rest, by), rest)
+    close = b.and_(b.lt(whole, b.like(_EXACT[x.kind], whole)), b.eq(rest, rest))
+    found = b.room(x.kind, x.lanes)
+    b.store(b.copysign(rest, x), found)
+    with b.when(b.any(b.not_(close))):
+        b.store(b.frem(x, y), found)
+    return b.load(found, x.kind, x.lanes)
 
 
 def _within(b: Builder, x: V, y: V) -> V:

@@ -11,6 +11,7 @@ Numbers in the text of a function become run-time scalars, so that `x * 2` and `
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -267,6 +268,50 @@ def _sign(into: Fragment, kind: str, result: str, x: int) -> int:
     return into.emit("select", kind, (into.emit("isnan", "?", (x,)), x, sign)) if kind in _FLOATS else sign
 
 
+def _floor_divide(into: Fragment, kind: str, result: str, x: int, y: int) -> int:
+    """Of floats, from the remainder, as Python and NumPy do it; x // 0 is x / 0."""
+    if kind not in _FLOATS:
+        raise Untraceable("floor_divide of integers")
+
+    def const(value: float) -> int:
+        return into.emit("const", kind, (), value)
+
+    def both(verb: str, first: int, second: int) -> int:
+        return into.emit(
+            verb, "?" if verb in COMPARISONS or verb in ("and", "xor") else kind, (first, second)
+        )
+
+    zero, one = const(0.0), const(1.0)
+    rest = both("fmod", x, y)
+    exact = both("div", both("sub", x, rest), y)
+    below = both("and", both("ne", rest, zero), both("xor", both("lt", y, zero), both("lt", rest, zero)))
+    exact = into.emit("select", kind, (below, both("sub", exact, one), exact))
+    whole = into.emit("floor", kind, (exact,))
+    up = both("gt", both("sub", exact, whole), const(0.5))
+    whole = into.emit("select", kind, (up, both("add", whole, one), whole))
+    plain = both("div", x, y)
+    whole = into.emit("select", kind, (both("ne", exact, zero), whole, both("copysign", zero, plain)))
+    return into.emit("select", kind, (both("eq", y, zero), plain, whole))
+
+
+def _logaddexp(exp: str, scale: float) -> Callable:
+    """log(exp(x) + exp(y)) from the larger of the two; equal infinities have no difference. `scale`: 1 / log(base)."""
+
+    def make(into: Fragment, kind: str, result: str, x: int, y: int) -> int:
+        if kind not in _FLOATS:
+            raise Untraceable("logaddexp of what is no float")
+        apart = into.emit("neg", kind, (into.emit("abs", kind, (into.emit("sub", kind, (x, y)),)),))
+        more = into.emit("log1p", kind, (into.emit(exp, kind, (apart,)),))
+        if scale != 1:
+            more = into.emit("mul", kind, (more, into.emit("const", kind, (), scale)))
+        sum_ = into.emit("add", kind, (into.emit("maximum", kind, (x, y)), more))
+        return into.emit(
+            "select", kind, (_isinf(into, kind, "?", x), into.emit("maximum", kind, (x, y)), sum_)
+        )
+
+    return make
+
+
 _MATHS = (
     "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh"
     " arcsin:asin arccos:acos arctan:atan arcsinh:asinh arccosh:acosh arctanh:atanh arctan2:atan2 hypot sqrt copysign"
@@ -295,6 +340,9 @@ _UFUNCS: dict[Any, Callable] = {
     np.rint: _rounding("rint"),
     np.fmod: _verb("fmod", _FLOATS),
     np.power: _verb("pow", _FLOATS),
+    np.floor_divide: _floor_divide,
+    np.logaddexp: _logaddexp("exp", 1.0),
+    np.logaddexp2: _logaddexp("exp2", 1 / math.log(2)),
     np.less: _verb("lt"),
     np.less_equal: _verb("le"),
     np.greater: _verb("gt"),
@@ -344,6 +392,13 @@ _FUNCTIONS: dict[Callable, Callable] = {
 }
 
 
+def instruction(verb: str, like: Traced, *operands: Any) -> Traced:
+    """One instruction on operands of the kind of `like`, which must be a floating one."""
+    if like.kind not in _FLOATS:
+        raise Untraceable(f"{verb} of {like.dtype}")
+    return like._next(verb, like.kind, tuple([_place(like, x, like.kind) for x in operands]))
+
+
 def has_verb(verb: str) -> Callable:
     """Declare that a NumPy function of floating arrays is one instruction of kernels, which `f.verb` names."""
 
@@ -352,10 +407,7 @@ def has_verb(verb: str) -> Callable:
         def call(*arrays: Any, **attrs: Any) -> Any:
             for a in arrays:
                 if type(a) is Traced:
-                    places = tuple([_place(a, x, a.kind) for x in arrays])
-                    if a.kind not in _FLOATS:
-                        raise Untraceable(f"{verb} of {a.dtype}")
-                    return a._next(verb, a.kind, places)
+                    return instruction(verb, a, *arrays)
             return function(*arrays, **attrs)
 
         call.verb = verb  # type: ignore[attr-defined]

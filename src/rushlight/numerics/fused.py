@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.graph.trace import Traced, instruction
+
 #: 2**27 + 1, which cuts a float64 into two halves of 26 bits (Dekker, 1971)
 _SPLITTER = np.array(134217729.0)
 _F64 = np.dtype(np.float64)
@@ -14,14 +16,14 @@ _F64 = np.dtype(np.float64)
 _STRIP = 2048
 
 
-def multiply_add(x: Any, y: Any, z: Any) -> np.ndarray:
+def multiply_add(x: Any, y: Any, z: Any) -> Any:
     """x + y z. Exact before rounding for float32; for float64 through the errors of the product
     and of the sum; integers and complex numbers have nothing to fuse."""
     char = x.dtype.char
     if char != "f" and char != "d":
         return x + y * z
-    if type(x) is not np.ndarray:  # what stands for an array in a kernel
-        return _plainly(x, y, z)
+    if type(x) is Traced:
+        return instruction("fma", x, y, z, x)
     exact = _scaled(x, y, z) if not z.ndim else _scaled(x, z, y) if not y.ndim else None
     if exact is not None:
         return exact
@@ -30,13 +32,6 @@ def multiply_add(x: Any, y: Any, z: Any) -> np.ndarray:
     if type(x) is np.ndarray and x.size > _STRIP:
         return _in_strips(x, y, z)
     return _double(x, y, z)
-
-
-def _plainly(x: Any, y: Any, z: Any) -> Any:
-    if x.dtype.char == "f":
-        return np.add(x, np.multiply(y, z, dtype=_F64), dtype=_F64).astype("f")
-    exact, total = _sums(x, y, z)
-    return np.where(np.isfinite(exact), exact, total)
 
 
 def _single(x: Any, y: Any, z: Any) -> np.ndarray:

@@ -400,9 +400,8 @@ def floor_remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     _nonzero(y)
     if x.dtype.kind in "iu":
         return np.remainder(x, y)
-    rest = np.asarray(np.fmod(x, y))
-    np.add(rest, y, out=rest, where=(rest != 0) & ((y < 0) != (rest < 0)))
-    return rest
+    rest = np.fmod(x, y)
+    return np.where((rest != 0) & ((y < 0) != (rest < 0)), rest + y, rest)
 
 
 def trunc_remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -274,17 +274,6 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
 # ---- mixtures of three ----
 
 
-def _lerp(x: np.ndarray, end: np.ndarray, weight: Any) -> np.ndarray:
-    """From the nearer end, so that a weight of 1 gives `end` exactly."""
-    step = end - x
-    if not np.ndim(weight):
-        near = abs(weight) < 0.5
-        return (
-            multiply_add(x, step, weight) if near else multiply_add(end, step, weight - weight.dtype.type(1))
-        )
-    return np.where(np.abs(weight) < 0.5, multiply_add(x, weight, step), multiply_add(end, step, weight - 1))
-
-
 @pointwise(
     "LerpBackward0",
     rule=same,
@@ -295,7 +284,12 @@ def _lerp(x: np.ndarray, end: np.ndarray, weight: Any) -> np.ndarray:
     ),
 )
 def lerp_number(x, end, *, weight):
-    return _lerp(x, end, np.array(weight, x.dtype))
+    """From the nearer end, so that a weight of 1 gives `end` exactly."""
+    weight = np.array(weight, x.dtype)
+    step = end - x
+    if abs(weight) < 0.5:
+        return multiply_add(x, step, weight)
+    return multiply_add(end, step, np.asarray(weight - weight.dtype.type(1)))
 
 
 @pointwise(
@@ -309,7 +303,8 @@ def lerp_number(x, end, *, weight):
     ),
 )
 def lerp_tensor(x, end, weight):
-    return _lerp(x, end, weight)
+    step = end - x
+    return np.where(np.abs(weight) < 0.5, multiply_add(x, weight, step), multiply_add(end, step, weight - 1))
 
 
 def _same_types(first: Any, second: Any, name: str) -> None:

@@ -127,7 +127,7 @@ logaddexp = binary(
 )
 logaddexp2 = binary(
     "logaddexp2",
-    numpy=in_double_2(np.logaddexp2),
+    numpy=in_double_2(lambda x, y: np.logaddexp2(x, y)),
     dtype=lambda d: (d, d),
     refuse=not_implemented("logaddexp2_cpu", BOOL, INTEGER, COMPLEX),
     vjp=(

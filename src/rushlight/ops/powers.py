@@ -148,8 +148,8 @@ def _number_base_gradient(g: Any, y: Any, out: Any, base: Any) -> Any:
 @pointwise("PowBackward2", rule=same, refuse=_refuse, vjp=(_number_base_gradient,))
 def pow_of_number(y, *, base):
     if base == 1:
-        return np.ones(y.shape, y.dtype)
-    return np.asarray(powers(np.asarray(number(base, BY_NUMPY[y.dtype])), y), order="C")
+        return np.ones_like(y, order="C")
+    return powers(np.asarray(number(base, BY_NUMPY[y.dtype])), y).astype(y.dtype, "C", copy=False)
 
 
 pow_of_number.row_major = True

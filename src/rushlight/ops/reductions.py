@@ -37,6 +37,7 @@ from rushlight.ops.kinds.short import hot_reduction, short_reduction
 from rushlight.ops.scans import exclusive_product
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert
+from rushlight.runtime.deferral import reduced
 
 # ---- sum ----
 
@@ -187,10 +188,19 @@ def _product(x: np.ndarray, dim: int | None, keepdim: bool, to: DType | None) ->
     result = to or accumulated(BY_NUMPY[x.dtype])
     wide = np.int64 if result.category < FLOATING else wider(result.numpy)
     x = cast_first(x, to)
+    if x.ndim:
+        dims = tuple(range(x.ndim)) if dim is None else (dim,)
+        made = reduced(_multiplied, (x,), dims, keepdim, {"wide": np.dtype(wide)})
+        if made is not None:
+            return _rounded(made, result)
     axis = dim if x.ndim else None
     if axis is None and x.ndim == 2 and result.category == FLOATING and x.flags.c_contiguous:
         x = np.multiply.reduce(x, 0, wide)  # the columns first: these are vectors
     return _rounded(np.asarray(np.multiply.reduce(x, axis, wide, None, keepdim)), result)
+
+
+def _multiplied(a: np.ndarray, wide: np.dtype) -> Any:
+    return np.multiply.reduce(a, None, wide)
 
 
 def _prod_all_vjp(g: Any, x: Any, out: Any) -> Any:

@@ -82,6 +82,15 @@ def _log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
 # ---- derivatives: operations of their own, so that a gradient costs one call ----
 
 
+def _softmax_gradient_row(y: np.ndarray, dz: np.ndarray) -> np.ndarray:
+    part = np.multiply(dz, y, dtype=np.float64)
+    return part - y * np.add.reduce(part)
+
+
+def _log_softmax_gradient_row(y: np.ndarray, dz: np.ndarray) -> np.ndarray:
+    return dz - np.exp(y) * np.add.reduce(dz, None, np.float64)
+
+
 @primitive(
     "SoftmaxBackward",
     vjp=(
@@ -93,6 +102,9 @@ def softmax_gradient(dz, y, *, dim):
     """y (dz - sum(y dz)), where y is the softmax."""
     if not y.size:
         return dz.copy()
+    made = reduced(_softmax_gradient_row, (y, dz), (dim % y.ndim,), to=y.dtype) if y.ndim else None
+    if made is not None:
+        return made
     part = np.multiply(dz, y, dtype=_accumulating(y))
     part -= y * _sums(part, dim)
     return narrowed(part, y.dtype)
@@ -109,6 +121,9 @@ def log_softmax_gradient(dz, y, *, dim):
     """dz - exp(y) sum(dz), where y is the log_softmax."""
     if not y.size:
         return dz.copy()
+    made = reduced(_log_softmax_gradient_row, (y, dz), (dim % y.ndim,), to=y.dtype) if y.ndim else None
+    if made is not None:
+        return made
     part = np.exp(y, dtype=_accumulating(y))
     part *= _sums(dz, dim)
     return narrowed(dz - part, y.dtype)

@@ -31,6 +31,7 @@ from rushlight.dtypes import (
     dtype,
     of_number,
 )
+from rushlight.graph.expr import array_of
 from rushlight.layout import broadcast, dense_strides, iteration_strides
 from rushlight.ops.complex_half import STEPWISE, check_elementwise
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
@@ -142,7 +143,7 @@ class Elementwise:
         a = launch(self.name, numpy, operands, kinds, result, attrs, entering, self.row_major, self.least)
         if a is not None:
             return tensor_on(a, result)
-        arrays = [entering(value, computed) for value in operands]
+        arrays = [array_of(entering(value, computed)) for value in operands]
         try:
             if max([a.size for a in arrays]) >= FEW and (result is computed or result is bool_):
                 made = bool_.numpy if result is bool_ else arrays[0].dtype

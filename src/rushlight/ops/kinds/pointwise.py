@@ -174,12 +174,16 @@ def in_double(f: Callable) -> Callable:
 
 def in_double_2(f: Callable) -> Callable:
     """The same for functions of two arrays of one type."""
+    is_instruction = isinstance(f, np.ufunc)
 
     def compute(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         wide = _DOUBLE.get(x.dtype.char)
-        if wide is None or type(x) is Traced and isinstance(f, np.ufunc):
+        traced = type(x) is Traced or type(y) is Traced
+        if wide is None or traced and is_instruction:
             return f(x, y)
-        if type(x) is Traced or x.flags.c_contiguous and y.flags.c_contiguous:
+        if traced:
+            return f(x.astype(wide), y.astype(wide)).astype(x.dtype)
+        if x.flags.c_contiguous and y.flags.c_contiguous:
             return f(x.astype(wide), y.astype(wide)).astype(x.dtype)
         return f(np.positive(x, dtype=wide), np.positive(y, dtype=wide)).astype(x.dtype)
 
