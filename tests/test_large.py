@@ -166,6 +166,13 @@ def gradient(function):
     return run
 
 
+def every_layer_gradient(L, x, y, z, affine):
+    """Those of input, weight and bias, one below the other."""
+    wanted = [v.clone().requires_grad_() for v in ((x, y[0], y[1]) if affine else (x,))]
+    out = L.nn.functional.layer_norm(wanted[0], x.shape[-1:], *wanted[1:])
+    return L.cat([g.reshape(-1, x.shape[-1]) for g in L.autograd.grad(out, wanted, z)], 0)
+
+
 def norm(weight, bias):
     def run(L, x, y, z):
         given = [y[0] if weight else None, y[1] if bias else None]
@@ -180,6 +187,8 @@ ROWS = {
     "layer_norm, bias": norm(False, True),
     "layer_norm, both": norm(True, True),
     "layer_norm, gradient": gradient(lambda L, x, y: L.nn.functional.layer_norm(x, x.shape[-1:], y[0], y[1])),
+    "layer_norm, gradients": lambda L, x, y, z: every_layer_gradient(L, x, y, z, True),
+    "layer_norm, gradient alone": lambda L, x, y, z: every_layer_gradient(L, x, y, z, False),
     "softmax, gradient": gradient(lambda L, x, y: (x * y).softmax(-1)),
     "softmax of columns, gradient": gradient(lambda L, x, y: (x * y).softmax(0)),
     "log_softmax, gradient": gradient(lambda L, x, y: (x * y).log_softmax(-1)),

@@ -13,6 +13,7 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, REDUCED, finfo, float32, float64
 from rushlight.layout import numel
 from rushlight.numerics.fused import multiply_add
+from rushlight.ops.kinds.reduction import sum_mapped, sum_over
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import quiet
@@ -101,6 +102,12 @@ def _layer_gradient_values(
 ) -> list:
     """The same of arrays, taken as matrices; what weight and bias share is summed here."""
     width = numel(x.shape[x.ndim - count :])
+    made = _layer_gradient_in_loops(
+        g.reshape(-1, width), x.reshape(-1, width), None if weight is None else weight.reshape(-1), needs, eps
+    )
+    if made is not None:
+        shapes = x.shape, x.shape[x.ndim - count :], x.shape[x.ndim - count :]
+        return [a if a is None else a.astype(x.dtype, copy=False).reshape(to) for a, to in zip(made, shapes)]
     hat, scale = _standard_rows(x.reshape(-1, width), eps)
     g = g.reshape(-1, width).astype(np.float64)
     to_weight = np.einsum("ij,ij->j", g, hat) if needs[1] else None
@@ -115,6 +122,43 @@ def _layer_gradient_values(
     shape = x.shape[x.ndim - count :]
     made = (g if needs[0] else None, x.shape), (to_weight, shape), (to_bias, shape)
     return [a if a is None else a.astype(x.dtype).reshape(to) for a, to in made]
+
+
+def _layer_gradient_in_loops(
+    g: np.ndarray, x: np.ndarray, weight: Any, needs: tuple, eps: float
+) -> tuple | None:
+    """The same of large matrices, a pass or two for each gradient; None where that is no loop of ours."""
+    attrs = {"size": x.shape[1], "eps": eps}
+    factors = reduced(_row_factors, (x,), (1,), True, attrs)
+    if factors is None:
+        return None
+    given = () if weight is None else (weight,)
+    to_input = reduced(_layer_gradient_row, (x, g, *given), (1,), True, attrs, x.dtype) if needs[0] else None
+    if needs[0] and to_input is None:
+        return None
+    to_weight = sum_mapped(_times_standard, (0,), g, x, *factors) if needs[1] else None
+    return to_input, to_weight, sum_over(g, (0,)) if needs[2] else None
+
+
+def _row_factors(x: np.ndarray, size: int, eps: float) -> tuple:
+    """The mean of a row, and what the differences from it are multiplied with."""
+    wide = x.astype(np.float64)
+    mean = np.add.reduce(wide) / size
+    wide = wide - mean
+    return mean, 1 / np.sqrt(np.add.reduce(wide * wide) / size + eps)
+
+
+def _times_standard(g: np.ndarray, x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return g * ((x - mean) * scale)
+
+
+def _layer_gradient_row(x: np.ndarray, g: np.ndarray, *weight: np.ndarray, size: int, eps: float) -> Any:
+    mean, scale = _row_factors(x, size, eps)
+    hat = (x - mean) * scale
+    inner = g.astype(np.float64)
+    if weight:
+        inner = inner * weight[0]
+    return scale * (inner - np.add.reduce(inner) / size - hat * (np.add.reduce(inner * hat) / size))
 
 
 def _layer_in_one(x: np.ndarray, weight: Any, bias: Any, eps: float) -> Any:
