@@ -218,6 +218,33 @@ def test_rows(name, shape, kind):
         check_eager(ROWS[name], mine, ours)
 
 
+@pytest.mark.parametrize("kind", [*KINDS, "f2"])
+@pytest.mark.parametrize("given", [(), (0,), (1,), (0, 1)])
+def test_channels_in_evaluation(given, kind):
+    """Computed in float64 and rounded once, as small tensors are; channels last too."""
+    a = np.random.default_rng(0).normal(size=(50, 20, 31, 17)).astype(kind)
+    per = np.random.default_rng(1).normal(size=(4, 20)).astype("f8" if kind == "f8" else "f4") ** 2
+
+    def run(L, x):
+        affine = [L.tensor(per[n + 2].astype(kind)) if n in given else None for n in (0, 1)]
+        moments = [L.tensor(per[n].astype(kind)) for n in (0, 1)]
+        return L.nn.functional.batch_norm(x, *moments, *affine)
+
+    x = T.tensor(a)
+    ours = run(T, x)
+    assert np.array_equal(ours.numpy(), np.concatenate([run(T, x[n : n + 1]).numpy() for n in range(50)]))
+    tolerance = {"f2": 2e-3, "f4": 2e-6, "f8": 1e-13}[kind]
+    np.testing.assert_allclose(
+        ours.numpy(), run(torch, torch.tensor(a)).numpy(), rtol=tolerance, atol=tolerance
+    )
+    last = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    assert run(T, last).stride() == last.stride() and np.array_equal(run(T, last).numpy(), ours.numpy())
+    write = T.tensor(a)
+    waiting = run(T, write)
+    write.zero_()
+    assert np.array_equal(waiting.numpy(), ours.numpy())
+
+
 def kernels(function):
     with profiler.profile() as seen:
         result = function()

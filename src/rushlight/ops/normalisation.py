@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import FLOATING, REDUCED, finfo, float32, float64
+from rushlight.dtypes import BY_NUMPY, FLOATING, REDUCED, finfo, float32, float64
+from rushlight.graph.expr import array_of
 from rushlight.layout import numel
 from rushlight.numerics.fused import multiply_add
 from rushlight.ops.kinds.reduction import sum_mapped, sum_over
 from rushlight.ops.spec import as_tensor, primitive, public
-from rushlight.runtime.deferral import reduced
+from rushlight.runtime.deferral import FROM_COSTLY, launch, reduced
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.writes import check_write, wrote
@@ -280,6 +281,25 @@ def _batch_gradient(g: Any, x: Any, weight: Any, mean: Any, variance: Any, train
     return g * _channels((variance + eps).rsqrt(), ndim)
 
 
+def _channels_in_one(x: Any, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """Elements less their channel's mean, and so on, read once and written once; None where that is no loop of ours."""
+    given = [array_of(a) for a in (x, mean, variance, weight, bias) if a is not None]
+    kinds = tuple([BY_NUMPY[a.dtype] for a in given])
+    attrs = {"eps": eps, "weighted": weight is not None}
+    # (nobody else knows the tensors made here, so that their result must not wait)
+    operands = tuple(map(new_tensor, given, kinds))
+    made = launch("batch_norm", _channel_values, operands, kinds, kinds[0], attrs, least=FROM_COSTLY)
+    return array_of(made)
+
+
+def _channel_values(x: Any, mean: Any, variance: Any, *given: Any, eps: float, weighted: bool) -> Any:
+    hat = x.astype(np.float64) - mean.astype(np.float64)
+    hat = hat / np.sqrt(variance.astype(np.float64) + eps)
+    if weighted:
+        hat = hat * given[0]
+    return hat + given[-1] if len(given) > weighted else hat
+
+
 @primitive(
     "NativeBatchNorm",
     vjp=(
@@ -295,6 +315,13 @@ def _batch_gradient(g: Any, x: Any, weight: Any, mean: Any, variance: Any, train
 def batch_norm_(x, weight, bias, mean, variance, *, training, eps):
     per_channel = (1, -1, *(1,) * (x.ndim - 2))
     weight, bias = (None if a is None else a.reshape(per_channel) for a in (weight, bias))
+    if (
+        not training and x.size >= FROM_COSTLY and x.dtype.char in "fd"
+    ):  # (kernels round float64 to halves twice)
+        moments = mean.reshape(per_channel), variance.reshape(per_channel)
+        made = _channels_in_one(x, *moments, weight, bias, eps)
+        if made is not None:
+            return made
     if training:
         hat = _standardized(x, _around(x.ndim), eps)
     else:
