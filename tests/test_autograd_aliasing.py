@@ -234,3 +234,15 @@ def compare(seed: int, length: int) -> None:
 def test_random_programs(block):
     for seed in range(block * 20, block * 20 + 20):
         compare(seed, 4 + seed % 12)
+
+
+@pytest.mark.parametrize("name", ["index_add", "index_copy"])
+def test_the_source_of_rows_must_not_be_overwritten(name):
+    for torch_ in (T, torch):
+        x = torch_.ones(2, 3, requires_grad=True)
+        source = torch_.ones(1, 3, requires_grad=True) * 1
+        y = getattr(x, name)(0, torch_.tensor([0]), source)
+        with torch_.no_grad():
+            source.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()

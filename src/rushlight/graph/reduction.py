@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from rushlight.graph.expr import LOCK, Pending, array_of
 from rushlight.graph.fuse import looked_for, memory_of, run_loop
 from rushlight.graph.trace import CHARS, Untraceable, trace
 
+#: elements along a dimension that is not the innermost, of which a cache holds a few columns side by side
+MOST_LINES = 1 << 13
 #: half types are seen as float32 by what computes with them
 _SEEN = {"e": "f", "E": "f"}
 
@@ -142,9 +143,7 @@ def _standing(insts: list[tuple]) -> tuple[list[bool], bool]:
 
 
 def _is_row(a: Any, dim: int) -> bool:
-    """Whether this dimension lies innermost in memory."""
+    """Whether lines along this dimension fit in the cache: alone where they lie innermost, several together elsewhere."""
     step = a.strides[dim]
-    return (
-        all(n == 1 or d == dim or s > step for d, (n, s) in enumerate(zip(a.shape, a.strides)))
-        and prod(a.shape) > 0
-    )
+    innermost = all(n == 1 or d == dim or s > step for d, (n, s) in enumerate(zip(a.shape, a.strides)))
+    return a.size > 0 and (innermost or a.shape[dim] <= MOST_LINES)

@@ -186,7 +186,9 @@ def _copy_rows(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int) -
     vjp=(
         lambda g, dim, index: g.index_fill(dim, index, 0),
         None,
-        lambda g, index, dim, source_meta: g.index_select(dim, index).expand(source_meta.shape),
+        lambda g, index, dim, source: g.index_select(dim, index).expand_as(
+            source
+        ),  # kept, as PyTorch keeps it
     ),
 )
 def index_copy_rows(x, index, source, *, dim):
