@@ -238,7 +238,7 @@ def test_random_programs(block):
 
 @pytest.mark.parametrize("name", ["index_add", "index_copy"])
 def test_the_source_of_rows_must_not_be_overwritten(name):
-    for torch_ in (T, torch):
+    for torch_ in (rushlight, torch):
         x = torch_.ones(2, 3, requires_grad=True)
         source = torch_.ones(1, 3, requires_grad=True) * 1
         y = getattr(x, name)(0, torch_.tensor([0]), source)
