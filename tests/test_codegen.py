@@ -8,8 +8,9 @@ import pytest
 
 from rushlight.codegen import program as programs
 from rushlight.codegen import reference
-from rushlight.codegen.kernel import COMPARISONS, VERBS, Inst, Kernel, Operand, Store, verify
+from rushlight.codegen.kernel import Inst, Kernel, Operand, Store, verify
 from rushlight.codegen.program import program, supported
+from rushlight.codegen.words import COMPARISONS, VERBS
 from rushlight.native import cpu, jit, threads
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason="needs llvmlite")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rushlight.codegen import reference
-from rushlight.codegen.kernel import VERBS, Inst, Kernel, Operand, Store, verify
+from rushlight.codegen.kernel import Inst, Kernel, Operand, Store, verify
 from rushlight.codegen.program import program, supported
+from rushlight.codegen.words import VERBS
 from rushlight.native import jit, threads
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason="needs llvmlite")

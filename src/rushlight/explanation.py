@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.codegen.kernel import NAMES
+from rushlight.codegen.words import NAMES
 from rushlight.graph.body import in_order
 from rushlight.graph.expr import LOCK, Pending
 from rushlight.graph.trace import CHARS

@@ -22,25 +22,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rushlight.codegen.words import COMPARISONS, MONOIDS, NAMES, VERBS
+
 #: how an operand walks along a dimension: side by side, not at all (broadcast), or in steps given at run time
 UNIT, FIXED, STEPS = "c", "b", "s"
-
-#: NumPy's characters of the kinds ("E": bfloat16) and how they are printed
-NAMES = {
-    "?": "bool",
-    "b": "i8",
-    "B": "u8",
-    "h": "i16",
-    "H": "u16",
-    "i": "i32",
-    "I": "u32",
-    "q": "i64",
-    "Q": "u64",
-    "e": "f16",
-    "E": "bf16",
-    "f": "f32",
-    "d": "f64",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,26 +121,6 @@ class Kernel:
         for n, store in enumerate(self.outputs):
             lines.append(f"  out{n} {NAMES[store.to.kind]} {store.to.walk} = %{store.value}")
         return "\n".join(lines)
-
-
-#: verb -> number of arguments. Arithmetic is that of the kind; comparisons give bool; "select" takes a bool first.
-VERBS = {
-    **dict.fromkeys("add sub mul div rem pow atan2 hypot fmod copysign nextafter".split(), 2),
-    **dict.fromkeys(
-        "maximum minimum fmax fmin".split(), 2
-    ),  # NaN goes through the first two, past the last two
-    **dict.fromkeys("and or xor shl shr".split(), 2),
-    **dict.fromkeys("lt le gt ge eq ne".split(), 2),
-    **dict.fromkeys("neg abs sign not isnan sqrt rsqrt floor ceil trunc rint square".split(), 1),
-    **dict.fromkeys("exp exp2 expm1 log log2 log10 log1p sigmoid tanh erf erfc".split(), 1),
-    **dict.fromkeys("sin cos tan asin acos atan sinh cosh asinh acosh atanh".split(), 1),
-    "select": 3,
-    "fma": 3,
-}
-COMPARISONS = frozenset("lt le gt ge eq ne isnan".split())
-
-#: what reductions and scans combine with: name -> (identity for floats, associative)
-MONOIDS = frozenset("sum prod max min any all".split())
 
 
 def misplaced(kernel: Kernel) -> str:

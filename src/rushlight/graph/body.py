@@ -12,14 +12,6 @@ from rushlight.graph.expr import Pending
 from rushlight.graph.trace import CHARS, Fragment
 
 
-def char(dtype: np.dtype) -> str | None:
-    """The kind of kernels that this type is; None for those that kernels do not know."""
-    found = CHARS.get(dtype)
-    if found is None and dtype.name == "bfloat16":
-        found = CHARS.setdefault(dtype, "E")
-    return found
-
-
 class Body:
     """Instructions that are being joined; equal ones are one.
 
@@ -67,14 +59,11 @@ class Body:
         """The fragment's instructions, on these operands; gives the places of the results."""
         places = list(places)
         numbers = fragment.numbers
-        for inst in fragment.insts:
-            if inst.verb == "param":
-                kind, value = numbers[inst.attr]  # type: ignore[index]
-                places.append(self.number(value, kind))
+        for verb, kind, args, attr in fragment.insts:
+            if verb == "param":
+                places.append(self.number(*reversed(numbers[attr])))
             else:
-                places.append(
-                    self.emit(inst.verb, inst.kind, tuple([places[n] for n in inst.args]), inst.attr)
-                )
+                places.append(self.emit(verb, kind, tuple([places[n] for n in args]), attr))
         return [places[place] for place, _ in fragment.results]
 
     def value(self, arg: Any, seen: dict[int, int]) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import memory
-from rushlight.graph.body import Body, char, in_order
+from rushlight.graph.body import Body, in_order
 from rushlight.graph.expr import LOCK, Pending
 from rushlight.graph.fuse import looked_for, memory_of, run_loop
-from rushlight.graph.trace import CHARS
+from rushlight.graph.trace import CHARS, char
 
 _MONOIDS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import debug
-from rushlight.codegen.kernel import COMPARISONS, Inst
+from rushlight.codegen.words import COMPARISONS
 
 _BOOL = np.dtype(bool)
 #: the kinds that kernels know, by NumPy dtype; half types and bfloat16 are loaded and stored, not computed in
@@ -27,6 +27,14 @@ for _alias, _c in (("l", "q"), ("L", "Q"), ("p", "q"), ("P", "Q")):
     CHARS.setdefault(np.dtype(_alias), _c)
 _DTYPES = {c: np.dtype(c) for c in "?bBhHiIqQefd"}
 _FLOATS = "fd"
+
+
+def char(dtype: np.dtype) -> str | None:
+    """The kind of kernels that this type is; None for those that kernels do not know."""
+    found = CHARS.get(dtype)
+    if found is None and dtype.name == "bfloat16":
+        found = CHARS.setdefault(dtype, "E")
+    return found
 
 
 class Untraceable(Exception):
@@ -45,13 +53,13 @@ class Fragment:
     __slots__ = ("insts", "numbers", "operands", "results")
 
     def __init__(self, operands: int) -> None:
-        self.insts: list[Inst] = []
+        self.insts: list[tuple[str, str, tuple[int, ...], Any]] = []
         self.numbers: list[tuple[str, Any]] = []
         self.operands = operands
         self.results: list[tuple[int, str]] = []
 
     def emit(self, verb: str, kind: str, args: tuple[int, ...] = (), attr: Any = None) -> int:
-        self.insts.append(Inst(verb, kind, args, attr))
+        self.insts.append((verb, kind, args, attr))
         return self.operands + len(self.insts) - 1
 
     def number(self, value: Any, kind: str) -> int:
@@ -506,9 +514,9 @@ def _traced(function: Callable, kinds: tuple[str, ...], attrs: dict) -> Fragment
         raise Untraceable(f"{type(error).__name__}: {error}") from None
     from rushlight.codegen.body import emission  # (which brings the compiler with it: only when first needed)
 
-    for inst in into.insts:
-        if inst.verb not in _STRUCTURE and emission(inst.verb, inst.kind) is None:
-            raise Untraceable(f"{inst.verb} has no code")
+    for verb, kind, _, _ in into.insts:
+        if verb not in _STRUCTURE and emission(verb, kind) is None:
+            raise Untraceable(f"{verb} has no code")
     for value in made if type(made) is tuple else (made,):
         if not isinstance(value, Traced):
             raise Untraceable("its result does not depend on its operands")

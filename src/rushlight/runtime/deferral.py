@@ -12,17 +12,16 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from rushlight.buffer import Tensor, Watch, address, new_tensor, storage, watch
 from rushlight.dtypes import ALL, WIDE, dtype
-from rushlight.graph.body import char
 from rushlight.graph.expr import LOCK, MOST_BYTES, Pending, array_of, forget, settle
-from rushlight.graph.trace import Untraceable, trace
+from rushlight.graph.trace import Untraceable, char, trace
 from rushlight.layout import broadcast, contiguous_strides, iteration_strides
-from rushlight.native import jit
 
 #: readers of one memory, among which those that are done are looked for
 MANY = 16
@@ -40,6 +39,14 @@ TIER = _tier()
 #: elements of a result from which on an operation is a loop of ours: of those that are one pass of NumPy's, and of those that
 #: take it much longer than moving the elements (functions, reductions)
 FROM, FROM_COSTLY = (1, 1) if TIER == "jit" else (1 << 18, 1 << 14)
+
+
+@cache
+def can_compile() -> bool:
+    """Whether there is a compiler here; found out when first asked, since that takes a while."""
+    from rushlight.native import jit
+
+    return jit.available()
 
 
 class _Switches:
@@ -104,7 +111,7 @@ def launch(
     if _STORED[result.index] is None:
         return None
     shape, size, first = _extent(operands)
-    if size < least or not size or first is None or not jit.available():
+    if size < least or not size or first is None or not can_compile():
         return None
     args: list[Any] = []
     casts: list[tuple[str, ...]] = []
@@ -224,7 +231,7 @@ def reduced(
 
     A result, or a tuple of them; see `rushlight.graph.reduction.reduced`.
     """
-    if not arrays[0].size or arrays[0].size < FROM_COSTLY or not jit.available():
+    if not arrays[0].size or arrays[0].size < FROM_COSTLY or not can_compile():
         return None
     from rushlight.graph.reduction import reduced
 
@@ -237,7 +244,7 @@ def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, r
 
     See `rushlight.graph.scan.scanned`.
     """
-    if not a.size or a.size < FROM_COSTLY or not jit.available():
+    if not a.size or a.size < FROM_COSTLY or not can_compile():
         return None
     from rushlight.graph.scan import scanned
 
@@ -289,7 +296,7 @@ def computed_into(p: Pending, out: np.ndarray) -> bool:
 
 def large(a: Any) -> bool:
     """Whether an operation on this array may be one of our own loops."""
-    return a.size >= FROM and jit.available()
+    return a.size >= FROM and can_compile()
 
 
 def before_write(t: Tensor) -> None:
