@@ -455,7 +455,12 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
                 break
         else:  # the gradient of a sum takes this way
             return _view(
-                self, np.ndarray(sizes[0], a.dtype, array_of(a), 0, (0,) * len(sizes[0])), _EXPAND, None
+                self,
+                np.ndarray(
+                    sizes[0], a.dtype, a if type(a) is np.ndarray else array_of(a), 0, (0,) * len(sizes[0])
+                ),
+                _EXPAND,
+                None,
             )
     if size is None:
         array = _expanded_contiguous(

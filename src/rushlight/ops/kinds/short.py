@@ -23,9 +23,9 @@ from rushlight.tape.recording import record1
 
 _make = object.__new__
 
-#: references to a tensor that only the method called on it holds: its argument, and `getrefcount`'s. Later releases of
+#: references to a tensor that only the method called on it holds: its argument, that of `other`, and `getrefcount`'s. Later releases of
 #: CPython do not count the first, so that nothing can be told.
-_TEMPORARY = 2 if sys.version_info < (3, 14) else 0
+_TEMPORARY = 3 if sys.version_info < (3, 14) else 0
 
 
 def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None:
@@ -168,6 +168,37 @@ def hot_reduction(
     by_dim: dict[Any, Any] = {0: over[0,], 1: over[1,], -1: over[1,], -2: over[0,], (0, 1): over[0, 1]}
 
     def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
+        a, kind = self._a, self._dtype
+        if keepdim is False and 0 < a.size <= SMALL and (kind is float32 or kind is float64) and not more:
+            try:
+                if dim is NOT_GIVEN:
+                    value = small_all(a.ravel().tolist())
+                    if not -3e38 < value < 3e38:
+                        return general(self, dim, False, None)
+                    made = array(value, kind.numpy)
+                elif type(dim) is not int or a.ndim != 2:
+                    return other(self, dim, keepdim)
+                elif dim == 0:
+                    made = enter(array, small_dim(zip(*a.tolist())), kind.numpy)
+                elif dim == 1 or dim == -1:
+                    made = enter(array, small_dim(a.tolist()), kind.numpy)
+                else:
+                    return other(self, dim, keepdim)
+            except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
+                return general(self, dim, False, None)
+            out = _make(Tensor)
+            out._a = made
+            out._dtype = kind
+            out._buf = out._edge = None
+            if self._edge is not None:
+                if dim is NOT_GIVEN:
+                    record1(of_all, self, whole, out)
+                else:
+                    record1(of_dim, self, by_dim[dim][0], out)
+            return out
+        return other(self, dim, keepdim, **more)
+
+    def other(self: Tensor, dim: Any, keepdim: Any, **more: Any) -> Any:
         a, kind = self._a, self._dtype
         if type(a) is Pending:
             a.temporary = sys.getrefcount(self) <= _TEMPORARY
