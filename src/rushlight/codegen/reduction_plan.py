@@ -41,6 +41,9 @@ ROWS = 16
 #: vectors of accumulators, where the last dimension is reduced: enough to hide an addition's latency, and as many whatever
 #: is computed on the way, so that a sum has the same bits fused or not
 ACCUMULATORS = 4
+#: elements of a row that these take up before they are combined with the row's: chains of additions stay short, and
+#: float64 sums as accurate as pairwise ones
+ALONG = 256
 #: elements that one accumulator takes up, about, before it is combined with others: sums stay accurate
 DEPTH = 128
 #: chunks that the reduced places are cut into, where DEPTH does not ask for more
@@ -164,7 +167,7 @@ def _along(
     if flat:
         ti, tj = max(1, TILE // max(1, columns)), max(1, columns)
     else:
-        tj = TILE if packed else 2048
+        tj = TILE if packed else ALONG
         tj = max(1, min(columns, tj))
         ti = 1 if across else max(1, min(ROWS, rows, TILE // tj))
     bj = max(1, columns if flat else min(columns, TASK // tj * tj))
