@@ -23,9 +23,9 @@ from rushlight.tape.recording import record1
 
 _make = object.__new__
 
-#: references to a tensor that only the method called on it holds: its argument, that of `other`, and `getrefcount`'s. Later releases of
+#: references to a tensor that only the method called on it holds: its argument, and `getrefcount`'s. Later releases of
 #: CPython do not count the first, so that nothing can be told.
-_TEMPORARY = 3 if sys.version_info < (3, 14) else 0
+_TEMPORARY = 2 if sys.version_info < (3, 14) else 0
 
 
 def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None:
@@ -196,12 +196,12 @@ def hot_reduction(
                 else:
                     record1(of_dim, self, by_dim[dim][0], out)
             return out
+        if type(a) is Pending:
+            a.temporary = sys.getrefcount(self) <= _TEMPORARY
         return other(self, dim, keepdim, **more)
 
     def other(self: Tensor, dim: Any, keepdim: Any, **more: Any) -> Any:
         a, kind = self._a, self._dtype
-        if type(a) is Pending:
-            a.temporary = sys.getrefcount(self) <= _TEMPORARY
         if more:
             if len(more) > 1 or dim is not NOT_GIVEN or "axis" not in more:
                 refuse_out(call.__name__, more)
