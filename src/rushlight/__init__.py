@@ -558,8 +558,7 @@ autocast = late.function("amp", "autocast")
 is_autocast_enabled = late.function("amp", "is_autocast_enabled")
 
 # ---- threads ----
-get_num_threads = late.function("native.threads", "get_num_threads")
-set_num_threads = late.function("native.threads", "set_num_threads")
+from rushlight.native.threads import get_num_threads, set_num_threads
 
 # ---- precision, reproducibility ----
 from rushlight.switches import (
