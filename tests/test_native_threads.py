@@ -353,6 +353,41 @@ def test_forks_in_the_midst_of_jobs():
     assert printed == "True\n"
 
 
+@posix
+def test_forks_in_the_midst_of_imports():
+    """A child does not wait for what another thread of its parent was importing: the engine comes in on first use."""
+    printed = python("""
+        import time
+        import rushlight as torch
+        reached = threading.Event()
+        class Slow:
+            def find_spec(self, name, path=None, target=None):
+                if threading.current_thread() is not threading.main_thread():
+                    reached.set()
+                    time.sleep(0.02)
+        sys.meta_path.insert(0, Slow())
+        n = np.arange(1 << 19) % 7
+        expected = (n * n + n).sum() + n[:4].sum() + 1 + n[1] + n[1 << 18]
+        x = torch.from_numpy(n.astype(np.float32))
+        def computes():
+            y = (x * x + x).sum() + x.cumsum(0)[3] + torch.softmax(x, 0).sum() + (x + x.view(2, -1).T.reshape(-1))[1]
+            return abs(float(y) - expected) < 2
+        working = threading.Thread(target=computes)
+        working.start()
+        forks = 0
+        while working.is_alive():
+            if reached.wait(0.01):
+                reached.clear()
+                child = os.fork()
+                if child == 0:
+                    os._exit(0 if computes() else 1)
+                assert os.waitpid(child, 0)[1] == 0
+                forks += 1
+        print(forks > 0)
+    """)
+    assert printed == "True\n"
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(method, tmp_path):
     program = tmp_path / "program.py"

@@ -7,8 +7,9 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.codegen.words import NAMES
 from rushlight.graph.body import in_order
-from rushlight.graph.expr import LOCK, Pending
+from rushlight.graph.expr import Pending
 from rushlight.graph.trace import CHARS
+from rushlight.native.lock import LOCK
 
 
 class Explanation:

@@ -15,8 +15,6 @@ that somebody may look. To be wrong costs a store or a second computation, never
 
 from __future__ import annotations
 
-import os
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.graph.trace import Fragment
+from rushlight.native.lock import LOCK
 
 #: what may be waiting in one expression: instructions, arrays it reads, and operations on top of one another
 MOST_INSTRUCTIONS = 96
@@ -31,11 +30,6 @@ MOST_INPUTS = 8
 MOST_DEPTH = 32
 #: bytes of a result that may wait; that there is no memory for more is said by the call
 MOST_BYTES = 1 << 30
-
-#: computing an expression is one thread's work at a time; the loops themselves run on all
-LOCK = threading.RLock()
-if hasattr(os, "register_at_fork"):  # (a thread that held it is not in the child)
-    os.register_at_fork(after_in_child=LOCK._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class Flags:
@@ -158,11 +152,9 @@ class Pending:
         """
         value = self.value
         if value is None:
-            from rushlight.graph.fuse import (
-                compute,  # (which brings the compiler with it: only when first needed)
-            )
-
             with LOCK:
+                from rushlight.graph.fuse import compute  # (and the compiler: only when first needed)
+
                 if self.value is None:
                     compute(self)
                 value = self.value

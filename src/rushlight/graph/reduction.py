@@ -10,9 +10,10 @@ import numpy as np
 from rushlight import memory
 from rushlight.codegen.kernel import STEPS
 from rushlight.graph.body import Body, domain, in_order
-from rushlight.graph.expr import LOCK, Pending, array_of
+from rushlight.graph.expr import Pending, array_of
 from rushlight.graph.fuse import looked_for, memory_of, run_loop
 from rushlight.graph.trace import CHARS, Untraceable, char, trace
+from rushlight.native.lock import LOCK
 
 #: elements along a dimension that is not the innermost, of which a cache holds a few columns side by side
 MOST_LINES = 1 << 13

@@ -8,9 +8,10 @@ import numpy as np
 
 from rushlight import memory
 from rushlight.graph.body import Body, in_order
-from rushlight.graph.expr import LOCK, Pending
+from rushlight.graph.expr import Pending
 from rushlight.graph.fuse import looked_for, memory_of, run_loop
 from rushlight.graph.trace import CHARS, char
+from rushlight.native.lock import LOCK
 
 _MONOIDS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
 

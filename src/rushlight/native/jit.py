@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from typing import NamedTuple
 from rushlight import debug
 from rushlight.native import cache as disk
 from rushlight.native import cpu, llvm
+from rushlight.native.lock import LOCK
 
 __all__ = ["ABI", "Function", "Stats", "available", "load", "stats"]
 
@@ -79,10 +79,6 @@ class _Counts:
 
 _COUNTS = _Counts()
 _LOADED: dict[str, Function] = {}
-# LLVM's own locks must not be held by another thread when the process forks, so forks wait for compilations.
-_LOCK = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 
 @cache
@@ -93,7 +89,7 @@ def available() -> bool:
     """
     if os.environ.get("RUSHLIGHT_TIER") == "numpy":
         return False
-    with _LOCK:
+    with LOCK:
         try:
             llvm.prepare()
         except (ImportError, OSError, RuntimeError):
@@ -117,7 +113,7 @@ def load(name: str, text: str, ir: Callable[[], str], symbols: tuple[str, ...] =
     if found is not None:
         _COUNTS.in_memory += 1
         return found
-    with _LOCK:
+    with LOCK:
         found = _LOADED.get(text)
         if found is None:
             found = _LOADED[text] = _made(name, text, ir, symbols)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import threading
 import time
 from _thread import start_new_thread
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.native import cpu, handover
+from rushlight.native.lock import LOCK
 
 __all__ = ["get_num_threads", "kernel", "run", "set_num_threads"]
 
@@ -40,7 +40,6 @@ class _Pool(Protocol):
 
 _threads: int | None = None  # how many may compute; asked of the system when first needed
 _pool: _Pool | None = None
-_starting = threading.Lock()
 
 
 # ---- running ----
@@ -73,7 +72,7 @@ def run(address: int, params: int, tasks: int) -> None:
 def _started() -> _Pool:
     """The pool, made now unless another thread was quicker."""
     global _pool
-    with _starting:
+    with LOCK:
         if _pool is None:
             pool = _Futex() if handover.supported() else _portable()
             pool.resize(get_num_threads())
@@ -171,9 +170,8 @@ def _spins(spin: Callable[[int], None]) -> int:
 
 def _after_fork() -> None:
     """In the child, which has no workers, and whose copy of their state may be of any moment."""
-    global _pool, _starting
+    global _pool
     _pool = None
-    _starting = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -19,9 +19,10 @@ import numpy as np
 
 from rushlight.buffer import Tensor, Watch, address, new_tensor, storage, watch
 from rushlight.dtypes import ALL, WIDE, dtype
-from rushlight.graph.expr import LOCK, MOST_BYTES, Pending, array_of, forget, settle
+from rushlight.graph.expr import MOST_BYTES, Pending, array_of, forget, settle
 from rushlight.graph.trace import Untraceable, char, trace
 from rushlight.layout import broadcast, contiguous_strides, iteration_strides
+from rushlight.native.lock import LOCK
 
 #: readers of one memory, among which those that are done are looked for
 MANY = 16
@@ -44,9 +45,14 @@ FROM, FROM_COSTLY = (1, 1) if TIER == "jit" else (1 << 18, 1 << 14)
 @cache
 def can_compile() -> bool:
     """Whether there is a compiler here; found out when first asked, since that takes a while."""
-    from rushlight.native import jit
+    with LOCK:
+        from rushlight.native import jit
 
-    return jit.available()
+        if not jit.available():
+            return False
+        from rushlight.graph import fuse, reduction, scan  # noqa: F401  (with the lock held: see there)
+
+        return True
 
 
 class _Switches:
