@@ -41,6 +41,8 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/small.py
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/ops.py
+	$(BIN)/python benchmarks/peak_memory.py
 	$(BIN)/python benchmarks/memory_pool.py
 	$(BIN)/python benchmarks/programs.py --no-compile
 	$(BIN)/python benchmarks/native.py

@@ -48,7 +48,11 @@ def test_adafactor(options):
     ],
 )
 def test_muon(options):
-    """The iteration runs in bfloat16, whose products PyTorch adds in another order."""
+    """The iteration runs in bfloat16, whose products PyTorch adds in another order.
+
+    The entries of an update, a nearly orthogonal matrix, are about 1 at most and come of 5 steps of 3 products: 15 roundings to
+    8 bits, each off by up to 2^-9, are 0.03 for each of the 4 updates.
+    """
     found = []
     for T in (torch, rushlight):
         params = [T.tensor(a).requires_grad_() for a in (FIRST[0], FIRST[0].T.copy())]

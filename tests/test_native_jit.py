@@ -335,6 +335,12 @@ def test_llvmlite_is_imported_when_it_is_needed():
     assert printed == "False True True\n"
 
 
+@pytest.mark.skipif(os.environ.get("RUSHLIGHT_TIER") == "numpy", reason="loops of our own are switched off")
+def test_there_is_a_compiler():
+    """Tests of kernels skip without one, which must not hide that there should be one: llvmlite is here."""
+    assert jit.available()
+
+
 @pytest.mark.parametrize("hidden", ["llvmlite", "llvmlite.binding"])
 def test_without_llvmlite(hidden):
     printed = python(f"""

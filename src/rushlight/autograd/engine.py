@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.batched import TAKE_OVER, NeedsBatching
-from rushlight.buffer import LEAF, Tensor, new_tensor, storage, strides
+from rushlight.buffer import LEAF, Tensor, is_guarded, new_tensor, storage, strides
 from rushlight.dtypes import FLOATING, dtype
 from rushlight.layout import is_dense
 from rushlight.memory import LARGE, owned
@@ -337,7 +337,7 @@ class _Walk:
 def _accumulate(have: Any, g: Any) -> None:
     """`have.add_(g)`, at once where both are plain and alike."""
     a, b, buffer = have._a, g._a, storage(have)
-    if buffer.watch is not None or buffer.inference or 0 in a.strides:
+    if is_guarded(buffer) or 0 in a.strides:
         have.add_(g)
     elif have._dtype is g._dtype and a.shape == b.shape and a.flags.writeable and have._edge is None:
         quiet(np.add, a, b, a)
