@@ -267,6 +267,11 @@ from rushlight.ops.affine import addbmm, addmm, addmv, addr, baddbmm
 from rushlight.ops.contractions import bmm, dot, matmul, mm, mv, vdot
 from rushlight.ops.einsum import einsum
 from rushlight.ops.late import (
+    _sample_dirichlet,
+    _standard_gamma,
+    binomial,
+    igamma,
+    igammac,
     adaptive_avg_pool1d,
     adaptive_max_pool1d,
     alpha_dropout,
@@ -582,5 +587,16 @@ from rushlight.serialization import load, save
 
 #: read when they are first asked for, to keep `import rushlight` quick
 __getattr__ = late.modules(
-    "rushlight", "amp", "backends", "cuda", "fft", "func", "linalg", "nn", "optim", "profiler", "signal"
+    "rushlight",
+    "amp",
+    "backends",
+    "cuda",
+    "distributions",
+    "fft",
+    "func",
+    "linalg",
+    "nn",
+    "optim",
+    "profiler",
+    "signal",
 )

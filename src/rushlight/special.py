@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rushlight.ops.functions import exp2, expm1, log1p, logit, sinc, xlogy
 from rushlight.ops.functions import sigmoid as expit
+from rushlight.ops.late import igamma as gammainc
+from rushlight.ops.late import igammac as gammaincc
 from rushlight.ops.rounding import round
 from rushlight.ops.softmaxes import log_softmax, logsumexp, softmax
 from rushlight.ops.special_functions import (
@@ -38,6 +40,8 @@ __all__ = [
     "exp2",
     "expit",
     "expm1",
+    "gammainc",
+    "gammaincc",
     "gammaln",
     "i0",
     "i0e",

@@ -441,6 +441,10 @@ class _Methods:
     cholesky_solve = late.cholesky_solve
     det = late.det
     geqrf = late.geqrf
+    igamma = late.igamma
+    igamma_ = late.igamma_
+    igammac = late.igammac
+    igammac_ = late.igammac_
     fill_diagonal_ = late.fill_diagonal_
     histogram = late.histogram
     istft = late.istft

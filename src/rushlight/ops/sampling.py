@@ -350,8 +350,8 @@ _POISSON = _no_gradient("Poisson")
 def poisson(input, generator=None):
     """Counts of the Poisson distribution with the rates in `input`."""
     stream = source(generator, "poisson")
-    rates = np.ascontiguousarray(_ordered(input))
-    out = _like(input, input._dtype, lambda n, plain: streams.poisson(stream, rates))
+    drawn = streams.poisson(stream, np.ascontiguousarray(input._a))
+    out = new_tensor(drawn.reshape(input._a.shape), input._dtype)
     record(_POISSON, (input,), None, out)
     return out
 

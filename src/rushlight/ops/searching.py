@@ -14,15 +14,9 @@ from rushlight.ops.kinds.reduction import one_dim, refuse_kinds, same_dtype
 from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.execute import wrap
+from rushlight.tape.derivative import no_derivative
 
 # ---- unique ----
-
-
-def _no_derivative(name: str) -> Any:
-    def vjp(g: Any) -> Any:
-        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
-
-    return vjp
 
 
 def _rows(a: np.ndarray, dim: int | None) -> np.ndarray:
@@ -62,17 +56,17 @@ def _distinct(a: np.ndarray, dim: int | None, in_order: bool) -> tuple:
 _UNIQUE: dict[str, Any] = {"several": True, "differentiable": (0,)}
 
 
-@primitive("Unique2Backward0", **_UNIQUE, vjp=(_no_derivative("_unique2"),))
+@primitive("Unique2Backward0", **_UNIQUE, vjp=(no_derivative("_unique2"),))
 def unique_all(x):
     return _distinct(x, None, False)
 
 
-@primitive("UniqueDim", **_UNIQUE, vjp=(_no_derivative("unique_dim"),))
+@primitive("UniqueDim", **_UNIQUE, vjp=(no_derivative("unique_dim"),))
 def unique_dim(x, *, dim):
     return _distinct(x, dim, False)
 
 
-@primitive("UniqueConsecutive", **_UNIQUE, vjp=(_no_derivative("unique_consecutive"),))
+@primitive("UniqueConsecutive", **_UNIQUE, vjp=(no_derivative("unique_consecutive"),))
 def unique_neighbours(x, *, dim):
     return _distinct(x, dim, True)
 
@@ -275,7 +269,7 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
 # ---- counts ----
 
 
-@primitive("Bincount", vjp=_no_derivative("bincount"))
+@primitive("Bincount", vjp=no_derivative("bincount"))
 def bincount_weighted(weights, *, places, count):
     wide = weights if weights.dtype in (np.float32, np.float64) else weights.astype(np.float64)
     return np.bincount(places, wide, count).astype(wide.dtype)
@@ -309,7 +303,7 @@ def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Tensor:
     return bincount_weighted(weights, places=a, count=minlength)
 
 
-@primitive("Histc", vjp=(_no_derivative("histc"),))
+@primitive("Histc", vjp=(no_derivative("histc"),))
 def histc_counts(x, *, bins, low, high):
     """Counts in equal bins between two bounds, both inside; what lies outside is left out."""
     a = x.reshape(-1)

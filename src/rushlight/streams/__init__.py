@@ -15,7 +15,9 @@ from rushlight.streams.generator import DEFAULT_SEED, Generator, memory_order
 _HOMES = {
     "bernoulli": "discrete",
     "bernoulli_each": "discrete",
+    "binomial": "rejection",
     "cauchy": "continuous",
+    "dirichlet": "rejection",
     "dropout_noise": "discrete",
     "exponential": "continuous",
     "geometric": "discrete",

@@ -70,6 +70,15 @@ class Plan:
 SAVED, ALL_SAVED, META, ALL_METAS, ATTRIBUTE, OUT, OUT1, NEEDS = range(8)
 
 
+def no_derivative(what: str) -> Callable:
+    """A derivative that exists but that PyTorch does not have: asking for it is an error, in PyTorch's words."""
+
+    def vjp(g: Any) -> Any:
+        raise NotImplementedError(f"the derivative for '{what}' is not implemented.")
+
+    return vjp
+
+
 class Derivative:
     """How gradients pass back through one operation.
 

@@ -1,0 +1,125 @@
+"""`torch.distributions.utils`: parameters brought to one shape, probabilities and logits into one another."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from numbers import Number
+from typing import Any
+
+import rushlight as torch
+
+__all__ = ["broadcast_all", "clamp_probs", "lazy_property", "logits_to_probs", "probs_to_logits"]
+
+EULER = 0.5772156649015329
+
+
+def broadcast_all(*values: Any) -> Any:
+    """Numbers and tensors as tensors of one shape; a number takes the first tensor's type.
+
+    Raises:
+        ValueError: something is neither a number nor a tensor.
+
+    Example:
+        >>> from rushlight.distributions.utils import broadcast_all
+        >>> import rushlight as torch
+        >>> broadcast_all(1.0, torch.zeros(2))
+        (tensor([1., 1.]), tensor([0., 0.]))
+    """
+    if not all(isinstance(v, (torch.Tensor, Number)) for v in values):
+        raise ValueError(
+            "Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__."
+        )
+    kind = next((v.dtype for v in values if isinstance(v, torch.Tensor)), torch.get_default_dtype())
+    tensors = [v if isinstance(v, torch.Tensor) else torch.tensor(v, dtype=kind) for v in values]
+    return torch.broadcast_tensors(*tensors)
+
+
+def batch_shape(of: Any, *given: Any) -> Any:
+    """The shape of a broadcast parameter; of numbers alone, no shape at all."""
+    return torch.Size() if all(isinstance(v, Number) for v in given) else of.shape
+
+
+def standard_normal(shape: Any, like: Any) -> Any:
+    """Standard normal numbers of the type of `like`."""
+    return torch.empty(shape, dtype=like.dtype).normal_()
+
+
+def sum_rightmost(value: Any, dims: int) -> Any:
+    """The sum over the last `dims` dimensions."""
+    return value.reshape(*value.shape[:-dims], -1).sum(-1) if dims else value
+
+
+def logits_to_probs(logits: Any, is_binary: bool = False) -> Any:
+    """Probabilities from log-odds (binary), or from unnormalised logarithms along the last dimension."""
+    return torch.sigmoid(logits) if is_binary else torch.softmax(logits, -1)
+
+
+def clamp_probs(probs: Any) -> Any:
+    """Probabilities moved into the open interval (0, 1) by the type's epsilon."""
+    eps = torch.finfo(probs.dtype).eps
+    return probs.clamp(min=eps, max=1 - eps)
+
+
+def probs_to_logits(probs: Any, is_binary: bool = False) -> Any:
+    """The inverse of `logits_to_probs`."""
+    inside = clamp_probs(probs)
+    return torch.log(inside) - torch.log1p(-inside) if is_binary else torch.log(inside)
+
+
+def one_of(probs: Any, logits: Any) -> None:
+    """ValueError unless exactly one of both ways to give a parameter was used."""
+    if (probs is None) == (logits is None):
+        raise ValueError("Either `probs` or `logits` must be specified, but not both.")
+
+
+class lazy_property:
+    """A property that is computed when first asked for, with gradients, and then kept in the instance."""
+
+    def __init__(self, wrapped: Callable) -> None:
+        self.wrapped = wrapped
+        functools.update_wrapper(self, wrapped)  # type: ignore[arg-type]
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        with torch.enable_grad():
+            value = self.wrapped(instance)
+        instance.__dict__[self.wrapped.__name__] = value
+        return value
+
+
+class ProbsOrLogits:
+    """What a distribution given by `probs` or by `logits` has in common; the one not given is computed when needed."""
+
+    #: whether each number stands for an event of its own, rather than the last dimension for the categories of one
+    binary = True
+
+    @lazy_property
+    def logits(self) -> Any:
+        """The parameter as log-odds, or as logarithms of probabilities."""
+        return probs_to_logits(self.probs, self.binary)
+
+    @lazy_property
+    def probs(self) -> Any:
+        """The parameter as probabilities."""
+        return logits_to_probs(self.logits, self.binary)
+
+    @property
+    def _param(self) -> Any:
+        facts = self.__dict__
+        return facts["probs"] if facts.get("_given") == "probs" else facts["logits"]
+
+    def _give(self, probs: Any, logits: Any) -> None:
+        """Keep the one that was given."""
+        one_of(probs, logits)
+        self._given = "probs" if logits is None else "logits"
+        self.__dict__[self._given] = probs if logits is None else logits
+
+    @property
+    def param_shape(self) -> Any:
+        """The shape of the parameter, categories included."""
+        return self._param.shape
+
+    def _new(self, *args: Any, **kwargs: Any) -> Any:
+        return self._param.new(*args, **kwargs)

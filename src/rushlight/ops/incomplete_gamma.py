@@ -1,0 +1,61 @@
+"""The incomplete gamma functions: the distribution function of a gamma variable, and its complement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight.dtypes import BOOL, COMPLEX, INTEGER
+from rushlight.numerics import incomplete_gamma
+from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemented
+from rushlight.tape.derivative import no_derivative
+
+
+def _wide(f: Callable) -> Callable:
+    def compute(a: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return f(a.astype(np.float64), x.astype(np.float64)).astype(a.dtype)
+
+    return compute
+
+
+def _density(a: Any, x: Any) -> Any:
+    return ((a - 1) * x.log() - x - a.lgamma()).exp()
+
+
+igamma = binary(
+    "igamma",
+    numpy=_wide(incomplete_gamma.lower),
+    dtype=floating,
+    refuse=not_implemented("igamma_cpu", BOOL, INTEGER, COMPLEX),
+    vjp=(no_derivative("igamma: input"), lambda g, x, y: g * _density(x, y)),
+    numbers=NONE,
+    doc="""The lower incomplete gamma function, regularised: `P(input, other)`, for `input` and `other` >= 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.igamma(torch.tensor([4.0]), torch.tensor([3.0]))
+        tensor([0.3528])
+    """,
+)
+igammac = binary(
+    "igammac",
+    numpy=_wide(incomplete_gamma.upper),
+    dtype=floating,
+    refuse=not_implemented("igammac_cpu", BOOL, INTEGER, COMPLEX),
+    vjp=(no_derivative("igammac: input"), lambda g, x, y: -g * _density(x, y)),
+    numbers=NONE,
+    doc="""The upper incomplete gamma function, regularised: `1 - P(input, other)`, without cancellation.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.igammac(torch.tensor([4.0]), torch.tensor([3.0]))
+        tensor([0.6472])
+    """,
+)
+
+igamma_ = igamma.inplace
+igammac_ = igammac.inplace
+
+__all__ = ["igamma", "igamma_", "igammac", "igammac_"]
