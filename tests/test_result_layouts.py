@@ -1,4 +1,7 @@
-"""How results of elementwise operations lie in memory: for operands in any order, broadcast or overlapping, as PyTorch's."""
+"""How results of elementwise operations lie in memory: for operands in any order, broadcast or overlapping, as PyTorch's.
+
+The strides of dimensions of size 1, which move nothing, must agree too: they decide in which order later results lie.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,13 @@ UNARY = {
     "gelu": lambda T, x: T.nn.functional.gelu(x),
     "where": lambda T, x: T.where(x > 3, x, 0.0),
     "clone": lambda T, x: x.clone(),
+    "zeros_like": lambda T, x: T.zeros_like(x),
+    "0-d": lambda T, x: x * T.tensor(2.0),
+    "0-d first": lambda T, x: T.tensor(2.0) - x,
+    "complex": lambda T, x: x * 2j,
+    "remainder": lambda T, x: x % 3,
+    "masked_fill": lambda T, x: x.masked_fill(x > 2, 3.0),
+    "double": lambda T, x: x.double(),
 }
 BINARY = {
     "*": lambda T, x, y: x * y,
@@ -35,6 +45,20 @@ BINARY = {
     "addcmul": lambda T, x, y: T.addcmul(y, x, y),
     "promoted first": lambda T, x, y: x.double() * y,
     "promoted second": lambda T, x, y: x * y.to(T.int32),
+    "%": lambda T, x, y: x % y,
+    "half": lambda T, x, y: x.half() * y.half(),
+    "complex": lambda T, x, y: x * y.to(T.complex64),
+    "nextafter": lambda T, x, y: T.nextafter(x, y),
+    "ldexp": lambda T, x, y: T.ldexp(x, y),
+    "where number": lambda T, x, y: T.where(x > 1, y, 0.0),
+    "clamp": lambda T, x, y: T.clamp(x, y),
+}
+TERNARY = {
+    "addcmul": lambda T, x, y, z: T.addcmul(x, y, z),
+    "lerp": lambda T, x, y, z: T.lerp(x, y, z),
+    "where": lambda T, x, y, z: T.where(x.bool(), y, z),
+    "where promoted": lambda T, x, y, z: T.where(x > 3, y, z.double()),
+    "clamp": lambda T, x, y, z: T.clamp(x, y, z),
 }
 
 
@@ -58,15 +82,31 @@ def partner(pick: random.Random, shape: list[int]) -> tuple[list[int], list[int]
     return sizes, [1 if n == 1 else pick.choice([0, 1, 2, 3, 4, 6, 12]) for n in sizes]
 
 
-def strides(t) -> list[int]:
-    return [step for step, n in zip(t.stride(), t.shape) if n > 1]
+def odd_layout(pick: random.Random, shape: list[int]) -> tuple[list[int], list[int]]:
+    """Sizes and strides; those of dimensions of size 1 are anything at all."""
+    order = list(range(len(shape)))
+    pick.shuffle(order)
+    strides, step = [0] * len(shape), 1
+    for dim in order:
+        strides[dim] = step
+        step *= shape[dim] * pick.choice([1, 1, 1, 2])
+    chosen = [pick.choice([0, 1, 2, 3, 5, 7, 12]) if n == 1 else step for step, n in zip(strides, shape)]
+    return shape, chosen if pick.random() < 0.7 else [pick.choice([0, 1, 1, 2, 3, 4]) for _ in shape]
 
 
-def agree(name, function, *layouts) -> None:
+def odd_partner(pick: random.Random, shape: list[int]) -> list[int]:
+    """Sizes that broadcast with `shape`."""
+    if pick.random() < 0.4:
+        return shape
+    sizes = [n if pick.random() < 0.75 else 1 for n in shape]
+    return sizes[pick.randint(0, len(shape)) if pick.random() < 0.4 else 0 :]
+
+
+def agree(name, function, *layouts, elements=1000.0) -> None:
     theirs, ours = (
-        function(T, *[T.arange(1000.0).as_strided(*one) for one in layouts]) for T in (torch, rushlight)
+        function(T, *[T.arange(elements).as_strided(*one) for one in layouts]) for T in (torch, rushlight)
     )
-    assert strides(ours) == strides(theirs), (name, layouts)
+    assert ours.stride() == theirs.stride(), (name, layouts)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -80,6 +120,39 @@ def test_strides_of_results(seed: int) -> None:
         for name, function in BINARY.items():
             agree(name, function, one, other)
             agree(name, function, other, one)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_odd_strides(seed: int) -> None:
+    pick = random.Random(seed)
+    for _ in range(40):
+        shape = [pick.choice([1, 1, 2, 2, 3, 4]) for _ in range(pick.randint(1, 5))]
+        operands = [odd_layout(pick, shape)]
+        for functions in (UNARY, BINARY, TERNARY):
+            for name, function in functions.items():
+                agree(name, function, *operands)
+            operands.insert(pick.randint(0, 1), odd_layout(pick, odd_partner(pick, shape)))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_odd_strides_of_large_results(seed: int) -> None:
+    """These wait, and are written to memory that is asked for with their strides."""
+    pick = random.Random(seed)
+    for _ in range(3):
+        shape = pick.sample([1, 1, 120, 160], 4)
+        operands = [odd_layout(pick, shape)]
+        for functions in (UNARY, BINARY, TERNARY):
+            for name, function in functions.items():
+                agree(name, function, *operands, elements=200_000.0)
+            operands.insert(pick.randint(0, 1), odd_layout(pick, odd_partner(pick, shape)))
+
+
+def test_strides_that_move_nothing_order_what_follows() -> None:
+    for T in (torch, rushlight):
+        x = T.arange(3.0).as_strided((3, 1), (1, 3)).unsqueeze(-1)
+        x = x % T.tensor([2.0])
+        assert x.stride() == (1, 3, 1)
+        assert (x + T.ones(3, 1, 2)).stride() == (2, 6, 1)
 
 
 @pytest.mark.parametrize("window", [2, 3])

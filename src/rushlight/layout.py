@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ import numpy as np
 from rushlight.errors import dim_out_of_range, size_mismatch
 
 Shape = tuple[int, ...]
+#: shape, strides and size of an element in bytes, and whether the elements are converted, by a copy, before they are used
+Operand = tuple[Shape, Shape, int, bool]
+#: a number; or a tensor without dimensions, converted or not
+NUMBER: Operand = (), (), 1, False
 _FAR = 1 << 63
 
 
@@ -214,11 +219,83 @@ def as_int(value: Any, operation: str) -> int:
         ) from None
 
 
+# ---- fresh results of elementwise operations ----
+
+
+@lru_cache(1 << 12)
+def result_strides(shape: Shape, item: int, operands: tuple[Operand, ...]) -> Shape:
+    """The strides, in bytes, of a fresh result of `shape` with elements of `item` bytes.
+
+    This is TensorIterator's rule (`fast_set_up` and `reorder_dimensions` in ATen/TensorIterator.cpp), strides of dimensions
+    of size 1 included, since they decide about the results that are computed next:
+
+    1. Operands of one shape that all lie in rows, or all channels last, or densely with equal strides, give their layout.
+    2. Otherwise dimensions are ordered as the operands' are. An operand that is broadcast along a dimension has no opinion
+       there, nor has a number, which is an operand without dimensions.
+    """
+    if 0 not in shape and len(shape) > 1:
+        own = [_in_elements(*operand) for operand in operands]
+        wanted = _shared_layout(shape, own) or iteration_strides(
+            shape, [_aligned(shape, *one) for one in own]
+        )
+    else:
+        wanted = contiguous_strides(shape)
+    return tuple([step * item for step in wanted])
+
+
+def row_strides(shape: Shape, item: int, operands: tuple[Operand, ...]) -> Shape:
+    """The strides, in bytes, of a fresh result that lies in rows whatever its operands are."""
+    return tuple([step * item for step in contiguous_strides(shape)])
+
+
+def kept_strides(shape: Shape, item: int, operands: tuple[Operand, ...]) -> Shape:
+    """The strides, in bytes, of a fresh result that is made as `empty_like` its one operand."""
+    sizes, strides, size, _ = operands[0]
+    _, steps = _in_elements(sizes, strides, size, copied=True)
+    return tuple([step * item for step in steps])
+
+
+def _in_elements(sizes: Shape, strides: Shape, item: int, copied: bool) -> tuple[Shape, Shape]:
+    """The shape of an operand, and its strides in elements once it is converted."""
+    steps = tuple([step // item for step in strides])
+    return sizes, dense_strides(sizes, steps) if copied else steps
+
+
+def _shared_layout(shape: Shape, operands: list[tuple[Shape, Shape]]) -> Shape | None:
+    """The layout that operands of one shape agree on; None if they do not."""
+    if any(sizes != shape for sizes, _ in operands):
+        return None
+    if all(_lies(shape, steps, range(len(shape))[::-1]) for _, steps in operands):
+        return contiguous_strides(shape)
+    if len(shape) == 4 and all(_lies(shape, steps, (1, 3, 2, 0)) for _, steps in operands):
+        batch, high, wide, channels = contiguous_strides([shape[dim] for dim in (0, 2, 3, 1)])
+        return batch, channels, high, wide
+    first = operands[0][1]
+    return first if is_dense(shape, first) and all(steps == first for _, steps in operands) else None
+
+
+def _lies(shape: Shape, steps: Shape, order: Iterable[int]) -> bool:
+    """Whether elements fill memory, their dimensions in this order, the one that moves fastest first; sizes of 1 do not count."""
+    expected = 1
+    for dim in order:
+        if shape[dim] != 1:
+            if steps[dim] != expected:
+                return False
+            expected *= shape[dim]
+    return True
+
+
+def _aligned(shape: Shape, sizes: Shape, steps: Shape) -> Shape:
+    """The strides of an operand in the dimensions of the result; 0 where it is broadcast."""
+    lead = len(shape) - len(sizes)
+    return (0,) * lead + tuple([0 if n == 1 != m else s for n, m, s in zip(sizes, shape[lead:], steps)])
+
+
 def iteration_strides(shape: tuple[int, ...], operands: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """The strides of a fresh result whose dimensions are ordered as the operands' are.
 
-    This is TensorIterator's rule: dimensions are sorted by stride, the first operand that
-    has an opinion decides, and a broadcast dimension (stride 0) has none.
+    Dimensions are sorted by stride, the first operand that has an opinion decides, and a
+    broadcast dimension (stride 0) has none.
     """
     order = list(range(len(shape)))[::-1]
 

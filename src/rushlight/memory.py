@@ -255,16 +255,19 @@ if hasattr(os, "register_at_fork"):
 POOL.poison = os.environ.get("RUSHLIGHT_POISON", "0") not in ("", "0")
 
 
-def array(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
-    """A row-major array of any content, as `np.empty` gives; from the pool if it is large.
+def array(shape: tuple[int, ...], kind: np.dtype, strides: tuple[int, ...] | None = None) -> np.ndarray:
+    """An array of any content, as `np.empty` gives; from the pool if it is large.
+
+    Args:
+        strides: in bytes, dense; row-major if not given.
 
     Raises:
         MemoryError: neither the pool nor the system has the memory.
     """
     nbytes = math.prod(shape) * kind.itemsize
     if nbytes < LARGE or POOL.limit == 0:
-        return np.empty(shape, kind)
-    return np.ndarray(shape, kind, POOL.lend(nbytes)[0])
+        return np.empty(shape, kind) if strides is None else np.ndarray(shape, kind, None, 0, strides)
+    return np.ndarray(shape, kind, POOL.lend(nbytes)[0], 0, strides)
 
 
 def zeros(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:

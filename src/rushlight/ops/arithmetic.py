@@ -21,6 +21,7 @@ from rushlight.dtypes import (
     uint32,
     uint64,
 )
+from rushlight.layout import NUMBER
 from rushlight.numerics.fused import multiply_add
 from rushlight.ops.kinds.elementwise import (
     ONE,
@@ -28,8 +29,9 @@ from rushlight.ops.kinds.elementwise import (
     binary,
     check_operands,
     floating,
-    in_order,
+    layout_of,
     not_implemented,
+    placed,
     same,
     same_out,
     short_inplace,
@@ -218,7 +220,7 @@ def reflected_sub(self: Tensor, other: Any) -> Any:
             a = quiet(np.subtract, other, x)
         else:
             a = quiet(elementwise, np.subtract, kind.numpy, other, x)
-        out = new_tensor(in_order(np.asarray(a), x), kind)
+        out = new_tensor(placed(np.asarray(a), (layout_of(self, kind), NUMBER)), kind)
         if self._edge is not None:
             record(_taken_from, (self,), None, out)
         return out

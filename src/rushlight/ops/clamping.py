@@ -10,6 +10,7 @@ from rushlight import dtypes
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, dtype
 from rushlight.errors import invalid_combination
+from rushlight.layout import kept_strides
 from rushlight.numerics.fused import multiply_add
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import OTHER, check_operands, not_implemented, same
@@ -247,6 +248,9 @@ def finite_values(x, *, nan, posinf, neginf, limits):
     out.real = _replaced(x.real, nan, posinf, neginf, limits)
     out.imag = _replaced(x.imag, nan, posinf, neginf, limits)
     return out
+
+
+finite_values.strides_of = kept_strides
 
 
 def _nan_to_num_out(out: Tensor, result: Tensor, inputs: list) -> None:

@@ -466,7 +466,7 @@ def empty_as(t: Tensor, kind: dtype, wanted: Any = None) -> np.ndarray:
         wanted is contiguous_format
         or wanted is None
         and a.flags.c_contiguous
-        and (a.ndim < 2 or a.size and 1 not in a.shape)
+        and (a.ndim == 0 or a.size and 1 not in a.shape)
     ):
         return made
     return strided(a.shape, like_strides(t, wanted), kind)

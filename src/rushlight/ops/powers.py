@@ -22,6 +22,7 @@ from rushlight.dtypes import (
     int64,
 )
 from rushlight.errors import invalid_combination
+from rushlight.layout import row_strides
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import in_double_2, pointwise
@@ -152,7 +153,7 @@ def pow_of_number(y, *, base):
     return powers(np.asarray(number(base, BY_NUMPY[y.dtype])), y).astype(y.dtype, "C", copy=False)
 
 
-pow_of_number.row_major = True
+pow_of_number.strides_of = row_strides
 
 
 # ---- public forms ----

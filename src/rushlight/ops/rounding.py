@@ -7,11 +7,20 @@ from typing import Any
 import numpy as np
 
 from rushlight import return_types
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, strides
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float, dtype
-from rushlight.layout import broadcast
+from rushlight.layout import broadcast, contiguous_strides
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemented, same, same_out, unary
+from rushlight.ops.kinds.elementwise import (
+    NONE,
+    binary,
+    floating,
+    in_order,
+    not_implemented,
+    same,
+    same_out,
+    unary,
+)
 from rushlight.ops.kinds.pointwise import in_double, pointwise, undefined_derivative
 from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import primitive, public
@@ -215,13 +224,14 @@ def ldexp(input, other):
         raise not_implemented("pow", other._dtype)(other._dtype)
     if other._dtype.category < FLOATING:
         other = other.to(input._dtype if input._dtype.category == FLOATING else default_float(other._dtype))
-    if other._dtype is not input._dtype and other._dtype.category >= FLOATING:
-        return _ldexp_mixed(input, other)
+    mixed = other._dtype is not input._dtype and other._dtype.category >= FLOATING
+    if mixed or strides(other) != contiguous_strides(other._a.shape):
+        return _ldexp_in_two(input, other)
     return ldexp_values(input, other)
 
 
-def _ldexp_mixed(input: Tensor, other: Tensor) -> Tensor:
-    """The power is rounded to the exponent's type before the product is of the promoted one."""
+def _ldexp_in_two(input: Tensor, other: Tensor) -> Tensor:
+    """The power is rounded to the exponent's type before the product is of the promoted one, and lies in rows."""
     with no_grad():
         out = input * 2.0**other
     record(ldexp_values.derivative, (input, other), None, out)
@@ -233,7 +243,7 @@ def _ldexp_mixed(input: Tensor, other: Tensor) -> Tensor:
     vjp=(lambda g, x, y: g.masked_fill(x == y, 0), lambda g, y_meta: g.new_zeros(y_meta.shape)),
 )
 def nextafter_values(x, y):
-    return np.asarray(np.nextafter(x, y))
+    return in_order(np.asarray(np.nextafter(x, y)), x, y)
 
 
 @public

@@ -22,7 +22,7 @@ from rushlight.buffer import offset as offset_of
 from rushlight.deep import Deep, is_refusal
 from rushlight.dtypes import FLOATING, can_cast, complex32, dtype, of_number
 from rushlight.graph.expr import Pending
-from rushlight.layout import contiguous_strides, is_dense, numel, overlaps_itself
+from rushlight.layout import contiguous_strides, is_dense, numel, overlaps_itself, row_strides
 from rushlight.ops import complex_half
 from rushlight.ops.kinds.overlap import check_reads_apart
 from rushlight.runtime import execute
@@ -101,7 +101,7 @@ class Primitive:
         """The result as a pending array in rows, of the first operand's type, if it can be one."""
         kinds = tuple([t._dtype for t in inputs])
         assert self.elementwise is not None
-        a = launch(self.name, self.elementwise, inputs, kinds, kinds[0], attrs, row_major=True)
+        a = launch(self.name, self.elementwise, inputs, kinds, kinds[0], attrs, strides_of=row_strides)
         if a is None:
             return None
         out = tensor_on(a, kinds[0])

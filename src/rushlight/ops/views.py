@@ -403,7 +403,7 @@ def unsqueeze(input, dim):
     shape = a.shape
     if len(shape) == MOST:
         return unsqueezed(input, dim)
-    if a.flags.c_contiguous and a.size:
+    if a.flags.c_contiguous and a.size and 1 not in shape:  # (a dimension of size 1 may have any stride)
         array = a.reshape((*shape[:dim], 1, *shape[dim:]))
     else:
         steps = strides(input)

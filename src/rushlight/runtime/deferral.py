@@ -21,7 +21,7 @@ from rushlight.buffer import Tensor, Watch, address, new_tensor, storage, watch
 from rushlight.dtypes import ALL, WIDE, dtype
 from rushlight.graph.expr import MOST_BYTES, Pending, array_of, forget, settle
 from rushlight.graph.trace import Untraceable, char, trace
-from rushlight.layout import broadcast, contiguous_strides, iteration_strides
+from rushlight.layout import NUMBER, broadcast, result_strides
 from rushlight.native.lock import LOCK
 
 #: readers of one memory, among which those that are done are looked for
@@ -97,7 +97,7 @@ def launch(
     result: dtype,
     attrs: dict | None = None,
     as_number: Callable[..., Any] = lambda value, kind: value._a if isinstance(value, Tensor) else value,
-    row_major: bool = False,
+    strides_of: Callable = result_strides,
     least: int = FROM,
 ) -> Any:
     """The result of an elementwise operation as a pending array; an array if it may not wait; None if NumPy is to do it.
@@ -108,7 +108,7 @@ def launch(
         computed: for each operand the type that it enters the computation with; half types are computed in float32.
         result: the type of the result.
         as_number: (number or tensor without dimensions, its type in `computed`) -> the number that enters.
-        row_major: whether the result lies in rows whatever the order of the operands' dimensions.
+        strides_of: the strides that the result gets, see `rushlight.layout`.
         least: the size of a result, in elements, from which on loops of our own are used.
 
     Raises:
@@ -121,8 +121,7 @@ def launch(
         return None
     args: list[Any] = []
     casts: list[tuple[str, ...]] = []
-    arrays, tensors = [], []
-    plain = not row_major
+    layouts, tensors = [], []
     for value, kind in zip(operands, computed):
         cast = _ENTERS[kind.index]
         if cast is None:
@@ -130,6 +129,7 @@ def launch(
         if not isinstance(value, Tensor) or not value._a.ndim:
             args.append(np.asarray(as_number(value, kind))[()])
             casts.append(cast[-1:])
+            layouts.append(NUMBER)
             continue
         a = value._a
         if _STORED[value._dtype.index] is None:
@@ -138,19 +138,13 @@ def launch(
             a = a.look()
         args.append(a)
         casts.append(cast)
-        arrays.append(a)
+        layouts.append((a.shape, a.strides, a.itemsize, value._dtype is not kind))
         tensors.append(value)
-        plain = plain and a.strides == first.strides and a.shape == shape
     try:
         fragment = trace(function, tuple([cast[-1] for cast in casts]), attrs or _NO_ATTRS)
     except Untraceable:
         return None
-    item = result.itemsize
-    if plain and first.flags.c_contiguous:
-        same = first.itemsize == item and 1 not in shape
-        strides = first.strides if same else _bytes(contiguous_strides(shape), item)
-    else:
-        strides = _bytes(contiguous_strides(shape) if row_major else _ordered(shape, arrays), item)
+    strides = strides_of(shape, result.itemsize, tuple(layouts))
     p = Pending(name, fragment, tuple(args), tuple(casts), shape, result.numpy, strides, size)
     if p.heavy():  # what it is made of first: computed with it, operands that are about to die would be stored all the same
         args = [array_of(arg) for arg in args]
@@ -197,21 +191,6 @@ def _extent(operands: tuple) -> tuple[tuple[int, ...], int, Any]:
     for n in shape:
         size *= n
     return shape, size, first
-
-
-def _ordered(shape: tuple[int, ...], arrays: list) -> tuple[int, ...]:
-    """The strides, in elements, that TensorIterator gives a result of these operands."""
-    own = []
-    for a in arrays:
-        gap = len(shape) - a.ndim
-        own.append(
-            (0,) * gap + tuple([s if n == m else 0 for n, m, s in zip(a.shape, shape[gap:], a.strides)])
-        )
-    return iteration_strides(shape, own)
-
-
-def _bytes(steps: tuple[int, ...], item: int) -> tuple[int, ...]:
-    return tuple([step * item for step in steps])
 
 
 def tensor_on(a: Any, kind: dtype) -> Tensor:

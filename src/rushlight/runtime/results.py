@@ -150,11 +150,10 @@ def _stacked(arrays: list[np.ndarray], dim: int) -> np.ndarray:
 
 def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
     """A copy of `a` in fresh, dense memory of these strides (in elements)."""
+    strides = tuple([step * a.itemsize for step in steps])
     if not a.size:
-        return np.ndarray(a.shape, a.dtype, np.empty(0, a.dtype), 0, [step * a.itemsize for step in steps])
-    order = sorted(range(a.ndim), key=lambda d: (-steps[d], -a.shape[d]))
-    back = np.argsort(order)
-    out = np.empty([a.shape[d] for d in order], a.dtype).transpose(back)
+        return np.ndarray(a.shape, a.dtype, np.empty(0, a.dtype), 0, strides)
+    out = array(a.shape, a.dtype, strides)
     out[...] = a
     return out
 

@@ -32,14 +32,14 @@ from rushlight.dtypes import (
     of_number,
 )
 from rushlight.graph.expr import array_of
-from rushlight.layout import broadcast, dense_strides, iteration_strides
+from rushlight.layout import NUMBER, Operand, broadcast, result_strides
 from rushlight.ops.complex_half import STEPWISE, check_elementwise
 from rushlight.ops.promotion import NUMBERS, half_operand, operand, result_type
 from rushlight.ops.spec import Operation, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, FROM_COSTLY, large, launch, tensor_on
 from rushlight.runtime.execute import enter, quiet
-from rushlight.runtime.results import FEW, elementwise, laid_out
+from rushlight.runtime.results import FEW, array, elementwise
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad
@@ -77,7 +77,7 @@ class Elementwise:
         rule: dtypes, see above.
         refuse: dtype -> what to raise if the operation is not defined there, else None.
         exact_numbers: whether half types take numbers in float32, without rounding them first.
-        row_major: whether the result lies in rows whatever the order of the operand's dimensions.
+        strides_of: the strides that the result gets, see `rushlight.layout`.
         least: the size of a result, in elements, from which on it is a loop of ours.
     """
 
@@ -89,7 +89,7 @@ class Elementwise:
         "refuse",
         "direct",
         "exact_numbers",
-        "row_major",
+        "strides_of",
         "least",
     )
 
@@ -100,7 +100,7 @@ class Elementwise:
         self.derivative = derivative
         self.refuse = refuse
         self.exact_numbers = False
-        self.row_major = False
+        self.strides_of: Callable = result_strides
         self.least = FROM if isinstance(numpy, np.ufunc) else FROM_COSTLY
         #: per dtype: the result's dtype where NumPy computes it directly, else None
         self.direct = [self._direct(d) for d in ALL]
@@ -140,7 +140,7 @@ class Elementwise:
         else:
             entering = operand
         kinds = (computed,) * len(operands)
-        a = launch(self.name, numpy, operands, kinds, result, attrs, entering, self.row_major, self.least)
+        a = launch(self.name, numpy, operands, kinds, result, attrs, entering, self.strides_of, self.least)
         if a is not None:
             return tensor_on(a, result)
         arrays = [array_of(entering(value, computed)) for value in operands]
@@ -150,8 +150,6 @@ class Elementwise:
                 a = quiet(elementwise, functools.partial(numpy, **attrs) if attrs else numpy, made, *arrays)
             else:
                 a = quiet(numpy, *arrays, **attrs)
-            if not self.row_major:
-                a = in_order(a, *[converted_layout(x, promoted) for x in operands if isinstance(x, Tensor)])
         except ValueError:
             broadcast(*[a.shape for a in arrays])
             raise
@@ -159,45 +157,33 @@ class Elementwise:
             a = _asarray(a)
         if a.dtype != result.numpy:
             a = quiet(convert, a, result)
+        a = placed(a, tuple([layout_of(value, promoted) for value in operands]), self.strides_of)
         return new_tensor(a, result)
 
 
-def converted_layout(x: Tensor, promoted: dtype) -> np.ndarray:
-    """An array with the layout that `x` has once it is of the promoted type: PyTorch converts operands first."""
-    a = x._a
-    if x._dtype is promoted or a.flags.forc or not a.size:
-        return a
-    return np.ndarray(a.shape, np.bool_, np.empty(a.size, np.bool_), 0, dense_strides(a.shape, a.strides))
+def layout_of(value: Any, kind: dtype) -> Operand:
+    """The layout of an operand that is used as type `kind`."""
+    if not isinstance(value, Tensor):
+        return NUMBER
+    a = value._a
+    return a.shape, a.strides, a.itemsize, value._dtype is not kind
 
 
 def in_order(a: Any, *operands: Any) -> Any:
-    """The result with the dimensions in PyTorch's order.
+    """The result with its dimensions in PyTorch's order, which NumPy's often is not; of operands that are not converted."""
+    return placed(a, tuple([(x.shape, x.strides, x.itemsize, False) for x in operands]))
 
-    Where operands disagree, NumPy takes rows, not the first's order; and of dimensions that one operand shows with
-    the same stride, PyTorch takes the larger ones last.
-    """
-    if np.ndim(a) < 2 or not a.size:
+
+def placed(a: Any, operands: tuple[Operand, ...], strides_of: Callable = result_strides) -> Any:
+    """The result with the strides that PyTorch gives it."""
+    if not np.ndim(a) or not a.size:
         return a
-    if len(operands) == 1 and len({0, *operands[0].strides}) > a.ndim:
+    wanted = strides_of(a.shape, a.itemsize, operands)
+    if a.strides == wanted:
         return a
-    operands = tuple([x for x in operands if any(x.strides)])  # an expanded number has no order
-    if not operands:
-        return a
-    first = operands[0]
-    if first.shape == a.shape and (
-        first.flags.c_contiguous or first.flags.f_contiguous and a.flags.f_contiguous
-    ):
-        return a
-    steps = []
-    for x in operands:
-        lead = a.ndim - x.ndim
-        own = zip(x.shape, a.shape[lead:], x.strides)
-        steps.append((0,) * lead + tuple([step if n == m else 0 for n, m, step in own]))
-    wanted = iteration_strides(a.shape, steps)
-    item = a.itemsize
-    if all(n < 2 or have == step * item for n, have, step in zip(a.shape, a.strides, wanted)):
-        return a
-    return laid_out(a, wanted)
+    out = array(a.shape, a.dtype, wanted)
+    out[...] = a
+    return out
 
 
 def not_implemented(name: str, *kinds: Any) -> Callable[[dtype], Any]:
@@ -260,8 +246,9 @@ def unary(
                 return slow(self)
             if type(a) is not _ndarray:
                 a = _asarray(a)
-            elif not x.flags.forc:
-                a = in_order(a, x)
+            elif not x.flags.c_contiguous:
+                if 1 in a.shape or not x.flags.f_contiguous:
+                    a = in_order(a, x)
             out = _make(Tensor)
             out._a = a
             out._dtype = kind
@@ -426,9 +413,10 @@ def binary(
                     if type(a) is not _ndarray:
                         a = _asarray(a)
                     elif not x._a.flags.c_contiguous:
-                        if any(x._a.strides) or not y._a.flags.forc:  # an expanded number has no order
+                        # (an expanded number has no order)
+                        if any(x._a.strides) or not y._a.flags.c_contiguous or 1 in a.shape:
                             a = in_order(a, x._a, y._a)
-                    elif x._a.shape != a.shape and not y._a.flags.c_contiguous:
+                    elif 1 in (shape := a.shape) or x._a.shape != shape and not y._a.flags.c_contiguous:
                         a = in_order(a, x._a, y._a)
                     out = _make(Tensor)
                     out._a = a
@@ -455,8 +443,8 @@ def binary(
                     return slow(x, y)
                 if type(a) is not _ndarray:
                     a = _asarray(a)
-                elif not x._a.flags.forc:
-                    a = in_order(a, x._a)
+                elif 1 in a.shape or not x._a.flags.forc:
+                    a = placed(a, (layout_of(x, kind), NUMBER))
                 out = _make(Tensor)
                 out._a = a
                 out._dtype = result

@@ -21,7 +21,7 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import dtype
 from rushlight.graph.trace import Traced
 from rushlight.layout import broadcast
-from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand, converted_layout, in_order
+from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand, layout_of, placed
 from rushlight.ops.promotion import operand, result_type
 from rushlight.runtime.execute import enter, quiet
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
@@ -59,7 +59,7 @@ class Pointwise(Elementwise):
                     if several:
                         if not a.flags.c_contiguous or arrays and a.shape != arrays[0].shape:
                             ordered = False
-                    elif not a.flags.forc and not self.row_major:
+                    elif not a.flags.forc:
                         ordered = False
                     if value._dtype is not promoted:
                         a = operand(value, promoted)
@@ -70,14 +70,15 @@ class Pointwise(Elementwise):
                 arrays.append(a)
             try:
                 made = self._made(arrays, attrs)
-                if not ordered:
-                    shown = [converted_layout(x, promoted) for x in operands if isinstance(x, Tensor)]
-                    made = in_order(made, *shown)
             except ValueError:
                 broadcast(*[np.shape(a) for a in arrays])
                 raise
             if type(made) is not np.ndarray or made.dtype is not result.numpy:
                 made = np.asarray(made, result.numpy)
+            if not ordered or 1 in made.shape:
+                made = placed(
+                    made, tuple([layout_of(value, promoted) for value in operands]), self.strides_of
+                )
             out = new_tensor(made, result)
         if wanted and self.derivative is not None and MODES.grad:
             kept = [as_operand(value, promoted) for value in operands]
