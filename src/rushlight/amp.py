@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from rushlight import late
 from rushlight.device import device
 
 __all__ = ["GradScaler", "autocast", "is_autocast_available"]
@@ -128,3 +129,7 @@ class GradScaler:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take nothing: a disabled scaler has no state."""
+
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.amp")

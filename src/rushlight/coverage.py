@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rushlight.absent import torch_names
+
 
 @dataclass(frozen=True, order=True)
 class Use:
@@ -32,14 +34,6 @@ class Use:
 
 
 # ---- the names of PyTorch, and ours ----
-
-
-@functools.cache
-def torch_names() -> dict[str, tuple[str, ...]]:
-    """Namespace -> its public names, in PyTorch 2.13."""
-    text = Path(__file__).with_name("torch_names.txt").read_text(encoding="utf-8")
-    lines = (line.partition(": ") for line in text.splitlines())
-    return {namespace: tuple(names.split()) for namespace, _, names in lines}
 
 
 _ABSENT = object()

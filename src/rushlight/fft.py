@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight import late
 from rushlight.ops.fourier import (
     fft,
     fft2,
@@ -51,3 +52,6 @@ __all__ = [
     "rfftfreq",
     "rfftn",
 ]
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.fft")

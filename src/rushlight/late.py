@@ -6,6 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from rushlight import absent
+
 
 def function(module: str, name: str) -> Any:
     """The function `name` of `rushlight.<module>`, imported on the first call."""
@@ -24,7 +26,7 @@ def modules(package: str, *known: str) -> Callable[[str], Any]:
     def find(name: str) -> Any:
         if name in known:
             return import_module(f"{package}.{name}")
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        raise absent.of_module(package, name)
 
     return find
 
@@ -34,7 +36,7 @@ def names(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
 
     def find(name: str) -> Any:
         if name not in homes:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise absent.of_module(package, name)
         found = getattr(import_module(f"{package}.{homes[name]}"), name)
         setattr(import_module(package), name, found)
         return found

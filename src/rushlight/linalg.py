@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight import late
 from rushlight.ops.cholesky import cholesky, cholesky_ex
 from rushlight.ops.factorizations import (
     eig,
@@ -88,3 +89,6 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.linalg")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rushlight import late
 from rushlight.debug import STATE, Run
 
 __all__ = ["Averages", "Row", "profile", "streaming_bandwidth"]
@@ -148,3 +149,7 @@ def streaming_bandwidth(nbytes: int = 1 << 26) -> float:
         if turn:
             best = max(best, 2 * nbytes / seconds)
     return best
+
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.profiler")

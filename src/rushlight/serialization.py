@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rushlight import late
 from rushlight.autograd.hooks import warn_if_has_hooks
 from rushlight.buffer import Buffer, Tensor, offset, storage, strides
 from rushlight.device import device
@@ -423,3 +424,7 @@ def safe_globals(safe_globals: list) -> Iterator[None]:
     finally:
         _allowed.clear()
         _allowed.update(before)
+
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.serialization")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight import late
 from rushlight.ops.functions import exp2, expm1, log1p, logit, sinc, xlogy
 from rushlight.ops.functions import sigmoid as expit
 from rushlight.ops.late import igamma as gammainc
@@ -64,3 +65,6 @@ __all__ = [
     "xlogy",
     "zeta",
 ]
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.special")

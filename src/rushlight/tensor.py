@@ -8,6 +8,7 @@ agree; `.method`, `.operator`, `.reflected` and `.inplace` are its other forms.
 from __future__ import annotations
 
 from rushlight import pickling, printing, storage
+from rushlight.absent import MissingMethod
 from rushlight.autograd import api, hooks
 from rushlight.buffer import Tensor
 from rushlight.interop import dlpack, numpy_protocol
@@ -715,5 +716,19 @@ class _Methods:
 for _name, _value in vars(_Methods).items():
     if _name not in ("__dict__", "__weakref__", "__module__", "__doc__", "__qualname__"):
         setattr(Tensor, _name, _value)
+
+#: what PyTorch's class has and this one lacks
+_LACKING = """
+apply_ as_subclass ccol_indices coalesce col_indices const_data_ptr crow_indices dense_dim dequantize eig
+grad_dtype hash_tensor index indices int_repr ipu is_coalesced is_distributed lstsq lu lu_solve map2_ map_
+module_load mtia name new nonzero_static ormqr pin_memory q_per_channel_axis q_per_channel_scales
+q_per_channel_zero_points q_scale q_zero_point qscheme record_stream reinforce resize resize_as
+resize_as_sparse_ row_indices slice_inverse smm solve sparse_dim sparse_mask sparse_resize_
+sparse_resize_and_clear_ sspaddmm storage_type symeig to_mkldnn to_padded_tensor to_sparse to_sparse_bsc
+to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values volatile xpu
+""".split()
+
+for _name in _LACKING:
+    setattr(Tensor, _name, MissingMethod("torch.Tensor", "Tensor", _name))
 
 Tensor.__module__ = "rushlight"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rushlight import late
 from rushlight.autograd.api import grad
 from rushlight.buffer import Tensor
 from rushlight.tape.modes import MODES, enable_grad, set_grad_enabled
@@ -370,3 +371,6 @@ _CONSTANT = {
     "outputs": "Output {} of the user-provided function does not require gradients. The outputs must be computed in a "
     "differentiable manner from the input when running in strict mode.",
 }
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.autograd.functional")

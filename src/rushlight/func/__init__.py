@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rushlight import late
 from rushlight.batched import TAKE_OVER, Batched
 from rushlight.buffer import Tensor
 from rushlight.func import dispatch
@@ -62,3 +63,6 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.func")

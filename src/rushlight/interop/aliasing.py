@@ -15,6 +15,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from rushlight import absent
+
 # PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
@@ -120,8 +122,7 @@ def _name_what_is_missing(module: ModuleType, torch_name: str) -> None:
             and _exists(f"{module.__name__}.{name}")
         ):
             return importlib.import_module(f"{torch_name}.{name}")
-        missing = f"module {torch_name!r} has no attribute {name!r}: Rushlight does not have {torch_name}.{name} yet"
-        raise AttributeError(missing, name=name, obj=module)
+        raise absent.of_module(module.__name__, name, torch_name)
 
     __getattr__.answers_for_torch = True  # type: ignore[attr-defined]
     module.__dict__["__getattr__"] = __getattr__

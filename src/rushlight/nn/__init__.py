@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight import late
 from rushlight.nn import functional, init, modules, parallel, parameter, utils
 from rushlight.nn.modules import *
 from rushlight.nn.modules import __all__ as _layers
@@ -22,3 +23,6 @@ __all__ = [
     "parameter",
     "utils",
 ]
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.nn")

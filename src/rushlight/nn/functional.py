@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from rushlight import late
 from rushlight.buffer import Tensor
 from rushlight.nn.compositions import (
     channel_shuffle,
@@ -344,3 +345,6 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.nn.functional")

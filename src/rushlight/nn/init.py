@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import rushlight
+from rushlight import late
 from rushlight.buffer import Tensor
 
 __all__ = [
@@ -293,3 +294,6 @@ kaiming_uniform = _renamed(kaiming_uniform_)
 kaiming_normal = _renamed(kaiming_normal_)
 orthogonal = _renamed(orthogonal_)
 sparse = _renamed(sparse_)
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.nn.init")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight import late
 from rushlight.optim import lr_scheduler, optimizer, swa_utils
 from rushlight.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from rushlight.optim.lbfgs import LBFGS
@@ -31,3 +32,6 @@ __all__ = [
     "optimizer",
     "swa_utils",
 ]
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.optim")

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from rushlight import late
 from rushlight.optim.cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
 from rushlight.optim.optimizer import Optimizer
 from rushlight.optim.schedule import (
@@ -247,3 +248,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def state_dict(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "optimizer"}
+
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.optim.lr_scheduler")

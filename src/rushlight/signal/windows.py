@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import rushlight
+from rushlight import late
 from rushlight.buffer import Tensor
 
 __all__ = [
@@ -159,3 +160,7 @@ def blackman(M: int, *, sym: bool = True, **options: Any) -> Tensor:
 def nuttall(M: int, *, sym: bool = True, **options: Any) -> Tensor:
     """The four cosines of least side lobes. A. Nuttall, 1981."""
     return _of_cosines("general_cosine", M, [0.3635819, 0.4891775, 0.1365995, 0.0106411], sym, options)
+
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.signal.windows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight import late
 from rushlight.nn.utils import (
     clip_grad,
     convert_parameters,
@@ -56,3 +57,6 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+#: names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.nn.utils")

@@ -1,0 +1,97 @@
+"""What PyTorch has and Rushlight lacks is said to be missing; what neither has is an AttributeError, as in PyTorch."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import rushlight
+from rushlight.absent import MissingName, is_torch_name
+from rushlight.coverage import summary
+
+NAMESPACES = (
+    "torch",
+    "torch.nn",
+    "torch.nn.functional",
+    "torch.linalg",
+    "torch.special",
+    "torch.optim",
+    "torch.func",
+)
+
+
+def _holder(library, namespace):
+    for part in namespace.split(".")[1:]:
+        library = getattr(library, part)
+    return library
+
+
+@pytest.mark.parametrize(
+    "namespace,lacking", [(n, names) for n, _, names in summary() if n in NAMESPACES and names]
+)
+def test_every_missing_name_is_said_to_be_missing(namespace, lacking):
+    holder = _holder(rushlight, namespace)
+    for name in lacking:
+        with pytest.raises(NotImplementedError, match=f"Rushlight does not have {namespace}.{name} yet"):
+            getattr(holder, name)
+        assert not hasattr(holder, name) and getattr(holder, name, 3) == 3
+
+
+def test_methods():
+    t = rushlight.ones(2)
+    with pytest.raises(NotImplementedError, match=r"'Tensor' object has no attribute 'to_sparse'"):
+        t.to_sparse()
+    with pytest.raises(AttributeError) as caught:
+        t.coalesce
+    assert "torch.Tensor.coalesce" in str(caught.value)
+    assert not hasattr(t, "sparse_mask") and not hasattr(rushlight.Tensor, "sparse_mask")
+
+
+def test_methods_said_to_be_missing_are_those_that_are():
+    lacking = next(names for name, _, names in summary() if name == "torch.Tensor")
+    assert importlib.import_module("rushlight.tensor")._LACKING == lacking
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+@pytest.mark.parametrize("name", ["no_such_name", "_private", "__wrapped__", "__path_of_nothing__"])
+def test_what_pytorch_lacks_too_is_a_plain_error(namespace, name):
+    with pytest.raises(AttributeError) as theirs:
+        getattr(_holder(torch, namespace), name)
+    with pytest.raises(AttributeError) as mine:
+        getattr(_holder(rushlight, namespace), name)
+    assert type(mine.value) is AttributeError
+    assert str(mine.value).replace("rushlight", "torch") == str(theirs.value)
+
+
+def test_the_nearest_name_is_told():
+    assert "torch.nn.functional.kl_div" in str(rushlight.absent.of_module("rushlight", "kl_div"))
+    assert "torch.linalg.lu_factor" in str(rushlight.absent.of_module("rushlight.linalg", "ldl_factor"))
+
+
+def test_the_error_can_be_pickled_and_copied():
+    error = rushlight.absent.of_module("rushlight", "compile")
+    assert isinstance(error, MissingName)
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(again) is MissingName and str(again) == str(error) and again.name == "compile"
+
+
+def test_importing_a_missing_name_is_an_import_error():
+    with pytest.raises(ImportError, match="cannot import name 'compile'"):
+        from rushlight import compile  # noqa: F401
+
+
+def test_namespaces_are_names():
+    assert is_torch_name("torch", "jit") and is_torch_name("torch.nn", "utils")
+    assert not is_torch_name("torch", "ji") and not is_torch_name("torch", "no_such_name")
+
+
+def test_the_list_is_not_read_at_import():
+    code = "import rushlight, rushlight.nn, rushlight.optim; print(rushlight.absent.torch_names.cache_info().misses)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
