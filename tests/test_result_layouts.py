@@ -62,6 +62,19 @@ TERNARY = {
 }
 
 
+VIEWS = {
+    "unsqueeze": lambda T, x: x.unsqueeze(-1),
+    "unsqueeze 0": lambda T, x: x.unsqueeze(0),
+    "None": lambda T, x: x[None],
+    "view": lambda T, x: x.view(*x.shape, 1),
+    "view_as": lambda T, x: x.view_as(x),
+    "reshape": lambda T, x: x.reshape(1, *x.shape),
+    "squeeze": lambda T, x: x.squeeze(),
+    "transpose": lambda T, x: x.transpose(0, -1),
+    "expand": lambda T, x: x.expand(2, *x.shape),
+}
+
+
 def layout(pick: random.Random) -> tuple[list[int], list[int]]:
     """Sizes and strides: dense in some order, with gaps or dimensions of stride 0, or with strides that overlap."""
     shape = [pick.choice([2, 2, 3, 4]) for _ in range(pick.randint(1, 4))]
@@ -132,6 +145,16 @@ def test_odd_strides(seed: int) -> None:
             for name, function in functions.items():
                 agree(name, function, *operands)
             operands.insert(pick.randint(0, 1), odd_layout(pick, odd_partner(pick, shape)))
+
+
+def test_odd_strides_of_views() -> None:
+    pick = random.Random(0)
+    for _ in range(100):
+        shape = [pick.choice([1, 1, 2, 3]) for _ in range(pick.randint(2, 4))]
+        one = odd_layout(pick, shape)
+        for name, function in VIEWS.items():
+            if name != "view" and name != "view_as" or torch.arange(1000.0).as_strided(*one).is_contiguous():
+                agree(name, function, one)
 
 
 @pytest.mark.parametrize("seed", range(2))

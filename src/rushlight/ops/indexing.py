@@ -341,7 +341,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
             out = gathering.chosen(self, index)
             if out is not None:
                 return out
-        elif index is None and a.size and a.flags.c_contiguous and a.ndim < MOST:
+        elif index is None and a.size and a.flags.c_contiguous and a.ndim < MOST and 1 not in a.shape:
             return _view(self, a.reshape((1, *a.shape)), UNSQUEEZE, {"dim": 0})
     except (IndexError, TypeError, NeedsBatching):
         pass  # the careful way below says what is wrong

@@ -74,7 +74,8 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
             shape = n
             if isinstance(shape, _dtype):
                 return view_dtype(self, shape)
-    if type(shape) is tuple and a.flags.c_contiguous and size is None and dtype is None:
+    # (a dimension of size 1 may have any stride, which the others take over)
+    if type(shape) is tuple and a.flags.c_contiguous and size is None and dtype is None and 1 not in a.shape:
         for n in shape:
             if type(n) is not int or n < -1:
                 break
@@ -158,7 +159,7 @@ def reshape(input, *shape):
     a = input._a
     if len(shape) == 1 and type(shape[0]) is not int:
         shape = shape[0]
-    if type(shape) is tuple and a.flags.c_contiguous:
+    if type(shape) is tuple and a.flags.c_contiguous and 1 not in a.shape:
         for n in shape:
             if type(n) is not int or n < -1:
                 break
