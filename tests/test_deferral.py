@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import rushlight as T
+from rushlight.graph import recipes
 from rushlight.graph.expr import MOST_DEPTH, Pending
 from rushlight.native import jit
 
@@ -597,3 +598,49 @@ def test_sums_have_the_same_bits_fused_or_not(operands, shape):
         fused = reduce(OPERANDS[operands](a, b, row, col))
         with T.eager():
             assert T.equal(reduce(OPERANDS[operands](a, b, row, col)), fused), code
+
+
+# ---- what ran before ----
+
+
+def _written(x, y):
+    x = x.clone()
+    x.mul_(2).add_(y).clamp_(-1, 1)
+    return x
+
+
+def _held(x, y):
+    kept = x * y
+    made = kept.sin() + 1
+    return T.stack([kept, made])
+
+
+AGAIN = {
+    "numbers": lambda x, y: (x * float(x[0, 0]) + y) * float(y[0, 0]),
+    "one operand twice": lambda x, y: (x * x + x).exp(),
+    "held on the way": _held,
+    "written": _written,
+    "sum": lambda x, y: x.sum(1, keepdim=True),
+    "variance": lambda x, y: x.var((0, 1)),
+    "rows": lambda x, y: x.softmax(1),
+    "scan": lambda x, y: x.cumsum(1),
+    "backwards": lambda x, y: T.autograd.grad(x.requires_grad_().cumsum(0), x, y)[0],
+    "mixed kinds": lambda x, y: (x.double() + y) > 0,
+}
+
+
+@pytest.mark.parametrize(
+    "turn", [lambda a: a, lambda a: a.t(), lambda a: a[:, ::2]], ids=["rows", "columns", "strided"]
+)
+@pytest.mark.parametrize("what", AGAIN)
+def test_what_ran_before_runs_again_on_other_numbers(what, turn, monkeypatch):
+    """A loop that is found by what it did before gives the bits of one that is put together anew."""
+    monkeypatch.setattr(recipes, "_KNOWN", {})
+    first, second = ([turn(pair(seed, (900, 700))[0]) for seed in seeds] for seeds in ((0, 1), (2, 3)))
+    AGAIN[what](*first).numpy()
+    known = len(recipes._KNOWN)
+    found = AGAIN[what](*[a.detach() for a in second]).numpy()
+    assert known and len(recipes._KNOWN) == known
+    recipes._KNOWN.clear()
+    anew = AGAIN[what](*[a.detach() for a in second]).numpy()
+    assert found.tobytes() == anew.tobytes() and found.strides == anew.strides

@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight.dtypes import dtype
 from rushlight.graph.expr import settle
-from rushlight.memory import lent_alone
+from rushlight.memory import address, lent_alone
 
 _BYTE = np.dtype(np.uint8)
 
@@ -234,10 +234,6 @@ def storage(t: Tensor) -> Buffer:
 def version(t: Tensor) -> int:
     buffer = t._buf
     return 0 if buffer is None else buffer.version
-
-
-def address(a: np.ndarray) -> int:
-    return a.__array_interface__["data"][0]
 
 
 def strides(t: Tensor) -> tuple[int, ...]:

@@ -281,6 +281,11 @@ def zeros(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
     return np.ndarray(shape, kind, flat)
 
 
+def address(a: np.ndarray) -> int:
+    """Where the first element is."""
+    return a.__array_interface__["data"][0]
+
+
 def owned(a: np.ndarray) -> bool:
     """Whether no other array shows the memory of this one: it is NumPy's, or a block lent to this array alone."""
     base = a.base

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.buffer import Tensor, address, new_tensor, storage
+from rushlight.buffer import Tensor, new_tensor, storage
 from rushlight.dtypes import dtype
+from rushlight.memory import address
 
 __all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import threading
-from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -122,8 +121,10 @@ class Program:
             steps: bytes from one element to the next, of each operand (inputs, then outputs) along each dimension.
             scalars: of the kinds in `kernel.params`.
         """
-        key = sizes, tuple(steps)
-        job = self._jobs.get(key) or self._job(*key)
+        self.do(self.job(sizes, tuple(steps)), (*inputs, *outputs), scalars)
+
+    def do(self, job: Job, addresses: Sequence[int], scalars: Sequence[float]) -> None:
+        """Run a job of this program on operands at these addresses (inputs, then outputs)."""
         if not job.phases:
             return
         pieces = _pieces(job) if job.each else 0  # (asked once: the number of threads may change meanwhile)
@@ -131,17 +132,20 @@ class Program:
         scratch = _SPARE.take(size) if size else None
         if pieces:
             scratch[0] = (1 << 64) - (1 << pieces)  # type: ignore[index]
-        head = self._head.pack(*inputs, *outputs, 0 if scratch is None else scratch.ctypes.data, *scalars)
+        head = self._head.pack(*addresses, 0 if scratch is None else scratch.ctypes.data, *scalars)
         for tasks, told in job.phases:
-            params = array("b", head + told)
-            threads.run(job.address, params.buffer_info()[0], tasks)
+            threads.run(job.address, head + told, tasks)
         if scratch is not None:
             _SPARE.leave(scratch)
 
-    def _job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
+    def job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
+        """How to run it over these sizes and steps, see `run`."""
         key = sizes, steps
+        job = self._jobs.get(key)
+        if job is not None:
+            return job
         if self.kernel.form in _TURNS and _TURNS[self.kernel.form](self.kernel, sizes, steps):
-            job = program(turned(self.kernel))._job(swapped(sizes), tuple(map(swapped, steps)))
+            job = program(turned(self.kernel)).job(swapped(sizes), tuple(map(swapped, steps)))
         else:
             job = self._own_job(sizes, steps)
         if len(self._jobs) >= _KEPT:

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import debug, memory
+from rushlight import debug
 from rushlight.codegen.kernel import STEPS, Kernel, Operand, Store
-from rushlight.codegen.program import Program, program, supported
+from rushlight.codegen.program import Job, Program, program, supported
 from rushlight.graph.body import Body, domain, in_order
 from rushlight.graph.expr import Pending
+from rushlight.graph.recipes import Made, Recipe, facts, keep, known, signature
 from rushlight.graph.trace import CHARS
+from rushlight.memory import address
 
 #: bytes of outputs from which on they are written past the caches, which they would only sweep out
 STREAM = 1 << 24
@@ -26,17 +28,29 @@ MOST_OUTPUTS = 6
 
 def compute(root: Pending) -> None:
     """Compute a pending array, and those on the way that somebody still holds."""
-    body, stored, places = _joined(root)
-    values = [memory_of(p) for p in stored]
-    _run_map(body, places, values, root)
-    for p, value in zip(stored, values):
-        p.settled(value)
+    nodes = in_order(root)
+    stored = _stored(nodes, root)
+    shape, arrays, numbers = signature(nodes)
+    key = ("map", shape, root.shape, root.strides, *[(n, nodes[n].strides) for n in stored])
+    recipe = known(key)
+    if recipe is not None:
+        values = recipe.run(arrays, numbers)
+    else:
+        body, places = _joined(nodes, stored)
+        outs = [Made(p.shape, p.dtype, p.strides) for p in [nodes[n] for n in stored]]
+        values = [made.memory() for made in outs]
+        ran = _run_map(body, places, values, root)
+        if ran is not None:
+            keep(key, Recipe(*ran, (0,) * len(places + arrays), tuple(outs)))
+    for n, value in zip(stored, values):
+        nodes[n].settled(value)
 
 
-def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -> None:
+def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -> tuple[Program, Job] | None:
     """The instructions over the shape of `like`; where LLVM fails, by the interpreter that says what they mean."""
-    if run_loop("map", body, places, outs, like.shape, like.strides):
-        return
+    ran = run_loop("map", body, places, outs, like.shape, like.strides)
+    if ran is not None:
+        return ran
     from rushlight.codegen import reference
 
     shape = like.shape
@@ -45,21 +59,30 @@ def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -
         "map", dims, body, places, outs, [STEPS * len(dims)] * (len(body.inputs) + len(outs)), False
     )
     reference.run(kernel, [np.broadcast_to(a, shape) for a in body.inputs], outs, body.numbers)
+    return None
 
 
-def _joined(root: Pending) -> tuple[Body, list[Pending], list[int]]:
-    """The instructions of an expression, the arrays that they give, and where."""
-    nodes = in_order(root)
+def _stored(nodes: list[Pending], root: Pending) -> list[int]:
+    """Which nodes of an expression are stored by its loop: those that somebody holds, as many as it may have."""
+    return [n for n in looked_for(nodes, root) if nodes[n] is not root][-MOST_OUTPUTS + 1 :] + [
+        len(nodes) - 1
+    ]
+
+
+def _joined(nodes: list[Pending], stored: list[int]) -> tuple[Body, list[int]]:
+    """The instructions of an expression, and where those of the stored nodes are."""
     body = Body()
     seen: dict[int, int] = {}
-    body.value(root, seen)
-    stored = [p for p in looked_for(nodes, root) if p is not root][-MOST_OUTPUTS + 1 :] + [root]
-    return body, stored, [seen[id(p)] for p in stored]
+    body.value(nodes[-1], seen)
+    return body, [seen[id(nodes[n])] for n in stored]
 
 
 def planned(root: Pending) -> tuple[Kernel, int]:
     """The kernel that would compute a pending array now, and the bytes it would move."""
-    body, stored, places = _joined(root)
+    nodes = in_order(root)
+    found = _stored(nodes, root)
+    body, places = _joined(nodes, found)
+    stored = [nodes[n] for n in found]
     arrays: list[Any] = [*body.inputs, *stored]
     operands = tuple([(a.shape, a.strides, a.itemsize) for a in arrays])
     _, _, walks, dims = domain(root.shape, root.strides, operands)
@@ -77,26 +100,26 @@ def touched(a: Any) -> int:
 
 def store(p: Pending, out: np.ndarray) -> None:
     """Compute a pending array into memory that exists, of its shape; elements may be those that the expression reads."""
-    body = Body()
-    seen: dict[int, int] = {}
-    body.value(p, seen)
-    place = body.cast(seen[id(p)], CHARS[out.dtype])
-    _run_map(body, [place], [out], out)
+    nodes = in_order(p)
+    shape, arrays, numbers = signature(nodes)
+    key = ("store", shape, *facts(out))
+    recipe = known(key)
+    if recipe is not None:
+        recipe.into(arrays, [out], numbers)
+        return
+    body, (place,) = _joined(nodes, [len(nodes) - 1])
+    ran = _run_map(body, [body.cast(place, CHARS[out.dtype])], [out], out)
+    if ran is not None:
+        keep(key, Recipe(*ran, (0,) * len(arrays) + (0,), ()))
 
 
 def inputs_of(root: Pending) -> list[np.ndarray]:
     """The arrays that an expression reads."""
-    found: dict[int, np.ndarray] = {}
-    for p in in_order(root):
-        for arg in p.args:
-            a = arg.value if type(arg) is Pending else arg
-            if type(a) is np.ndarray:
-                found[id(a)] = a
-    return list(found.values())
+    return signature(in_order(root))[1]
 
 
-def looked_for(nodes: list[Pending], called_with: Any) -> list[Pending]:
-    """Those among nodes, in order, that somebody outside of their expressions holds; see `expr`'s Note [Liveness].
+def looked_for(nodes: list[Pending], called_with: Any) -> list[int]:
+    """Which nodes, in order, somebody outside of their expressions holds; see `expr`'s Note [Liveness].
 
     `called_with` is held by the functions that are running, whose number is not known: it is looked for unless it is marked
     as temporary.
@@ -106,9 +129,9 @@ def looked_for(nodes: list[Pending], called_with: Any) -> list[Pending]:
     for n in range(len(nodes)):
         if nodes[n] is called_with:
             if not called_with.temporary:
-                found.append(called_with)
+                found.append(n)
         elif sys.getrefcount(nodes[n]) > inside[id(nodes[n])] + _OURS:
-            found.append(nodes[n])
+            found.append(n)
     return found
 
 
@@ -121,11 +144,6 @@ def _references() -> int:
 _OURS = _references()
 
 
-def memory_of(p: Pending) -> np.ndarray:
-    """Memory for the result, of the strides that were promised."""
-    return memory.array(p.shape, p.dtype, p.strides)
-
-
 def run_loop(
     form: str,
     body: Body,
@@ -134,8 +152,8 @@ def run_loop(
     shape: tuple[int, ...],
     lead: tuple[int, ...],
     flags: str = "",
-) -> bool:
-    """Run the instructions over `shape`, storing those at `places` to `outs`; False if there are no loops for that.
+) -> tuple[Program, Job] | None:
+    """Run the instructions over `shape`, storing those at `places` to `outs`; None if there are no loops for that.
 
     Args:
         lead: strides that say in which order dimensions lie.
@@ -157,22 +175,22 @@ def run_loop(
             debug.say(2, f"no loop for {' '.join(body.names)}: {reason}")
         made = _PROGRAMS[key] = None if reason else program(kernel)
     if made is None:
-        return False
-    ins = len(body.inputs)
-    addresses = [a.__array_interface__["data"][0] for a in arrays]
+        return None
+    addresses = list(map(address, arrays))
     began = time.perf_counter()
     try:
-        made.run(addresses[:ins], addresses[ins:], sizes, steps, body.numbers)
+        job = made.job(sizes, tuple(steps))
+        made.do(job, addresses, body.numbers)
     except RuntimeError as error:  # LLVM cannot compile it here
         debug.say(1, f"no loop for {' '.join(body.names)}: {error}")
         _PROGRAMS[key] = None
-        return False
+        return None
     if not debug.listened():
-        return True
+        return made, job
     seconds = time.perf_counter() - began
     moved = sum([touched(a) for a in arrays])
     debug.ran(debug.Run(" ".join(body.names), form, began, seconds, moved, math.prod(sizes)))
-    return True
+    return made, job
 
 
 #: programs by what they are made of; None for what has no loops

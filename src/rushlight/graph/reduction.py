@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import memory
 from rushlight.codegen.kernel import STEPS
 from rushlight.graph.body import Body, domain, in_order
 from rushlight.graph.expr import Pending, array_of
-from rushlight.graph.fuse import looked_for, memory_of, run_loop
-from rushlight.graph.trace import CHARS, Untraceable, char, trace
+from rushlight.graph.fuse import looked_for, run_loop
+from rushlight.graph.recipes import Made, Recipe, keep, known
+from rushlight.graph.trace import CHARS, Untraceable, char, identity, trace
 from rushlight.native.lock import LOCK
 
 #: elements along a dimension that is not the innermost, of which a cache holds a few columns side by side
@@ -39,6 +39,10 @@ def reduced(
         keepdim: whether reduced results keep the reduced dimensions at size one.
         to: the type of the results, if not the one they are computed in.
     """
+    key = _key(function, arrays, dims, keepdim, attrs, to)
+    recipe = known(key)
+    if recipe is not None:
+        return tuple(recipe.run(arrays))
     if all(arrays[0].shape[d] == 1 for d in dims):  # nothing is combined
         return None
     kinds = [kind for a in arrays if (kind := char(a.dtype)) is not None]
@@ -49,11 +53,33 @@ def reduced(
     except Untraceable:
         return None
     with LOCK:
-        return _run(fragment, arrays, dims, keepdim, to)
+        return _run(fragment, arrays, dims, keepdim, to, key)
+
+
+def _key(
+    function: Callable, arrays: tuple, dims: tuple[int, ...], keepdim: bool, attrs: dict | None, to: Any
+) -> tuple | None:
+    """What a call with these arrays is known by; None if one is pending or comes twice, or an attribute is like no other."""
+    key = [function, dims, keepdim, to]
+    for name, value in attrs.items() if attrs else ():
+        fact = identity(value)
+        if fact is None:
+            return None
+        key += name, fact
+    for a in arrays:
+        if type(a) is not np.ndarray:
+            return None
+        key += a.shape, a.strides, a.dtype
+    return tuple(key) if len(arrays) == 1 or len(set(map(id, arrays))) == len(arrays) else None
 
 
 def _run(
-    fragment: Any, arrays: tuple, dims: tuple[int, ...], keepdim: bool, to: np.dtype | None
+    fragment: Any,
+    arrays: tuple,
+    dims: tuple[int, ...],
+    keepdim: bool,
+    to: np.dtype | None,
+    key: tuple | None = None,
 ) -> tuple[np.ndarray, ...] | None:
     body = Body()
     seen: dict[int, int] = {}
@@ -77,27 +103,27 @@ def _run(
     form = "rows" if spread or nested else "reduce"
     if form == "rows" and (len(dims) != 1 or not _is_row(first, dims[0])):
         return None
-    live = looked_for(pending, first)
-    outs = [memory_of(p) for p in live]
+    live = [pending[n] for n in looked_for(pending, first)]
+    made = [Made(p.shape, p.dtype, p.strides) for p in live]
     shape = first.shape
     kept = tuple([1 if d in dims else n for d, n in enumerate(shape)])
+    dropped = None if keepdim else tuple([n for d, n in enumerate(shape) if d not in dims])
     for place in results:
-        outs.append(memory.array(kept if uniform[place] else shape, np.dtype(_DTYPES[body.insts[place][1]])))
+        kind = np.dtype(_DTYPES[body.insts[place][1]])
+        made.append(Made(kept, kind, None, dropped) if uniform[place] else Made(shape, kind))
+    outs = [m.memory() for m in made]
     flags = "".join(["k" if d not in dims else "R" if form == "rows" else "r" for d in range(len(shape))])
     if pending and not _added_alike(body, arrays, outs, shape, flags):
         return _run(fragment, tuple(map(array_of, arrays)), dims, keepdim, to)
     stored = [*[seen[id(p)] for p in live], *results]
-    if not run_loop(form, body, stored, outs, shape, first.strides, flags):
+    ran = run_loop(form, body, stored, outs, shape, first.strides, flags)
+    if ran is None:
         return None
     for p, value in zip(live, outs):
         p.settled(value)
-    dropped = tuple([n for d, n in enumerate(shape) if d not in dims])
-    return tuple(
-        [
-            a if keepdim or not uniform[place] else a.reshape(dropped)
-            for a, place in zip(outs[len(live) :], results)
-        ]
-    )
+    if key is not None:
+        keep(key, Recipe(*ran, (0,) * (len(arrays) + len(outs)), tuple(made), tuple(body.numbers)))
+    return tuple([m.as_shown(out) for m, out in zip(made[len(live) :], outs[len(live) :])])
 
 
 _DTYPES: dict[str, Any] = {c: d for d, c in CHARS.items()}

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import memory
 from rushlight.graph.body import Body, in_order
 from rushlight.graph.expr import Pending
-from rushlight.graph.fuse import looked_for, memory_of, run_loop
+from rushlight.graph.fuse import looked_for, run_loop
+from rushlight.graph.recipes import Made, Recipe, facts, keep, known
 from rushlight.graph.trace import CHARS, char
+from rushlight.memory import address
 from rushlight.native.lock import LOCK
 
 _MONOIDS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
@@ -26,6 +27,10 @@ def scanned(
         kind: the type of the result.
         reverse: whether to start at the end.
     """
+    key = (ufunc, dim, wide, kind, reverse, *facts(a)) if type(a) is np.ndarray else None
+    recipe = known(key)
+    if recipe is not None:
+        return recipe.run([a])[0]
     if (
         char(a.dtype) is None
         or char(wide) is None
@@ -41,17 +46,21 @@ def scanned(
         place = body.cast(body.value(a, seen), CHARS[wide])
         place = body.cast(body.emit("scan", CHARS[wide], (place,), _MONOIDS[ufunc]), CHARS[kind])
         body.names.append("cum" + _MONOIDS[ufunc])
-        live = looked_for(pending, a)
-        outs = [*map(memory_of, live), memory.array(a.shape, kind)]
+        live = [pending[n] for n in looked_for(pending, a)]
+        made = [*[Made(p.shape, p.dtype, p.strides) for p in live], Made(a.shape, kind)]
+        outs = [m.memory() for m in made]
         flags = "".join(["s" if d == dim else "k" for d in range(a.ndim)])
-        shown = outs
-        if reverse:
-            behind = a.ndim - dim
-            body.inputs = [_turned(x, behind) for x in body.inputs]
-            shown = [_turned(x, behind) for x in outs]
+        arrays = [*body.inputs, *outs]
+        shown = [_turned(x, a.ndim - dim) for x in arrays] if reverse else arrays
+        inputs = len(body.inputs)
+        body.inputs = shown[:inputs]
         places = [*[seen[id(p)] for p in live], place]
-        if not run_loop("scan", body, places, shown, a.shape, a.strides, flags):
+        ran = run_loop("scan", body, places, shown[inputs:], a.shape, a.strides, flags)
+        if ran is None:
             return None
+        if key is not None:
+            begins = tuple([address(turned) - address(x) for turned, x in zip(shown, arrays)])
+            keep(key, Recipe(*ran, begins, tuple(made)))
         for p, value in zip(live, outs):
             p.settled(value)
         return outs[-1]

@@ -66,6 +66,10 @@ class Fragment:
         self.numbers.append((kind, value))
         return self.emit("param", kind, (), len(self.numbers) - 1)
 
+    def given(self) -> list[Any]:
+        """The values of its numbers, in the order of the instructions that bring them."""
+        return [value for _, value in self.numbers]
+
 
 class Traced:
     """Stands for an array while the function that computes with it is traced."""
@@ -467,7 +471,7 @@ def trace(function: Callable, kinds: tuple[str, ...], attrs: dict) -> Fragment:
     """
     key: tuple | None = (function, kinds)
     if attrs:
-        facts = [(name, _identity(value)) for name, value in attrs.items()]
+        facts = [(name, identity(value)) for name, value in attrs.items()]
         key = None if any(fact is None for _, fact in facts) else (function, kinds, *facts)
     found = _KNOWN.get(key) if key is not None else None
     if found is None:
@@ -487,7 +491,7 @@ def trace(function: Callable, kinds: tuple[str, ...], attrs: dict) -> Fragment:
     return found
 
 
-def _identity(value: Any) -> Any:
+def identity(value: Any) -> Any:
     """What tells an attribute from others: not equality, since 2 and 2.0, 0.0 and -0.0 are equal; None if nothing does.
 
     A function written where it is used is a new object each time: its code is what stays, if it holds nothing but numbers.
@@ -497,7 +501,7 @@ def _identity(value: Any) -> Any:
     code = getattr(value, "__code__", None)
     if code is None or value.__defaults__ or value.__kwdefaults__:
         return None
-    held = [_identity(cell.cell_contents) for cell in value.__closure__ or ()]
+    held = [identity(cell.cell_contents) for cell in value.__closure__ or ()]
     return None if None in held else (code, *held)
 
 

@@ -11,7 +11,7 @@ from rushlight.native import handover
 
 __all__ = ["Portable"]
 
-Call = Callable[[int, int, int], None]
+Call = Callable[[int | bytes, int, int], None]
 
 
 class Job:
@@ -23,7 +23,7 @@ class Job:
         done: there are none.
     """
 
-    def __init__(self, call: Call, params: int, tasks: int, step: int) -> None:
+    def __init__(self, call: Call, params: int | bytes, tasks: int, step: int) -> None:
         self.call, self.params, self.tasks, self.step = call, params, tasks, step
         self.next, self.left = 0, tasks
         self.lock, self.done = Lock(), Event()
@@ -63,7 +63,7 @@ class Portable:
         self.busy = Lock()
         self.workers = self.wanted = 0
 
-    def run(self, address: int, params: int, tasks: int) -> None:
+    def run(self, address: int, params: int | bytes, tasks: int) -> None:
         """Do all tasks. If interrupted, those begun are finished before the interrupt is passed on."""
         if not self._hired(tasks) or not self.busy.acquire(blocking=False):
             self.kernel(address)(params, 0, tasks)

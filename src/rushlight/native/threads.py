@@ -28,13 +28,13 @@ __all__ = ["get_num_threads", "kernel", "run", "set_num_threads"]
 _SPIN_SECONDS = 10e-6
 
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-_CALLS: dict[int, Callable[[int, int, int], None]] = {}
+_CALLS: dict[int, Callable[[int | bytes, int, int], None]] = {}
 
 
 class _Pool(Protocol):
     """Workers."""
 
-    def run(self, address: int, params: int, tasks: int) -> None: ...
+    def run(self, address: int, params: int | bytes, tasks: int) -> None: ...
     def resize(self, threads: int) -> None: ...
 
 
@@ -45,7 +45,7 @@ _pool: _Pool | None = None
 # ---- running ----
 
 
-def kernel(address: int) -> Callable[[int, int, int], None]:
+def kernel(address: int) -> Callable[[int | bytes, int, int], None]:
     """The kernel at this address as a function of (params, first, last), which runs without the GIL."""
     call = _CALLS.get(address)
     if call is None:
@@ -53,7 +53,7 @@ def kernel(address: int) -> Callable[[int, int, int], None]:
     return call
 
 
-def run(address: int, params: int, tasks: int) -> None:
+def run(address: int, params: int | bytes, tasks: int) -> None:
     """Do tasks 0 to `tasks` - 1 of the job that `params` describes, on as many threads as are allowed.
 
     Several threads may call this at once: one gets the workers, the others do their own work. An interrupt is raised when
@@ -61,7 +61,7 @@ def run(address: int, params: int, tasks: int) -> None:
 
     Args:
         address: of a kernel's machine code.
-        params: address of what the kernel reads its job from.
+        params: what the kernel reads its job from, or the address of that.
     """
     if tasks > 1 and (_threads or get_num_threads()) > 1:
         (_pool or _started()).run(address, params, tasks)
@@ -106,7 +106,7 @@ class _Futex:
         self._worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(native["worker"])
         self._patience = _spins(ctypes.CFUNCTYPE(None, ctypes.c_int64)(native["spin"]))
 
-    def run(self, address: int, params: int, tasks: int) -> None:
+    def run(self, address: int, params: int | bytes, tasks: int) -> None:
         if self.workers < self.wanted and self.workers < tasks - 1:
             self._hire(min(self.wanted, tasks - 1))
         self._run(self.state, address, params, tasks)

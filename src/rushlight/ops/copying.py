@@ -8,9 +8,10 @@ import numpy as np
 
 from rushlight import errors, layout
 from rushlight.batched import TAKE_OVER, NeedsBatching
-from rushlight.buffer import Tensor, address, new_tensor, strides
+from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
 from rushlight.dtypes import FLOATING, complex32, complex128, float32, float64
+from rushlight.memory import address
 from rushlight.ops.construct import nested
 from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
 from rushlight.ops.kinds.method import method

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import errors
-from rushlight.buffer import Tensor, address, expose, storage, strides, version
+from rushlight.buffer import Tensor, expose, storage, strides, version
 from rushlight.buffer import offset as offset_of
 from rushlight.device import CPU
 from rushlight.device import strided as strided_layout
 from rushlight.dtypes import COMPLEX, FLOATING
 from rushlight.layout import wrap_dim
+from rushlight.memory import address
 from rushlight.ops.kinds.method import method
 from rushlight.size import Size
 from rushlight.tape.node import ViewMeta

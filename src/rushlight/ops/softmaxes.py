@@ -29,9 +29,8 @@ from rushlight.ops.kinds.reduction import (
 )
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import primitive, public
-from rushlight.runtime.deferral import reduced
+from rushlight.runtime.deferral import FROM_REDUCED, reduced
 from rushlight.runtime.execute import enter
-from rushlight.runtime.results import FEW
 from rushlight.tape.recording import record1
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -182,7 +181,7 @@ def _short(compute: Any, input: Any, dim: Any, whole: Any) -> Tensor | None:
     if type(input) is not Tensor or input._dtype is not float32 or type(dim) is not int:
         return None
     a = input._a
-    if a.ndim != 2 or not -2 <= dim < 2 or not 0 < a.size < FEW or not a.flags.c_contiguous:
+    if a.ndim != 2 or not -2 <= dim < 2 or not 0 < a.size < FROM_REDUCED or not a.flags.c_contiguous:
         return None
     dim &= 1
     try:

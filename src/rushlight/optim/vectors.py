@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, address, new_tensor, storage, version
+from rushlight.buffer import Tensor, new_tensor, storage, version
 from rushlight.dtypes import dtype, float32, float64
+from rushlight.memory import address
 from rushlight.runtime.deferral import before_write, large
 from rushlight.tape.writes import wrote_all
 

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, Watch, address, new_tensor, storage, watch
+from rushlight.buffer import Tensor, Watch, new_tensor, storage, watch
 from rushlight.dtypes import ALL, WIDE, dtype
 from rushlight.graph.expr import MOST_BYTES, Pending, array_of, forget, settle
 from rushlight.graph.trace import Untraceable, char, trace
 from rushlight.layout import NUMBER, broadcast, result_strides
+from rushlight.memory import address
 from rushlight.native.lock import LOCK
 
 #: readers of one memory, among which those that are done are looked for
@@ -37,9 +38,11 @@ def _tier() -> str:
 
 
 TIER = _tier()
-#: elements of a result from which on an operation is a loop of ours: of those that are one pass of NumPy's, and of those that
-#: take it much longer than moving the elements (functions, reductions)
-FROM, FROM_COSTLY = (1, 1) if TIER == "jit" else (1 << 18, 1 << 14)
+#: elements from which on an operation is a loop of ours: results of what is one pass of NumPy's; of what takes it much longer than
+#: moving the elements; operands of reductions; of scans. Smaller ones NumPy does before our loop would have begun.
+FROM, FROM_COSTLY, FROM_REDUCED, FROM_SCANNED = (
+    (1, 1, 1, 1) if TIER == "jit" else (1 << 18, 1 << 14, 1 << 13, 1 << 12)
+)
 
 
 @cache
@@ -216,7 +219,7 @@ def reduced(
 
     A result, or a tuple of them; see `rushlight.graph.reduction.reduced`.
     """
-    if not arrays[0].size or arrays[0].size < FROM_COSTLY or not can_compile():
+    if not arrays[0].size or arrays[0].size < FROM_REDUCED or not can_compile():
         return None
     from rushlight.graph.reduction import reduced
 
@@ -229,7 +232,7 @@ def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, r
 
     See `rushlight.graph.scan.scanned`.
     """
-    if not a.size or a.size < FROM_COSTLY or not can_compile():
+    if not a.size or a.size < FROM_SCANNED or not can_compile():
         return None
     from rushlight.graph.scan import scanned
 

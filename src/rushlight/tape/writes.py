@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rushlight import errors
-from rushlight.buffer import LEAF, Tensor, address, new_tensor, offset, storage, strides
+from rushlight.buffer import LEAF, Tensor, new_tensor, offset, storage, strides
 from rushlight.dtypes import FLOATING, int64
 from rushlight.graph.expr import settle
 from rushlight.layout import is_dense, may_overlap, overlaps_itself, places, span
+from rushlight.memory import address
 from rushlight.tape.derivative import FREED_MESSAGE
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import (

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor, address, storage, strides
+from rushlight.buffer import Tensor, storage, strides
 from rushlight.layout import is_dense, overlaps_itself
+from rushlight.memory import address
 
 
 def check_overlap(t: Tensor, *others: Tensor) -> None:

@@ -1,0 +1,123 @@
+"""Loops that ran before, ready for arrays like those they ran on.
+
+To join instructions, order dimensions and look kernels up takes tens of microseconds, as long as the loop itself takes for 100,000
+elements. All of it follows from the operations and from the arrays' layouts; so what was found is kept under these, and the
+next call that is alike only brings addresses and numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rushlight import debug, memory
+from rushlight.codegen.program import Job, Program
+from rushlight.graph.expr import Pending
+
+#: recipes that are kept
+_MOST = 4096
+
+
+class Made(NamedTuple):
+    """How memory for an output is made.
+
+    Attributes:
+        strides: in bytes; row-major if not given.
+        shown: the shape in which it is given back; None if that is its own.
+    """
+
+    shape: tuple[int, ...]
+    kind: np.dtype
+    strides: tuple[int, ...] | None = None
+    shown: tuple[int, ...] | None = None
+
+    def memory(self) -> np.ndarray:
+        return memory.array(self.shape, self.kind, self.strides)
+
+    def as_shown(self, made: np.ndarray) -> np.ndarray:
+        return made if self.shown is None else made.reshape(self.shown)
+
+
+class Recipe(NamedTuple):
+    """A loop and how it is run.
+
+    Attributes:
+        begins: bytes from the first element of each array, inputs and then outputs, to the one where the loop begins.
+        outs: how memory for the outputs is made.
+        numbers: what follows the numbers of the call.
+    """
+
+    program: Program
+    job: Job
+    begins: tuple[int, ...]
+    outs: tuple[Made, ...]
+    numbers: tuple[Any, ...] = ()
+
+    def run(self, arrays: Sequence[np.ndarray], numbers: Sequence[Any] = ()) -> list[np.ndarray]:
+        """The outputs, made of arrays whose layouts are those of the recipe."""
+        outs = [made.memory() for made in self.outs]
+        self.into(arrays, outs, numbers)
+        return [made.as_shown(out) for made, out in zip(self.outs, outs)]
+
+    def into(
+        self, arrays: Sequence[np.ndarray], outs: Sequence[np.ndarray], numbers: Sequence[Any] = ()
+    ) -> None:
+        """The same, to memory that exists."""
+        addresses = [
+            a.__array_interface__["data"][0] + begin for a, begin in zip((*arrays, *outs), self.begins)
+        ]
+        self.program.do(self.job, addresses, (*numbers, *self.numbers))
+
+
+_KNOWN: dict[tuple, Recipe] = {}
+
+
+def known(key: tuple | None) -> Recipe | None:
+    """The recipe of a call, if there is one, and nobody wants to be told of what runs."""
+    return None if key is None or debug.listened() else _KNOWN.get(key)
+
+
+def keep(key: tuple, recipe: Recipe) -> None:
+    if len(_KNOWN) >= _MOST:
+        _KNOWN.clear()
+    _KNOWN[key] = recipe
+
+
+def facts(a: np.ndarray) -> tuple:
+    """What a loop depends on, of an array."""
+    return a.shape, a.strides, a.dtype
+
+
+def signature(nodes: Sequence[Pending]) -> tuple[tuple, list[np.ndarray], list[Any]]:
+    """What tells an expression from others, the arrays it reads, and its numbers; both as `Body` finds them.
+
+    Args:
+        nodes: what it is made of, in order.
+    """
+    shape: list[tuple] = []
+    arrays: list[np.ndarray] = []
+    numbers: list[Any] = []
+    at: dict[int, int] = {}
+    for p in nodes:
+        refs: list[int | None] = []
+        for arg in p.args:
+            if type(arg) is Pending:
+                if arg.value is None:
+                    refs.append(at[id(arg)])
+                    continue
+                arg = arg.value
+            if type(arg) is np.ndarray:
+                place = at.get(id(arg))
+                if place is None:
+                    place = at[id(arg)] = ~len(arrays)
+                    arrays.append(arg)
+                refs.append(place)
+            else:
+                numbers.append(arg)
+                refs.append(None)
+        numbers += p.fragment.given()
+        shape.append((p.fragment, p.casts, p.dtype, *refs))
+        at[id(p)] = len(shape)
+    return (*shape, *map(facts, arrays)), arrays, numbers
