@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 import sys
-from pathlib import Path
 from typing import Any
 
 
 @functools.cache
 def torch_names() -> dict[str, tuple[str, ...]]:
     """Namespace -> its public names, in PyTorch 2.13."""
+    from pathlib import Path
+
     text = Path(__file__).with_name("torch_names.txt").read_text(encoding="utf-8")
     lines = (line.partition(": ") for line in text.splitlines())
     return {namespace: tuple(names.split()) for namespace, _, names in lines}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import string
 from typing import Any, NamedTuple
 
 from rushlight.buffer import Tensor, new_tensor
@@ -15,7 +14,9 @@ from rushlight.runtime.execute import quiet
 
 #: stands among labels for the dimensions that "..." covers
 ELLIPSIS = "."
-_LETTERS = frozenset(string.ascii_letters)
+_UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LOWER = _UPPER.lower()
+_LETTERS = frozenset(_UPPER + _LOWER)
 
 
 class _Equation(NamedTuple):
@@ -289,7 +290,7 @@ def _from_sublists(args: tuple) -> tuple[str, tuple]:
         if label is Ellipsis:
             return "..."
         if 0 <= label < 52:
-            return (string.ascii_uppercase + string.ascii_lowercase)[label]
+            return (_UPPER + _LOWER)[label]
         raise ValueError("einsum(): subscript in subscript list is not within the valid range [0, 52)")
 
     equation = ",".join("".join(map(letter, labels)) for labels in args[1::2])
