@@ -417,10 +417,13 @@ def sum_to(g: Any, shape: tuple[int, ...], source: Any) -> Any:
             f"Function {name} returned an invalid gradient at index 0 - got {list(have)} "
             f"but expected shape compatible with {list(shape)}"
         )
-    dims = list(range(lead)) + [lead + i for i, n in enumerate(shape) if n == 1 and have[lead + i] != 1]
-    if dims:
-        g = g.sum(dims, True)
-    return g.reshape(shape) if g._a.shape != shape else g
+    ones = [lead + i for i, n in enumerate(shape) if n == 1 and have[lead + i] != 1]
+    if not ones:  # without the dimensions that are gone: nothing is left to reshape
+        return g.sum(0) if lead == 1 else g.sum([*range(lead)]) if lead else g
+    if lead or len(ones) > 1:
+        g = g.sum([*range(lead), *ones], True)
+        return g.reshape(shape) if lead else g
+    return g.sum(ones[0], True)
 
 
 # ---- hooks ----

@@ -20,7 +20,7 @@ from rushlight.ops.clamping import bounded
 from rushlight.ops.functions import sigmoid as sigmoid
 from rushlight.ops.functions import tanh as tanh
 from rushlight.ops.kinds.elementwise import not_implemented, same, unary
-from rushlight.ops.kinds.pointwise import in_double, pointwise
+from rushlight.ops.kinds.pointwise import at_once, in_double, pointwise, where_kept
 from rushlight.ops.spec import public
 
 # ---- cut off ----
@@ -48,7 +48,7 @@ def piecewise(x, y, *, inside, slope):
     An operation of its own, so that the gradient depends on y on the tape, as it does for
     PyTorch, though its derivative with respect to y is zero.
     """
-    return np.where(inside(y), x, x * x.dtype.type(slope) if slope else x.dtype.type(0))
+    return np.where(inside(y), x, x * x.dtype.type(slope)) if slope else where_kept(inside(y), x)
 
 
 _ZEROS = {char: np.zeros(1 << 14, char) for char in "fd"}
@@ -61,13 +61,22 @@ def _relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(0, x)
 
 
+def _above_zero(y: Any) -> Any:
+    return ~(y <= 0)
+
+
+def _relu_gradient(g: Any, out: Any) -> Any:
+    made = at_once(lambda x, y: where_kept(_above_zero(y), x), g, out)
+    return made if made is not None else piecewise(g, out, inside=_above_zero, slope=0)
+
+
 relu = unary(
     "relu",
     out=False,
     numpy=_relu,
     dtype=same,
     refuse=_refuse_relu,
-    vjp=lambda g, out: piecewise(g, out, inside=lambda y: ~(y <= 0), slope=0),
+    vjp=_relu_gradient,
     doc="""The larger of each element and 0; its gradient at 0 is 0.
 
     Example:

@@ -23,7 +23,7 @@ from rushlight.ops.kinds.elementwise import (
     not_implemented,
     unary,
 )
-from rushlight.ops.kinds.pointwise import in_double, in_double_2, pointwise
+from rushlight.ops.kinds.pointwise import at_once, in_double, in_double_2, pointwise
 from rushlight.ops.spec import public
 from rushlight.tape.derivative import Derivative
 
@@ -288,11 +288,18 @@ cosh = unary(
     vjp=lambda g, x: g * x.sinh().conj(),
     doc="The hyperbolic cosine.",
 )
+
+
+def _tanh_gradient(g: Any, out: Any) -> Any:
+    made = at_once(lambda x, y: x * (1 - y * y), g, out)
+    return made if made is not None else g * (1 - out * out).conj()
+
+
 tanh = unary(
     "tanh",
     numpy=in_double(np.tanh),
     dtype=floating,
-    vjp=lambda g, out: g * (1 - out * out).conj(),
+    vjp=_tanh_gradient,
     doc="The hyperbolic tangent.",
 )
 asinh = unary(
@@ -333,11 +340,16 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.reciprocal(y, y)
 
 
+def _sigmoid_gradient(g: Any, out: Any) -> Any:
+    made = at_once(lambda x, y: x * ((1 - y) * y), g, out)
+    return made if made is not None else g * ((1 - out) * out).conj()
+
+
 sigmoid = unary(
     "sigmoid",
     numpy=in_double(_sigmoid),
     dtype=floating,
-    vjp=lambda g, out: g * ((1 - out) * out).conj(),
+    vjp=_sigmoid_gradient,
     doc="`1 / (1 + exp(-input))`.",
 )
 

@@ -25,7 +25,7 @@ from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand, layou
 from rushlight.ops.promotion import operand, result_type
 from rushlight.runtime.execute import enter, quiet
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
-from rushlight.tape.modes import MODES
+from rushlight.tape.modes import MODES, direct
 from rushlight.tape.recording import record
 
 
@@ -141,6 +141,40 @@ def undefined_derivative(name: str, operands: int, node: str = "NotImplemented")
         made.node.name = lambda self: "torch::autograd::NotImplemented"
         made.node.touch = made.node.run
     return made
+
+
+# ---- derivatives on arrays ----
+
+
+def at_once(compute: Callable, g: Any, *saved: Tensor) -> Tensor | None:
+    """A derivative computed on the arrays of a gradient and of what was saved; None if any of them is not in memory,
+    row-major and like the others, or the derivative is recorded: then it is computed with tensors.
+    """
+    if not direct(g):
+        return None
+    arrays = [g._a]
+    shape, kind = g._a.shape, g._dtype
+    for t in saved:
+        a = t._a
+        if type(a) is not np.ndarray or t._dtype is not kind or a.shape != shape:
+            return None
+        arrays.append(a)
+    if not shape or not all([a.flags.c_contiguous for a in arrays]):
+        return None
+    return new_tensor(quiet(compute, *arrays), kind)
+
+
+_BITS = {"f": np.dtype(np.int32), "d": np.dtype(np.int64)}
+
+
+def where_kept(keep: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """`x` where `keep`, 0 elsewhere: its bits times 0 or 1, since NumPy's `where` guesses wrongly for every other random element,
+    which takes it ten times as long.
+    """
+    bits = _BITS.get(x.dtype.char)
+    if bits is None or type(x) is not np.ndarray:
+        return np.where(keep, x, x.dtype.type(0))
+    return np.multiply(x.view(bits), keep).view(x.dtype)
 
 
 # ---- computing in double precision ----
