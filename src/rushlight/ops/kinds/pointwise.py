@@ -156,10 +156,11 @@ def at_once(compute: Callable, g: Any, *saved: Tensor) -> Tensor | None:
     shape, kind = g._a.shape, g._dtype
     for t in saved:
         a = t._a
-        if type(a) is not np.ndarray or t._dtype is not kind or a.shape != shape:
+        alike = type(a) is np.ndarray and t._dtype is kind and a.shape == shape
+        if not alike or not a.flags.c_contiguous:
             return None
         arrays.append(a)
-    if not shape or not all([a.flags.c_contiguous for a in arrays]):
+    if not shape or not g._a.flags.c_contiguous:
         return None
     return new_tensor(quiet(compute, *arrays), kind)
 
