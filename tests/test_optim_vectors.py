@@ -98,7 +98,7 @@ def test_what_is_joined_is_what_may_be():
     plan = optimizer._plans[0]
     shapes = [[tuple(ps[at].shape) for at in vector.members] for vector in plan.vectors]
     assert shapes == [[(3, 4), (4,), (1,), (2, 3, 2)], [(5,), (7, 3)]]
-    assert [tuple(ps[at].shape) for at in plan.large] == [(40, 1000)]
+    assert [tuple(ps[at].shape) for at in plan.cut] == [(40, 1000)]
     assert len(plan.alone) == len(ps) - 7
 
 
@@ -118,7 +118,7 @@ def test_a_plan_is_kept_and_made_anew_when_it_must():
     assert step() is not plan
     optimizer.state[ps[0]]["step"] += 5  # its bias correction is now another's
     plan = step()
-    assert [vector.members for vector in plan.vectors] == [[1, 2]] and plan.alone == [0]
+    assert [vector.members for vector in plan.vectors] == [[1, 2]] and plan.cut == [0]
     assert [optimizer.state[p]["step"].item() for p in ps] == [9, 4, 4]
 
 

@@ -112,7 +112,7 @@ class Adam(_Moments):
         beta1, beta2 = map(number, group["betas"])
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
-            square = largest.copy_(rushlight.maximum(largest, square))
+            square = largest.copy_(largest.maximum(square))
         scale = square.sqrt().div_((1 - beta2**at) ** 0.5).add_(group["eps"])
         p.addcdiv_(mean, scale, value=-(number(group["lr"]) / (1 - beta1**at)))
 
@@ -190,7 +190,7 @@ class Adamax(ParameterWise):
         mean, largest = state["exp_avg"], state["exp_inf"]
         mean.lerp_(g, 1 - beta1)
         largest.mul_(beta2)
-        largest.copy_(rushlight.maximum(largest, g.abs().add_(group["eps"])))
+        largest.copy_(largest.maximum(g.abs().add_(group["eps"])))
         p.addcdiv_(mean, largest, value=-(number(group["lr"]) / (1 - beta1**at)))
 
 

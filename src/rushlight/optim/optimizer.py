@@ -11,7 +11,7 @@ from typing import Any
 
 import rushlight
 from rushlight.buffer import Tensor
-from rushlight.optim.vectors import Plan
+from rushlight.optim.vectors import Plan, in_lanes, in_tensors
 from rushlight.tape.node import RemovableHandle
 
 __all__ = ["Optimizer", "ParameterWise", "check", "check_betas", "check_lr", "required"]
@@ -308,7 +308,12 @@ class ParameterWise(Optimizer):
     """An optimiser that changes each element by itself: `update(p, gradient, state, group)`.
 
     What `update` gets may be a parameter, many joined to a vector, or a piece of one: see `rushlight.optim.vectors`.
+
+    Attributes:
+        lanes: whether `update` does with what a `Lane` offers, where a tensor is not needed.
     """
+
+    lanes = True
 
     def start(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """A parameter's state before its first step."""
@@ -342,10 +347,10 @@ class ParameterWise(Optimizer):
         maximize = group.get("maximize")
 
         def update(p: Tensor, g: Tensor, state: dict[str, Any]) -> None:
-            change = _update_parts if p._dtype.is_complex else type(self).update
+            change = _update_parts if p.is_complex() else type(self).update
             change(self, p, -g if maximize else g, state, group)
 
-        plan.carry_out(ready, update)
+        plan.carry_out(ready, update, in_lanes if self.lanes and _is_plain(group) else in_tensors)
 
     def _state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = self.state.get(p)
@@ -354,6 +359,19 @@ class ParameterWise(Optimizer):
             if state:
                 self.state[p] = state
         return state
+
+
+_PLAIN = frozenset({bool, int, float, type(None)})
+
+
+def _is_plain(group: dict[str, Any]) -> bool:
+    """Whether the settings are Python's numbers. (A rate that is a tensor is read as one, by every update.)"""
+    for name, value in group.items():
+        if type(value) in _PLAIN or name in ("params", "param_names", "lr"):
+            continue
+        if type(value) is not tuple or not all(type(each) in _PLAIN for each in value):
+            return False
+    return True
 
 
 def _update_parts(

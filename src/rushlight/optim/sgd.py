@@ -123,6 +123,8 @@ class ASGD(ParameterWise):
 class Rprop(ParameterWise):
     """A step size for each element, which grows while the gradient keeps its sign. Riedmiller and Braun, 1993."""
 
+    lanes = False  # it looks at signs, and masks
+
     def __init__(
         self,
         params: Any,

@@ -15,7 +15,9 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor, storage, version
 from rushlight.dtypes import dtype, float32, float64
 from rushlight.memory import address
+from rushlight.optim.lanes import Lane
 from rushlight.runtime.deferral import before_write, large
+from rushlight.runtime.execute import quiet
 from rushlight.tape.writes import wrote_all
 
 #: elements of a piece: with its gradient, state and intermediates (in float64) it fits in the second level of cache
@@ -23,7 +25,10 @@ PIECE = 1 << 13
 
 #: a parameter, its gradient, its state
 Ready = tuple[Tensor, Tensor, dict[str, Any]]
-Update = Callable[[Tensor, Tensor, dict[str, Any]], None]
+#: changes a parameter by a gradient and a state: tensors or, of what is joined or cut, lanes
+Update = Callable[[Any, Any, dict[str, Any]], None]
+#: an array and its type -> what an update is applied to
+Form = Callable[[np.ndarray, dtype], Any]
 
 
 class Plan:
@@ -32,34 +37,33 @@ class Plan:
     Attributes:
         forms: (parameter, its array, its type), by which a later step is known to be like the one planned for.
         vectors: the parameters that are joined.
-        large: those that are cut.
+        cut: those that are cut; a small one that is like no other is one piece.
         alone: those that are updated as they are.
         passing: whether a state is not complete yet, so that the next step is planned anew.
     """
 
-    __slots__ = ("forms", "vectors", "large", "alone", "passing")
+    __slots__ = ("forms", "vectors", "cut", "alone", "passing")
 
     def __init__(self, ready: Sequence[Ready]) -> None:
         self.forms = [(p, p._a, p._dtype) for p, _, _ in ready]
         self.passing = any(t is None for _, _, state in ready for t in state.values())
         overlapping = _overlapping([p._a for p, _, _ in ready])
         alike: dict[tuple, list[int]] = {}
-        self.large: list[int] = []
+        self.cut: list[int] = []
         self.alone: list[int] = []
         for at, (p, _, state) in enumerate(ready):
             # (a statement on a large parameter is one loop of ours, on all threads)
             if at in overlapping or large(p._a) or not _is_plain(p, state):
                 self.alone.append(at)
             elif p._a.size > PIECE:
-                self.large.append(at)
+                self.cut.append(at)
             else:
                 alike.setdefault((p._dtype, *_scalars(state).items()), []).append(at)
         self.vectors = [
             Vector(part, ready) for group in alike.values() for part in _parts(group, ready) if len(part) > 1
         ]
         joined = {at for vector in self.vectors for at in vector.members}
-        self.alone += [at for group in alike.values() for at in group if at not in joined]
-        self.alone.sort()
+        self.cut += [at for group in alike.values() for at in group if at not in joined]
 
     def fits(self, ready: Sequence[Ready]) -> bool:
         """Whether these are the parameters planned for, where they were, with gradients of their form."""
@@ -70,16 +74,16 @@ class Plan:
                 return False
         return all(vector.is_level(ready) for vector in self.vectors)
 
-    def carry_out(self, ready: Sequence[Ready], update: Update) -> None:
-        """Update every parameter once."""
+    def carry_out(self, ready: Sequence[Ready], update: Update, form: Form) -> None:
+        """Update every parameter once; what is joined or cut gets the form of a tensor or of a lane."""
         for p, _, state in ready:
             for t in (p, *state.values()):
                 if isinstance(t, Tensor):
                     before_write(t)
         for vector in self.vectors:
-            vector.carry_out(ready, update)
-        for at in self.large:
-            _in_pieces(*ready[at], update)
+            vector.carry_out(ready, update, form)
+        for at in self.cut:
+            _in_pieces(*ready[at], update, form)
         for at in self.alone:
             update(*ready[at])
 
@@ -164,64 +168,92 @@ class Vector:
                 return False
         return all(_are_equal([state[name]._a for state in states]) for name in self.numbers)
 
-    def carry_out(self, ready: Sequence[Ready], update: Update) -> None:
+    def carry_out(self, ready: Sequence[Ready], update: Update, form: Form) -> None:
         """Join, update, and give every member its part back."""
+        kind = self.kind
         members = [ready[at] for at in self.members]
-        p = self._joined([p for p, _, _ in members])
-        g = self._joined([g for _, g, _ in members])
-        state = {name: self._joined([state[name] for _, _, state in members]) for name in self.held}
-        numbers = {name: _copy(members[0][2][name]) for name in self.numbers}
-        update(p, g, state | numbers)
+        p = form(_joined([p for p, _, _ in members]), kind)
+        g = form(_joined([g for _, g, _ in members]), kind)
+        state = {name: form(_joined([state[name] for _, _, state in members]), kind) for name in self.held}
+        numbers = {name: _copy(members[0][2][name], form) for name in self.numbers}
+        _applied(update, form, p, g, state | numbers)
         self._give_back(p, [p for p, _, _ in members])
         for name, t in state.items():
             self._give_back(t, [state[name] for _, _, state in members])
         for name, t in numbers.items():
             _fill([state[name] for _, _, state in members], t)
 
-    def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
-        return new_tensor(np.concatenate([t._a for t in tensors], axis=None), self.kind)
-
-    def _give_back(self, vector: Tensor, tensors: Sequence[Tensor]) -> None:
-        if writes := version(vector):
-            whole = vector._a
+    def _give_back(self, vector: Any, tensors: Sequence[Tensor]) -> None:
+        if writes := _writes(vector):
+            whole = _elements(vector)
             for t, (part, shape) in zip(tensors, self.places):
                 np.copyto(t._a, whole[part].reshape(shape))
             wrote_all(tensors, writes)
 
 
+def _joined(tensors: Sequence[Tensor]) -> np.ndarray:
+    return np.concatenate([t._a for t in tensors], axis=None)
+
+
+def _elements(t: Any) -> np.ndarray:
+    return t.a if type(t) is Lane else t._a
+
+
+def _writes(t: Any) -> int:
+    return t.version if type(t) is Lane else version(t)
+
+
 def _are_equal(arrays: Sequence[np.ndarray]) -> bool:
-    values = np.concatenate(arrays, axis=None)
-    return bool((values == values[0]).all())
+    first = arrays[0].item()
+    return all(a.item() == first for a in arrays)
 
 
-def _copy(t: Tensor) -> Tensor:
-    return new_tensor(t._a.copy(), t._dtype)
+def _copy(t: Tensor, form: Form) -> Any:
+    return form(t._a.copy(), t._dtype)
 
 
-def _fill(tensors: Sequence[Tensor], number: Tensor) -> None:
+def _fill(tensors: Sequence[Tensor], number: Any) -> None:
     """Give tensors of one element the value of `number`, if it was written to."""
-    if writes := version(number):
+    if writes := _writes(number):
+        value = _elements(number)
         for t in tensors:
-            t._a[...] = number._a
+            t._a[...] = value
         wrote_all(tensors, writes)
 
 
-def _in_pieces(p: Tensor, g: Tensor, state: dict[str, Any], update: Update) -> None:
-    """Update a large parameter a piece at a time; each piece starts from the same numbers."""
+def _in_pieces(p: Tensor, g: Tensor, state: dict[str, Any], update: Update, form: Form) -> None:
+    """Update a parameter a piece at a time; each piece starts from the same numbers."""
+    kind = p._dtype
     held = {name: t for name, t in state.items() if t._a.ndim}
+    single = [(name, t) for name, t in state.items() if not t._a.ndim]
     whole = {name: t._a.reshape(-1) for name, t in held.items()}
     parameter, gradient = p._a.reshape(-1), g._a.reshape(-1)
     for start in range(0, parameter.size, PIECE):
         part = slice(start, start + PIECE)
-        piece = new_tensor(parameter[part], p._dtype)
-        pieces = {name: new_tensor(a[part], p._dtype) for name, a in whole.items()}
-        numbers = {name: _copy(t) for name, t in state.items() if not t._a.ndim}
-        update(piece, new_tensor(gradient[part], p._dtype), pieces | numbers)
-    wrote_all([p], version(piece))
+        piece = form(parameter[part], kind)
+        pieces = {name: form(a[part], kind) for name, a in whole.items()}
+        numbers = {name: _copy(t, form) for name, t in single}
+        _applied(update, form, piece, form(gradient[part], kind), pieces | numbers)
+    wrote_all([p], _writes(piece))
     for name, t in held.items():
-        wrote_all([t], version(pieces[name]))
+        wrote_all([t], _writes(pieces[name]))
     for name, t in numbers.items():
         _fill([state[name]], t)
 
 
-__all__ = ["Plan"]
+def in_lanes(a: np.ndarray, kind: dtype) -> Lane:
+    """The form of what an update needs no tensor for."""
+    return Lane(a)
+
+
+in_tensors: Form = new_tensor
+
+
+def _applied(update: Update, form: Form, *args: Any) -> None:
+    if form is in_lanes:  # (a tensor keeps NumPy quiet itself)
+        quiet(update, *args)
+    else:
+        update(*args)
+
+
+__all__ = ["Form", "Plan", "in_lanes", "in_tensors"]
