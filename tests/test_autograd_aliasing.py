@@ -246,3 +246,19 @@ def test_the_source_of_rows_must_not_be_overwritten(name):
             source.add_(1)
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             y.sum().backward()
+
+
+@pytest.mark.parametrize("name", ["max", "min", "median", "nanmedian"])
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+def test_an_extreme_whose_elements_were_changed_unseen(name, layout):
+    """Where no element is the largest any more, none gets a gradient; and it lies in rows."""
+    found = []
+    for T in (torch, rushlight):
+        x = T.tensor([[1.0, 2.0, 5.0], [3.0, 3.0, 9.0]])
+        x = (x.t() if layout == "columns" else x).requires_grad_()
+        top = getattr(x, name)()
+        before = T.autograd.grad(top, x, retain_graph=True, create_graph=True)[0]
+        x.detach().numpy()[...] *= 20
+        after = T.autograd.grad(top, x, T.tensor(float("inf")))[0]
+        found.append((before.tolist(), before.stride(), after.tolist(), after.stride()))
+    assert found[0] == found[1]

@@ -47,6 +47,23 @@ def in_use_since(before):
 # ---- blocks ----
 
 
+def test_addresses():
+    """As NumPy says them."""
+    whole = np.arange(24.0).reshape(2, 3, 4)
+    of_a_subclass = np.ma.masked_array([1.0, 2.0])
+    for a in (
+        whole,
+        whole[1:, ::-1],
+        whole.T,
+        whole[:, :0],
+        np.empty(0),
+        np.array(1),
+        whole.view(np.uint8),
+        of_a_subclass,
+    ):
+        assert memory.address(a) == a.__array_interface__["data"][0]
+
+
 def test_size_classes_waste_an_eighth_at_most():
     for n in (LARGE, LARGE + 1, 3 * MB, 64 * MB, 64 * MB + 1, 5_000_000_000):
         assert n <= block_size(n) <= n * 1.125 and block_size(block_size(n)) == block_size(n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ _SLOTS = {
     "?": "?7x", "b": "b7x", "B": "B7x", "h": "h6x", "H": "H6x", "i": "i4x", "I": "I4x", "q": "q", "Q": "Q",
     "f": "f4x", "d": "d",
 }  # fmt: skip
+#: elements below which a job is done by its caller alone: to wake others would take longer
+_ALONE = 1 << 15
 #: jobs that a program keeps
 _KEPT = 256
 #: bytes of scratch memory that a thread keeps
@@ -87,12 +90,14 @@ class Job(NamedTuple):
         phases: tasks of each phase, and the slots that follow the scalars.
         scratch: bytes of memory that it needs meanwhile.
         each: bytes that each thread needs.
+        alone: whether its caller does it without help.
     """
 
     address: int
     phases: tuple[tuple[int, bytes], ...]
     scratch: int
     each: int
+    alone: bool
 
 
 class Program:
@@ -134,7 +139,10 @@ class Program:
             scratch[0] = (1 << 64) - (1 << pieces)  # type: ignore[index]
         head = self._head.pack(*addresses, 0 if scratch is None else scratch.ctypes.data, *scalars)
         for tasks, told in job.phases:
-            threads.run(job.address, head + told, tasks)
+            if job.alone:
+                threads.kernel(job.address)(head + told, 0, tasks)
+            else:
+                threads.run(job.address, head + told, tasks)
         if scratch is not None:
             _SPARE.leave(scratch)
 
@@ -162,7 +170,8 @@ class Program:
             (phase.tasks, struct.pack(f"={len(shape) + len(phase.numbers)}q", *shape, *phase.numbers))
             for phase in plan.phases
         )
-        return Job(self._code(plan.scheme) if phases else 0, phases, plan.scratch, plan.each)
+        alone = math.prod(sizes) < _ALONE
+        return Job(self._code(plan.scheme) if phases else 0, phases, plan.scratch, plan.each, alone)
 
     def _code(self, scheme: Described) -> int:
         if scheme not in self._codes:
@@ -177,7 +186,7 @@ class Program:
 
 def _pieces(job: Job) -> int:
     """How many threads may need scratch memory of their own; the other pieces count as in use."""
-    return min(job.phases[0][0], threads.get_num_threads(), SLOTS)
+    return 1 if job.alone else min(job.phases[0][0], threads.get_num_threads(), SLOTS)
 
 
 class _Spare(threading.local):

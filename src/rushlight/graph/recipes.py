@@ -15,6 +15,7 @@ import numpy as np
 from rushlight import debug, memory
 from rushlight.codegen.program import Job, Program
 from rushlight.graph.expr import Pending
+from rushlight.memory import address
 
 #: recipes that are kept
 _MOST = 4096
@@ -65,9 +66,7 @@ class Recipe(NamedTuple):
         self, arrays: Sequence[np.ndarray], outs: Sequence[np.ndarray], numbers: Sequence[Any] = ()
     ) -> None:
         """The same, to memory that exists."""
-        addresses = [
-            a.__array_interface__["data"][0] + begin for a, begin in zip((*arrays, *outs), self.begins)
-        ]
+        addresses = [address(a) + begin for a, begin in zip((*arrays, *outs), self.begins)]
         self.program.do(self.job, addresses, (*numbers, *self.numbers))
 
 

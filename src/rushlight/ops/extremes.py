@@ -43,26 +43,32 @@ _ARGMAX, _ARGMIN = np.ndarray.argmax, np.ndarray.argmin
 def _shared(g: Any, x: Any, out: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
     if direct(g) and x.shape:
         whole = kept(x.shape, dims)
-        made = quiet(_shares, g._a.reshape(whole), x._a, out._a.reshape(whole), dims)
+        made = quiet(_shares, g._a.reshape(whole), np.equal(x._a, out._a.reshape(whole)), dims)
         return new_tensor(made, g._dtype)
     mask = x == restore(out, x.shape, dims, keepdim)
     return restore(g, x.shape, dims, keepdim) * mask / mask.sum(dims, True)
 
 
-def _shares(g: np.ndarray, x: np.ndarray, top: Any, dims: Any) -> np.ndarray:
-    """The gradient, evenly among the elements that are `top` (None: nan)."""
-    hits = np.isnan(x) if top is None else np.equal(x, top)
+def _shares(g: np.ndarray, hits: np.ndarray, dims: Any) -> np.ndarray:
+    """The gradient, evenly among the hits; nan where there are none: the values were written to unseen."""
     return np.asarray(hits * (g / np.add.reduce(hits, dims, g.dtype, None, True)))
 
 
+def _shares_of_all(g: np.ndarray, x: np.ndarray, top: np.ndarray) -> np.ndarray:
+    hits = np.equal(x, top) if top == top else np.isnan(x)
+    made = np.zeros(x.shape, g.dtype)
+    np.copyto(made, g / np.add.reduce(hits, None, g.dtype), where=hits)
+    return made
+
+
 def shared_by_all(g: Any, x: Any, out: Any) -> Any:
+    """The gradient, evenly among the elements that are the largest; none if no element is any more."""
     if direct(g):
-        top = out._a if out._a == out._a else None
-        return new_tensor(quiet(_shares, g._a, x._a, top, None), g._dtype)
+        return new_tensor(quiet(_shares_of_all, g._a, x._a, out._a), g._dtype)
     mask = x == out
     if out.isnan().item():
         mask = x.isnan()
-    return mask * (g / mask.sum())
+    return g.new_zeros(x.shape).masked_fill(mask, g / mask.sum())
 
 
 def _reduced(ufunc: np.ufunc, x: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
