@@ -39,8 +39,14 @@ def _single(x: Any, y: Any, z: Any) -> np.ndarray:
     operands = [v for v in (x, y, z) if v.ndim]
     if not all(v.flags.c_contiguous for v in operands):  # NumPy finds the order of the result's dimensions
         return np.add(x, np.multiply(y, z, dtype=_F64), dtype=_F64).astype("f")
-    product = np.multiply(y.astype(_F64), z.astype(_F64))
-    return np.add(x.astype(_F64), product).astype("f")
+    most, other = (y, z) if y.ndim else (z, y)
+    shapes = {v.shape for v in operands}
+    product = most.astype(_F64)
+    if len(shapes) > 1 or not most.ndim:
+        return np.add(x.astype(_F64), np.multiply(product, other.astype(_F64))).astype("f")
+    product *= other  # in place, which leaves one array of float64 to write and to read
+    product += x
+    return product.astype("f")
 
 
 def _scaled(x: Any, y: Any, z: Any) -> Any:

@@ -27,6 +27,8 @@ PIECE = 1 << 13
 Ready = tuple[Tensor, Tensor, dict[str, Any]]
 #: changes a parameter by a gradient and a state: tensors or, of what is joined or cut, lanes
 Update = Callable[[Any, Any, dict[str, Any]], None]
+#: a tensor, and how many times it was written to
+Written = tuple[Tensor, int]
 #: an array and its type -> what an update is applied to
 Form = Callable[[np.ndarray, dtype], Any]
 
@@ -80,10 +82,12 @@ class Plan:
             for t in (p, *state.values()):
                 if isinstance(t, Tensor):
                     before_write(t)
+        written: list[Written] = []
         for vector in self.vectors:
-            vector.carry_out(ready, update, form)
+            written += vector.carry_out(ready, update, form)
         for at in self.cut:
-            _in_pieces(*ready[at], update, form)
+            written += _in_pieces(*ready[at], update, form)
+        wrote_all(written)
         for at in self.alone:
             update(*ready[at])
 
@@ -168,7 +172,7 @@ class Vector:
                 return False
         return all(_are_equal([state[name]._a for state in states]) for name in self.numbers)
 
-    def carry_out(self, ready: Sequence[Ready], update: Update, form: Form) -> None:
+    def carry_out(self, ready: Sequence[Ready], update: Update, form: Form) -> list[Written]:
         """Join, update, and give every member its part back."""
         kind = self.kind
         members = [ready[at] for at in self.members]
@@ -177,18 +181,20 @@ class Vector:
         state = {name: form(_joined([state[name] for _, _, state in members]), kind) for name in self.held}
         numbers = {name: _copy(members[0][2][name], form) for name in self.numbers}
         _applied(update, form, p, g, state | numbers)
-        self._give_back(p, [p for p, _, _ in members])
+        written = self._give_back(p, [p for p, _, _ in members])
         for name, t in state.items():
-            self._give_back(t, [state[name] for _, _, state in members])
+            written += self._give_back(t, [state[name] for _, _, state in members])
         for name, t in numbers.items():
-            _fill([state[name] for _, _, state in members], t)
+            written += _fill([state[name] for _, _, state in members], t)
+        return written
 
-    def _give_back(self, vector: Any, tensors: Sequence[Tensor]) -> None:
-        if writes := _writes(vector):
+    def _give_back(self, vector: Any, tensors: Sequence[Tensor]) -> list[Written]:
+        writes = _writes(vector)
+        if writes:
             whole = _elements(vector)
             for t, (part, shape) in zip(tensors, self.places):
-                np.copyto(t._a, whole[part].reshape(shape))
-            wrote_all(tensors, writes)
+                t._a[...] = whole[part].reshape(shape)
+        return [(t, writes) for t in tensors]
 
 
 def _joined(tensors: Sequence[Tensor]) -> np.ndarray:
@@ -212,16 +218,17 @@ def _copy(t: Tensor, form: Form) -> Any:
     return form(t._a.copy(), t._dtype)
 
 
-def _fill(tensors: Sequence[Tensor], number: Any) -> None:
+def _fill(tensors: Sequence[Tensor], number: Any) -> list[Written]:
     """Give tensors of one element the value of `number`, if it was written to."""
-    if writes := _writes(number):
+    writes = _writes(number)
+    if writes:
         value = _elements(number)
         for t in tensors:
             t._a[...] = value
-        wrote_all(tensors, writes)
+    return [(t, writes) for t in tensors]
 
 
-def _in_pieces(p: Tensor, g: Tensor, state: dict[str, Any], update: Update, form: Form) -> None:
+def _in_pieces(p: Tensor, g: Tensor, state: dict[str, Any], update: Update, form: Form) -> list[Written]:
     """Update a parameter a piece at a time; each piece starts from the same numbers."""
     kind = p._dtype
     held = {name: t for name, t in state.items() if t._a.ndim}
@@ -234,11 +241,10 @@ def _in_pieces(p: Tensor, g: Tensor, state: dict[str, Any], update: Update, form
         pieces = {name: form(a[part], kind) for name, a in whole.items()}
         numbers = {name: _copy(t, form) for name, t in single}
         _applied(update, form, piece, form(gradient[part], kind), pieces | numbers)
-    wrote_all([p], _writes(piece))
-    for name, t in held.items():
-        wrote_all([t], _writes(pieces[name]))
+    written = [(p, _writes(piece)), *[(t, _writes(pieces[name])) for name, t in held.items()]]
     for name, t in numbers.items():
-        _fill([state[name]], t)
+        written += _fill([state[name]], t)
+    return written
 
 
 def in_lanes(a: np.ndarray, kind: dtype) -> Lane:

@@ -170,14 +170,17 @@ def _is_ours(file: str) -> bool:
     return found
 
 
-def wrote_all(tensors: Sequence[Tensor], writes: int) -> None:
-    """Note that each of these was written to so many times, from one place."""
-    if not tensors or not writes:
-        return
-    wrote(tensors[0])
-    writer = tensors[0]._buf.writer  # type: ignore[union-attr]
-    tensors[0]._buf.version -= 1  # type: ignore[union-attr]
-    for t in tensors:
+def wrote_all(written: Sequence[tuple[Tensor, int]]) -> None:
+    """Note that each of these tensors was written to so many times, from one place."""
+    writer = None
+    for t, writes in written:
+        if not writes:
+            continue
+        if writer is None:
+            wrote(t)
+            buffer = storage(t)
+            writer = buffer.writer
+            buffer.version -= 1
         buffer = t._buf or storage(t)
         buffer.version += writes
         buffer.writer = writer

@@ -78,7 +78,7 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Tensor, 
     for g in plain:
         check_write(g, "mul_")
         quiet(np.multiply, g._a, scale._a, g._a)
-    wrote_all(plain, 1)
+    wrote_all([(g, 1) for g in plain])
     for g in others:
         g.mul_(scale)
 
