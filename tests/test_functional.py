@@ -308,3 +308,30 @@ def test_soft_margin_loss_has_no_gradient_for_targets():
 
 def test_functions_have_pytorchs_names():
     assert rushlight.nn.functional.relu.__name__ == torch.nn.functional.relu.__name__
+
+
+# ---- gradients computed on arrays at once ----
+
+
+@pytest.mark.parametrize("rows, count", [(0, 3), (1, 1), (50, 4), (50, 2000)])
+def test_rows_of_an_embedding_are_added_in_double(rows: int, count: int) -> None:
+    rng = np.random.default_rng(0)
+    at, g = rng.integers(0, count, rows), rng.standard_normal((rows, 3)).astype(np.float32)
+    weight = rushlight.zeros(count, 3, requires_grad=True)
+    out = rushlight.nn.functional.embedding(rushlight.tensor(at), weight)
+    out.backward(rushlight.tensor(g))
+    wanted = np.zeros((count, 3))
+    np.add.at(wanted, at, g.astype(np.float64))
+    np.testing.assert_array_equal(weight.grad.numpy(), wanted.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_cut_gradients_are_the_same_bits_or_zero(kind: str) -> None:
+    """What passes keeps its bits, those of nan and of -0 too; what does not is +0, also of inf and nan."""
+    values = [1.0, -0.0, float("nan"), float("inf"), -2.0, float("-inf")]
+    g = rushlight.tensor([values, values], dtype=getattr(rushlight, kind))
+    x = rushlight.tensor([[1.0] * 6, [-1.0] * 6], dtype=g.dtype, requires_grad=True)
+    for out in (x.relu(), x.masked_fill(rushlight.tensor([[False], [True]]), 5.0)):
+        (made,) = rushlight.autograd.grad(out, x, g)
+        assert made[0].numpy().tobytes() == g[0].numpy().tobytes()
+        assert made[1].numpy().tobytes() == bytes(g[1].numpy().nbytes)

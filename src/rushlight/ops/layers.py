@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import int32, int64
 from rushlight.layout import numel
 from rushlight.numerics.fused import multiply_add
+from rushlight.numerics.segments import added_rows
 from rushlight.ops.affine import addmm
 from rushlight.ops.contractions import exact_out, matmul, same_out
 from rushlight.ops.einsum import einsum
 from rushlight.ops.sampling import draw_dropout
 from rushlight.ops.spec import as_tensor, primitive, public, resize
 from rushlight.runtime.deferral import before_write
-from rushlight.tape.modes import MODES
+from rushlight.runtime.execute import quiet
+from rushlight.tape.modes import MODES, direct
 from rushlight.tape.node import requires_grad
 from rushlight.tape.writes import wrote
 
@@ -104,6 +106,8 @@ def _embedding_gradient(
     if scale_grad_by_freq:
         count = np.bincount(rows._a, minlength=weight_meta.shape[0])[rows._a]
         g = g / g.new_tensor(count.tolist()).view(-1, *(1,) * (g._a.ndim - 1))
+    if direct(g):
+        return new_tensor(quiet(added_rows, g._a, rows._a, weight_meta.shape[0]), g._dtype)
     return g.new_zeros(weight_meta.shape).index_add(0, rows, g)
 
 

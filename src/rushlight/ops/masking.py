@@ -14,12 +14,14 @@ from rushlight.layout import broadcast, numel
 from rushlight.ops.gathering import implemented
 from rushlight.ops.kinds.elementwise import layout_of, placed
 from rushlight.ops.kinds.overlap import apart, exact_out
+from rushlight.ops.kinds.pointwise import where_kept
 from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.scattering import value_of
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, launch, tensor_on
 from rushlight.tape.derivative import Derivative
+from rushlight.tape.modes import direct
 from rushlight.tape.recording import record
 
 # ---- by mask ----
@@ -37,9 +39,16 @@ def _chosen_value(x: np.ndarray, mask: np.ndarray, value: Any) -> np.ndarray:
     return np.where(mask, x.dtype.type(value) if isinstance(value, NUMBERS) else value, x)
 
 
-@primitive(
-    "MaskedFillBackward0", vjp=(lambda g, mask: g.masked_fill(mask, 0), None), elementwise=_chosen_value
-)
+def _unmasked(g: Any, mask: Any) -> Any:
+    """`g` where nothing was filled in."""
+    if direct(g) and type(mask._a) is np.ndarray and g._a.flags.c_contiguous:
+        shape = g._a.shape
+        if broadcast(shape, mask._a.shape) == shape:
+            return new_tensor(where_kept(~mask._a, g._a), g._dtype)
+    return g.masked_fill(mask, 0)
+
+
+@primitive("MaskedFillBackward0", vjp=(_unmasked, None), elementwise=_chosen_value)
 def masked_fill_number(x, mask, *, value):
     out = _masked(x, mask)
     if mask.shape == out.shape:
@@ -51,7 +60,7 @@ def masked_fill_number(x, mask, *, value):
 
 @primitive(
     "MaskedFillBackward1",
-    vjp=(lambda g, mask: g.masked_fill(mask, 0), None, lambda g, mask: where(mask, g, 0).sum()),
+    vjp=(_unmasked, None, lambda g, mask: where(mask, g, 0).sum()),
     promotes=False,
     elementwise=_chosen_value,
 )
