@@ -258,8 +258,16 @@ def test_nobody_looks_for_work_where_threads_outnumber_cpus():
 # ---- interrupts and signals ----
 
 
+@pytest.fixture
+def interruptible():
+    """A process that a shell started in the background ignores interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @posix
-def test_an_interrupt_comes_when_all_is_done(pool):
+def test_an_interrupt_comes_when_all_is_done(pool, interruptible):
     slow = kernel(SLOW, USLEEP)
     T.set_num_threads(3)
     x = np.zeros(300, np.int64)
