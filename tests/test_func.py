@@ -730,3 +730,11 @@ def compare(function, arguments):
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
 def test_programs(name):
     same(PROGRAMS[name])
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_renorm_takes_each_entry_for_itself(dim):
+    batch = rushlight.randn(4, 3, 5)
+    wanted = rushlight.stack([entry.renorm(2, dim, 1.0) for entry in batch])
+    found = rushlight.vmap(lambda entry: entry.renorm(2, dim, 1.0))(batch)
+    np.testing.assert_allclose(found.numpy(), wanted.numpy(), 1e-6)

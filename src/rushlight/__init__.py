@@ -19,7 +19,6 @@ from rushlight import late
 # ---- types and modes ----
 from rushlight.buffer import Tensor
 from rushlight.dtypes import (
-    bfloat16,
     complex32,
     complex64,
     complex128,
@@ -45,7 +44,6 @@ from rushlight.dtypes import bool_ as bool
 from rushlight.dtypes import can_cast as can_cast
 from rushlight.runtime.deferral import eager
 
-explain = late.function("explanation", "explain")
 from rushlight.size import Size
 from rushlight.tape.modes import (
     enable_grad,
@@ -71,8 +69,6 @@ from math import e, inf, nan, pi
 newaxis = None
 
 # ---- elementwise ----
-from rushlight import special
-from rushlight.ops.activations import celu, hardshrink, prelu, relu, rrelu, selu, threshold
 from rushlight.ops.arithmetic import (
     add,
     div,
@@ -93,322 +89,12 @@ from rushlight.ops.arithmetic import (
     subtract,
     true_divide,
 )
-from rushlight.ops.bits import (
-    bitwise_and,
-    bitwise_left_shift,
-    bitwise_not,
-    bitwise_or,
-    bitwise_right_shift,
-    bitwise_xor,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-)
-from rushlight.ops.clamping import addcdiv, addcmul, clamp, clamp_max, clamp_min, clip, lerp, nan_to_num
-from rushlight.ops.comparison import (
-    allclose,
-    eq,
-    equal,
-    fmax,
-    fmin,
-    ge,
-    greater,
-    greater_equal,
-    gt,
-    isclose,
-    isfinite,
-    isinf,
-    isnan,
-    isneginf,
-    isposinf,
-    isreal,
-    le,
-    less,
-    less_equal,
-    lt,
-    maximum,
-    minimum,
-    ne,
-    not_equal,
-    signbit,
-)
-from rushlight.ops.complexes import (
-    angle,
-    complex,
-    conj_physical,
-    is_conj,
-    is_neg,
-    polar,
-    resolve_conj,
-    resolve_neg,
-)
-from rushlight.ops.complexes import conj_function as conj
-from rushlight.ops.complexes import imag_function as imag
-from rushlight.ops.complexes import real_function as real
-from rushlight.ops.functions import (
-    acos,
-    acosh,
-    arccos,
-    arccosh,
-    arcsin,
-    arcsinh,
-    arctan,
-    arctan2,
-    arctanh,
-    asin,
-    asinh,
-    atan,
-    atan2,
-    atanh,
-    cos,
-    cosh,
-    deg2rad,
-    exp,
-    exp2,
-    expm1,
-    hypot,
-    log,
-    log1p,
-    log2,
-    log10,
-    logaddexp,
-    logaddexp2,
-    logit,
-    rad2deg,
-    sigmoid,
-    sin,
-    sinc,
-    sinh,
-    tan,
-    tanh,
-    xlogy,
-)
-from rushlight.ops.powers import float_power, pow, rsqrt, sqrt, square
-from rushlight.ops.rounding import ceil, fix, floor, frac, frexp, heaviside, ldexp, nextafter, round, trunc
-from rushlight.ops.signs import abs, absolute, copysign, sgn, sign
-from rushlight.ops.special_functions import digamma, erf, erfc, erfinv, i0, lgamma, mvlgamma, polygamma
-
-from rushlight.ops.inplace import (
-    abs_,
-    acos_,
-    acosh_,
-    addmv_,
-    arccos_,
-    arccosh_,
-    arcsin_,
-    arcsinh_,
-    arctan_,
-    arctanh_,
-    as_strided_,
-    asin_,
-    asinh_,
-    atan_,
-    atanh_,
-    ceil_,
-    celu_,
-    clamp_,
-    clamp_max_,
-    clamp_min_,
-    clip_,
-    conj_physical_,
-    cos_,
-    cosh_,
-    deg2rad_,
-    erf_,
-    erfc_,
-    exp2_,
-    exp_,
-    expm1_,
-    fix_,
-    floor_,
-    frac_,
-    gcd_,
-    i0_,
-    lcm_,
-    ldexp_,
-    log10_,
-    log1p_,
-    log2_,
-    log_,
-    logit_,
-    nan_to_num_,
-    neg_,
-    negative_,
-    rad2deg_,
-    reciprocal_,
-    relu_,
-    round_,
-    rrelu_,
-    rsqrt_,
-    selu_,
-    sigmoid_,
-    sin_,
-    sinc_,
-    sinh_,
-    sqrt_,
-    square_,
-    tan_,
-    tanh_,
-    threshold_,
-    trunc_,
-    xlogy_,
-)
 
 # ---- reductions, scans, sorting ----
-from rushlight import return_types
-from rushlight.ops.differences import cumulative_trapezoid, diff, trapezoid, trapz
-from rushlight.ops.extremes import amax, amin, aminmax, argmax, argmin, cummax, cummin, max, min
-from rushlight.ops.norms import dist, norm, norm_except_dim
-from rushlight.ops.quantiles import nanquantile, quantile
-from rushlight.ops.reductions import all, any, count_nonzero, mean, nanmean, nansum, prod, sum
-from rushlight.ops.scans import cumprod, cumsum
-from rushlight.ops.searching import bincount, bucketize, histc, isin, searchsorted, unique, unique_consecutive
-from rushlight.ops.softmaxes import log_softmax, logcumsumexp, logsumexp, softmax
-from rushlight.ops.sorting import argsort, kthvalue, median, mode, msort, nanmedian, sort, topk
-from rushlight.ops.statistics import corrcoef, cov, std, std_mean, var, var_mean
 
 # ---- products, linear algebra ----
-from rushlight.ops.affine import addbmm, addmm, addmv, addr, baddbmm
-from rushlight.ops.contractions import bmm, dot, matmul, mm, mv, vdot
-from rushlight.ops.einsum import einsum
-from rushlight.ops.late import (
-    _sample_dirichlet,
-    _standard_gamma,
-    binomial,
-    igamma,
-    igammac,
-    adaptive_avg_pool1d,
-    adaptive_max_pool1d,
-    alpha_dropout,
-    avg_pool1d,
-    batch_norm,
-    dropout,
-    embedding,
-    feature_alpha_dropout,
-    instance_norm,
-    channel_shuffle,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-    pdist,
-    bartlett_window,
-    bilinear,
-    blackman_window,
-    cholesky,
-    cholesky_inverse,
-    cholesky_solve,
-    constant_pad_nd,
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-    cosine_similarity,
-    ctc_loss,
-    det,
-    geqrf,
-    gradient,
-    group_norm,
-    hamming_window,
-    hann_window,
-    histogram,
-    inverse,
-    istft,
-    kaiser_window,
-    layer_norm,
-    logdet,
-    matrix_exp,
-    orgqr,
-    pairwise_distance,
-    pinverse,
-    pixel_shuffle,
-    pixel_unshuffle,
-    qr,
-    renorm,
-    rms_norm,
-    slogdet,
-    stft,
-    svd,
-    triangular_solve,
-)
-from rushlight.ops.products import (
-    cdist,
-    chain_matmul,
-    cross,
-    ger,
-    inner,
-    kron,
-    matrix_power,
-    outer,
-    tensordot,
-    trace,
-)
 
 # ---- views ----
-from rushlight.ops.copies import (
-    alias_copy,
-    as_strided_copy,
-    detach_copy,
-    diagonal_copy,
-    expand_copy,
-    permute_copy,
-    select_copy,
-    split_copy,
-    split_with_sizes_copy,
-    squeeze_copy,
-    t_copy,
-    transpose_copy,
-    unbind_copy,
-    unfold_copy,
-    unsqueeze_copy,
-    view_as_complex_copy,
-    view_as_real_copy,
-    view_copy,
-)
-from rushlight.ops.copying import clone, fill, fill_, zero_
-from rushlight.ops.memory import detach_, resize_as_
-from rushlight.ops.reshaping import (
-    atleast_1d,
-    atleast_2d,
-    atleast_3d,
-    block_diag,
-    broadcast_shapes,
-    cartesian_prod,
-    combinations,
-    flatten,
-    meshgrid,
-    ravel,
-    unflatten,
-    view_as_complex,
-    view_as_real,
-)
-from rushlight.ops.slicing import (
-    chunk,
-    dsplit,
-    hsplit,
-    narrow,
-    narrow_copy,
-    select,
-    split,
-    split_with_sizes,
-    tensor_split,
-    unbind,
-    unsafe_chunk,
-    unsafe_split,
-    unsafe_split_with_sizes,
-    vsplit,
-)
-from rushlight.ops.striding import (
-    as_strided,
-    as_strided_scatter,
-    diagonal,
-    diagonal_scatter,
-    select_scatter,
-    slice_scatter,
-)
-from rushlight.ops.triangles import diag, diag_embed, diagflat, tril, triu, vander
 from rushlight.ops.views import (
     adjoint,
     broadcast_tensors,
@@ -427,7 +113,6 @@ from rushlight.ops.views import (
 )
 
 # ---- creation, conversion ----
-from rushlight import storage
 from rushlight.device import (
     channels_last,
     channels_last_3d,
@@ -455,20 +140,6 @@ from rushlight.ops.creation import (
     zeros,
     zeros_like,
 )
-from rushlight.ops.legacy import (
-    BFloat16Tensor,
-    BoolTensor,
-    ByteTensor,
-    CharTensor,
-    DoubleTensor,
-    FloatTensor,
-    HalfTensor,
-    IntTensor,
-    LongTensor,
-    ShortTensor,
-    set_default_tensor_type,
-    typename,
-)
 from rushlight.ops.promotion import result_type
 from rushlight.ops.properties import (
     is_complex,
@@ -480,116 +151,6 @@ from rushlight.ops.properties import (
     is_tensor,
     numel,
 )
-from rushlight.ops.sequences import arange, eye, linspace, logspace, range, tril_indices, triu_indices
-from rushlight.storage import (
-    BFloat16Storage,
-    BoolStorage,
-    ByteStorage,
-    CharStorage,
-    ComplexDoubleStorage,
-    ComplexFloatStorage,
-    DoubleStorage,
-    FloatStorage,
-    HalfStorage,
-    IntStorage,
-    LongStorage,
-    ShortStorage,
-    TypedStorage,
-    UntypedStorage,
-    is_storage,
-)
-
-# ---- indexing, joining ----
-from rushlight.ops.gathering import (
-    argwhere,
-    gather,
-    index_select,
-    masked_select,
-    nonzero,
-    take,
-    take_along_dim,
-    unravel_index,
-)
-from rushlight.ops.joining import (
-    cat,
-    column_stack,
-    concat,
-    concatenate,
-    dstack,
-    flip,
-    fliplr,
-    flipud,
-    hstack,
-    repeat_interleave,
-    roll,
-    rot90,
-    row_stack,
-    stack,
-    tile,
-    vstack,
-)
-from rushlight.ops.masking import masked_fill, masked_scatter, where
-from rushlight.ops.scatter_reductions import index_reduce, scatter_reduce
-from rushlight.ops.rows import index_add, index_copy, index_fill
-from rushlight.ops.scattering import (
-    index_put,
-    index_put_,
-    put,
-    scatter,
-    scatter_add,
-)
-
-# ---- random ----
-from rushlight import random
-from rushlight.ops.sampling import (
-    Generator,
-    bernoulli,
-    default_generator,
-    multinomial,
-    normal,
-    poisson,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
-)
-from rushlight.random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
-
-# ---- autograd ----
-from rushlight import autograd
-from rushlight.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
-
-vmap = late.function("func", "vmap")
-
-# ---- precision ----
-autocast = late.function("amp", "autocast")
-is_autocast_enabled = late.function("amp", "is_autocast_enabled")
-
-# ---- threads ----
-from rushlight.native.threads import get_num_threads, set_num_threads
-
-# ---- precision, reproducibility ----
-from rushlight.switches import (
-    are_deterministic_algorithms_enabled,
-    get_deterministic_debug_mode,
-    get_float32_matmul_precision,
-    is_deterministic_algorithms_warn_only_enabled,
-    is_warn_always_enabled,
-    set_deterministic_debug_mode,
-    set_float32_matmul_precision,
-    set_flush_denormal,
-    set_warn_always,
-    use_deterministic_algorithms,
-)
-
-# ---- protocols, printing, saving ----
-from rushlight import serialization, utils
-from rushlight.interop.dlpack import from_dlpack, to_dlpack
-from rushlight.printing import set_printoptions
-from rushlight.serialization import load, save
 
 if gc.get_freeze_count() == 0:
     gc.freeze()  # both together make everything old
@@ -598,18 +159,149 @@ if _collecting:
     gc.enable()
 del gc, _collecting
 
-#: read when they are first asked for, to keep `import rushlight` quick
-__getattr__ = late.modules(
+#: looked up when they are first asked for, to keep `import rushlight` quick
+_LATE = {
+    # ---- elementwise ----
+    "ops.bits": (
+        "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor "
+        "logical_and logical_not logical_or logical_xor"
+    ),
+    "ops.comparison": (
+        "allclose eq equal fmax fmin ge greater greater_equal gt isclose isfinite isinf isnan isneginf "
+        "isposinf isreal le less less_equal lt maximum minimum ne not_equal signbit"
+    ),
+    "ops.powers": "float_power pow rsqrt sqrt square",
+    "ops.activations": "celu hardshrink prelu relu rrelu selu threshold",
+    "ops.clamping": "addcdiv addcmul clamp clamp_max clamp_min clip lerp nan_to_num",
+    "ops.complexes": (
+        "angle complex conj_physical is_conj is_neg polar resolve_conj resolve_neg conj=conj_function "
+        "imag=imag_function real=real_function"
+    ),
+    "ops.functions": (
+        "acos acosh arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh cos "
+        "cosh deg2rad exp exp2 expm1 hypot log log1p log2 log10 logaddexp logaddexp2 logit rad2deg "
+        "sigmoid sin sinc sinh tan tanh xlogy"
+    ),
+    "ops.incomplete_gamma": "igamma igammac",
+    "ops.rounding": "ceil fix floor frac frexp heaviside ldexp nextafter round trunc",
+    "ops.signs": "abs absolute copysign sgn sign",
+    "ops.special_functions": "digamma erf erfc erfinv i0 lgamma mvlgamma polygamma",
+    "ops.inplace": (
+        "abs_ acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ as_strided_ asin_ "
+        "asinh_ atan_ atanh_ ceil_ celu_ clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ cos_ cosh_ "
+        "deg2rad_ erf_ erfc_ exp2_ exp_ expm1_ fix_ floor_ frac_ gcd_ i0_ lcm_ ldexp_ log10_ log1p_ log2_ "
+        "log_ logit_ nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ round_ rrelu_ rsqrt_ selu_ "
+        "sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ threshold_ trunc_ xlogy_"
+    ),
+    # ---- reductions, scans, sorting ----
+    "ops.reductions": "all any count_nonzero mean nanmean nansum prod sum",
+    "ops.scans": "cumprod cumsum",
+    "ops.binning": "histogram",
+    "ops.differences": "cumulative_trapezoid diff trapezoid trapz",
+    "ops.extremes": "amax amin aminmax argmax argmin cummax cummin max min",
+    "ops.norms": "dist norm norm_except_dim",
+    "ops.quantiles": "nanquantile quantile",
+    "ops.searching": "bincount bucketize histc isin searchsorted unique unique_consecutive",
+    "ops.softmaxes": "log_softmax logcumsumexp logsumexp softmax",
+    "ops.sorting": "argsort kthvalue median mode msort nanmedian sort topk",
+    "ops.statistics": "corrcoef cov std std_mean var var_mean",
+    # ---- products, linear algebra ----
+    "ops.contractions": "bmm dot matmul mm mv vdot",
+    "ops.affine": "addbmm addmm addmv addr baddbmm",
+    "ops.cholesky": "cholesky=torch_cholesky cholesky_inverse cholesky_solve",
+    "ops.einsum": "einsum",
+    "ops.factorizations": "qr=torch_qr svd=torch_svd",
+    "ops.householder": "geqrf orgqr=householder_product",
+    "ops.linear_algebra": "det=torch_det inverse logdet pinverse slogdet=torch_slogdet triangular_solve",
+    "ops.matrix_functions": "matrix_exp=torch_matrix_exp",
+    "ops.products": "cdist chain_matmul cross ger inner kron matrix_power outer tensordot trace",
+    # ---- views ----
+    "ops.copies": (
+        "alias_copy as_strided_copy detach_copy diagonal_copy expand_copy permute_copy select_copy "
+        "split_copy split_with_sizes_copy squeeze_copy t_copy transpose_copy unbind_copy unfold_copy "
+        "unsqueeze_copy view_as_complex_copy view_as_real_copy view_copy"
+    ),
+    "ops.memory": "detach_ resize_as_",
+    "ops.reshaping": (
+        "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod combinations flatten "
+        "meshgrid ravel unflatten view_as_complex view_as_real"
+    ),
+    "ops.slicing": (
+        "chunk dsplit hsplit narrow narrow_copy select split split_with_sizes tensor_split unbind "
+        "unsafe_chunk unsafe_split unsafe_split_with_sizes vsplit"
+    ),
+    "ops.striding": "as_strided as_strided_scatter diagonal diagonal_scatter select_scatter slice_scatter",
+    "ops.triangles": "diag diag_embed diagflat tril triu vander",
+    # ---- creation, conversion ----
+    "ops.copying": "clone fill fill_ zero_",
+    "ops.legacy": (
+        "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor "
+        "LongTensor ShortTensor set_default_tensor_type typename"
+    ),
+    "dtypes": "bfloat16",
+    "ops.sequences": "arange eye linspace logspace range tril_indices triu_indices",
+    "ops.windows": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
+    # ---- indexing, joining ----
+    "ops.gathering": "argwhere gather index_select masked_select nonzero take take_along_dim unravel_index",
+    "ops.scattering": "index_put index_put_ put scatter scatter_add",
+    "ops.joining": (
+        "cat column_stack concat concatenate dstack flip fliplr flipud hstack repeat_interleave roll "
+        "rot90 row_stack stack tile vstack"
+    ),
+    "ops.masking": "masked_fill masked_scatter where",
+    "ops.rows": "index_add index_copy index_fill",
+    "ops.scatter_reductions": "index_reduce scatter_reduce",
+    "ops.slopes": "gradient renorm",
+    # ---- layers ----
+    "ops.alignment": "ctc_loss",
+    "ops.convolution": "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
+    "ops.kernel_forms": (
+        "adaptive_max_pool1d alpha_dropout batch_norm dropout embedding feature_alpha_dropout instance_norm"
+    ),
+    "ops.layers": "bilinear",
+    "ops.normalisation": "cosine_similarity group_norm layer_norm pairwise_distance rms_norm",
+    "ops.padding": "constant_pad_nd",
+    "ops.pooling": "adaptive_avg_pool1d avg_pool1d max_pool1d max_pool2d max_pool3d",
+    "ops.resampling": "pixel_shuffle pixel_unshuffle",
+    "nn.functional": "channel_shuffle pdist",
+    # ---- random ----
+    "ops.sampling": (
+        "Generator bernoulli default_generator multinomial normal poisson rand rand_like randint "
+        "randint_like randn randn_like randperm"
+    ),
+    "ops.rejection_sampling": "_sample_dirichlet _standard_gamma binomial",
+    "random": "get_rng_state initial_seed manual_seed seed set_rng_state",
+    # ---- signals ----
+    "ops.spectrogram": "istft stft",
+    # ---- autograd, precision, threads ----
+    "autograd.anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
+    "func": "vmap",
+    "amp": "autocast is_autocast_enabled",
+    "switches": (
+        "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision "
+        "is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled "
+        "set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal set_warn_always "
+        "use_deterministic_algorithms"
+    ),
+    "native.threads": "get_num_threads set_num_threads",
+    # ---- protocols, printing, saving ----
+    "interop.dlpack": "from_dlpack to_dlpack",
+    "printing": "set_printoptions",
+    "serialization": "load save",
+    "storage": (
+        "BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage "
+        "DoubleStorage FloatStorage HalfStorage IntStorage LongStorage ShortStorage TypedStorage "
+        "UntypedStorage is_storage"
+    ),
+    "explanation": "explain",
+}
+
+__getattr__, __dir__ = late.names(
     "rushlight",
-    "amp",
-    "backends",
-    "cuda",
-    "distributions",
-    "fft",
-    "func",
-    "linalg",
-    "nn",
-    "optim",
-    "profiler",
-    "signal",
+    _LATE,
+    modules="amp autograd backends cuda distributions fft func linalg native nn optim pickling printing profiler random "
+    "return_types serialization signal special storage streams switches utils",
 )
+
+__all__ = [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, type(late))]
+__all__ += [name for name in late.listed(_LATE) if name[0] != "_"]

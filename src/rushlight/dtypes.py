@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import ml_dtypes
 import numpy as np
+
+from rushlight import late
 
 __all__ = ["dtype", "ALL", "BY_NUMPY", "promote_types", "get_default_dtype", "set_default_dtype"]
 
@@ -41,8 +43,9 @@ class dtype:
 
     def __init__(self, name: str, numpy: object, legacy: str, cpp: str, category: int, index: int) -> None:
         self.name = name
-        self.numpy = np.dtype(numpy)
-        self.itemsize = self.numpy.itemsize
+        if numpy is not None:
+            self.numpy = np.dtype(numpy)
+            self.itemsize = self.numpy.itemsize
         self.legacy = legacy
         self.cpp = cpp
         self.category = category
@@ -71,15 +74,41 @@ class dtype:
         )
 
 
+class _Late(dtype):
+    """bfloat16 until somebody needs the type of its memory, which is in a module that takes a while to import.
+
+    From then on it is a `dtype` like the others. (`dtype` itself has no `__getattr__`, which would cost each look at an
+    attribute.)
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "numpy":
+            raise AttributeError(f"'dtype' object has no attribute {name!r}")
+        found = np.dtype(late.load("ml_dtypes").bfloat16)
+        BY_NUMPY[found] = self
+        for tell in WAITING:
+            tell(found)
+        self.numpy = found
+        self.__class__ = dtype  # type: ignore[assignment]
+        return found
+
+
+_Late.__name__ = _Late.__qualname__ = "dtype"
+
+#: called with the NumPy type of bfloat16 when that is loaded
+WAITING: list[Callable[[np.dtype], Any]] = []
+
 BOOL, INTEGER, FLOATING, COMPLEX = range(4)
 
 ALL: list[dtype] = []
 
 
 def _make(name: str, numpy: object, legacy: str, cpp: str, category: int) -> dtype:
-    made = dtype(name, numpy, legacy, cpp, category, len(ALL))
-    ALL.append(made)
-    return made
+    made = dtype if numpy is not None else _Late
+    ALL.append(made(name, numpy, legacy, cpp, category, len(ALL)))
+    return ALL[-1]
 
 
 bool_ = _make("bool", np.bool_, "Bool", "bool", BOOL)
@@ -92,7 +121,9 @@ uint16 = _make("uint16", np.uint16, "UInt16", "short unsigned int", INTEGER)
 uint32 = _make("uint32", np.uint32, "UInt32", "unsigned int", INTEGER)
 uint64 = _make("uint64", np.uint64, "UInt64", "long unsigned int", INTEGER)
 float16 = _make("float16", np.float16, "Half", "c10::Half", FLOATING)
-bfloat16 = _make("bfloat16", ml_dtypes.bfloat16, "BFloat16", "c10::BFloat16", FLOATING)
+#: bfloat16, which is not loaded by being named here
+BFLOAT16 = _make("bfloat16", None, "BFloat16", "c10::BFloat16", FLOATING)
+BFLOAT16.itemsize = 2
 float32 = _make("float32", np.float32, "Float", "float", FLOATING)
 float64 = _make("float64", np.float64, "Double", "double", FLOATING)
 complex32 = _make(
@@ -112,7 +143,7 @@ _TO_COMPLEX = {
 }
 _TO_REAL = {
     "float16": float16,
-    "bfloat16": bfloat16,
+    "bfloat16": BFLOAT16,
     "float32": float32,
     "float64": float64,
     "complex32": float16,
@@ -120,24 +151,43 @@ _TO_REAL = {
     "complex128": float64,
 }
 
-#: complex32 is not here: NumPy knows its memory only as pairs, and an array of such pairs is no tensor's data
-BY_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL if d is not complex32}
+#: complex32 is not here: NumPy knows its memory only as pairs, and an array of such pairs is no tensor's data. bfloat16
+#: comes in when it is first used.
+BY_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL if d not in (BFLOAT16, complex32)}
 BY_NAME: dict[str, dtype] = {d.name: d for d in ALL}
 #: types whose arithmetic is done in float32 and rounded once
-REDUCED = frozenset({float16, bfloat16})
+REDUCED = frozenset({float16, BFLOAT16})
 #: types that are computed in another one and rounded once -> that one
-WIDE = {float16: float32, bfloat16: float32, complex32: complex64}
+WIDE = {float16: float32, BFLOAT16: float32, complex32: complex64}
 #: unsigned types that PyTorch stores but does not promote
 _BARE_UNSIGNED = frozenset({uint16, uint32, uint64})
 
 
 def by_name(name: str) -> dtype:
-    return BY_NAME[name]
+    """The type that is pickled as `name`, loaded."""
+    found = BY_NAME[name]
+    assert found.numpy is not None
+    return found
+
+
+def __getattr__(name: str) -> Any:
+    """`bfloat16`, loaded."""
+    if name != "bfloat16":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return by_name(name)
+
+
+def of_numpy(numpy: np.dtype) -> dtype | None:
+    """The element type of an array; None for what a tensor cannot hold."""
+    found = BY_NUMPY.get(numpy)
+    if found is None and numpy.name == "bfloat16" and numpy == BFLOAT16.numpy:
+        return BFLOAT16  # the array is from a program that knows ml_dtypes itself
+    return found
 
 
 def from_numpy_dtype(numpy: np.dtype) -> dtype:
     """The element type of an array; TypeError for what a tensor cannot hold (str, object, ...)."""
-    found = BY_NUMPY.get(numpy)
+    found = of_numpy(numpy)
     if found is None:
         raise TypeError(
             f"can't convert np.ndarray of type {_numpy_name(numpy)}. The only supported types are: "
@@ -285,14 +335,15 @@ class finfo:
             raise TypeError(
                 "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
             )
-        limits = ml_dtypes.finfo(chosen.to_real().numpy)
+        real = chosen.to_real()
+        limits: Any = (late.load("ml_dtypes") if real is BFLOAT16 else np).finfo(real.numpy)
         self.bits = int(limits.bits)
         self.eps = float(limits.eps)
         self.max = float(limits.max)
         self.min = float(limits.min)
         self.tiny = self.smallest_normal = float(limits.smallest_normal)
         self.resolution = 10.0 ** -int(limits.precision)
-        self.dtype = chosen.to_real().name
+        self.dtype = real.name
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, finfo) and self.dtype == other.dtype

@@ -9,7 +9,7 @@ from rushlight.codegen.words import NAMES
 from rushlight.graph.body import in_order
 from rushlight.graph.expr import Pending
 from rushlight.graph.trace import CHARS
-from rushlight.native.lock import LOCK
+from rushlight.lock import LOCK
 
 
 class Explanation:

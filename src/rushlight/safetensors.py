@@ -32,7 +32,7 @@ _KINDS: dict[str, dtype] = {
     "I32": dtypes.int32,
     "I64": dtypes.int64,
     "F16": dtypes.float16,
-    "BF16": dtypes.bfloat16,
+    "BF16": dtypes.BFLOAT16,
     "F32": dtypes.float32,
     "F64": dtypes.float64,
     "C64": dtypes.complex64,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rushlight import late
 from rushlight.ops.functions import exp2, expm1, log1p, logit, sinc, xlogy
 from rushlight.ops.functions import sigmoid as expit
-from rushlight.ops.late import igamma as gammainc
-from rushlight.ops.late import igammac as gammaincc
+from rushlight.ops.incomplete_gamma import igamma as gammainc
+from rushlight.ops.incomplete_gamma import igammac as gammaincc
 from rushlight.ops.rounding import round
 from rushlight.ops.softmaxes import log_softmax, logsumexp, softmax
 from rushlight.ops.special_functions import (

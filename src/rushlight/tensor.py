@@ -7,60 +7,74 @@ agree; `.method`, `.operator`, `.reflected` and `.inplace` are its other forms.
 
 from __future__ import annotations
 
-from rushlight import pickling, printing, storage
+from rushlight import late
 from rushlight.absent import MissingMethod
-from rushlight.autograd import api, hooks
 from rushlight.buffer import Tensor
-from rushlight.interop import dlpack, numpy_protocol
+from rushlight.interop import numpy_protocol
 from rushlight.ops import (
-    activations,
-    affine,
     arithmetic,
-    bits,
-    clamping,
-    comparison,
-    complexes,
-    contractions,
-    conversion,
-    copying,
     creation,
-    differences,
-    extremes,
-    functions,
-    gathering,
-    indexing,
-    joining,
-    late,
-    legacy,
-    masking,
-    memory,
-    norms,
-    powers,
-    products,
     properties,
-    quantiles,
-    reductions,
-    reshaping,
-    rounding,
-    rows,
-    sampling,
-    scans,
-    scatter_reductions,
-    scattering,
-    searching,
-    signs,
-    slicing,
-    softmaxes,
-    sorting,
-    special_functions,
-    statistics,
-    striding,
-    triangles,
     values,
     views,
 )
 from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
-from rushlight.ops.kinds.short import method_of
+
+# These modules are loaded when one of their names is first used.
+activations = late.module("ops.activations")
+affine = late.module("ops.affine")
+binning = late.module("ops.binning")
+bits = late.module("ops.bits")
+cholesky = late.module("ops.cholesky")
+clamping = late.module("ops.clamping")
+comparison = late.module("ops.comparison")
+complexes = late.module("ops.complexes")
+contractions = late.module("ops.contractions")
+conversion = late.module("ops.conversion")
+copying = late.module("ops.copying")
+differences = late.module("ops.differences")
+extremes = late.module("ops.extremes")
+factorizations = late.module("ops.factorizations")
+functions = late.module("ops.functions")
+gathering = late.module("ops.gathering")
+householder = late.module("ops.householder")
+incomplete_gamma = late.module("ops.incomplete_gamma")
+indexing = late.module("ops.indexing")
+joining = late.module("ops.joining")
+legacy = late.module("ops.legacy")
+linear_algebra = late.module("ops.linear_algebra")
+masking = late.module("ops.masking")
+matrix_functions = late.module("ops.matrix_functions")
+memory = late.module("ops.memory")
+norms = late.module("ops.norms")
+powers = late.module("ops.powers")
+products = late.module("ops.products")
+quantiles = late.module("ops.quantiles")
+reductions = late.module("ops.reductions")
+reshaping = late.module("ops.reshaping")
+rounding = late.module("ops.rounding")
+rows = late.module("ops.rows")
+sampling = late.module("ops.sampling")
+scans = late.module("ops.scans")
+scatter_reductions = late.module("ops.scatter_reductions")
+scattering = late.module("ops.scattering")
+searching = late.module("ops.searching")
+signs = late.module("ops.signs")
+slicing = late.module("ops.slicing")
+slopes = late.module("ops.slopes")
+softmaxes = late.module("ops.softmaxes")
+sorting = late.module("ops.sorting")
+special_functions = late.module("ops.special_functions")
+spectrogram = late.module("ops.spectrogram")
+statistics = late.module("ops.statistics")
+striding = late.module("ops.striding")
+triangles = late.module("ops.triangles")
+api = late.module("autograd.api")
+dlpack = late.module("interop.dlpack")
+hooks = late.module("autograd.hooks")
+pickling = late.module("pickling")
+printing = late.module("printing")
+storage = late.module("storage")
 
 
 class _Methods:
@@ -332,7 +346,7 @@ class _Methods:
     __imod__ = inplace_operator(arithmetic.remainder)
     __pow__ = powers.power_operator
     __rpow__ = powers.reflected_power
-    __ipow__ = inplace_operator(powers.pow)
+    __ipow__ = powers.inplace_power
     __neg__ = arithmetic.neg.method
     __pos__ = arithmetic.positive
     __abs__ = signs.abs.method
@@ -346,19 +360,19 @@ class _Methods:
     __hash__ = object.__hash__
     __and__ = bits.bitwise_and.operator
     __rand__ = bits.bitwise_and.reflected
-    __iand__ = inplace_operator(bits.bitwise_and)
+    __iand__ = bits.inplace_and
     __or__ = bits.bitwise_or.operator
     __ror__ = bits.bitwise_or.reflected
-    __ior__ = inplace_operator(bits.bitwise_or)
+    __ior__ = bits.inplace_or
     __xor__ = bits.bitwise_xor.operator
     __rxor__ = bits.bitwise_xor.reflected
-    __ixor__ = inplace_operator(bits.bitwise_xor)
+    __ixor__ = bits.inplace_xor
     __lshift__ = bits.bitwise_left_shift.operator
     __rlshift__ = bits.bitwise_left_shift.reflected
-    __ilshift__ = inplace_operator(bits.bitwise_left_shift)
+    __ilshift__ = bits.inplace_left_shift
     __rshift__ = bits.bitwise_right_shift.operator
     __rrshift__ = bits.bitwise_right_shift.reflected
-    __irshift__ = inplace_operator(bits.bitwise_right_shift)
+    __irshift__ = bits.inplace_right_shift
     # ---- end elementwise ----
 
     # ---- reductions, scans, sorting ----
@@ -368,8 +382,8 @@ class _Methods:
     prod = reductions.prod
     nansum = reductions.nansum
     nanmean = reductions.nanmean
-    any = method_of(reductions.any)
-    all = method_of(reductions.all)
+    any = reductions.any.method
+    all = reductions.all.method
     count_nonzero = reductions.count_nonzero
     max = extremes.max.method
     min = extremes.min.method
@@ -437,30 +451,30 @@ class _Methods:
     trace = products.trace
     cross = products.cross
     matrix_power = products.matrix_power
-    cholesky = late.cholesky
-    cholesky_inverse = late.cholesky_inverse
-    cholesky_solve = late.cholesky_solve
-    det = late.det
-    geqrf = late.geqrf
-    igamma = late.igamma
-    igamma_ = late.igamma_
-    igammac = late.igammac
-    igammac_ = late.igammac_
-    fill_diagonal_ = late.fill_diagonal_
-    histogram = late.histogram
-    istft = late.istft
-    renorm = late.renorm
-    renorm_ = late.renorm_
-    stft = late.stft
-    orgqr = late.orgqr
-    inverse = late.inverse
-    logdet = late.logdet
-    matrix_exp = late.matrix_exp
-    pinverse = late.pinverse
-    qr = late.qr
-    slogdet = late.slogdet
-    svd = late.svd
-    triangular_solve = late.triangular_solve
+    cholesky_inverse = cholesky.cholesky_inverse
+    cholesky_solve = cholesky.cholesky_solve
+    cholesky = cholesky.torch_cholesky
+    det = linear_algebra.torch_det
+    geqrf = householder.geqrf
+    igamma = incomplete_gamma.igamma
+    igamma_ = incomplete_gamma.igamma_
+    igammac = incomplete_gamma.igammac
+    igammac_ = incomplete_gamma.igammac_
+    fill_diagonal_ = slopes.fill_diagonal_
+    histogram = binning.histogram
+    istft = spectrogram.istft
+    renorm = slopes.renorm
+    renorm_ = slopes.renorm_
+    stft = spectrogram.stft
+    orgqr = householder.householder_product
+    inverse = linear_algebra.inverse
+    logdet = linear_algebra.logdet
+    matrix_exp = matrix_functions.torch_matrix_exp
+    pinverse = linear_algebra.pinverse
+    qr = factorizations.torch_qr
+    slogdet = linear_algebra.torch_slogdet
+    svd = factorizations.torch_svd
+    triangular_solve = linear_algebra.triangular_solve
     # ---- end products ----
 
     # ---- views ----
@@ -524,7 +538,7 @@ class _Methods:
     zero_ = copying.zero_
     detach = views.detach
     detach_ = memory.detach_
-    data = memory.data
+    data = memory.data_property
     set_ = memory.set_
     resize_ = memory.resize_
     resize_as_ = memory.resize_as_
@@ -576,7 +590,7 @@ class _Methods:
     __iter__ = values.iterate
     __contains__ = values.contains
     __reversed__ = values.reverse
-    __new__ = legacy.new  # type: ignore[assignment]
+    __new__ = legacy.new_method  # type: ignore[assignment]
     shape = properties.shape
     dtype = properties.dtype
     device = properties.device
@@ -715,7 +729,7 @@ class _Methods:
 
 for _name, _value in vars(_Methods).items():
     if _name not in ("__dict__", "__weakref__", "__module__", "__doc__", "__qualname__"):
-        setattr(Tensor, _name, _value)
+        late.put(Tensor, _name, _value)
 
 #: what PyTorch's class has and this one lacks
 _LACKING = """

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from rushlight import late
-from rushlight.autograd import grad_mode, graph
-from rushlight.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from rushlight.autograd.api import backward, grad
-from rushlight.autograd.function import Function
-from rushlight.autograd.gradcheck import gradcheck, gradgradcheck
-from rushlight.autograd.variable import Variable
+from rushlight.autograd.gradcheck import gradcheck, gradgradcheck  # the function stands over its module
 from rushlight.tape.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 
 #: read when they are first asked for, to keep `import rushlight` quick
-__getattr__ = late.modules("rushlight.autograd", "functional")
+__getattr__, __dir__ = late.names(
+    "rushlight.autograd",
+    {
+        "anomaly": "detect_anomaly set_detect_anomaly",
+        "function": "Function",
+        "variable": "Variable",
+    },
+    modules="anomaly functional grad_mode graph",
+)
 
 __all__ = [
     "Function",

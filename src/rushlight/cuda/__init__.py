@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 #: read when it is first asked for
-__getattr__ = late.modules("rushlight.cuda", "amp")
+__getattr__, __dir__ = late.names("rushlight.cuda", {}, modules="amp")
 
 
 def is_available() -> bool:

@@ -5,79 +5,52 @@ Every name is loaded when it is first asked for.
 
 from __future__ import annotations
 
-from typing import Any
-
 from rushlight import late
 
-#: where each name is
+#: module -> the names in it
 _HOMES = {
-    "AbsTransform": "transforms",
-    "AffineTransform": "transforms",
-    "Bernoulli": "bernoulli",
-    "Beta": "beta",
-    "Binomial": "binomial",
-    "Categorical": "categorical",
-    "Cauchy": "cauchy",
-    "Chi2": "chi2",
-    "ComposeTransform": "transforms",
-    "CumulativeDistributionTransform": "transforms",
-    "Dirichlet": "dirichlet",
-    "Distribution": "distribution",
-    "ExpTransform": "transforms",
-    "Exponential": "exponential",
-    "ExponentialFamily": "exp_family",
-    "Gamma": "gamma",
-    "Geometric": "geometric",
-    "Gumbel": "gumbel",
-    "HalfCauchy": "half_cauchy",
-    "HalfNormal": "half_normal",
-    "Independent": "independent",
-    "IndependentTransform": "transforms",
-    "InverseGamma": "inverse_gamma",
-    "Laplace": "laplace",
-    "LogNormal": "log_normal",
-    "LogisticNormal": "logistic_normal",
-    "LowerCholeskyTransform": "transforms",
-    "MixtureSameFamily": "mixture_same_family",
-    "Multinomial": "multinomial",
-    "MultivariateNormal": "multivariate_normal",
-    "NegativeBinomial": "negative_binomial",
-    "Normal": "normal",
-    "OneHotCategorical": "one_hot_categorical",
-    "OneHotCategoricalStraightThrough": "one_hot_categorical",
-    "Pareto": "pareto",
-    "Poisson": "poisson",
-    "PositiveDefiniteTransform": "transforms",
-    "PowerTransform": "transforms",
-    "ReshapeTransform": "transforms",
-    "SigmoidTransform": "transforms",
-    "SoftmaxTransform": "transforms",
-    "SoftplusTransform": "transforms",
-    "StickBreakingTransform": "transforms",
-    "StudentT": "studentT",
-    "TanhTransform": "transforms",
-    "Transform": "transforms",
-    "TransformedDistribution": "transformed_distribution",
-    "Uniform": "uniform",
-    "Weibull": "weibull",
-    "biject_to": "constraint_registry",
-    "identity_transform": "transforms",
-    "kl_divergence": "kl",
-    "register_kl": "kl",
-    "transform_to": "constraint_registry",
+    "bernoulli": "Bernoulli",
+    "beta": "Beta",
+    "binomial": "Binomial",
+    "categorical": "Categorical",
+    "cauchy": "Cauchy",
+    "chi2": "Chi2",
+    "constraint_registry": "biject_to transform_to",
+    "dirichlet": "Dirichlet",
+    "distribution": "Distribution",
+    "exp_family": "ExponentialFamily",
+    "exponential": "Exponential",
+    "gamma": "Gamma",
+    "geometric": "Geometric",
+    "gumbel": "Gumbel",
+    "half_cauchy": "HalfCauchy",
+    "half_normal": "HalfNormal",
+    "independent": "Independent",
+    "inverse_gamma": "InverseGamma",
+    "kl": "kl_divergence register_kl",
+    "laplace": "Laplace",
+    "log_normal": "LogNormal",
+    "logistic_normal": "LogisticNormal",
+    "mixture_same_family": "MixtureSameFamily",
+    "multinomial": "Multinomial",
+    "multivariate_normal": "MultivariateNormal",
+    "negative_binomial": "NegativeBinomial",
+    "normal": "Normal",
+    "one_hot_categorical": "OneHotCategorical OneHotCategoricalStraightThrough",
+    "pareto": "Pareto",
+    "poisson": "Poisson",
+    "studentT": "StudentT",
+    "transformed_distribution": "TransformedDistribution",
+    "transforms": (
+        "AbsTransform AffineTransform ComposeTransform CumulativeDistributionTransform ExpTransform "
+        "IndependentTransform LowerCholeskyTransform PositiveDefiniteTransform PowerTransform "
+        "ReshapeTransform SigmoidTransform SoftmaxTransform SoftplusTransform StickBreakingTransform "
+        "TanhTransform Transform identity_transform"
+    ),
+    "uniform": "Uniform",
+    "weibull": "Weibull",
 }
 
-_MODULES = ("constraints", "utils", *sorted(set(_HOMES.values())))
-_name = late.names(__name__, _HOMES)
-_module = late.modules(__name__, *_MODULES)
+__getattr__, __dir__ = late.names(__name__, _HOMES, modules=" ".join(["constraints", "utils", *_HOMES]))
 
-
-def __getattr__(name: str) -> Any:
-    return _module(name) if name in _MODULES else _name(name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *_MODULES})
-
-
-__all__ = [*_HOMES]
+__all__ = sorted(late.listed(_HOMES))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+from rushlight import late
 from rushlight.batched import LEVELS, TAKE_OVER, Batched, DrawsRandomly, Level, NeedsBatching, batched
 from rushlight.buffer import Tensor
 from rushlight.ops.joining import stack
@@ -311,6 +312,7 @@ _AS_THEY_ARE = frozenset(
 
 def install() -> None:
     """Give batched tensors their methods, and take over what public functions cannot do with them."""
+    late.put_all(Tensor)
     for name, value in vars(Tensor).items():
         if name in _ITSELF:
             setattr(Batched, name, _ITSELF[name])

@@ -12,8 +12,8 @@ from rushlight.graph.body import Body, domain, in_order
 from rushlight.graph.expr import Pending, array_of
 from rushlight.graph.fuse import looked_for, run_loop
 from rushlight.graph.recipes import Made, Recipe, keep, known
-from rushlight.graph.trace import CHARS, Untraceable, char, identity, trace
-from rushlight.native.lock import LOCK
+from rushlight.graph.trace import CHARS, DTYPES, Untraceable, char, identity, trace
+from rushlight.lock import LOCK
 
 #: elements along a dimension that is not the innermost, of which a cache holds a few columns side by side
 MOST_LINES = 1 << 13
@@ -109,7 +109,7 @@ def _run(
     kept = tuple([1 if d in dims else n for d, n in enumerate(shape)])
     dropped = None if keepdim else tuple([n for d, n in enumerate(shape) if d not in dims])
     for place in results:
-        kind = np.dtype(_DTYPES[body.insts[place][1]])
+        kind = DTYPES[body.insts[place][1]]
         made.append(Made(kept, kind, None, dropped) if uniform[place] else Made(shape, kind))
     outs = [m.memory() for m in made]
     flags = "".join(["k" if d not in dims else "R" if form == "rows" else "r" for d in range(len(shape))])
@@ -124,9 +124,6 @@ def _run(
     if key is not None:
         keep(key, Recipe(*ran, (0,) * (len(arrays) + len(outs)), tuple(made), tuple(body.numbers)))
     return tuple([m.as_shown(out) for m, out in zip(made[len(live) :], outs[len(live) :])])
-
-
-_DTYPES: dict[str, Any] = {c: d for d, c in CHARS.items()}
 
 
 def _added_alike(

@@ -11,8 +11,8 @@ from rushlight.graph.expr import Pending
 from rushlight.graph.fuse import looked_for, run_loop
 from rushlight.graph.recipes import Made, Recipe, facts, keep, known
 from rushlight.graph.trace import CHARS, char
+from rushlight.lock import LOCK
 from rushlight.memory import address
-from rushlight.native.lock import LOCK
 
 _MONOIDS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min"}
 

@@ -19,22 +19,30 @@ import numpy as np
 
 from rushlight import debug
 from rushlight.codegen.words import COMPARISONS
+from rushlight.dtypes import WAITING
 
 _BOOL = np.dtype(bool)
+#: the kind of bfloat16
+BFLOAT16 = "E"
 #: the kinds that kernels know, by NumPy dtype; half types and bfloat16 are loaded and stored, not computed in
 CHARS = {np.dtype(c): c for c in "?bBhHiIqQefd"}
 for _alias, _c in (("l", "q"), ("L", "Q"), ("p", "q"), ("P", "Q")):
     CHARS.setdefault(np.dtype(_alias), _c)
-_DTYPES = {c: np.dtype(c) for c in "?bBhHiIqQefd"}
+#: and the other way round
+DTYPES = {c: np.dtype(c) for c in "?bBhHiIqQefd"}
 _FLOATS = "fd"
 
 
 def char(dtype: np.dtype) -> str | None:
     """The kind of kernels that this type is; None for those that kernels do not know."""
-    found = CHARS.get(dtype)
-    if found is None and dtype.name == "bfloat16":
-        found = CHARS.setdefault(dtype, "E")
-    return found
+    return CHARS.get(dtype)
+
+
+def _know_bfloat16(dtype: np.dtype) -> None:
+    CHARS[dtype], DTYPES[BFLOAT16] = BFLOAT16, dtype
+
+
+WAITING.append(_know_bfloat16)
 
 
 class Untraceable(Exception):
@@ -81,7 +89,7 @@ class Traced:
         self.place = place
         self.kind = kind
 
-    dtype = property(lambda self: _DTYPES[self.kind])
+    dtype = property(lambda self: DTYPES[self.kind])
     itemsize = property(lambda self: self.dtype.itemsize)
     real = property(lambda self: self)
 
@@ -175,7 +183,7 @@ def _place(like: Traced, value: Any, kind: str) -> int:
         if value.ndim:
             raise Untraceable("it brings an array of its own")
         value = value[()]
-    return like.into.number(_DTYPES[kind].type(value), kind)
+    return like.into.number(DTYPES[kind].type(value), kind)
 
 
 def _ufunc(like: Traced, ufunc: np.ufunc, inputs: tuple, dtype: Any) -> Traced:

@@ -111,16 +111,17 @@ def _name_what_is_missing(module: ModuleType, torch_name: str) -> None:
         return
 
     def __getattr__(name: str) -> Any:
+        public = (torch_name != "torch" or name in PUBLIC) and not name.startswith("_")
         if inherited is not None:
             try:
-                return inherited(name)
+                found = inherited(name)
             except AttributeError:
                 pass
-        if (
-            (torch_name != "torch" or name in PUBLIC)
-            and not name.startswith("_")
-            and _exists(f"{module.__name__}.{name}")
-        ):
+            else:
+                if public and isinstance(found, ModuleType):
+                    _name_what_is_missing(found, f"{torch_name}.{name}")
+                return found
+        if public and _exists(f"{module.__name__}.{name}"):
             return importlib.import_module(f"{torch_name}.{name}")
         raise absent.of_module(module.__name__, name, torch_name)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor, expose, new_tensor, storage
 from rushlight.device import device as device_of
-from rushlight.dtypes import bfloat16
+from rushlight.dtypes import BFLOAT16
 from rushlight.ops.construct import from_numpy
 from rushlight.tape.node import requires_grad
 
@@ -77,7 +77,7 @@ def dlpack(
     expose(storage(self))
     a = self._a.copy() if copy else self._a
     versioned = max_version is not None and max_version[0] >= 1
-    if self._dtype is not bfloat16:
+    if self._dtype is not BFLOAT16:
         return a.__dlpack__(max_version=max_version) if versioned else a.__dlpack__()
     bits = a.view(np.uint16)
     capsule = bits.__dlpack__(max_version=max_version) if versioned else bits.__dlpack__()
@@ -159,8 +159,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         code.value = _UINT
     a = np.from_dlpack(_Producer(capsule))
     if half:
-        a = a.view(bfloat16.numpy)
-        return new_tensor(a, bfloat16)
+        a = a.view(BFLOAT16.numpy)
+        return new_tensor(a, BFLOAT16)
     return from_numpy(a)
 
 

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rushlight import debug
+from rushlight.lock import LOCK
 from rushlight.native import cache as disk
 from rushlight.native import cpu, llvm
-from rushlight.native.lock import LOCK
 
 __all__ = ["ABI", "Function", "Stats", "available", "load", "stats"]
 

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from rushlight import errors
+from rushlight.lock import LOCK
 from rushlight.native import cpu, handover
-from rushlight.native.lock import LOCK
 
 __all__ = ["get_num_threads", "kernel", "run", "set_num_threads"]
 

@@ -9,7 +9,17 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import NONE, ONE, binary, boolean, not_implemented, same, same_out, unary
+from rushlight.ops.kinds.elementwise import (
+    NONE,
+    ONE,
+    binary,
+    boolean,
+    inplace_operator,
+    not_implemented,
+    same,
+    same_out,
+    unary,
+)
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
 # ---- logic ----
@@ -111,3 +121,11 @@ bitwise_right_shift = binary(
     vjp=NOT_DIFFERENTIABLE,
     doc="`floor(input / 2**other)`.",
 )
+
+# ---- in place, as operators ----
+
+inplace_and = inplace_operator(bitwise_and)
+inplace_or = inplace_operator(bitwise_or)
+inplace_xor = inplace_operator(bitwise_xor)
+inplace_left_shift = inplace_operator(bitwise_left_shift)
+inplace_right_shift = inplace_operator(bitwise_right_shift)

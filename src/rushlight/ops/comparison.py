@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BY_NUMPY, COMPLEX, REDUCED, complex32, default_float, dtype, float32, int64
+from rushlight.dtypes import COMPLEX, REDUCED, complex32, default_float, dtype, float32, int64, of_numpy
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.complex_half import refusal
 from rushlight.ops.kinds.elementwise import (
@@ -63,8 +63,10 @@ ge = _comparison("ge", np.greater_equal, True, ">=")
 def equals(self: Tensor, other: Any) -> Any:
     """`self == other`; a NumPy array counts as a tensor, anything else that is none is unequal."""
     out = eq.operator(self, other)
-    if out is NotImplemented and isinstance(other, np.ndarray) and other.dtype in BY_NUMPY:
-        return eq.operator(self, new_tensor(other, BY_NUMPY[other.dtype]))
+    if out is NotImplemented and isinstance(other, np.ndarray):
+        kind = of_numpy(other.dtype)
+        if kind is not None:
+            return eq.operator(self, new_tensor(other, kind))
     return out
 
 

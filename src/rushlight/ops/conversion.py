@@ -177,7 +177,7 @@ def _named_cast(name: str, kind: dtype) -> Any:
 to_float = _named_cast("float", dtypes.float32)
 to_double = _named_cast("double", dtypes.float64)
 to_half = _named_cast("half", dtypes.float16)
-to_bfloat16 = _named_cast("bfloat16", dtypes.bfloat16)
+to_bfloat16 = _named_cast("bfloat16", dtypes.BFLOAT16)
 to_int = _named_cast("int", dtypes.int32)
 to_long = _named_cast("long", dtypes.int64)
 to_short = _named_cast("short", dtypes.int16)

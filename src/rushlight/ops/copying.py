@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import errors, layout
+from rushlight import errors
 from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
 from rushlight.dtypes import FLOATING, complex32, complex128, float32, float64
+from rushlight.layout import broadcast
 from rushlight.memory import address
 from rushlight.ops.construct import nested
 from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
@@ -182,9 +183,9 @@ def _shows_same(t: Tensor, other: Tensor) -> bool:
 
 
 def _check_broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> None:
-    if layout.broadcast(shape, other) != shape:
+    if broadcast(shape, other) != shape:
         raise RuntimeError(
-            f"output with shape {list(shape)} doesn't match the broadcast shape {list(layout.broadcast(shape, other))}"
+            f"output with shape {list(shape)} doesn't match the broadcast shape {list(broadcast(shape, other))}"
         )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import bool_
+from rushlight.ops.joining import cat
 from rushlight.ops.kinds.reduction import one_dim, same_scalar_type
 from rushlight.ops.promotion import NUMBERS
-from rushlight.ops.spec import REGISTRY, public
+from rushlight.ops.spec import public
 
 
 def _neighbours(x: Any, dim: int) -> tuple[Any, Any]:
@@ -46,7 +47,7 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
     if n == 0:
         return input.new_zeros(input.shape).copy_(input)
     pieces = [t for t in (prepend, input, append) if t is not None]
-    out = input if len(pieces) == 1 else REGISTRY["cat"].function(pieces, dim)
+    out = input if len(pieces) == 1 else cat(pieces, dim)
     if not out.shape[dim]:
         return out
     if n >= out.shape[dim]:

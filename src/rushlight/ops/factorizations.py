@@ -10,6 +10,7 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import COMPLEX, FLOATING
 from rushlight.ops import lapack
 from rushlight.ops.contractions import adjoint
+from rushlight.ops.joining import cat
 from rushlight.ops.lapack import (
     LinAlgError,
     batch_element,
@@ -69,9 +70,7 @@ def _qr_vjp(g: Any, out: Any, mode: str) -> tuple:
 def _widen(t: Any, n: int) -> Any:
     """The matrix with zero columns added on the right."""
     zeros = t.new_zeros(*t._a.shape[:-1], n - t._a.shape[-1])
-    from rushlight.ops.spec import REGISTRY
-
-    return REGISTRY["cat"].function((t, zeros), -1)
+    return cat((t, zeros), -1)
 
 
 @primitive("LinalgQr", vjp=_qr_vjp, several=True)
@@ -353,9 +352,6 @@ def lu_gradient(to_l: Any, to_u: Any, p: Any, l: Any, u: Any) -> Any:
     if high is not None:
         inner = high.triu() if inner is None else inner + high.triu()
     made = triangular_(adjoint(u1), inner, upper=False, left=False, unitriangular=False)
-    from rushlight.ops.spec import REGISTRY
-
-    cat = REGISTRY["cat"].function
     if n > k:
         right = rest_u if rest_u is not None else made.new_zeros(*made._a.shape[:-1], n - k)
         made = cat((made, right), -1)

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import layout
 from rushlight.batched import for_batches
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import contiguous_format
 from rushlight.dtypes import can_cast, int32, int64
 from rushlight.errors import dim_out_of_range
-from rushlight.layout import iteration_strides
+from rushlight.layout import iteration_strides, wrap_dim, wrap_dims
 from rushlight.ops.kinds.overlap import check_apart
 from rushlight.ops.promotion import result_type
 from rushlight.ops.spec import as_tensor, primitive, public
@@ -100,7 +99,7 @@ def _checked_cat(ts: list[Tensor], dim: Any) -> int:
     first = next((t._a.shape for t in ts if not _is_legacy_empty(t._a.shape)), None)
     if first is None:
         return 0
-    dim = layout.wrap_dim(dim, len(first))
+    dim = wrap_dim(dim, len(first))
     for at, t in enumerate(ts):
         shape = t._a.shape
         if _is_legacy_empty(shape):
@@ -227,7 +226,7 @@ def stack(tensors, dim=0):
     if not ts:
         raise RuntimeError("stack expects a non-empty TensorList")
     shape = ts[0]._a.shape
-    dim = layout.wrap_dim(dim, len(shape) + 1)
+    dim = wrap_dim(dim, len(shape) + 1)
     for at, t in enumerate(ts):
         if t._a.shape != shape:
             raise RuntimeError(
@@ -336,7 +335,7 @@ def flip(input, dims):
         raise TypeError(
             f"flip(): argument 'dims' (position 2) must be tuple of ints, not {type(dims).__name__}"
         )
-    return flip_dims(input, dims=layout.wrap_dims(_ints(dims, "flip", "dims"), input._a.ndim))
+    return flip_dims(input, dims=wrap_dims(_ints(dims, "flip", "dims"), input._a.ndim))
 
 
 def flip_method(self: Tensor, *given: Any, dims: Any = None) -> Tensor:
@@ -412,7 +411,7 @@ def rot90(input, k=1, dims=(0, 1)):
         raise RuntimeError(
             f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
         )
-    return rot90_dims(input, k=k, dims=tuple(layout.wrap_dim(d, ndim) for d in dims))
+    return rot90_dims(input, k=k, dims=tuple(wrap_dim(d, ndim) for d in dims))
 
 
 @primitive("Roll", vjp=(lambda g, shifts, dims: g.roll([-s for s in shifts], dims),))
@@ -457,7 +456,7 @@ def roll(input, shifts, dims=()):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     if dims and input._a.ndim == 0:
         raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
-    return roll_dims(input, shifts=shifts, dims=tuple(layout.wrap_dim(d, input._a.ndim) for d in dims))
+    return roll_dims(input, shifts=shifts, dims=tuple(wrap_dim(d, input._a.ndim) for d in dims))
 
 
 def _ints(value: Any, name: str, argument: str) -> tuple[int, ...]:
@@ -571,7 +570,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
     if input._a.ndim == 0:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    dim = layout.wrap_dim(dim, input._a.ndim)
+    dim = wrap_dim(dim, input._a.ndim)
     size = input._a.shape[dim]
     if counts._a.size == 1:
         counts = new_tensor(np.repeat(counts._a.reshape(-1), size), counts._dtype)
@@ -601,7 +600,7 @@ def _repeat_each(input: Tensor, times: Any, dim: Any, output_size: int | None) -
             f"repeat_interleave(): argument 'repeats' must be int or Tensor, not {type(times).__name__}"
         )
     times = times.__index__()
-    dim = layout.wrap_dim(dim, input._a.ndim)
+    dim = wrap_dim(dim, input._a.ndim)
     if times < 0:
         raise RuntimeError("Repeats must be non-negative")
     shape = input._a.shape

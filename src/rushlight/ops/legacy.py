@@ -30,6 +30,9 @@ def new(cls: type, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
     return own
 
 
+new_method = staticmethod(new)
+
+
 def _legacy(
     name: str, args: tuple, device: Any, kwargs: dict, kind: dtype, any_tensor: bool = False
 ) -> Tensor:
@@ -107,7 +110,7 @@ ShortTensor = _typed(dtypes.int16)
 IntTensor = _typed(dtypes.int32)
 LongTensor = _typed(dtypes.int64)
 HalfTensor = _typed(dtypes.float16)
-BFloat16Tensor = _typed(dtypes.bfloat16)
+BFloat16Tensor = _typed(dtypes.BFLOAT16)
 FloatTensor = _typed(dtypes.float32)
 DoubleTensor = _typed(dtypes.float64)
 

@@ -11,11 +11,14 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING, WIDE, bool_, int64, promote_types
 from rushlight.layout import broadcast, numel, wrap_dim
 from rushlight.ops.contractions import adjoint
+from rushlight.ops.contractions import matmul as torch_matmul
 from rushlight.ops.factorizations import svdvals
+from rushlight.ops.joining import cat
 from rushlight.ops.lapack import check_float, check_matrix, check_square, check_tensor
 from rushlight.ops.linear_algebra import inv, inv_ex, solve, tolerances
 from rushlight.ops.norms import vector_norm as reduce_norm
-from rushlight.ops.spec import REGISTRY, primitive, public
+from rushlight.ops.products import matrix_power as torch_matrix_power
+from rushlight.ops.spec import primitive, public
 from rushlight.runtime.execute import wrap
 
 # ---- norms ----
@@ -233,7 +236,6 @@ def _exponential(a: np.ndarray) -> np.ndarray:
 def _exp_gradient(g: Any, a: Any) -> Any:
     """The derivative in direction g is the corner of exp([[A^H, g], [0, A^H]])."""
     n, turned = a._a.shape[-1], adjoint(a)
-    cat = REGISTRY["cat"].function
     top, bottom = cat((turned, g), -1), cat((turned.new_zeros(turned._a.shape), turned), -1)
     return matrix_exp_(cat((top, bottom), -2)).narrow(-2, 0, n).narrow(-1, n, n)
 
@@ -268,7 +270,7 @@ def torch_matrix_exp(input):
 @public(name="linalg.matrix_power")
 def matrix_power(A, n):
     """Square matrices to an integer power: :func:`matrix_power`."""
-    return REGISTRY["matrix_power"].function(A, n)
+    return torch_matrix_power(A, n)
 
 
 # ---- small products ----
@@ -308,7 +310,7 @@ def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
 @public(name="linalg.matmul")
 def matmul(input, other):
     """The matrix product: :func:`matmul`."""
-    return REGISTRY["matmul"].function(input, other)
+    return torch_matmul(input, other)
 
 
 @public(name="linalg.vander", out=False)
@@ -334,7 +336,7 @@ def vander(x, *, N=None):
     x = x.unsqueeze(0) if not x._a.ndim else x
     spread = x.unsqueeze(-1).expand(*x._a.shape, n - 1)
     ones = x.new_ones(*x._a.shape, 1)
-    return REGISTRY["cat"].function((ones, spread.cumprod(-1)), -1)
+    return cat((ones, spread.cumprod(-1)), -1)
 
 
 # ---- tensors as matrices ----

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import layout
 from rushlight.buffer import LEAF, Tensor, new_tensor, offset, shown, storage
 from rushlight.device import contiguous_format, preserve_format
 from rushlight.dtypes import FLOATING, dtype
+from rushlight.layout import contiguous_strides, span
+from rushlight.layout import sizes as sizes_in
 from rushlight.ops import striding, views
 from rushlight.ops.creation import check_shape, format_strides, like_strides
 from rushlight.ops.kinds.method import method
@@ -47,7 +48,7 @@ def _set_data(self: Tensor, value: Any) -> None:
     self._a, self._dtype, self._buf = value._a, value._dtype, buffer
 
 
-data = property(
+data_property = property(
     _get_data, _set_data, doc="The memory without the graph; assign to it to change what a tensor shows."
 )
 
@@ -101,13 +102,13 @@ def set_(
             f"set_(): argument 'source' (position 1) must be Tensor or Storage, not {type(source).__name__}"
         )
     item = self._dtype.itemsize
-    shape = (size_of(buffer) // item,) if size is None else layout.sizes((size,), "set_")
-    steps = layout.contiguous_strides(shape) if stride is None else layout.sizes((stride,), "set_")
+    shape = (size_of(buffer) // item,) if size is None else sizes_in((size,), "set_")
+    steps = contiguous_strides(shape) if stride is None else sizes_in((stride,), "set_")
     at = storage_offset or 0
     check_shape(shape, self._dtype)
     if len(steps) != len(shape):
         raise RuntimeError("mismatch in length of strides and shape")
-    need = (at + layout.span(shape, steps)) * item
+    need = (at + span(shape, steps)) * item
     if at >= 0 and need > size_of(buffer) and all(step >= 0 for step in steps):
         resize_storage(buffer, need)
     return _show(self, shown(buffer, self._dtype.numpy, shape, steps, at), buffer)
@@ -138,7 +139,7 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = No
     """
     if requires_grad(self):
         raise RuntimeError("cannot resize variables that require grad")
-    shape = layout.sizes(sizes if size is None else (size,), "resize_")
+    shape = sizes_in(sizes if size is None else (size,), "resize_")
     if any(n < 0 for n in shape):
         raise RuntimeError("numel: integer multiplication overflow")
     check_shape(shape, self._dtype)
@@ -152,7 +153,7 @@ def take_layout(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...]) -> Te
     """Show the storage, from where the tensor starts, in another layout; the storage grows if it must."""
     buffer = storage(t)
     at = offset(t)
-    need = (at + layout.span(shape, steps)) * t._dtype.itemsize
+    need = (at + span(shape, steps)) * t._dtype.itemsize
     if need > size_of(buffer):
         resize_storage(buffer, need, alone=sys.getrefcount(buffer) <= 3)
     t._a = shown(buffer, t._dtype.numpy, shape, steps, at)
@@ -252,4 +253,4 @@ squeeze_ = _in_place("squeeze", views.squeeze)
 unsqueeze_ = _in_place("unsqueeze", views.unsqueeze)
 as_strided_ = _in_place("as_strided", striding.as_strided)
 
-__all__ = ["data", "detach_", "resize_", "set_"]
+__all__ = ["data_property", "detach_", "resize_", "set_"]

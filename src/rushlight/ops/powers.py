@@ -24,7 +24,15 @@ from rushlight.dtypes import (
 from rushlight.errors import invalid_combination
 from rushlight.layout import row_strides
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, same, unary
+from rushlight.ops.kinds.elementwise import (
+    ONE,
+    check_operands,
+    floating,
+    inplace_operator,
+    not_implemented,
+    same,
+    unary,
+)
 from rushlight.ops.kinds.pointwise import in_double_2, pointwise
 from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
 from rushlight.ops.spec import in_place_of, public
@@ -227,6 +235,9 @@ def _double(value: Any, kind: dtype) -> Any:
     if isinstance(value, Tensor):
         return value.to(kind)
     return complex(value) if kind is complex128 else float(value)
+
+
+inplace_power = inplace_operator(pow)
 
 
 @public(overloaded=True)

@@ -157,8 +157,13 @@ def checked_number(value: Any, kind: dtype) -> Any:
     return number(value, kind)
 
 
-#: the largest finite number of each floating type
-_LARGEST = [dtypes.finfo(d).max if d.category == FLOATING else 0.0 for d in dtypes.ALL]
+#: of each floating type: the bits after its point, and its largest exponent
+_RANGES = {"float16": (10, 15), "bfloat16": (7, 127), "float32": (23, 127), "float64": (52, 1023)}
+#: the largest finite number of each floating type, by its index
+_LARGEST = [
+    (2 - 0.5 ** _RANGES[d.name][0]) * 2.0 ** _RANGES[d.name][1] if d.category == FLOATING else 0.0
+    for d in dtypes.ALL
+]
 
 
 def _overflow(kind: dtype) -> RuntimeError:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import layout
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, bool_, int64, uint8
 from rushlight.dtypes import dtype as DType
+from rushlight.layout import sizes
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     accumulated,
@@ -33,7 +33,7 @@ from rushlight.ops.kinds.reduction import (
     sum_over,
     wider,
 )
-from rushlight.ops.kinds.short import hot_reduction, short_reduction
+from rushlight.ops.kinds.short import hot_reduction, method_of, short_reduction
 from rushlight.ops.scans import exclusive_product
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert
@@ -105,7 +105,7 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
         >>> torch.ones(2, 3).sum_to_size(1, 3)
         tensor([[2., 2., 2.]])
     """
-    shape, have = layout.sizes(size, "sum_to_size"), input._a.shape
+    shape, have = sizes(size, "sum_to_size"), input._a.shape
     lead = len(have) - len(shape)
     if lead < 0 or not math.prod([n in (1, m) for n, m in zip(shape, have[lead:])]):
         raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")
@@ -406,3 +406,7 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     if dim is None and input._a.dtype.kind in "biufc":
         return new_tensor(np.array(int(np.count_nonzero(input._a))), int64)
     return count_dims(input, dims=reduced_dims(dim, input._a.ndim, "count_nonzero"))
+
+
+any.method = method_of(any)
+all.method = method_of(all)

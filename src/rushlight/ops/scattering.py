@@ -38,14 +38,11 @@ def combine_at(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> 
 
 def combine_widely(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> None:
     """`combine_at`, but half types are combined in float32 and rounded once."""
-    if a.dtype not in _HALVES:
+    if dtypes.BY_NUMPY[a.dtype] not in dtypes.REDUCED:
         return combine_at(ufunc, a, key, values)
     wide = a.astype(np.float32)
     combine_at(ufunc, wide, key, values.astype(np.float32))
     a[...] = wide.astype(a.dtype)
-
-
-_HALVES = frozenset({dtypes.float16.numpy, dtypes.bfloat16.numpy})
 
 
 def value_of(value: Any, t: Tensor, name: str, message: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import errors
+from rushlight import errors, late
 from rushlight.batched import TAKE_OVER, DrawsRandomly, NeedsBatching
 from rushlight.buffer import LEAF, Tensor, is_guarded, new_tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
@@ -30,7 +30,6 @@ from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, launch, tensor_on, written
 from rushlight.runtime.execute import enter
 from rushlight.runtime.results import retried
-from rushlight.storage import resize as resize_storage
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Node, ViewMeta, edge_of, requires_grad
@@ -297,6 +296,8 @@ def public(
             raise
         return take_over(called, call, args, kwargs)
 
+    if name:
+        call.__name__ = name.rpartition(".")[2]
     call.inplace = make_inplace(called, call, into, apart)  # type: ignore[attr-defined]
     call.operation = REGISTRY[called] = Operation(called, call, plain, call.inplace)  # type: ignore[attr-defined]
     return call
@@ -436,7 +437,7 @@ def resize(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...] | None = No
     start = offset_of(t)
     need = (start + numel(shape)) * t._a.itemsize
     if numel(shape) and need > buffer.bytes().size:
-        resize_storage(buffer, need, alone=sys.getrefcount(buffer) <= 3)
+        late.load("rushlight.storage").resize(buffer, need, alone=sys.getrefcount(buffer) <= 3)
     t._a = shown(buffer, t._dtype.numpy, shape, steps or contiguous_strides(shape), start)
 
 

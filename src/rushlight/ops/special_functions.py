@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import COMPLEX, bfloat16, bool_, float16
+from rushlight.dtypes import BFLOAT16, COMPLEX, bool_, float16
 from rushlight.errors import wrong_type
 from rushlight.graph.trace import Traced
 from rushlight.numerics import bessel, errors, gamma
@@ -21,7 +21,7 @@ from rushlight.ops.kinds.pointwise import pointwise
 from rushlight.ops.spec import make_inplace, public
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
-_HALVES = (float16, bfloat16)
+_HALVES = (float16, BFLOAT16)
 _SQRT_PI = math.sqrt(math.pi)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.buffer import Tensor, expose, storage
-from rushlight.dtypes import INTEGER, WIDE, bfloat16, complex32
+from rushlight.dtypes import BFLOAT16, INTEGER, WIDE, complex32
 from rushlight.ops.kinds.method import method
 from rushlight.ops.promotion import NUMBERS
 from rushlight.runtime.casting import convert
@@ -35,7 +35,7 @@ def item(self: Tensor) -> Any:
     if a.size != 1:
         raise RuntimeError(f"a Tensor with {a.size} elements cannot be converted to Scalar")
     kind = self._dtype
-    if kind is bfloat16:
+    if kind is BFLOAT16:
         return float(a.item())
     return complex(*a.item()) if kind is complex32 else a.item()
 
@@ -62,7 +62,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
-    if self._dtype is bfloat16:
+    if self._dtype is BFLOAT16:
         raise TypeError("Got unsupported ScalarType BFloat16")
     if self._dtype is complex32:
         raise TypeError("Got unsupported ScalarType ComplexHalf")

@@ -42,6 +42,7 @@ def _step(source: dtype, target: dtype) -> np.dtype | None:
     return None
 
 
+#: those of bfloat16 come in when they are first needed
 _STEPS = {(s.numpy, t.numpy): _step(s, t) for s in BY_NUMPY.values() for t in BY_NUMPY.values()}
 _PAIRS = complex32.numpy
 
@@ -62,7 +63,8 @@ def convert(a: np.ndarray, kind: dtype) -> np.ndarray:
             return a.copy("K") if kind is complex32 else convert(from_pairs(a), kind)
         if kind is complex32:
             return to_pairs(convert(a, complex64))
-        step = _STEPS[from_numpy_dtype(a.dtype.newbyteorder("=")).numpy, target]
+        source = from_numpy_dtype(a.dtype.newbyteorder("="))
+        step = _STEPS.setdefault((source.numpy, target), _step(source, kind))
     if step is not None and step != a.dtype:
         a = a.astype(step) if a.size < FEW else converted(a, step)
         if target == uint32.numpy and a.dtype == float32.numpy:

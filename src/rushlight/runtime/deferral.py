@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, Watch, new_tensor, storage, watch
-from rushlight.dtypes import ALL, WIDE, dtype
+from rushlight.dtypes import ALL, BFLOAT16, WIDE, dtype
 from rushlight.graph.expr import MOST_BYTES, Pending, array_of, forget, settle
 from rushlight.graph.trace import Untraceable, char, trace
 from rushlight.layout import NUMBER, broadcast, result_strides
+from rushlight.lock import LOCK
 from rushlight.memory import address
-from rushlight.native.lock import LOCK
 
 #: readers of one memory, among which those that are done are looked for
 MANY = 16
@@ -168,11 +168,11 @@ def launch(
 _NO_ATTRS: dict = {}
 #: by the index of a type: its kind in memory, and the kinds that an operand passes through on the way to the one that is
 #: computed in (a half is rounded to before it becomes a float32)
-_STORED = [char(d.numpy) for d in ALL]
+_STORED = ["E" if d is BFLOAT16 else char(d.numpy) for d in ALL]
 _ENTERS: list[Any] = [
     None
     if _STORED[d.index] is None
-    else (d.numpy.char, WIDE[d].numpy.char)
+    else ("E" if d is BFLOAT16 else d.numpy.char, WIDE[d].numpy.char)
     if d in WIDE
     else (char(d.numpy),)
     for d in ALL

@@ -11,28 +11,15 @@ from __future__ import annotations
 from rushlight import late
 from rushlight.streams.generator import DEFAULT_SEED, Generator, memory_order
 
-#: where each function is; a module is loaded when one of its functions is first asked for
+#: module -> its functions; it is loaded when one of them is first asked for
 _HOMES = {
-    "bernoulli": "discrete",
-    "bernoulli_each": "discrete",
-    "binomial": "rejection",
-    "cauchy": "continuous",
-    "dirichlet": "rejection",
-    "dropout_noise": "discrete",
-    "exponential": "continuous",
-    "geometric": "discrete",
-    "log_normal": "continuous",
-    "multinomial": "weighted",
-    "normal": "normals",
-    "poisson": "rejection",
-    "randint": "discrete",
-    "random": "discrete",
-    "randperm": "discrete",
-    "standard_gamma": "rejection",
-    "uniform": "continuous",
+    "continuous": "cauchy exponential log_normal uniform",
+    "discrete": "bernoulli bernoulli_each dropout_noise geometric randint random randperm",
+    "normals": "normal",
+    "rejection": "binomial dirichlet poisson standard_gamma",
+    "weighted": "multinomial",
 }
 
-__getattr__ = late.names(__name__, _HOMES)
+__getattr__, __dir__ = late.names(__name__, _HOMES)
 
-
-__all__ = ["DEFAULT_SEED", "Generator", "memory_order", *_HOMES]
+__all__ = ["DEFAULT_SEED", "Generator", "memory_order", *late.listed(_HOMES)]

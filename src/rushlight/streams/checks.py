@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.dtypes import BFLOAT16
+
 # dtype name -> the name of PyTorch's scalar type, and of the C++ type as typeid spells it
 SCALAR_TYPES = {
     "float16": ("Half", "c10::Half"),
@@ -42,14 +44,12 @@ LARGEST = {
 
 
 def numpy_dtype(dtype: str) -> np.dtype[Any]:
-    """The NumPy dtype of a dtype name; bfloat16 comes from ml_dtypes, imported only when asked for."""
+    """The NumPy dtype of a dtype name; bfloat16 comes from a library, which is imported only when asked for."""
     if dtype == "complex32":
         return np.dtype([("real", "<f2"), ("imag", "<f2")])
     if dtype != "bfloat16":
         return np.dtype(dtype)
-    import ml_dtypes
-
-    return np.dtype(ml_dtypes.bfloat16)
+    return BFLOAT16.numpy
 
 
 def require(condition: bool, sentence: str) -> None:

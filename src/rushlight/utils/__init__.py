@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from rushlight import late
-from rushlight.utils import dlpack, hooks
 
 #: read when they are first asked for, to keep `import rushlight` quick
-__getattr__ = late.modules("rushlight.utils", "data")
+__getattr__, __dir__ = late.names("rushlight.utils", {}, modules="data dlpack hooks")
 
 __all__ = ["data", "dlpack", "hooks"]

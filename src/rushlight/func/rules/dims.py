@@ -61,7 +61,7 @@ def _only_first(at: At, given: dict[str, Any]) -> bool:
 
 _ALONG = """
 argsort cummax cummin cumprod cumsum diff flatten kthvalue log_softmax logcumsumexp mode movedim moveaxis narrow
-narrow_copy renorm rot90 select select_copy softmax sort swapaxes swapdims tensor_split topk transpose transpose_copy
+narrow_copy rot90 select select_copy softmax sort swapaxes swapdims tensor_split topk transpose transpose_copy
 unbind unbind_copy unflatten diagonal diagonal_copy chunk split split_copy split_with_sizes split_with_sizes_copy
 unsafe_chunk unsafe_split unsafe_split_with_sizes glu logsumexp
 """.split()
@@ -83,8 +83,7 @@ def _along(name: str) -> Callable:
 
 
 for _name in _ALONG:
-    if _name in REGISTRY:
-        rule(_name)(_along(_name))
+    rule(_name)(_along(_name))
 
 
 # ---- dimensions are folded; without `dim`, all of them ----
