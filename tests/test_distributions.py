@@ -12,6 +12,20 @@ import torch
 
 import rushlight
 
+#: A density is a sum of a few terms up to ten times as large as itself, each of them rounded to float32 (6e-8) in its own
+#: order here and there: some 100 roundings of the largest term.
+VALUES = 2e-5
+#: A sample is one to three functions of the same words, each within a few units in the last place (1.2e-7).
+SAMPLES = 2e-6
+#: A slope of a density differentiates terms that cancel (digamma against log, near 0 against near 1): ten times as much.
+SLOPES = 2e-4
+#: A quantile near an end is as steep as the density is small.
+QUANTILES = 2e-4
+#: The derivative of a gamma sample by its shape is PyTorch's own approximation, to three or four digits.
+SAMPLE_SLOPES = 5e-4
+#: Continued fractions and series stop at 1e-15 of their sum; up to 100 terms are rounded to float64 (1.1e-16) each.
+INCOMPLETE_GAMMA = 2e-13
+
 A, B = [0.5, 1.5, 3.0], [1.0, 0.7, 2.5]
 P = [0.2, 0.5, 0.9]
 SQUARE = [[2.0, 0.3], [0.3, 1.0]]
@@ -93,7 +107,7 @@ def outcome(function):
             return type(error).__name__, str(error)
 
 
-def agree(mine, theirs, tolerance=2e-5):
+def agree(mine, theirs, tolerance=VALUES):
     if isinstance(theirs, tuple):
         assert mine == theirs
         return
@@ -110,7 +124,7 @@ def drawn(distribution, T, method="sample"):
 def test_samples_come_from_the_same_stream(name):
     (theirs, _), (mine, _) = both(name)
     want, got = drawn(theirs, torch), drawn(mine, rushlight)
-    agree(got, want, 2e-6)
+    agree(got, want, SAMPLES)
     assert torch.rand(1).item() == rushlight.rand(1).item()  # no more and no fewer words were used
 
 
@@ -122,13 +136,13 @@ def test_reparameterised_samples_have_the_same_gradients(name):
         assert outcome(lambda: mine.rsample())[0] == outcome(lambda: theirs.rsample())[0]
         return
     want, got = drawn(theirs, torch, "rsample"), drawn(mine, rushlight, "rsample")
-    agree(got, want, 2e-6)
+    agree(got, want, SAMPLES)
     weights = np.random.default_rng(0).normal(size=tuple(want.shape)).tolist()
     (want * torch.tensor(weights)).sum().backward()
     (got * rushlight.tensor(weights)).sum().backward()
     for t, r in zip(there, here, strict=True):
         if t.grad is not None:
-            agree(r.grad, t.grad, 5e-4)
+            agree(r.grad, t.grad, SAMPLE_SLOPES)
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -143,14 +157,14 @@ def test_probabilities_and_their_gradients(name):
     got.sum().backward()
     for t, r in zip(there, here, strict=True):
         if t.grad is not None:
-            agree(r.grad, t.grad, 2e-4)
+            agree(r.grad, t.grad, SLOPES)
     for method in ("cdf",):
         agree(outcome(lambda: getattr(mine, method)(again)), outcome(lambda: getattr(theirs, method)(value)))
     share = [0.1, 0.5, 0.8][: value.shape[-1]]
     agree(
         outcome(lambda: mine.icdf(rushlight.tensor(share))),
         outcome(lambda: theirs.icdf(torch.tensor(share))),
-        2e-4,
+        QUANTILES,
     )
 
 
@@ -187,7 +201,7 @@ def test_expanded(name):
         tuple(mine.batch_shape) == tuple(theirs.batch_shape) and type(mine).__name__ == type(theirs).__name__
     )
     want, got = drawn(theirs, torch), drawn(mine, rushlight)
-    agree(got, want, 2e-6)
+    agree(got, want, SAMPLES)
     agree(mine.log_prob(got), theirs.log_prob(want))
 
 
@@ -330,7 +344,7 @@ def test_incomplete_gamma_functions():
             (rushlight.igammac, scipy.special.gammaincc),
         ):
             np.testing.assert_allclose(
-                mine(rushlight.tensor(a), rushlight.tensor(x)).numpy(), exact(a, x), rtol=2e-13
+                mine(rushlight.tensor(a), rushlight.tensor(x)).numpy(), exact(a, x), rtol=INCOMPLETE_GAMMA
             )
     ends = ([0.0, 0, -1, np.inf, 2, 2, np.inf], [0.0, 1, 1, 2, np.inf, -1, np.inf])
     for name in ("igamma", "igammac"):

@@ -171,7 +171,10 @@ _LATE = {
         "isposinf isreal le less less_equal lt maximum minimum ne not_equal signbit"
     ),
     "ops.powers": "float_power pow rsqrt sqrt square",
-    "ops.activations": "celu hardshrink prelu relu rrelu selu threshold",
+    "ops.activations": (
+        "celu hardshrink prelu relu rrelu selu threshold celu_=celu.inplace rrelu_=rrelu.inplace selu_=selu.inplace "
+        "threshold_=threshold.inplace"
+    ),
     "ops.clamping": "addcdiv addcmul clamp clamp_max clamp_min clip lerp nan_to_num",
     "ops.complexes": (
         "angle complex conj_physical is_conj is_neg polar resolve_conj resolve_neg conj=conj_function "
@@ -186,12 +189,13 @@ _LATE = {
     "ops.rounding": "ceil fix floor frac frexp heaviside ldexp nextafter round trunc",
     "ops.signs": "abs absolute copysign sgn sign",
     "ops.special_functions": "digamma erf erfc erfinv i0 lgamma mvlgamma polygamma",
-    "ops.inplace": (
+    # in-place forms as functions: `torch.exp_(x)` is `x.exp_()`
+    "tensor:Tensor": (
         "abs_ acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ as_strided_ asin_ "
-        "asinh_ atan_ atanh_ ceil_ celu_ clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ cos_ cosh_ "
+        "asinh_ atan_ atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_ conj_physical_ cos_ cosh_ "
         "deg2rad_ erf_ erfc_ exp2_ exp_ expm1_ fix_ floor_ frac_ gcd_ i0_ lcm_ ldexp_ log10_ log1p_ log2_ "
-        "log_ logit_ nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ round_ rrelu_ rsqrt_ selu_ "
-        "sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ threshold_ trunc_ xlogy_"
+        "log_ logit_ nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ round_ rsqrt_ "
+        "sigmoid_ sin_ sinc_ sinh_ sqrt_ square_ tan_ tanh_ trunc_ xlogy_"
     ),
     # ---- reductions, scans, sorting ----
     "ops.reductions": "all any count_nonzero mean nanmean nansum prod sum",

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from operator import attrgetter
 from typing import Any
 
 from rushlight import absent
@@ -52,7 +53,7 @@ def names(
 
     Args:
         places: module within the package -> the names in it, separated by spaces; `name=own` where the module has
-            another name for it.
+            another name for it, `module:Class` where they are the members of a class.
         modules: modules of the package that are asked for themselves.
     """
     homes = {name: (name, "") for name in modules.split()} | _homes(places)
@@ -63,7 +64,7 @@ def names(
         home, own = homes[name]
         found = load(f"{package}.{home}")
         if own:
-            found = getattr(found, own)
+            found = attrgetter(own)(found)
             setattr(sys.modules[package], name, found)
         return found
 
@@ -74,12 +75,13 @@ def names(
 
 
 def _homes(places: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """name -> (module, name in it)."""
+    """name -> (module, name in it, or path)."""
     homes = {}
     for home, entries in places.items():
         for entry in entries.split():
             name, _, own = entry.partition("=")
-            homes[name] = home, own or name
+            module, _, owner = home.partition(":")
+            homes[name] = module, f"{owner}.{own or name}".lstrip(".")
     return homes
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.exp_family import ExponentialFamily
-from rushlight.distributions.utils import ProbsOrLogits, batch_shape, broadcast_all, one_of
+from rushlight.distributions.utils import ProbsOrLogits, binary_cross_entropy, broadcast_all
 
 __all__ = ["Bernoulli"]
 
@@ -26,13 +26,10 @@ class Bernoulli(ProbsOrLogits, ExponentialFamily):
     support = constraints.boolean
     has_enumerate_support = True
     _mean_carrier_measure = 0
-    _batched = ("probs", "logits")
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        one_of(probs, logits)
-        self._give(*(None if v is None else broadcast_all(v)[0] for v in (probs, logits)))
-        given = logits if probs is None else probs
-        super().__init__(batch_shape(self._param, given), validate_args=validate_args)
+        self._give(probs, logits)
+        super().__init__(self._param.shape, validate_args=validate_args)
 
     mean = property(lambda self: self.probs)
     variance = property(lambda self: self.probs * (1 - self.probs))
@@ -47,14 +44,13 @@ class Bernoulli(ProbsOrLogits, ExponentialFamily):
 
     def log_prob(self, value: Any) -> Any:
         logits, value = broadcast_all(self.logits, self._checked(value))
-        return -torch.nn.functional.binary_cross_entropy_with_logits(logits, value, reduction="none")
+        return -binary_cross_entropy(logits, value)
 
     def entropy(self) -> Any:
-        return torch.nn.functional.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
+        return binary_cross_entropy(self.logits, self.probs)
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        values = torch.arange(2, dtype=self._param.dtype).view(-1, *(1,) * len(self._batch_shape))
-        return values.expand(-1, *self._batch_shape) if expand else values
+        return self._every(torch.arange(2, dtype=self._param.dtype), expand)
 
     @property
     def _natural_params(self) -> Any:

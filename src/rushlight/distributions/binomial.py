@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.distribution import Distribution
-from rushlight.distributions.utils import ProbsOrLogits, broadcast_all, one_of
+from rushlight.distributions.utils import ProbsOrLogits
 
 __all__ = ["Binomial"]
 
@@ -32,16 +32,12 @@ class Binomial(ProbsOrLogits, Distribution):
         "logits": constraints.real,
     }
     has_enumerate_support = True
-    _batched = ("total_count", "probs", "logits")
 
     def __init__(
         self, total_count: Any = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        one_of(probs, logits)
-        count, given = broadcast_all(total_count, logits if probs is None else probs)
-        self.total_count = count.type_as(given)
-        self._give(*((None, given) if probs is None else (given, None)))
-        super().__init__(given.shape, validate_args=validate_args)
+        self._give(probs, logits, total_count)
+        super().__init__(self._param.shape, validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self) -> Any:
@@ -79,6 +75,5 @@ class Binomial(ProbsOrLogits, Distribution):
         return -(torch.exp(log_prob) * log_prob).sum(0)
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        values = torch.arange(1 + self._one_count("enumerate_support"), dtype=self._param.dtype)
-        values = values.view(-1, *(1,) * len(self._batch_shape))
-        return values.expand(-1, *self._batch_shape) if expand else values
+        counts = torch.arange(1 + self._one_count("enumerate_support"), dtype=self._param.dtype)
+        return self._every(counts, expand)

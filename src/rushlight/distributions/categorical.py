@@ -10,7 +10,7 @@ from rushlight.distributions import constraints
 from rushlight.distributions.distribution import Distribution
 from rushlight.distributions.utils import ProbsOrLogits, one_of
 
-__all__ = ["Categorical"]
+__all__ = ["Categorical", "OfCategories"]
 
 
 class Categorical(ProbsOrLogits, Distribution):
@@ -25,7 +25,6 @@ class Categorical(ProbsOrLogits, Distribution):
     arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
     has_enumerate_support = True
     binary = False
-    _batched = ("probs", "logits")
     _shared = ("_num_events",)
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
@@ -35,9 +34,9 @@ class Categorical(ProbsOrLogits, Distribution):
                 f"`{'logits' if probs is None else 'probs'}` parameter must be at least one-dimensional."
             )
         if probs is not None:
-            self._give(probs / probs.sum(-1, keepdim=True), None)
+            self._keep("probs", probs / probs.sum(-1, keepdim=True))
         else:
-            self._give(None, logits - logits.logsumexp(dim=-1, keepdim=True))
+            self._keep("logits", logits - logits.logsumexp(dim=-1, keepdim=True))
         self._num_events = self._param.shape[-1]
         super().__init__(self._param.shape[:-1], validate_args=validate_args)
 
@@ -67,5 +66,22 @@ class Categorical(ProbsOrLogits, Distribution):
         return -(logits * self.probs).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        values = torch.arange(self._num_events).view(-1, *(1,) * len(self._batch_shape))
-        return values.expand(-1, *self._batch_shape) if expand else values
+        return self._every(torch.arange(self._num_events), expand)
+
+
+class OfCategories(Distribution):
+    """A distribution of vectors with one element for each category, given by the categories' probabilities."""
+
+    arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
+    _made = ("_categorical",)
+
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+        self._categorical = Categorical(probs, logits)
+        shape = self._categorical.param_shape
+        super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
+
+    probs = property(lambda self: self._categorical.probs)
+    logits = property(lambda self: self._categorical.logits)
+    param_shape = property(lambda self: self._categorical.param_shape)
+    _param = property(lambda self: self._categorical._param)
+    _new = property(lambda self: self._categorical._new)

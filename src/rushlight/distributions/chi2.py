@@ -19,8 +19,8 @@ class Chi2(Gamma):
         tensor([3.])
     """
 
+    _made = ("concentration", "rate")
     arg_constraints: ClassVar[Any] = {"df": constraints.positive}
-    _batched = Gamma._batched
 
     def __init__(self, df: Any, validate_args: bool | None = None) -> None:
         super().__init__(0.5 * df, 0.5, validate_args=validate_args)

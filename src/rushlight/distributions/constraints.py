@@ -134,6 +134,12 @@ class _IndependentConstraint(Constraint):
         return f"IndependentConstraint({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"
 
 
+def widened(constraint: Constraint, event_dim: int) -> Constraint:
+    """A constraint on events of at least `event_dim` dimensions."""
+    more = event_dim - constraint.event_dim
+    return _IndependentConstraint(constraint, more) if more > 0 else constraint
+
+
 class MixtureSameFamilyConstraint(Constraint):
     """What all components of a mixture allow."""
 

@@ -25,9 +25,8 @@ class Distribution:
     has_rsample: Any = False
     has_enumerate_support: Any = False
     _validate_args = __debug__
-    #: what `expand` expands and what it hands on: names of parameters, and of distributions made from them. None in
-    #: classes that define `expand` themselves.
-    _batched: ClassVar[tuple[str, ...] | None] = None
+    #: what `expand` expands besides the parameters (the names of `arg_constraints`), and what it hands on as it is
+    _made: ClassVar[tuple[str, ...]] = ()
     _shared: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
@@ -88,19 +87,14 @@ class Distribution:
         Raises:
             NotImplementedError: a class derived from a distribution has an `__init__` of its own and no `expand`.
         """
-        if self._batched is None:
+        if (home := home_of(type(self))).__init__ is Distribution.__init__:
             raise NotImplementedError
-        home = next(cls for cls in type(self).__mro__ if "_batched" in vars(cls))
         new = self._get_checked_instance(home, _instance)
         shape = torch.Size(batch_shape)
-        for name in self._batched:
+        for name in (*self.arg_constraints, *self._made):
             if (value := self.__dict__.get(name)) is not None:
-                grown = (
-                    shape
-                    if isinstance(value, Distribution)
-                    else shape + value.shape[len(self._batch_shape) :]
-                )
-                new.__dict__[name] = value.expand(grown)
+                old = value.batch_shape if isinstance(value, Distribution) else value.shape
+                new.__dict__[name] = value.expand(shape + old[len(self._batch_shape) :])
         for name in (*self._shared, "_given"):
             if name in self.__dict__:
                 new.__dict__[name] = self.__dict__[name]
@@ -170,6 +164,11 @@ class Distribution:
         """All values of a discrete distribution, along a new first dimension."""
         raise NotImplementedError
 
+    def _every(self, values: Any, expand: bool) -> Any:
+        """All values, numbers along a new first dimension, for `enumerate_support`."""
+        values = values.view(-1, *(1,) * len(self._batch_shape))
+        return values.expand(-1, *self._batch_shape) if expand else values
+
     # ---- probabilities ----
 
     def log_prob(self, value: Any) -> Any:
@@ -230,3 +229,8 @@ class Distribution:
         held = {name: self.__dict__[name] for name in self.arg_constraints if name in self.__dict__}
         shown = [f"{name}: {value if value.numel() == 1 else value.size()}" for name, value in held.items()]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def home_of(cls: type) -> Any:
+    """The class of this package that a class is, or derives from."""
+    return next(c for c in cls.__mro__ if c.__module__.startswith(__package__))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.exp_family import ExponentialFamily
-from rushlight.distributions.utils import batch_shape, broadcast_all
+from rushlight.distributions.utils import broadcast_all
 from rushlight.ops.rejection_sampling import _standard_gamma
 
 __all__ = ["Gamma"]
@@ -26,11 +26,10 @@ class Gamma(ExponentialFamily):
     support = constraints.nonnegative
     has_rsample = True
     _mean_carrier_measure = 0
-    _batched = ("concentration", "rate")
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
         self.concentration, self.rate = broadcast_all(concentration, rate)
-        super().__init__(batch_shape(self.rate, concentration, rate), validate_args=validate_args)
+        super().__init__(self.rate.shape, validate_args=validate_args)
 
     mean = property(lambda self: self.concentration / self.rate)
     mode = property(lambda self: ((self.concentration - 1) / self.rate).clamp(min=0))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.distribution import Distribution
-from rushlight.distributions.utils import ProbsOrLogits, batch_shape, broadcast_all, one_of
+from rushlight.distributions.utils import ProbsOrLogits, binary_cross_entropy, broadcast_all
 
 __all__ = ["Geometric"]
 
@@ -23,14 +23,10 @@ class Geometric(ProbsOrLogits, Distribution):
 
     arg_constraints: ClassVar[Any] = {"probs": constraints.unit_interval, "logits": constraints.real}
     support = constraints.nonnegative_integer
-    _batched = ("probs", "logits")
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        one_of(probs, logits)
-        self._give(*(None if v is None else broadcast_all(v)[0] for v in (probs, logits)))
-        super().__init__(
-            batch_shape(self._param, logits if probs is None else probs), validate_args=validate_args
-        )
+        self._give(probs, logits)
+        super().__init__(self._param.shape, validate_args=validate_args)
         if self._validate_args and probs is not None and not (valid := self.probs > 0).all():
             raise ValueError(
                 f"Expected parameter probs ({type(self.probs).__name__} of shape {tuple(self.probs.shape)}) of "
@@ -55,7 +51,4 @@ class Geometric(ProbsOrLogits, Distribution):
         return value * (-probs).log1p() + self.probs.log()
 
     def entropy(self) -> Any:
-        crossed = torch.nn.functional.binary_cross_entropy_with_logits(
-            self.logits, self.probs, reduction="none"
-        )
-        return crossed / self.probs
+        return binary_cross_entropy(self.logits, self.probs) / self.probs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Number
 from typing import Any, ClassVar
 
 import rushlight as torch
@@ -27,20 +26,14 @@ class Gumbel(Renewed):
 
     arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
-    parameters = ("loc", "scale")
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = broadcast_all(loc, scale)
         limits = torch.finfo(self.loc.dtype)
-        numbers = isinstance(loc, Number) and isinstance(scale, Number)
-        ends: Any = (limits.tiny, 1 - limits.eps)
-        if not numbers:
-            ends = [torch.full_like(self.loc, end) for end in ends]
+        low, high = (torch.full_like(self.loc, end) for end in (limits.tiny, 1 - limits.eps))
         flip = AffineTransform(loc=0, scale=-torch.ones_like(self.scale))
         turns = [ExpTransform().inv, flip, ExpTransform().inv, AffineTransform(loc=loc, scale=-self.scale)]
-        super().__init__(
-            Uniform(ends[0], ends[1], validate_args=validate_args), turns, validate_args=validate_args
-        )
+        super().__init__(Uniform(low, high, validate_args=validate_args), turns, validate_args=validate_args)
 
     def log_prob(self, value: Any) -> Any:
         y = (self.loc - self._checked(value)) / self.scale

@@ -23,7 +23,6 @@ class Independent(Distribution):
     """
 
     arg_constraints: ClassVar[Any] = {}
-    _batched = None
 
     def __init__(
         self, base_distribution: Any, reinterpreted_batch_ndims: int, validate_args: bool | None = None

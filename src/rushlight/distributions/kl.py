@@ -13,6 +13,7 @@ from rushlight.distributions.beta import Beta
 from rushlight.distributions.binomial import Binomial
 from rushlight.distributions.categorical import Categorical
 from rushlight.distributions.cauchy import Cauchy
+from rushlight.distributions.covariance import mahalanobis
 from rushlight.distributions.dirichlet import Dirichlet
 from rushlight.distributions.distribution import Distribution
 from rushlight.distributions.exp_family import ExponentialFamily
@@ -23,7 +24,7 @@ from rushlight.distributions.gumbel import Gumbel
 from rushlight.distributions.half_normal import HalfNormal
 from rushlight.distributions.independent import Independent
 from rushlight.distributions.laplace import Laplace
-from rushlight.distributions.multivariate_normal import MultivariateNormal, mahalanobis
+from rushlight.distributions.multivariate_normal import MultivariateNormal
 from rushlight.distributions.normal import Normal
 from rushlight.distributions.one_hot_categorical import OneHotCategorical
 from rushlight.distributions.pareto import Pareto

@@ -27,7 +27,6 @@ class MixtureSameFamily(Distribution):
 
     arg_constraints: ClassVar[Any] = {}
     has_rsample = False
-    _batched = None
 
     def __init__(
         self, mixture_distribution: Any, component_distribution: Any, validate_args: bool | None = None

@@ -8,7 +8,7 @@ import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.distribution import Distribution
 from rushlight.distributions.gamma import Gamma
-from rushlight.distributions.utils import ProbsOrLogits, broadcast_all, lazy_property, one_of
+from rushlight.distributions.utils import ProbsOrLogits, lazy_property
 
 __all__ = ["NegativeBinomial"]
 
@@ -28,16 +28,12 @@ class NegativeBinomial(ProbsOrLogits, Distribution):
         "logits": constraints.real,
     }
     support = constraints.nonnegative_integer
-    _batched = ("total_count", "probs", "logits")
 
     def __init__(
         self, total_count: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        one_of(probs, logits)
-        count, given = broadcast_all(total_count, logits if probs is None else probs)
-        self.total_count = count.type_as(given)
-        self._give(*((None, given) if probs is None else (given, None)))
-        super().__init__(given.shape, validate_args=validate_args)
+        self._give(probs, logits, total_count)
+        super().__init__(self._param.shape, validate_args=validate_args)
 
     mean = property(lambda self: self.total_count * torch.exp(self.logits))
     mode = property(lambda self: ((self.total_count - 1) * self.logits.exp()).floor().clamp(min=0.0))

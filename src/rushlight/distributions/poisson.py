@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.exp_family import ExponentialFamily
-from rushlight.distributions.utils import batch_shape, broadcast_all
+from rushlight.distributions.utils import broadcast_all
 
 __all__ = ["Poisson"]
 
@@ -23,11 +23,10 @@ class Poisson(ExponentialFamily):
 
     arg_constraints: ClassVar[Any] = {"rate": constraints.nonnegative}
     support = constraints.nonnegative_integer
-    _batched = ("rate",)
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = broadcast_all(rate)
-        super().__init__(batch_shape(self.rate, rate), validate_args=validate_args)
+        super().__init__(self.rate.shape, validate_args=validate_args)
 
     mean = variance = property(lambda self: self.rate)
     mode = property(lambda self: self.rate.floor())

@@ -30,7 +30,7 @@ class StudentT(Distribution):
     }
     support = constraints.real
     has_rsample = True
-    _batched = ("df", "loc", "scale", "_chi2")
+    _made = ("_chi2",)
 
     def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0, validate_args: bool | None = None) -> None:
         self.df, self.loc, self.scale = broadcast_all(df, loc, scale)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import rushlight as torch
 from rushlight.distributions import constraints
-from rushlight.distributions.distribution import Distribution
+from rushlight.distributions.distribution import Distribution, home_of
 from rushlight.distributions.independent import Independent
 from rushlight.distributions.transforms import ComposeTransform, Transform
 from rushlight.distributions.utils import sum_rightmost
@@ -26,7 +26,6 @@ class TransformedDistribution(Distribution):
     """
 
     arg_constraints: ClassVar[Any] = {}
-    _batched = None
 
     def __init__(self, base_distribution: Any, transforms: Any, validate_args: bool | None = None) -> None:
         if isinstance(transforms, Transform):
@@ -53,7 +52,7 @@ class TransformedDistribution(Distribution):
         super().__init__(result[:cut], result[cut:], validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
-        new = self._get_checked_instance(_home(type(self)), _instance)
+        new = self._get_checked_instance(home_of(type(self)), _instance)
         batch_shape = torch.Size(batch_shape)
         shape = batch_shape + self.event_shape
         for t in reversed(self.transforms):
@@ -68,9 +67,7 @@ class TransformedDistribution(Distribution):
     def support(self) -> Any:
         if not self.transforms:
             return self.base_dist.support
-        inner = self.transforms[-1].codomain
-        more = len(self.event_shape) - inner.event_dim
-        return constraints.independent(inner, more) if more > 0 else inner
+        return constraints.widened(self.transforms[-1].codomain, len(self.event_shape))
 
     has_rsample = property(lambda self: self.base_dist.has_rsample)
 
@@ -113,23 +110,12 @@ class TransformedDistribution(Distribution):
 
 
 class Renewed(TransformedDistribution):
-    """One of PyTorch's own, which is made anew from its parameters when it is expanded.
-
-    Attributes:
-        parameters: the names of the arguments of `__init__` to expand.
-    """
-
-    parameters: tuple[str, ...] = ()
+    """One of PyTorch's own, which is made anew from its parameters when it is expanded."""
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
-        new = self._get_checked_instance(_home(type(self)), _instance)
-        _home(type(self)).__init__(
-            new, *(getattr(self, name).expand(batch_shape) for name in self.parameters), validate_args=False
-        )
+        home = home_of(type(self))
+        new = self._get_checked_instance(home, _instance)
+        grown = {name: getattr(self, name).expand(batch_shape) for name in self.arg_constraints}
+        home.__init__(new, **grown, validate_args=False)
         new._validate_args = self._validate_args
         return new
-
-
-def _home(cls: type) -> Any:
-    """The class of the package that a class is, or derives from."""
-    return next(c for c in cls.__mro__ if c.__module__.startswith(__package__))

@@ -8,7 +8,7 @@ from typing import Any
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.distribution import Distribution
-from rushlight.distributions.utils import batch_shape, broadcast_all
+from rushlight.distributions.utils import broadcast_all
 
 __all__ = ["Uniform"]
 
@@ -23,11 +23,10 @@ class Uniform(Distribution):
     """
 
     has_rsample = True
-    _batched = ("low", "high")
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self.low, self.high = broadcast_all(low, high)
-        super().__init__(batch_shape(self.low, low, high), validate_args=validate_args)
+        super().__init__(self.low.shape, validate_args=validate_args)
 
     @property
     def arg_constraints(self) -> Any:

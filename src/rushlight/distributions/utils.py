@@ -35,11 +35,6 @@ def broadcast_all(*values: Any) -> Any:
     return torch.broadcast_tensors(*tensors)
 
 
-def batch_shape(of: Any, *given: Any) -> Any:
-    """The shape of a broadcast parameter; of numbers alone, no shape at all."""
-    return torch.Size() if all(isinstance(v, Number) for v in given) else of.shape
-
-
 def standard_normal(shape: Any, like: Any) -> Any:
     """Standard normal numbers of the type of `like`."""
     return torch.empty(shape, dtype=like.dtype).normal_()
@@ -61,6 +56,12 @@ def clamp_probs(probs: Any) -> Any:
     return probs.clamp(min=eps, max=1 - eps)
 
 
+def inside_unit(x: Any) -> Any:
+    """`x` moved into the open interval (0, 1), by as little as its type allows."""
+    limits = torch.finfo(x.dtype)
+    return x.clamp(min=limits.tiny, max=1.0 - limits.eps)
+
+
 def probs_to_logits(probs: Any, is_binary: bool = False) -> Any:
     """The inverse of `logits_to_probs`."""
     inside = clamp_probs(probs)
@@ -71,6 +72,11 @@ def one_of(probs: Any, logits: Any) -> None:
     """ValueError unless exactly one of both ways to give a parameter was used."""
     if (probs is None) == (logits is None):
         raise ValueError("Either `probs` or `logits` must be specified, but not both.")
+
+
+def binary_cross_entropy(logits: Any, target: Any) -> Any:
+    """-log P(target), where 1 has the log-odds `logits`; the mean of that where `target` lies between 0 and 1."""
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
 class lazy_property:
@@ -110,11 +116,20 @@ class ProbsOrLogits:
         facts = self.__dict__
         return facts["probs"] if facts.get("_given") == "probs" else facts["logits"]
 
-    def _give(self, probs: Any, logits: Any) -> None:
-        """Keep the one that was given."""
+    def _give(self, probs: Any, logits: Any, total_count: Any = None) -> None:
+        """Keep the one that was given; where there is a `total_count`, both in one shape."""
         one_of(probs, logits)
-        self._given = "probs" if logits is None else "logits"
-        self.__dict__[self._given] = probs if logits is None else logits
+        value = logits if probs is None else probs
+        if total_count is None:
+            (value,) = broadcast_all(value)
+        else:
+            count, value = broadcast_all(total_count, value)
+            self.total_count = count.type_as(value)
+        self._keep("logits" if probs is None else "probs", value)
+
+    def _keep(self, name: str, value: Any) -> None:
+        self._given = name
+        self.__dict__[name] = value
 
     @property
     def param_shape(self) -> Any:
