@@ -334,6 +334,20 @@ def test_closeness():
     assert R.equal(R.ones(2), R.ones(2)) and not R.equal(R.ones(2), R.ones(3))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_closeness_of_halves(dtype):
+    """Every step is rounded, which decides about neighbours."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(20000).astype(np.float32)
+    y = x * (1 + 0.01 * rng.standard_normal(20000).astype(np.float32))
+    for rtol, atol in ((1e-2, 0.0), (1e-3, 1e-3), (1e-2, 1e-2), (3e-3, 1e-4)):
+        made = [
+            L.isclose(*[L.from_numpy(a).to(getattr(L, dtype)) for a in (x, y)], rtol=rtol, atol=atol)
+            for L in (T, R)
+        ]
+        check(*made)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
 def test_closeness_of_integers(dtype):
     """Compared in the default type, whatever that does to large ones."""

@@ -244,8 +244,8 @@ class _Methods:
     greater_equal = comparison.greater_equal
     greater_equal_ = comparison.greater_equal.inplace
     isnan = comparison.isnan.method
-    isinf = comparison.isinf.method
-    isfinite = comparison.isfinite.method
+    isinf = comparison.isinf
+    isfinite = comparison.isfinite
     isposinf = comparison.isposinf.method
     isneginf = comparison.isneginf.method
     signbit = comparison.signbit.method

@@ -7,22 +7,31 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import COMPLEX, REDUCED, complex32, default_float, dtype, float32, int64, of_numpy
+from rushlight.dtypes import (
+    COMPLEX,
+    FLOATING,
+    bool_,
+    complex32,
+    default_float,
+    dtype,
+    of_numpy,
+)
+from rushlight.layout import NUMBER, Operand, Shape, result_strides
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.complex_half import refusal
+from rushlight.ops.creation import ones_like, zeros_like
 from rushlight.ops.kinds.elementwise import (
     NONE,
     OTHER,
     binary,
     bool_out,
     boolean,
-    in_order,
     not_implemented,
     same,
     unary,
 )
 from rushlight.ops.promotion import check_tensors, result_type
-from rushlight.ops.spec import REPLACING, primitive, public
+from rushlight.ops.spec import REPLACING, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
@@ -97,16 +106,88 @@ isnan = unary(
     vjp=NOT_DIFFERENTIABLE,
     doc="Whether each element is not a number.",
 )
-isinf = unary(
-    "isinf", numpy=np.isinf, dtype=boolean, vjp=NOT_DIFFERENTIABLE, doc="Whether each element is infinite."
+
+
+def _isinf_strides(shape: Shape, item: int, operands: tuple[Operand, ...]) -> Shape:
+    """Those of `abs(x) == inf`, which PyTorch computes."""
+    magnitude = shape, result_strides(shape, item, operands), item, False
+    return result_strides(shape, item, (magnitude, NUMBER))
+
+
+def _isfinite_strides(shape: Shape, item: int, operands: tuple[Operand, ...]) -> Shape:
+    """Those of `(x == x) * (abs(x) != inf)`, which PyTorch computes."""
+    parts = result_strides(shape, item, operands * 2), _isinf_strides(shape, item, operands)
+    return result_strides(shape, item, tuple([(shape, strides, item, False) for strides in parts]))
+
+
+def _isreal_strides(shape: Shape, item: int, operands: tuple[Operand, ...]) -> Shape:
+    """Those of `imag(x) == 0`; imag(x) is a view whose elements are half as large."""
+    ((sizes, strides, size, copied),) = operands
+    return result_strides(shape, item, ((sizes, strides, size // 2, copied), NUMBER))
+
+
+_isinf = unary(
+    "isinf",
+    numpy=np.isinf,
+    dtype=boolean,
+    vjp=NOT_DIFFERENTIABLE,
+    strides=_isinf_strides,
 )
-isfinite = unary(
+_isfinite = unary(
     "isfinite",
     numpy=np.isfinite,
     dtype=boolean,
     vjp=NOT_DIFFERENTIABLE,
-    doc="Whether each element is neither infinite nor not a number.",
+    strides=_isfinite_strides,
 )
+_isreal = unary(
+    "isreal",
+    numpy=lambda x: x.imag == 0,
+    dtype=boolean,
+    vjp=NOT_DIFFERENTIABLE,
+    strides=_isreal_strides,
+)
+
+
+@public(out=False)
+def isinf(input):
+    """Whether each element is infinite.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.isinf(torch.tensor([1.0, -torch.inf, torch.nan]))
+        tensor([False,  True, False])
+    """
+    check_tensors("isinf", input=input)
+    return _isinf(input) if input._dtype.category >= FLOATING else zeros_like(input, dtype=bool_)
+
+
+@public(out=False)
+def isfinite(input):
+    """Whether each element is neither infinite nor not a number.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.isfinite(torch.tensor([1.0, -torch.inf, torch.nan]))
+        tensor([ True, False, False])
+    """
+    check_tensors("isfinite", input=input)
+    return _isfinite(input) if input._dtype.category >= FLOATING else ones_like(input, dtype=bool_)
+
+
+@public(out=False)
+def isreal(input):
+    """Whether each element has no imaginary part.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.isreal(torch.tensor([1.0, 1.0 + 1.0j]))
+        tensor([ True, False])
+    """
+    check_tensors("isreal", input=input)
+    return _isreal(input) if input._dtype.category == COMPLEX else ones_like(input, dtype=bool_)
+
+
 isposinf = unary(
     "isposinf",
     out_check=bool_out("isposinf"),
@@ -133,14 +214,6 @@ signbit = unary(
     refuse=_no_complex_signbit,
     vjp=NOT_DIFFERENTIABLE,
     doc="Whether the sign bit is set: of negative numbers and of -0.0.",
-)
-
-isreal = unary(
-    "isreal",
-    numpy=lambda x: x.imag == 0 if x.dtype.kind == "c" else np.ones_like(x, bool),
-    dtype=boolean,
-    vjp=NOT_DIFFERENTIABLE,
-    doc="Whether each element has no imaginary part.",
 )
 
 # ---- the larger and the smaller ----
@@ -220,25 +293,6 @@ fmin = binary(
 # ---- closeness ----
 
 
-def _close(x: np.ndarray, y: np.ndarray, rtol: float, atol: float, equal_nan: bool) -> np.ndarray:
-    """|x - y| <= atol + |rtol y|, or equal; infinities are close only to themselves.
-
-    Integers are compared in the default floating type, and halves are rounded after every step, as PyTorch does.
-    """
-    close = x == y
-    if equal_nan:
-        close |= (x != x) & (y != y)
-    if rtol == 0 and atol == 0:
-        return close
-    if x.dtype.kind in "biu":
-        kind = default_float(int64)
-        x, y = convert(x, kind), convert(y, kind)
-    actual = np.abs(x - y)
-    real = actual.dtype.type
-    allowed = real(atol) + np.abs(y * x.dtype.type(rtol))
-    return close | (np.isfinite(actual) & (actual <= allowed))
-
-
 def _check_close(name: str, input: Any, other: Any, rtol: float, atol: float) -> None:
     check_tensors(name, input=input, other=other)
     if input._dtype is not other._dtype:
@@ -247,11 +301,6 @@ def _check_close(name: str, input: Any, other: Any, rtol: float, atol: float) ->
         raise RuntimeError(f"rtol must be greater than or equal to zero, but got {rtol:g}")
     if atol < 0:
         raise RuntimeError(f"atol must be greater than or equal to zero, but got {atol:g}")
-
-
-@primitive("IsClose", vjp=NOT_DIFFERENTIABLE)
-def close_values(x, y, *, rtol, atol, equal_nan):
-    return in_order(np.asarray(_close(x, y, rtol, atol, equal_nan)), x, y)
 
 
 @public(out=False)
@@ -267,13 +316,19 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
         tensor([ True, False])
     """
     _check_close("isclose", input, other, rtol, atol)
-    # the shapes are checked first, with PyTorch's sentence
-    eq(input, other)
-    return close_values(_widened(input), _widened(other), rtol=rtol, atol=atol, equal_nan=equal_nan)
-
-
-def _widened(t: Tensor) -> Tensor:
-    return new_tensor(convert(t._a, float32), float32) if t._dtype in REDUCED else t
+    input, other = input.detach(), other.detach()
+    # step by step as PyTorch does it: rounding, and the order of the result's dimensions, are those of the steps
+    close = eq(input, other)
+    if equal_nan:
+        close |= ne(input, input) & ne(other, other)
+    if rtol == 0 and atol == 0:
+        return close
+    if input._dtype.category < FLOATING:
+        kind = default_float(input._dtype)
+        input, other = input.to(kind), other.to(kind)
+    actual = (input - other).abs()
+    close |= isfinite(actual).logical_and_(actual <= (other * rtol).abs() + atol)
+    return close
 
 
 @public(out=False)
@@ -285,7 +340,7 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
         >>> torch.allclose(torch.tensor([1.0]), torch.tensor([1.0 + 1e-9]))
         True
     """
-    return bool(isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)._a.all())
+    return bool(isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan).all())
 
 
 @public(out=False)

@@ -24,7 +24,7 @@ _ELEMENTWISE = frozenset({
 #: primitives that PyTorch computes for complex32, most of them by moving elements
 _PRIMITIVES = frozenset({
     "all_dims", "any_dims", "as_strided_backward", "as_strided_gather", "as_strided_scatter_of", "block_diag_of",
-    "cat_along", "close_values", "complex_parts", "count_dims", "diag_embed_of", "diagonal_backward",
+    "cat_along", "complex_parts", "count_dims", "diag_embed_of", "diagonal_backward",
     "diagonal_scatter_of", "dist_all", "index", "index_add_rows", "index_copy_rows", "index_fill_number",
     "index_fill_tensor", "index_put_places", "index_select_along", "masked_fill_number", "masked_fill_tensor",
     "masked_select_of", "narrow_copy_of", "nonzero_positions", "repeat_dims", "roll_dims",

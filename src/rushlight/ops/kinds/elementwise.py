@@ -220,6 +220,7 @@ def unary(
     refuse: Any = None,
     out: bool = True,
     out_check: Callable | None = None,
+    strides: Callable = result_strides,
     doc: str = "",
 ) -> Any:
     """Declare `name(input)`. `vjp` is one function of (g[, x][, out]) or NOT_DIFFERENTIABLE.
@@ -229,9 +230,11 @@ def unary(
     Args:
         out: whether `out=` is taken.
         out_check: what `out` must be; see `public`.
+        strides: see `Elementwise.strides_of`.
     """
     vjps = vjp if vjp is NOT_DIFFERENTIABLE else (vjp,)
     op = Elementwise(name, numpy, dtype, _derivative(node or _camel(name), ("x",), vjps), refuse)
+    op.strides_of = strides
     direct, derivative, least = op.direct, op.derivative, op.least
 
     def method(self: Tensor) -> Tensor:
@@ -248,7 +251,7 @@ def unary(
                 a = _asarray(a)
             elif not x.flags.c_contiguous:
                 if 1 in a.shape or not x.flags.f_contiguous:
-                    a = in_order(a, x)
+                    a = placed(a, ((x.shape, x.strides, x.itemsize, False),), strides)
             out = _make(Tensor)
             out._a = a
             out._dtype = kind
