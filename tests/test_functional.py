@@ -335,3 +335,24 @@ def test_cut_gradients_are_the_same_bits_or_zero(kind: str) -> None:
         (made,) = rushlight.autograd.grad(out, x, g)
         assert made[0].numpy().tobytes() == g[0].numpy().tobytes()
         assert made[1].numpy().tobytes() == bytes(g[1].numpy().nbytes)
+
+
+@pytest.mark.parametrize("kind, tolerance", [("float32", 3e-6), ("float64", 1e-13)])
+@pytest.mark.parametrize("sizes", [(1, 9), (70, 9), (3, 24), (0, 9)])
+@pytest.mark.parametrize("stride, padding, dilation, groups", [(1, 0, 1, 1), (2, 3, 2, 2), (3, 1, 1, 4)])
+def test_convolutions_of_small_and_large_images(kind, tolerance, sizes, stride, padding, dilation, groups):
+    """The layouts of the columns, for few and many examples, give what PyTorch gives in float64."""
+    n, side = sizes
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((n, 4, side, side)), rng.standard_normal((8, 4 // groups, 3, 2)), np.ones(8)
+    asked = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+    def gradients(T, precision):
+        leaves = [T.tensor(a.tolist(), dtype=precision).reshape(a.shape).requires_grad_() for a in (x, w, b)]
+        out = T.nn.functional.conv2d(*leaves, **asked)
+        (out * out).sum().backward()
+        return [out, *[leaf.grad for leaf in leaves]]
+
+    for wanted, found in zip(gradients(torch, torch.float64), gradients(rushlight, getattr(rushlight, kind))):
+        scale = wanted.abs().max().item() if wanted.numel() else 1.0
+        np.testing.assert_allclose(found.detach().numpy(), wanted.detach().numpy(), 0, tolerance * scale)

@@ -15,11 +15,12 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL
 from rushlight.layout import numel
+from rushlight.ops import columns
 from rushlight.ops.kinds.contraction import multiply
 from rushlight.ops.spec import as_tensor, primitive, public
 
-#: elements of the columns that are laid out at a time
-_COLUMNS = 1 << 23
+#: elements of the columns that are laid out at a time: they stay in the outer cache, and products are large
+_COLUMNS = 1 << 20
 
 # ---- windows ----
 
@@ -75,12 +76,14 @@ def _convolve(
     out = tuple(map(output_size, x.shape[2:], kernel, stride, padding, dilation))
     made = np.empty((n, o, *out), x.dtype)
     rows = w.reshape(groups, o // groups, -1) if w.size else np.zeros((groups, o // groups, 0), w.dtype)
+    if 0 < numel(out) < columns.SMALL and rows.size:
+        return columns.convolved(x, rows, padding, (kernel, stride, dilation), out)
     x = padded(x, padding)
     step = max(1, _COLUMNS // max(1, c * numel(kernel) * numel(out)))
     for start in range(0, n, step):
         seen = windows(x[start : start + step], kernel, stride, dilation, out)
-        columns = seen.reshape(len(seen), groups, rows.shape[2], numel(out))
-        made[start : start + step] = multiply(rows, columns).reshape(len(seen), o, *out)
+        laid = seen.reshape(len(seen), groups, rows.shape[2], numel(out))
+        made[start : start + step] = multiply(rows, laid).reshape(len(seen), o, *out)
     return made
 
 
@@ -92,15 +95,17 @@ def _transposed(
     inner, kernel = w.shape[1], w.shape[2:]
     out = g.shape[2:]
     rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)
+    if 0 < numel(out) < columns.SMALL and rows.size:
+        return columns.transposed(g, rows, padding, (kernel, stride, dilation), size)
     whole = tuple(s + 2 * p for s, p in zip(size, padding))
     made = np.empty((n, groups * inner, *size), g.dtype)
     step = max(1, _COLUMNS // max(1, rows.shape[1] * groups * numel(out)))
     crop = (..., *(slice(p, p + s) for s, p in zip(size, padding)))
     for start in range(0, n, step):
         part = g[start : start + step]
-        columns = multiply(rows, part.reshape(len(part), groups, o // groups, -1))
-        columns = columns.reshape(len(part), groups * inner, *kernel, *out)
-        made[start : start + step] = spread_windows(columns, whole, stride, dilation)[crop]
+        laid = multiply(rows, part.reshape(len(part), groups, o // groups, -1))
+        laid = laid.reshape(len(part), groups * inner, *kernel, *out)
+        made[start : start + step] = spread_windows(laid, whole, stride, dilation)[crop]
     return made
 
 
@@ -110,16 +115,19 @@ def _correlate(
     """The transpose of `_convolve` with respect to w."""
     n, c = x.shape[:2]
     o, out = g.shape[1], g.shape[2:]
-    x = padded(x, padding)
     inner = c // groups * numel(kernel)
     wide = np.result_type(x.dtype, np.float64) if x.dtype.kind in "fc" else x.dtype
     total = np.zeros((groups, o // groups, inner), wide)
+    if 0 < numel(out) < columns.SMALL and total.size:
+        columns.correlated(x, g, padding, (kernel, stride, dilation), groups, total)
+        return total.astype(x.dtype, copy=False).reshape(o, c // groups, *kernel)
+    x = padded(x, padding)
     step = max(1, _COLUMNS // max(1, c * numel(kernel) * numel(out), o * inner))
     for start in range(0, n, step):
         seen = windows(x[start : start + step], kernel, stride, dilation, out)
-        columns = seen.reshape(len(seen), groups, inner, numel(out))
+        laid = seen.reshape(len(seen), groups, inner, numel(out))
         left = g[start : start + step].reshape(len(seen), groups, o // groups, -1)
-        total += np.add.reduce(multiply(left, columns.swapaxes(2, 3)), 0, dtype=wide)
+        total += np.add.reduce(multiply(left, laid.swapaxes(2, 3)), 0, dtype=wide)
     total = total.astype(x.dtype, copy=False)
     return total.reshape(o, c // groups, *kernel)
 
