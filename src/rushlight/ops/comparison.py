@@ -120,12 +120,6 @@ def _isfinite_strides(shape: Shape, item: int, operands: tuple[Operand, ...]) ->
     return result_strides(shape, item, tuple([(shape, strides, item, False) for strides in parts]))
 
 
-def _isreal_strides(shape: Shape, item: int, operands: tuple[Operand, ...]) -> Shape:
-    """Those of `imag(x) == 0`; imag(x) is a view whose elements are half as large."""
-    ((sizes, strides, size, copied),) = operands
-    return result_strides(shape, item, ((sizes, strides, size // 2, copied), NUMBER))
-
-
 _isinf = unary(
     "isinf",
     numpy=np.isinf,
@@ -139,13 +133,6 @@ _isfinite = unary(
     dtype=boolean,
     vjp=NOT_DIFFERENTIABLE,
     strides=_isfinite_strides,
-)
-_isreal = unary(
-    "isreal",
-    numpy=lambda x: x.imag == 0,
-    dtype=boolean,
-    vjp=NOT_DIFFERENTIABLE,
-    strides=_isreal_strides,
 )
 
 
@@ -185,7 +172,7 @@ def isreal(input):
         tensor([ True, False])
     """
     check_tensors("isreal", input=input)
-    return _isreal(input) if input._dtype.category == COMPLEX else ones_like(input, dtype=bool_)
+    return eq(input.imag, 0) if input._dtype.category == COMPLEX else ones_like(input, dtype=bool_)
 
 
 isposinf = unary(

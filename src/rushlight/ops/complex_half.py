@@ -18,7 +18,7 @@ from rushlight.runtime.casting import convert
 
 #: elementwise operations that PyTorch computes for complex32
 _ELEMENTWISE = frozenset({
-    "abs", "add", "add_scaled", "addcmul_values", "conj", "conj_physical", "eq", "isfinite", "isinf", "isnan", "isreal",
+    "abs", "add", "add_scaled", "addcmul_values", "conj", "conj_physical", "eq", "isfinite", "isinf", "isnan",
     "mul", "ne", "neg", "negative", "positive", "rsub_number", "rsub_tensors", "sgn", "sub", "sub_scaled", "where_values",
 })  # fmt: skip
 #: primitives that PyTorch computes for complex32, most of them by moving elements
