@@ -146,10 +146,10 @@ class Program:
                     self.steps.pop()
                     return
                 theirs, their_error = attempt(
-                    lambda: _in_mode(torch, mode, function, [p.theirs for p in chosen])
+                    lambda: in_mode(torch, mode, function, [p.theirs for p in chosen])
                 )
                 ours, our_error = attempt(
-                    lambda: _in_mode(rushlight, mode, function, [p.ours for p in chosen])
+                    lambda: in_mode(rushlight, mode, function, [p.ours for p in chosen])
                 )
                 if their_error and "INTERNAL ASSERT" in their_error:
                     raise Lost
@@ -318,7 +318,7 @@ def _same_error(theirs: str | None, ours: str | None) -> bool:
     return _kind(theirs) == _kind(ours) or any((fault in theirs) != (fault in ours) for fault in faults)
 
 
-def _in_mode(T: Any, mode: str, function: Callable, tensors: list) -> Any:
+def in_mode(T: Any, mode: str, function: Callable, tensors: list) -> Any:
     with getattr(T, mode)() if mode else contextlib.nullcontext():
         return function(T, *tensors)
 
@@ -447,7 +447,7 @@ def _lists(groups: list, longest: int) -> st.SearchStrategy[list[Step]]:
     )
 
 
-def _large_programs(longest: int) -> st.SearchStrategy[list[Step]]:
+def large_programs(longest: int) -> st.SearchStrategy[list[Step]]:
     groups = [
         LARGE_LEAVES,
         LARGE_FRESH,
@@ -472,14 +472,14 @@ def test_random_programs(steps: list[Step]) -> None:
 
 
 @settings(max_examples=25, derandomize=True, **RELAXED)
-@given(_large_programs(20))
+@given(large_programs(20))
 def test_random_programs_on_large_tensors(steps: list[Step]) -> None:
     Program(large=True).run(steps)
 
 
 def search(minutes: float, first: int, large: bool) -> None:
     """Run new random programs, 200 for each seed from `first` on, until the time is over."""
-    programs_of = _large_programs(30) if large else _programs(40)
+    programs_of = large_programs(30) if large else _programs(40)
     end, programs, steps_done = time.monotonic() + 60 * minutes, 0, 0
 
     @settings(max_examples=200, database=None, **RELAXED)
