@@ -64,6 +64,11 @@ def unrolling(kernel: Kernel) -> int:
     return 4 if here <= 8 else 2 if here <= 20 else 0
 
 
+def is_long(kernel: Kernel) -> bool:
+    """Whether a body is so long that few of its loads are under way at a time."""
+    return unrolling(kernel) == 0
+
+
 def evaluate(
     b: Builder,
     kernel: Kernel,

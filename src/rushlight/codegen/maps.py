@@ -6,7 +6,7 @@ not like that, a tile of it is copied to where it is; `plan` says for which oper
 
 from __future__ import annotations
 
-from rushlight.codegen.body import evaluate, unrolling
+from rushlight.codegen.body import evaluate, is_long, unrolling
 from rushlight.codegen.builder import V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.nest import FIRST, LAST, Nest
@@ -59,14 +59,15 @@ class Map(Nest):
         b, kernel = self.b, self.kernel
         known = evaluate(b, kernel, self.same, self.scalars, self.repetitions(at))
 
-        ahead = self.jumping()
+        jumping = self.jumping()
+        ahead = is_long(kernel) and not jumping
 
         def step(i: V, mask: V | None, past: V | None, _: int) -> None:
-            for n in ahead:
+            for n in jumping:
                 b.prefetch(b.at(at[n], b.add(i, count), self.bytes[n]))
             values = evaluate(
                 b, kernel, [store.value for store in kernel.outputs], known,
-                self.vectors(at, i, mask), mask,
+                self.vectors(at, i, mask, ahead), mask,
             )  # fmt: skip
             for n, store in enumerate(kernel.outputs):
                 self.put(self.inputs + n, values[store.value], at, i, mask, past)

@@ -10,10 +10,12 @@ from rushlight.codegen.builder import SIZES, Builder, V
 from rushlight.codegen.copying import copy, lines, turn
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Inst, Kernel
-from rushlight.codegen.plan import ONCE, PACKED, SLOTS, TILE, TURN, Scheme
+from rushlight.codegen.plan import DIRECT, ONCE, PACKED, SLOTS, TILE, TURN, Scheme
 from rushlight.codegen.run import Target
 
 FIRST, LAST = V("%first", "q"), V("%last", "q")
+#: bytes of a run to ask for before they are read
+AHEAD = 2048
 
 
 class Nest:
@@ -186,12 +188,21 @@ class Nest:
         """Loads one element of an operand, for all lanes."""
         return lambda _, inst: self.b.splat(self.b.load(at[inst.attr], inst.kind, 1))  # type: ignore[index]
 
-    def vectors(self, at: list[V], i: V, mask: V | None) -> Load:
-        """Loads elements i and following of an operand's run."""
+    def vectors(self, at: list[V], i: V, mask: V | None, ahead: bool = False) -> Load:
+        """Loads elements i and following of an operand's run.
+
+        Args:
+            ahead: whether to ask for what lies further on. A long body has few loads under way at a time, too few to
+                hide what memory takes, and not every processor looks ahead by itself (virtual ones often may not).
+        """
+        b = self.b
 
         def load(_: int, inst: Inst) -> V:
             n: int = inst.attr  # type: ignore[assignment]
-            return self.b.load(self.b.at(at[n], i, self.bytes[n]), inst.kind, mask=mask)
+            place = b.at(at[n], i, self.bytes[n])
+            if ahead and self.scheme.modes[n] == DIRECT:
+                b.prefetch(b.at(place, b.integer(AHEAD)))
+            return b.load(place, inst.kind, mask=mask)
 
         return load
 

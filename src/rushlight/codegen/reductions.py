@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rushlight.codegen.body import closure, evaluate, unrolling
+from rushlight.codegen.body import closure, evaluate, is_long, unrolling
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import combine, fold, identity
@@ -214,12 +214,13 @@ class Reduce(Nest):
         """Each element with an accumulator of its own, which takes up the rows one after the other."""
         b = self.b
         starts = [(at, *self.elements(at)) for at in rows]
+        ahead = is_long(self.kernel)
 
         def step(i: V, mask: V | None, past: V | None, _: int) -> None:
             there = {r: b.at(self.sums[r], i, SIZES[kind]) for r, kind in self.kinds.items()}
             sums = {r: b.load(there[r], kind, mask=mask) for r, kind in self.kinds.items()}
             for at, wanted, known in starts:
-                values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask), mask)
+                values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, ahead), mask)
                 for n in self.stored:
                     self.put(n, values[self.value(n)], at, i, mask, past)
                 for r, x in sums.items():
@@ -247,9 +248,11 @@ class Reduce(Nest):
             for room in rooms:
                 b.store(nothing[r], room)
         past = self.aligned(at, self.stored)
+        # (where rows are kept, a tile has a piece of each)
+        ahead = is_long(self.kernel) or not (self.across or self.frame.padded)
 
         def step(i: V, mask: V | None, _: V | None, number: int) -> None:
-            values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask), mask)
+            values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, ahead), mask)
             for n in self.stored:
                 self.put(n, values[self.value(n)], at, i, mask, None if mask is not None else past)
             for r in self.reduces:
