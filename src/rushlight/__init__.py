@@ -142,6 +142,7 @@ from rushlight.ops.creation import (
 )
 from rushlight.ops.promotion import result_type
 from rushlight.ops.properties import (
+    get_device,
     is_complex,
     is_floating_point,
     is_inference,
@@ -280,14 +281,18 @@ _LATE = {
     # ---- autograd, precision, threads ----
     "autograd.anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
     "func": "vmap",
-    "amp": "autocast is_autocast_enabled",
+    "amp": (
+        "GradScaler autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
+        "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled"
+    ),
+    "compiler": "compile",
     "switches": (
         "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision "
         "is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled "
         "set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal set_warn_always "
         "use_deterministic_algorithms"
     ),
-    "native.threads": "get_num_threads set_num_threads",
+    "native.threads": "get_num_interop_threads get_num_threads set_num_interop_threads set_num_threads",
     # ---- protocols, printing, saving ----
     "interop.dlpack": "from_dlpack to_dlpack",
     "printing": "set_printoptions",
@@ -303,8 +308,8 @@ _LATE = {
 __getattr__, __dir__ = late.names(
     "rushlight",
     _LATE,
-    modules="amp autograd backends cuda distributions fft func linalg native nn optim pickling printing profiler random "
-    "return_types serialization signal special storage streams switches utils",
+    modules="accelerator amp autograd backends compiler cpu cuda distributed distributions fft func jit linalg mps native nn optim pickling "
+    "printing profiler random return_types serialization signal special storage streams switches testing types utils version",
 )
 
 __all__ = [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, type(late))]

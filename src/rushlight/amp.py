@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from rushlight import late
+from rushlight import dtypes, late
 from rushlight.device import device
+from rushlight.dtypes import dtype
 
-__all__ = ["GradScaler", "autocast", "is_autocast_available"]
+__all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 
 _NOT_HERE = "CUDA is not available or torch_xla is imported. Disabling autocast."
 
@@ -69,6 +70,57 @@ def is_autocast_available(device_type: str) -> bool:
 def is_autocast_enabled(device_type: str | None = None) -> bool:
     """Whether operations choose their precision themselves: never."""
     return False
+
+
+def get_autocast_dtype(device_type: str) -> dtype:
+    """The type that `autocast` would compute in.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.get_autocast_dtype("cpu"), torch.get_autocast_dtype("cuda")
+        (torch.bfloat16, torch.float16)
+    """
+    return dtypes.bfloat16 if device(device_type).type in ("cpu", "xla", "hpu") else dtypes.float16
+
+
+def get_autocast_cpu_dtype() -> dtype:
+    """The type that `autocast("cpu")` would compute in."""
+    return get_autocast_dtype("cpu")
+
+
+def get_autocast_gpu_dtype() -> dtype:
+    """The type that `autocast("cuda")` would compute in."""
+    return get_autocast_dtype("cuda")
+
+
+def is_autocast_cpu_enabled() -> bool:
+    """Whether operations on the CPU choose their precision themselves: never."""
+    return False
+
+
+def is_autocast_cache_enabled() -> bool:
+    """Whether weights that autocast has converted would be kept."""
+    return True
+
+
+def clear_autocast_cache() -> None:
+    """Forget converted weights, of which there are none."""
+
+
+def _as_it_is(function: Any, device_type: Any, again: Callable) -> Any:
+    if not isinstance(device_type, str):
+        raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
+    return again if function is None else function
+
+
+def custom_fwd(fwd: Any = None, *, device_type: str, cast_inputs: Any = None) -> Any:
+    """A Function's `forward`, to be told of autocast, which is never on: as it is; without it, a decorator."""
+    return _as_it_is(fwd, device_type, functools.partial(custom_fwd, device_type=device_type))
+
+
+def custom_bwd(bwd: Any = None, *, device_type: str) -> Any:
+    """A Function's `backward`, to run under the autocast of its forward: as it is; without it, a decorator."""
+    return _as_it_is(bwd, device_type, functools.partial(custom_bwd, device_type=device_type))
 
 
 class GradScaler:

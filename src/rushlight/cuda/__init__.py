@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from rushlight import late
 
 __all__ = [
+    "Event",
+    "Stream",
+    "StreamContext",
     "amp",
     "current_device",
+    "current_stream",
+    "default_stream",
+    "device",
     "device_count",
     "empty_cache",
+    "get_arch_list",
     "get_device_capability",
     "get_device_name",
     "get_device_properties",
+    "get_gencode_flags",
+    "get_rng_state",
+    "get_rng_state_all",
+    "get_sync_debug_mode",
+    "init",
+    "initial_seed",
+    "ipc_collect",
     "is_available",
     "is_bf16_supported",
     "is_initialized",
+    "is_tf32_supported",
     "manual_seed",
     "manual_seed_all",
     "max_memory_allocated",
+    "max_memory_reserved",
+    "mem_get_info",
     "memory_allocated",
     "memory_reserved",
+    "memory_stats",
+    "reset_peak_memory_stats",
     "seed",
     "seed_all",
+    "set_device",
+    "set_per_process_memory_fraction",
+    "set_rng_state",
+    "set_rng_state_all",
+    "set_stream",
+    "set_sync_debug_mode",
+    "stream",
     "synchronize",
 ]
 
@@ -94,30 +121,125 @@ def memory_reserved(device: Any = None) -> int:
     return 0
 
 
-def _no_gpu() -> AssertionError:
-    return AssertionError("Torch not compiled with CUDA enabled")
+# ---- lists of what GPUs have: empty ----
 
 
-def synchronize(device: Any = None) -> None:
-    """Wait for a GPU; AssertionError, as there is none."""
-    raise _no_gpu()
+def max_memory_reserved(device: Any = None) -> int:
+    """The most bytes of a GPU's memory that were kept: 0."""
+    return 0
 
 
-def current_device() -> int:
-    """The GPU in use; AssertionError, as there is none."""
-    raise _no_gpu()
+def memory_stats(device: Any = None) -> dict[str, Any]:
+    """How a GPU's memory is used: nothing to tell."""
+    return {}
 
 
-def get_device_name(device: Any = None) -> str:
-    """A GPU's name; AssertionError, as there is none."""
-    raise _no_gpu()
+def get_arch_list() -> list[str]:
+    """The kinds of GPU that this library was built for: none."""
+    return []
 
 
-def get_device_properties(device: Any = None) -> Any:
-    """What a GPU is; AssertionError, as there is none."""
-    raise _no_gpu()
+def get_gencode_flags() -> str:
+    """How it was built for them: not at all."""
+    return ""
 
 
-def get_device_capability(device: Any = None) -> tuple[int, int]:
-    """What a GPU can do; AssertionError, as there is none."""
-    raise _no_gpu()
+def is_tf32_supported() -> bool:
+    """Whether the GPU knows TF32: there is no GPU."""
+    return False
+
+
+def get_rng_state_all() -> list:
+    """The states of all GPUs' generators, of which there are none."""
+    return []
+
+
+def set_rng_state_all(new_states: Any) -> None:
+    """Go on from the states of all GPUs' generators, of which there are none."""
+
+
+def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
+    """Go on from the state of a GPU's generator, were there one."""
+
+
+def set_stream(stream: Any) -> None:
+    """Use another stream of work; nothing, as there is none."""
+
+
+class StreamContext:
+    """A context in which a stream is the current one; of no effect, as there is none."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+
+def stream(stream: Any) -> StreamContext:
+    """A context in which this stream is the current one; of no effect, as there is none."""
+    return StreamContext(stream)
+
+
+class device:
+    """A context in which another GPU is in use; RuntimeError when it is entered with one, as there is none."""
+
+    def __init__(self, device: Any) -> None:
+        self.idx = -1 if device is None else device
+
+    def __enter__(self) -> None:
+        if self.idx != -1:
+            raise RuntimeError("PyTorch was compiled without CUDA support")
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+
+class Stream:
+    """A GPU's stream of work; RuntimeError, as there is none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("torch.cuda.Stream requires CUDA support")
+
+
+class Event:
+    """A point in a stream; RuntimeError, as there is none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("Tried to instantiate dummy base class Event")
+
+
+# ---- what needs a GPU ----
+
+
+def _needs_gpu(name: str, does: str) -> Callable[..., NoReturn]:
+    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = f"{does}; AssertionError, as there is none."
+    return refuse
+
+
+init = _needs_gpu("init", "Prepare the GPU")
+synchronize = _needs_gpu("synchronize", "Wait for a GPU")
+current_device = _needs_gpu("current_device", "The number of the GPU in use")
+set_device = _needs_gpu("set_device", "Use another GPU")
+get_device_name = _needs_gpu("get_device_name", "A GPU's name")
+get_device_properties = _needs_gpu("get_device_properties", "What a GPU is")
+get_device_capability = _needs_gpu("get_device_capability", "What a GPU can do")
+current_stream = _needs_gpu("current_stream", "A GPU's stream of work that is in use")
+default_stream = _needs_gpu("default_stream", "A GPU's first stream of work")
+initial_seed = _needs_gpu("initial_seed", "The seed of a GPU's generator")
+get_rng_state = _needs_gpu("get_rng_state", "The state of a GPU's generator")
+mem_get_info = _needs_gpu("mem_get_info", "A GPU's free and whole memory")
+ipc_collect = _needs_gpu("ipc_collect", "Give back memory that was shared with other processes")
+set_per_process_memory_fraction = _needs_gpu(
+    "set_per_process_memory_fraction", "Limit the memory of this process on a GPU"
+)
+set_sync_debug_mode = _needs_gpu("set_sync_debug_mode", "Say what becomes of waits for a GPU")
+get_sync_debug_mode = _needs_gpu("get_sync_debug_mode", "What becomes of waits for a GPU")
+reset_peak_memory_stats = _needs_gpu("reset_peak_memory_stats", "Measure the most bytes anew")

@@ -20,8 +20,8 @@ from rushlight import absent
 # PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
-    "amp autograd backends compiler cuda distributions fft func jit linalg mps nn optim overrides profiler"
-    " quasirandom random return_types serialization signal special testing types utils version".split()
+    "accelerator amp autograd backends compiler cpu cuda distributed distributions fft func jit linalg mps nn optim overrides"
+    " profiler quasirandom random return_types serialization signal special testing types utils version".split()
 )
 
 

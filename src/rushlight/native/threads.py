@@ -22,7 +22,14 @@ from rushlight import errors
 from rushlight.lock import LOCK
 from rushlight.native import cpu, handover
 
-__all__ = ["get_num_threads", "kernel", "run", "set_num_threads"]
+__all__ = [
+    "get_num_interop_threads",
+    "get_num_threads",
+    "kernel",
+    "run",
+    "set_num_interop_threads",
+    "set_num_threads",
+]
 
 #: how long a worker looks for the next job before it goes to sleep; waking it takes about as long
 _SPIN_SECONDS = 10e-6
@@ -220,6 +227,28 @@ def set_num_threads(num: int) -> None:
     _threads = _checked(num)
     if _pool is not None:
         _pool.resize(_threads)
+
+
+_interop_threads: int | None = None
+
+
+def get_num_interop_threads() -> int:
+    """How many operations PyTorch would compute at once; here it is one after the other, in the thread that asks."""
+    return _interop_threads or get_num_threads()
+
+
+def set_num_interop_threads(num: int) -> None:
+    """Say how many operations to compute at once, which changes nothing here.
+
+    Raises:
+        RuntimeError: not an integer, or not positive.
+    """
+    global _interop_threads
+    if type(num) is not int:
+        raise RuntimeError(f"set_num_interop_threads expects an int, but got {type(num).__name__}")
+    if num <= 0:
+        raise RuntimeError("set_num_interop_threads expects a positive integer")
+    _interop_threads = num
 
 
 def _checked(num: Any) -> int:

@@ -510,6 +510,9 @@ class Module:
         """Nothing but to call `share_memory_` of each tensor."""
         return self._apply(lambda t: t.share_memory_())
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: what a module computes is fused and compiled without being asked."""
+
     # ---- saving ----
 
     state_dict = state.state_dict
