@@ -283,11 +283,11 @@ def unary(
         return True
 
     made = _finish(name, function, method, into, doc, op, out, out_check)
-    made.inplace = _short_inplace_unary(numpy, direct, made.inplace)
+    made.inplace = _short_inplace_unary(numpy, direct, least, made.inplace)
     return made
 
 
-def _short_inplace_unary(numpy: Any, direct: list, general: Callable) -> Callable:
+def _short_inplace_unary(numpy: Any, direct: list, least: int, general: Callable) -> Callable:
     """`x.name_()` at once for plain x; `general` for everything else."""
     is_ufunc = isinstance(numpy, np.ufunc)
 
@@ -298,7 +298,7 @@ def _short_inplace_unary(numpy: Any, direct: list, general: Callable) -> Callabl
             direct[kind.index] is kind
             and (self._edge is None or not MODES.grad or not requires_grad(self))
             and a.flags.carray
-            and a.size < FROM
+            and a.size < least
             and (buffer is None or not is_guarded(buffer))
             and not args
             and not kwargs
