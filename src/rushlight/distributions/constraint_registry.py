@@ -62,6 +62,12 @@ for _registry in (biject_to, transform_to):
     def _to_independent(c: Any, inner: ConstraintRegistry = _registry) -> Any:
         return T.IndependentTransform(inner(c.base_constraint), c.reinterpreted_batch_ndims)
 
+    def _to_cat(c: Any, inner: ConstraintRegistry = _registry) -> Any:
+        return T.CatTransform([inner(part) for part in c.cseq], c.dim, c.lengths)
+
+    def _to_stack(c: Any, inner: ConstraintRegistry = _registry) -> Any:
+        return T.StackTransform([inner(part) for part in c.cseq], c.dim)
+
     def _above(c: Any) -> Any:
         return T.ComposeTransform([T.ExpTransform(), T.AffineTransform(c.lower_bound, 1)])
 
@@ -70,6 +76,9 @@ for _registry in (biject_to, transform_to):
 
     _registry.register(constraints.real, lambda c: T.identity_transform)
     _registry.register(constraints.independent, _to_independent)
+    _registry.register(constraints.cat, _to_cat)
+    _registry.register(constraints.stack, _to_stack)
+    _registry.register(constraints.corr_cholesky, lambda c: T.CorrCholeskyTransform())
     _registry.register(constraints.greater_than, _above)
     _registry.register(constraints.greater_than_eq, _above)
     _registry.register(constraints.less_than, _below)

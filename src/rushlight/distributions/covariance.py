@@ -9,12 +9,7 @@ from rushlight.distributions import constraints
 from rushlight.distributions.distribution import Distribution
 from rushlight.distributions.utils import lazy_property
 
-__all__ = ["GivenByCovariance", "mahalanobis"]
-
-
-def mahalanobis(scale_tril: Any, x: Any) -> Any:
-    """The squared length of each vector x, measured by the covariance whose Cholesky factor is `scale_tril`."""
-    return torch.linalg.solve_triangular(scale_tril, x.unsqueeze(-1), upper=False).squeeze(-1).pow(2).sum(-1)
+__all__ = ["GivenByCovariance", "the_one_given"]
 
 
 def _from_precision(precision: Any) -> Any:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import rushlight as torch
 from rushlight.distributions import constraints
-from rushlight.distributions.covariance import GivenByCovariance, mahalanobis, the_one_given
+from rushlight.distributions.covariance import GivenByCovariance, the_one_given
+from rushlight.distributions.normal_vector import NormalVector, solved, squared_size, times
 from rushlight.distributions.utils import standard_normal
 
 __all__ = ["MultivariateNormal"]
 
 
-class MultivariateNormal(GivenByCovariance):
+class MultivariateNormal(NormalVector, GivenByCovariance):
     """Normal vectors, given their mean and one of covariance, its inverse (the precision), or its Cholesky factor.
 
     Example:
@@ -23,12 +23,11 @@ class MultivariateNormal(GivenByCovariance):
         tensor(-1.8379)
     """
 
+    called = "Multivariate Normals"
     arg_constraints: ClassVar[Any] = {
         "loc": constraints.real_vector,
         **GivenByCovariance.matrix_constraints,
     }
-    support = constraints.real_vector
-    has_rsample = True
 
     def __init__(
         self,
@@ -57,20 +56,22 @@ class MultivariateNormal(GivenByCovariance):
         self.loc = loc.expand(*shape, -1)
         self._cover(name, matrix, shape, loc.shape[-1:], validate_args)
 
-    mean = mode = property(lambda self: self.loc)
-
     @property
     def variance(self) -> Any:
         return self._unbroadcasted_scale_tril.pow(2).sum(-1).expand(self._batch_shape + self._event_shape)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         eps = standard_normal(self._extended_shape(sample_shape), self.loc)
-        return self.loc + torch.matmul(self._unbroadcasted_scale_tril, eps.unsqueeze(-1)).squeeze(-1)
+        return self.loc + times(self._unbroadcasted_scale_tril, eps)
 
-    def log_prob(self, value: Any) -> Any:
-        away = mahalanobis(self._unbroadcasted_scale_tril, self._checked(value) - self.loc)
-        return -0.5 * (self._event_shape[0] * math.log(2 * math.pi) + away) - self._half_log_det()
+    def _log_det(self) -> Any:
+        return 2 * self._half_log_det()
 
-    def entropy(self) -> Any:
-        h = 0.5 * self._event_shape[0] * (1.0 + math.log(2 * math.pi)) + self._half_log_det()
-        return h.expand(self._batch_shape) if self._batch_shape else h
+    def _squared_length(self, x: Any) -> Any:
+        return self._relative_size(x.unsqueeze(-1))
+
+    def _relative_size(self, factor: Any) -> Any:
+        return squared_size(solved(self._unbroadcasted_scale_tril, factor))
+
+    def _factors(self) -> list:
+        return [self._unbroadcasted_scale_tril]

@@ -119,3 +119,11 @@ class Renewed(TransformedDistribution):
         home.__init__(new, **grown, validate_args=False)
         new._validate_args = self._validate_args
         return new
+
+
+class Relaxed(TransformedDistribution):
+    """A relaxation of a discrete distribution; its parameters are those of the base."""
+
+    temperature = property(lambda self: self.base_dist.temperature)
+    probs = property(lambda self: self.base_dist.probs)
+    logits = property(lambda self: self.base_dist.logits)

@@ -5,6 +5,7 @@ from rushlight.distributions.joined_transforms import (
     IndependentTransform,
     identity_transform,
 )
+from rushlight.distributions.parted_transforms import CatTransform, StackTransform
 from rushlight.distributions.scalar_transforms import (
     AbsTransform,
     AffineTransform,
@@ -17,6 +18,7 @@ from rushlight.distributions.scalar_transforms import (
 )
 from rushlight.distributions.transform import Transform
 from rushlight.distributions.vector_transforms import (
+    CorrCholeskyTransform,
     LowerCholeskyTransform,
     PositiveDefiniteTransform,
     ReshapeTransform,
@@ -27,7 +29,9 @@ from rushlight.distributions.vector_transforms import (
 __all__ = [
     "AbsTransform",
     "AffineTransform",
+    "CatTransform",
     "ComposeTransform",
+    "CorrCholeskyTransform",
     "CumulativeDistributionTransform",
     "ExpTransform",
     "IndependentTransform",
@@ -38,6 +42,7 @@ __all__ = [
     "SigmoidTransform",
     "SoftmaxTransform",
     "SoftplusTransform",
+    "StackTransform",
     "StickBreakingTransform",
     "TanhTransform",
     "Transform",

@@ -9,7 +9,15 @@ from typing import Any
 
 import rushlight as torch
 
-__all__ = ["broadcast_all", "clamp_probs", "lazy_property", "logits_to_probs", "probs_to_logits"]
+__all__ = [
+    "broadcast_all",
+    "clamp_probs",
+    "lazy_property",
+    "logits_to_probs",
+    "probs_to_logits",
+    "tril_matrix_to_vec",
+    "vec_to_tril_matrix",
+]
 
 EULER = 0.5772156649015329
 
@@ -43,6 +51,50 @@ def standard_normal(shape: Any, like: Any) -> Any:
 def sum_rightmost(value: Any, dims: int) -> Any:
     """The sum over the last `dims` dimensions."""
     return value.reshape(*value.shape[:-dims], -1).sum(-1) if dims else value
+
+
+def _lower(n: int, diag: int) -> Any:
+    """Which elements of an n x n matrix lie on or below the diagonal `diag`."""
+    return torch.ones(n, n, dtype=torch.bool).tril(diag)
+
+
+def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
+    """Vectors as square matrices: their elements, row by row, on and below the diagonal `diag`.
+
+    Raises:
+        ValueError: no triangle has so many elements.
+
+    Example:
+        >>> from rushlight.distributions.utils import vec_to_tril_matrix
+        >>> import rushlight as torch
+        >>> vec_to_tril_matrix(torch.tensor([1.0, 2.0, 3.0]))
+        tensor([[1., 0.],
+                [2., 3.]])
+    """
+    size = vec.shape[-1]
+    # the positive root of n^2 + (1 + 2 diag) n - |diag| (diag + 1) = 2 size
+    b = 1 + 2 * diag
+    n = (-b + (b**2 + 8 * size + 4 * abs(diag) * (diag + 1)) ** 0.5) / 2
+    if round(n) - n > torch.finfo(vec.dtype).eps:
+        raise ValueError(
+            f"The size of last dimension is {size} which cannot be expressed as the lower triangular part of a square "
+            "D x D matrix."
+        )
+    matrix = vec.new_zeros((*vec.shape[:-1], round(n), round(n)))
+    matrix[..., _lower(round(n), diag)] = vec
+    return matrix
+
+
+def tril_matrix_to_vec(mat: Any, diag: int = 0) -> Any:
+    """The inverse of `vec_to_tril_matrix`.
+
+    Raises:
+        ValueError: the matrix has no such diagonal.
+    """
+    n = mat.shape[-1]
+    if diag < -n or diag >= n:
+        raise ValueError(f"diag ({diag}) provided is outside [{-n}, {n - 1}].")
+    return mat[..., _lower(n, diag)]
 
 
 def logits_to_probs(logits: Any, is_binary: bool = False) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.transform import TOO_FEW, Plain, Transform
-from rushlight.distributions.utils import inside_unit
+from rushlight.distributions.utils import inside_unit, tril_matrix_to_vec, vec_to_tril_matrix
 
 __all__ = [
+    "CorrCholeskyTransform",
     "LowerCholeskyTransform",
     "PositiveDefiniteTransform",
     "ReshapeTransform",
@@ -149,3 +151,51 @@ class PositiveDefiniteTransform(Plain):
 
     def _inverse(self, y: Any) -> Any:
         return LowerCholeskyTransform().inv(torch.linalg.cholesky(y))
+
+
+class CorrCholeskyTransform(Plain):
+    """From n (n - 1) / 2 numbers to the Cholesky factor of a correlation matrix of n dimensions.
+
+    Each row is a stick of length 1 that is broken by squares: tanh of a number, squared, is the part of what is left
+    (Stan Development Team, "Stan Reference Manual", section on Cholesky factors of correlation matrices).
+    """
+
+    domain = constraints.real_vector
+    codomain = constraints.corr_cholesky
+
+    def _call(self, x: Any) -> Any:
+        x, eps = torch.tanh(x), torch.finfo(x.dtype).eps
+        parts = vec_to_tril_matrix(x.clamp(min=-1 + eps, max=1 - eps), diag=-1)
+        left = (1 - parts.pow(2)).sqrt().cumprod(-1)
+        parts = parts + torch.eye(parts.shape[-1], dtype=parts.dtype)
+        return parts * torch.nn.functional.pad(left[..., :-1], [1, 0], value=1)
+
+    def _inverse(self, y: Any) -> Any:
+        left = torch.nn.functional.pad(_left(y)[..., :-1], [1, 0], value=1)
+        parts = tril_matrix_to_vec(y, diag=-1) / tril_matrix_to_vec(left, diag=-1).sqrt()
+        return (parts.log1p() - (-parts).log1p()) / 2
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        """Of the elements below the diagonal; what is left before each of them lies one to its left."""
+        broken = 0.5 * tril_matrix_to_vec(_left(y), diag=-2).log().sum(-1)
+        return broken - 2 * (x + torch.nn.functional.softplus(-2 * x) - math.log(2.0)).sum(-1)
+
+    def forward_shape(self, shape: Any) -> Any:
+        if len(shape) < 1:
+            raise ValueError(TOO_FEW)
+        n = round((0.25 + 2 * shape[-1]) ** 0.5 + 0.5)
+        if n * (n - 1) // 2 != shape[-1]:
+            raise ValueError("Input is not a flattened lower-diagonal number")
+        return shape[:-1] + (n, n)
+
+    def inverse_shape(self, shape: Any) -> Any:
+        if len(shape) < 2:
+            raise ValueError(TOO_FEW)
+        if shape[-2] != shape[-1]:
+            raise ValueError("Input is not square")
+        return shape[:-2] + (shape[-1] * (shape[-1] - 1) // 2,)
+
+
+def _left(y: Any) -> Any:
+    """How much of the squared length of each row is left after each element."""
+    return 1 - (y * y).cumsum(-1)
