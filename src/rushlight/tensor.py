@@ -722,7 +722,6 @@ class _Methods:
     __deepcopy__ = pickling.deepcopy_tensor
     __setstate__ = pickling.set_state
     __repr__ = printing.format_tensor
-    __str__ = printing.format_tensor
     __format__ = printing.format_scalar
     # ---- end protocols ----
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any, ClassVar
 
@@ -233,4 +234,5 @@ class Distribution:
 
 def home_of(cls: type) -> Any:
     """The class of this package that a class is, or derives from."""
-    return next(c for c in cls.__mro__ if c.__module__.startswith(__package__))
+    public = vars(sys.modules[__package__])
+    return next(c for c in cls.__mro__ if public.get(c.__name__) is c)

@@ -1,21 +1,24 @@
 """`import torch`, answered by Rushlight: in this process, and in no other.
 
 After `install()`, `sys.modules["torch"]` *is* the `rushlight` module and `torch.x.y` *is* `rushlight.x.y`; nothing
-is copied or wrapped, so `isinstance`, pickling and identity hold whichever name a program uses. Worker processes
-that `multiprocessing` starts afresh ("spawn", "forkserver") get the same answer before they import the program.
+is copied or wrapped, so `isinstance`, pickling and identity hold whichever name a program uses. Its classes say that they
+are PyTorch's: `print(type(x))` is part of what a program prints. Worker processes that `multiprocessing` or joblib
+start afresh ("spawn", "forkserver", "loky") get the same answer before they import the program.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from rushlight import absent
+from rushlight.interop import homes
 
 # PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
 # fail as it does in PyTorch.
@@ -27,6 +30,8 @@ PUBLIC = frozenset(
 
 #: the module of the safetensors library that knows PyTorch
 _SAFETENSORS = "safetensors.torch"
+#: modules that prepare worker processes; too slow to import in advance
+_SPAWN = ("multiprocessing.spawn", "joblib.externals.loky.backend.spawn", "loky.backend.spawn")
 
 
 def install() -> None:
@@ -42,24 +47,45 @@ def install() -> None:
     if torch is not None:
         raise RuntimeError("PyTorch is already imported in this process, so Rushlight cannot answer for it")
     for name, module in list(sys.modules.items()):
-        if name == "rushlight" or name.startswith("rushlight.") and name.split(".")[1] in PUBLIC:
-            torch_name = "torch" + name.removeprefix("rushlight")
-            sys.modules[torch_name] = module
-            _name_what_is_missing(module, torch_name)
+        if _is_known(name):
+            _adopt(module)
     sys.meta_path.insert(0, _Finder())
-    if "multiprocessing.spawn" in sys.modules:
-        _tell_workers(sys.modules["multiprocessing.spawn"])
+    for name in _SPAWN:
+        if name in sys.modules:
+            _tell_workers(sys.modules[name])
+
+
+def _is_public(name: str) -> bool:
+    """Whether PyTorch has a module of this name of ours."""
+    return name == "rushlight" or name.startswith("rushlight.") and name.split(".")[1] in PUBLIC
+
+
+def _is_known(name: str) -> bool:
+    """Whether this module of ours has something of PyTorch's."""
+    return name in homes.SOURCES or _is_public(name)
+
+
+def _adopt(module: ModuleType) -> None:
+    """Make a module of ours, which is loaded, PyTorch's."""
+    name = module.__name__
+    homes.rename(module, _is_public(name))
+    if _is_public(name):
+        torch_name = "torch" + name.removeprefix("rushlight")
+        sys.modules[torch_name] = module
+        _name_what_is_missing(module, torch_name)
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds and loads `torch.*`, and `safetensors.torch`, which is about PyTorch's tensors. It also waits for `multiprocessing.spawn`, which is too slow to import in advance."""
+    """Finds and loads `torch.*`, and `safetensors.torch`, which is about PyTorch's tensors; what has to be done with other modules is done when they are loaded."""
 
     def find_spec(
         self, name: str, path: Any = None, target: Any = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name == "multiprocessing.spawn":
-            return self._spawn_spec(name, path)
-        if name == _SAFETENSORS:
+        if name in _SPAWN:
+            return _spec_and_then(name, path, _tell_workers)
+        if name.startswith("rushlight.") and _is_known(name):
+            return _spec_and_then(name, path, _adopt)
+        if name == _SAFETENSORS or name in homes.PLACES:
             return importlib.machinery.ModuleSpec(name, self)
         if not name.startswith("torch."):
             return None
@@ -67,27 +93,33 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return importlib.machinery.ModuleSpec(name, self) if _exists(_ours(name)) else None
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        return None
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return None if _exists(_ours(spec.name)) else homes.Place(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         # The import system hands out what sys.modules holds after this call. Replacing the entry, unlike returning the
         # module from create_module, leaves its __spec__ and __name__ as they are.
         name = module.__name__
+        if isinstance(module, homes.Place):
+            return
         sys.modules[name] = importlib.import_module(_ours(name))
         _name_what_is_missing(sys.modules[name], name)
 
-    def _spawn_spec(self, name: str, path: Any) -> importlib.machinery.ModuleSpec | None:
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-        if spec is not None and spec.loader is not None:
-            run = spec.loader.exec_module
 
-            def run_and_tell(module: ModuleType) -> None:
-                run(module)
-                _tell_workers(module)
+def _spec_and_then(
+    name: str, path: Any, then: Callable[[ModuleType], None]
+) -> importlib.machinery.ModuleSpec | None:
+    """How to load a module that is none of PyTorch's, and then do something with it."""
+    spec = importlib.machinery.PathFinder.find_spec(name, path)
+    if spec is not None and spec.loader is not None:
+        run = spec.loader.exec_module
 
-            spec.loader.exec_module = run_and_tell  # type: ignore[method-assign]
-        return spec
+        def run_and_do(module: ModuleType) -> None:
+            run(module)
+            then(module)
+
+        spec.loader.exec_module = run_and_do  # type: ignore[method-assign]
+    return spec
 
 
 def _ours(name: str) -> str:
@@ -113,17 +145,11 @@ def _name_what_is_missing(module: ModuleType, torch_name: str) -> None:
     def __getattr__(name: str) -> Any:
         public = (torch_name != "torch" or name in PUBLIC) and not name.startswith("_")
         if inherited is not None:
-            try:
-                found = inherited(name)
-            except AttributeError:
-                pass
-            else:
-                if public and isinstance(found, ModuleType):
-                    _name_what_is_missing(found, f"{torch_name}.{name}")
-                return found
-        if public and _exists(f"{module.__name__}.{name}"):
+            with contextlib.suppress(AttributeError):
+                return inherited(name)
+        if f"{torch_name}.{name}" in homes.PLACES or public and _exists(f"{module.__name__}.{name}"):
             return importlib.import_module(f"{torch_name}.{name}")
-        raise absent.of_module(module.__name__, name, torch_name)
+        return homes.find(torch_name, name)
 
     __getattr__.answers_for_torch = True  # type: ignore[attr-defined]
     module.__dict__["__getattr__"] = __getattr__
@@ -154,7 +180,7 @@ def _drop_last_frames(error: BaseException) -> None:
         step = step.tb_next
     ours = len(frames)
     while ours and frames[ours - 1].tb_frame.f_code.co_filename.startswith(
-        (__file__, "<frozen importlib", importlib.__file__)
+        (__file__, homes.__file__, "<frozen importlib", importlib.__file__)
     ):
         ours -= 1
     if 0 < ours < len(frames):
@@ -174,4 +200,7 @@ class _Greeting:
 def _tell_workers(spawn: ModuleType) -> None:
     """Put a greeting in what a new worker unpickles first, before it imports the program."""
     plain = spawn.get_preparation_data
-    spawn.get_preparation_data = lambda name: {"rushlight": _Greeting(), **plain(name)}  # type: ignore[attr-defined]
+    spawn.get_preparation_data = lambda *args, **options: {  # type: ignore[attr-defined]
+        "rushlight": _Greeting(),
+        **plain(*args, **options),
+    }

@@ -13,8 +13,11 @@ from rushlight.dtypes import FLOATING, WIDE
 from rushlight.errors import wrong_type
 
 
-class LinAlgError(RuntimeError):
+class _LinAlgError(RuntimeError):
     """A matrix for which there is no answer: singular, not positive-definite, not finite."""
+
+
+LinAlgError = _LinAlgError  # PyTorch's name for it, and the name it has in tracebacks
 
 
 # ---- checks ----
