@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import Any, ClassVar
 
@@ -234,5 +233,5 @@ class Distribution:
 
 def home_of(cls: type) -> Any:
     """The class of this package that a class is, or derives from."""
-    public = vars(sys.modules[__package__])
-    return next(c for c in cls.__mro__ if public.get(c.__name__) is c)
+    own = __package__, "torch.distributions"  # what they say under `rushlight run`
+    return next(c for c in cls.__mro__ if c.__module__.startswith(own))

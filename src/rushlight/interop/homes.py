@@ -11,81 +11,100 @@ from typing import Any
 
 from rushlight import absent
 
-#: PyTorch's module -> Rushlight's -> the classes of the one that are in the other
-PLACES = {
-    "torch": {
-        "device": "device layout memory_format",
-        "dtypes": "dtype finfo iinfo",
-        "size": "Size",
+#: Rushlight's module, or the package that the module is in -> PyTorch's -> the classes of the one that are in the other
+HOMES = {
+    "device": {"torch": "device layout memory_format"},
+    "dtypes": {"torch": "dtype finfo iinfo"},
+    "size": {"torch": "Size"},
+    "storage": {"torch.storage": "TypedStorage UntypedStorage"},
+    "ops.lapack": {"torch._C": "_LinAlgError"},
+    "ops.sampling": {"torch._C": "Generator"},
+    "tape.modes": {"torch.autograd.grad_mode": "enable_grad inference_mode no_grad set_grad_enabled"},
+    "tape.node": {"torch.autograd.graph": "Node"},
+    "amp": {"torch.amp.autocast_mode": "autocast", "torch.amp.grad_scaler": "GradScaler"},
+    "autograd": {"torch.autograd.anomaly_mode": "detect_anomaly set_detect_anomaly"},
+    "cuda": {"torch.cuda.streams": "Event Stream"},
+    "distributions": {
+        "torch.distributions.transforms": "AbsTransform AffineTransform CatTransform ComposeTransform"
+        " CorrCholeskyTransform CumulativeDistributionTransform ExpTransform IndependentTransform"
+        " LowerCholeskyTransform PositiveDefiniteTransform PowerTransform ReshapeTransform SigmoidTransform"
+        " SoftmaxTransform SoftplusTransform StackTransform StickBreakingTransform TanhTransform Transform"
     },
-    "torch._C": {"ops.lapack": "_LinAlgError", "ops.sampling": "Generator"},
-    "torch.amp.autocast_mode": {"amp": "autocast"},
-    "torch.amp.grad_scaler": {"amp": "GradScaler"},
-    "torch.autograd.anomaly_mode": {"autograd.anomaly": "detect_anomaly set_detect_anomaly"},
-    "torch.autograd.grad_mode": {"tape.modes": "enable_grad inference_mode no_grad set_grad_enabled"},
-    "torch.nn.modules.batchnorm": {
-        "nn.modules.normalization": "_BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d LazyBatchNorm1d"
-        " LazyBatchNorm2d LazyBatchNorm3d SyncBatchNorm"
+    "jit": {"torch.jit._script": "Attribute ScriptModule"},
+    "nn": {
+        "torch.nn.modules.activation": "MultiheadAttention",
+        "torch.nn.modules.batchnorm": "_BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d LazyBatchNorm1d LazyBatchNorm2d"
+        " LazyBatchNorm3d SyncBatchNorm",
+        "torch.nn.modules.channelshuffle": "ChannelShuffle",
+        "torch.nn.modules.container": "ParameterDict ParameterList",
+        "torch.nn.modules.flatten": "Flatten Unflatten",
+        "torch.nn.modules.fold": "Fold Unfold",
+        "torch.nn.modules.instancenorm": "_InstanceNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d"
+        " LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d",
+        "torch.nn.modules.pixelshuffle": "PixelShuffle PixelUnshuffle",
+        "torch.nn.parallel.data_parallel": "DataParallel",
     },
-    "torch.nn.modules.channelshuffle": {"nn.modules.reshaping": "ChannelShuffle"},
-    "torch.nn.modules.flatten": {"nn.modules.reshaping": "Flatten Unflatten"},
-    "torch.nn.modules.fold": {"nn.modules.reshaping": "Fold Unfold"},
-    "torch.nn.modules.instancenorm": {
-        "nn.modules.normalization": "_InstanceNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d"
-        " LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d"
+    "optim": {
+        "torch.optim": "Adafactor Muon",
+        "torch.optim.adadelta": "Adadelta",
+        "torch.optim.adagrad": "Adagrad",
+        "torch.optim.adamax": "Adamax",
+        "torch.optim.adamw": "AdamW",
+        "torch.optim.asgd": "ASGD",
+        "torch.optim.lr_scheduler": "ConstantLR CosineAnnealingLR CosineAnnealingWarmRestarts CyclicLR"
+        " ExponentialLR LambdaLR LinearLR LRScheduler MultiStepLR MultiplicativeLR OneCycleLR PolynomialLR StepLR",
+        "torch.optim.nadam": "NAdam",
+        "torch.optim.radam": "RAdam",
+        "torch.optim.rmsprop": "RMSprop",
+        "torch.optim.rprop": "Rprop",
+        "torch.optim.sparse_adam": "SparseAdam",
     },
-    "torch.nn.modules.pixelshuffle": {"nn.modules.reshaping": "PixelShuffle PixelUnshuffle"},
-    "torch.nn.modules.activation": {"nn.modules.attention": "MultiheadAttention"},
-    "torch.nn.modules.container": {"nn.modules.parameters": "ParameterDict ParameterList"},
-    "torch.nn.parallel.data_parallel": {"nn.parallel": "DataParallel"},
-    "torch.optim.adadelta": {"optim.squares": "Adadelta"},
-    "torch.optim.adagrad": {"optim.squares": "Adagrad"},
-    "torch.optim.adamax": {"optim.adam": "Adamax"},
-    "torch.optim.adamw": {"optim.adam": "AdamW"},
-    "torch.optim": {"optim.matrices": "Adafactor Muon"},
-    "torch.optim.asgd": {"optim.sgd": "ASGD"},
-    "torch.optim.lr_scheduler": {
-        "optim.cycles": "CosineAnnealingWarmRestarts CyclicLR OneCycleLR",
-        "optim.schedule": "ConstantLR CosineAnnealingLR ExponentialLR LambdaLR LinearLR LRScheduler MultiStepLR"
-        " MultiplicativeLR PolynomialLR StepLR",
-    },
-    "torch.optim.nadam": {"optim.adam": "NAdam"},
-    "torch.optim.radam": {"optim.adam": "RAdam"},
-    "torch.optim.rmsprop": {"optim.squares": "RMSprop"},
-    "torch.optim.rprop": {"optim.sgd": "Rprop"},
-    "torch.optim.sparse_adam": {"optim.matrices": "SparseAdam"},
-    "torch.autograd.graph": {"tape.node": "Node"},
-    "torch.profiler.profiler": {"profiler": "profile"},
-    "torch.storage": {"storage": "TypedStorage UntypedStorage"},
+    "profiler": {"torch.profiler.profiler": "profile"},
 }
 
+#: (module or package of ours, class) -> PyTorch's module
 _HOME = {
-    (f"rushlight.{ours}", name): place
-    for place, sources in PLACES.items()
-    for ours, names in sources.items()
+    (source, name): place
+    for source, places in HOMES.items()
+    for place, names in places.items()
     for name in names.split()
 }
-#: our modules that hold classes of PyTorch's other modules; the last two have tensors of kinds of their own
-SOURCES = frozenset({module for module, _ in _HOME} | {"rushlight.deep", "rushlight.batched"})
+#: PyTorch's modules that have classes of others of ours
+PLACES = frozenset(_HOME.values())
+#: our modules that have something of PyTorch's and are not public; the last two have tensors of kinds of their own
+SOURCES = frozenset(f"rushlight.{name}" for name in [*HOMES, "deep", "batched"])
 #: our modules that are packages in PyTorch
-_PACKAGES = ("rushlight.amp", "rushlight.nn.parallel", "rushlight.profiler")
+_PACKAGES = (
+    "rushlight.amp",
+    "rushlight.cuda",
+    "rushlight.jit",
+    "rushlight.nn.parallel",
+    "rushlight.profiler",
+)
+
+#: (PyTorch's module, class) -> the class, if it is loaded
+_classes: dict[tuple[str, str], type] = {}
 
 
 def rename(module: ModuleType, public: bool) -> None:
     """Let the classes of one of our modules say that they are in PyTorch's; `public`: it has a module of this name."""
     own = module.__name__
     same = "torch" + own.removeprefix("rushlight") if public else ""
-    for name, found in list(vars(module).items()):
-        if isinstance(found, type) and (place := _place_of(found, own, name, same)):
+    for found in list(vars(module).values()):
+        if isinstance(found, type) and (place := _place_of(found, own, same)):
             found.__module__ = place
-    if own in _PACKAGES:
+            _classes[place, found.__name__] = found
+    if own in _PACKAGES and not hasattr(module, "__path__"):
         module.__path__ = []
 
 
-def _place_of(cls: type, own: str, name: str, same: str) -> str:
+def _place_of(cls: type, own: str, same: str) -> str:
     if cls.__module__ == "rushlight":  # said of a class that is elsewhere
         return "torch"
-    return _HOME.get((own, name), same) if cls.__module__ == own else ""
+    if cls.__module__ != own:
+        return ""
+    source, name = own.removeprefix("rushlight."), cls.__name__
+    return _HOME.get((source, name)) or _HOME.get((source.partition(".")[0], name), same)
 
 
 def find(place: str, name: str) -> Any:
@@ -93,9 +112,13 @@ def find(place: str, name: str) -> Any:
 
     Raises AttributeError: it has no such name.
     """
-    for ours, names in PLACES.get(place, {}).items():
-        if name in names.split():
-            return getattr(import_module(f"rushlight.{ours}"), name)
+    for source, places in HOMES.items():
+        names = places.get(place, "").split()
+        if name in names:
+            module = import_module(f"rushlight.{source}")
+            for known in names:  # loads what holds them
+                getattr(module, known, None)
+            return _classes[place, name]
     raise absent.of_module(place, name, place)
 
 
@@ -106,4 +129,4 @@ class Place(ModuleType):
         return find(self.__name__, name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*vars(self), *" ".join(PLACES[self.__name__].values()).split()})
+        return sorted({*vars(self), *(name for (_, name), place in _HOME.items() if place == self.__name__)})
