@@ -24,5 +24,5 @@ __all__ = [
     "utils",
 ]
 
-#: names that PyTorch has and this module lacks are said to be missing
-__getattr__ = late.modules("rushlight.nn")
+#: reads these when they are asked for; names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.nn", "attention", "grad")

@@ -16,6 +16,7 @@ from rushlight.nn.compositions import (
 )
 from rushlight.nn.fractional import fractional_max_pool2d, fractional_max_pool3d
 from rushlight.nn.grids import affine_grid, grid_sample
+from rushlight.nn.multihead import multi_head_attention_forward
 from rushlight.ops.activations import (
     celu,
     elu,
@@ -303,6 +304,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",

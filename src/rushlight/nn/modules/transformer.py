@@ -11,12 +11,13 @@ import rushlight
 from rushlight.buffer import Tensor
 from rushlight.nn import functional as F
 from rushlight.nn import init
-from rushlight.nn.modules.attention import MultiheadAttention, additive
+from rushlight.nn.modules.attention import MultiheadAttention
 from rushlight.nn.modules.container import ModuleList
 from rushlight.nn.modules.dropout import Dropout
 from rushlight.nn.modules.linear import Linear
 from rushlight.nn.modules.module import Module
 from rushlight.nn.modules.normalization import LayerNorm
+from rushlight.nn.multihead import additive
 
 __all__ = [
     "Transformer",

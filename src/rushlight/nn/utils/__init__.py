@@ -58,5 +58,5 @@ __all__ = [
     "weight_norm",
 ]
 
-#: names that PyTorch has and this module lacks are said to be missing
-__getattr__ = late.modules("rushlight.nn.utils")
+#: reads `prune` when it is asked for; names that PyTorch has and this module lacks are said to be missing
+__getattr__ = late.modules("rushlight.nn.utils", "prune")

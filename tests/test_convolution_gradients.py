@@ -1,0 +1,37 @@
+"""`torch.nn.grad`: gradients of convolutions as functions, recorded themselves."""
+
+import pytest
+from both import same
+
+CASES = {
+    1: ((2, 4, 9), (6, 2, 3), {"groups": 2, "stride": 2, "padding": 1}),
+    2: ((2, 3, 6, 7), (4, 3, 2, 3), {"dilation": 2, "padding": (1, 0)}),
+    3: ((1, 2, 4, 5, 4), (2, 2, 2, 2, 2), {"stride": (1, 2, 1)}),
+}
+
+
+@pytest.mark.parametrize("dims", CASES)
+@pytest.mark.parametrize("which", ["input", "weight"])
+def test_gradients_of_convolutions(dims, which):
+    def program(T):
+        shape, weight_shape, options = CASES[dims]
+        T.manual_seed(0)
+        x, w = (T.randn(s, dtype=T.float64).requires_grad_() for s in (shape, weight_shape))
+        y = getattr(T.nn.functional, f"conv{dims}d")(x, w, **options)
+        g = T.randn(y.shape, dtype=T.float64).requires_grad_()
+        function = getattr(__import__(f"{T.__name__}.nn.grad").nn.grad, f"conv{dims}d_{which}")
+        found = (
+            function(shape, w, g, **options) if which == "input" else function(x, weight_shape, g, **options)
+        )
+        other = w if which == "input" else x
+        return found, T.autograd.grad(found.square().sum(), [g, other])
+
+    same(program)
+
+
+def test_nothing_is_recorded_of_what_needs_no_gradient():
+    same(
+        lambda T: __import__(f"{T.__name__}.nn.grad").nn.grad.conv1d_input(
+            (1, 1, 3), T.ones(1, 1, 2), T.ones(1, 1, 2)
+        )
+    )
