@@ -228,13 +228,13 @@ class _Amount(BasePruningMethod):
             raise ValueError(
                 f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer"
             )
-        self.amount = amount
+        self.amount: Any = amount
 
     def _count(self, size: int) -> int:
         """How many of `size` to prune."""
         if not isinstance(self.amount, numbers.Integral):
             return round(self.amount * size)
-        if self.amount > size:
+        if int(self.amount) > size:
             raise ValueError(
                 f"amount={self.amount} should be smaller than the number of parameters to prune={size}"
             )
