@@ -18,7 +18,7 @@ from rushlight.ops import (
     values,
     views,
 )
-from rushlight.ops.kinds.elementwise import inplace_operator, operator, reflected
+from rushlight.ops.kinds.binary import inplace_operator, operator, reflected
 
 # These modules are loaded when one of their names is first used.
 activations = late.module("ops.activations")

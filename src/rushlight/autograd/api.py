@@ -12,7 +12,7 @@ import numpy as np
 from rushlight.autograd.engine import run_backward
 from rushlight.autograd.graph import GradientEdge, edge_of_gradient_edge
 from rushlight.buffer import LEAF, Tensor, new_tensor
-from rushlight.dtypes import FLOATING
+from rushlight.dtypes import FLOATING, dtype, float32, float64
 from rushlight.size import Size
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Node, Nowhere, ViewMeta, edge_of, extra_of, requires_grad
@@ -123,8 +123,9 @@ def grad(
     if is_grads_batched:
         found = _grad_of_batch(outputs, chosen, grad_outputs, keep, create, allow_unused)
     else:
-        gradients = _gradients(outputs, grad_outputs)
-        found = _grad(outputs, chosen, gradients, keep, create, allow_unused)
+        roots = _of_number(outputs[0]) if grad_outputs is None and len(outputs) == 1 else None
+        roots = roots or _roots(outputs, _gradients(outputs, grad_outputs))
+        found = _grad(roots, chosen, keep, create, allow_unused)
     if materialize_grads:
         if any(g is None and not isinstance(t, Tensor) for g, t in zip(found, chosen)):
             raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
@@ -132,11 +133,11 @@ def grad(
     return dict(zip(inputs, found)) if type(inputs) is dict else tuple(found)
 
 
-def _grad(outputs: Any, inputs: Any, gradients: Any, keep: bool, create: bool, allow_unused: bool) -> list:
-    roots = _roots(outputs, gradients)
+def _grad(roots: list, inputs: Any, keep: bool, create: bool, allow_unused: bool) -> list:
     edges = [_edge(t) for t in inputs]
-    if any(edge is None for edge in edges):
-        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    for edge in edges:
+        if edge is None:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
     found = run_backward(roots, keep, create, edges, accumulate=False)
     for at, edge in enumerate(edges):
         if edge not in found and not allow_unused:
@@ -167,7 +168,13 @@ def _grad_of_batch(
     for n in range(count):
         each = [weight[n] if isinstance(weight, Tensor) else weight for weight in weights]
         rows.append(
-            _grad(outputs, inputs, _gradients(outputs, each), keep or n + 1 < count, create, allow_unused)
+            _grad(
+                _roots(outputs, _gradients(outputs, each)),
+                inputs,
+                keep or n + 1 < count,
+                create,
+                allow_unused,
+            )
         )
     if not rows:
         return [t.new_zeros((0, *t._a.shape)) for t in inputs]
@@ -227,6 +234,26 @@ def _roots(outputs: Sequence[Any], gradients: Sequence[Any]) -> list:
     return roots
 
 
+def _of_number(output: Any) -> list | None:
+    """The root of a walk from one real number, as it mostly is, weighted by 1; None for anything else."""
+    if type(output) is not Tensor or output._a.size != 1 or output._dtype.category != FLOATING:
+        return None
+    edge = edge_of(output)
+    if edge is None or type(edge) is Nowhere:
+        return None
+    return [(edge, _one(output._a.shape, output._dtype))]
+
+
+#: a copy takes a tenth of the time of `np.ones`
+_ONES = {kind: np.ones((), kind.numpy) for kind in (float32, float64)}
+
+
+def _one(shape: tuple[int, ...], kind: dtype) -> Tensor:
+    """The weight of an output of one element for which none is given."""
+    number = None if shape else _ONES.get(kind)
+    return new_tensor(np.ones(shape, kind.numpy) if number is None else number.copy(), kind)
+
+
 def _tuple(gradients: Any, count: int) -> tuple:
     if gradients is None:
         return (None,) * count
@@ -274,7 +301,7 @@ def _gradient(at: int, output: Any, g: Any) -> Any:
         raise RuntimeError("grad can be implicitly created only for scalar outputs")
     if kind.category != FLOATING:
         raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {kind}")
-    return new_tensor(np.ones(shape, kind.numpy), kind)
+    return _one(shape, kind)
 
 
 _warned: list[bool] = []
@@ -315,19 +342,15 @@ def tensor_backward(
         tensor(12.)
     """
     if inputs is None and not create_graph:
-        edge, g = edge_of(self), None
-        if edge is None or type(edge) is Nowhere:
-            pass
-        elif gradient is None:
-            if self._a.size == 1 and self._dtype.category == FLOATING:
-                one = np.empty(self._a.shape, self._a.dtype)
-                one.fill(1)
-                g = new_tensor(one, self._dtype)
+        roots = None
+        if gradient is None:
+            roots = _of_number(self)
         elif type(gradient) is Tensor and type(self) is Tensor:
-            if gradient._dtype is self._dtype and gradient._a.shape == self._a.shape:
-                g = gradient
-        if g is not None:
-            run_backward([(edge, g)], bool(retain_graph) and _flag(retain_graph), False)
+            edge = edge_of(self)
+            if edge is not None and type(edge) is not Nowhere and gradient._dtype is self._dtype:
+                roots = [(edge, gradient)] if gradient._a.shape == self._a.shape else None
+        if roots is not None:
+            run_backward(roots, bool(retain_graph) and _flag(retain_graph), False)
             return
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 

@@ -13,6 +13,7 @@ which fixes the order of the additions and with it the bits of the result.
 from __future__ import annotations
 
 import heapq
+import operator
 import sys
 import threading
 from collections.abc import Sequence
@@ -67,6 +68,10 @@ def current_walk() -> Any:
     return _RUNNING.walk
 
 
+_NOTHING: frozenset = frozenset()
+_AGE = operator.attrgetter("seq")
+
+
 def _key(edge: Any) -> Any:
     return edge[0] if type(edge) is tuple else edge
 
@@ -110,8 +115,9 @@ class _Walk:
         self.create = create
         self.accumulate = accumulate
         self.targets = None if targets is None else list(targets)
+        self.goals: Any = _NOTHING
         self.found: dict[Any, Any] = {}
-        self.ends: set = set()
+        self.ends: Any = _NOTHING
         self.pending: dict[Any, Any] = {}
         self.waiting: dict[Any, int] = {}
         self.ready: list[tuple[int, Any]] = []
@@ -119,25 +125,32 @@ class _Walk:
     def go(self, roots: Sequence[tuple[Any, Any]]) -> None:
         self._explore(roots)
         useful = self.useful = None if self.targets is None else self._useful()
+        goals = self.goals
         ready, pending, waiting, ends = self.ready, self.pending, self.waiting, self.ends
         push, pop = heapq.heappush, heapq.heappop
         try:
             for edge, g in roots:
-                self.deliver(edge, fit(g, *meta_of_edge(edge), None))
+                shape, kind = edge.metas[0] if isinstance(edge, Node) else meta_of_edge(edge)
+                if g._a.shape != shape or g._dtype is not kind:
+                    g = fit(g, shape, kind, None)
+                self.deliver(edge, g)
         except NeedsBatching:
             return TAKE_OVER.backward(self, roots)
         g = None
         while ready:
             node = pop(ready)[1]
             g = pending.pop(node)
-            if node.extra is not None or useful is not None:
+            extra = node.extra
+            if extra is not None or useful is not None and (node in goals or node not in useful):
                 g = self.before(node, g)
                 if g is None:
                     continue
             edges = node.edges
-            strict = not node.promotes and len(edges) > 1
-            watched = strict or node.extra is not None or ANOMALY or node in ends
-            grads = self._run(node, g) if watched else node.run(g)
+            watched = extra is not None or ANOMALY or ends and node in ends
+            if watched or not node.promotes and len(edges) > 1:
+                grads: Any = self._run(node, g)
+            else:
+                grads = node.run(g)
             if len(grads) != len(edges):
                 raise RuntimeError(
                     f"function {node.name()} returned an incorrect number of gradients "
@@ -174,8 +187,13 @@ class _Walk:
                     else:
                         self.finish_leaf(edge, grad)
             grads = grad = None
-        for leaf in [target for target in pending if isinstance(target, Tensor)]:
-            self.finish_leaf(leaf, pending.pop(leaf))
+        if (
+            pending
+        ):  # (a caller's own gradient among them: the references here make its leaf take a copy, see `_own`)
+            for leaf, g in [*pending.items()]:
+                if isinstance(leaf, Tensor):
+                    self.finish_leaf(leaf, g)
+                    del pending[leaf]
 
     def _explore(self, roots: Sequence[tuple[Any, Tensor]]) -> None:
         """Find everything that may be reached, and count the gradients of the leaves.
@@ -186,43 +204,39 @@ class _Walk:
         waiting = self.waiting
         stack = []
         for edge, _ in roots:
-            target = _key(edge)
-            if target not in waiting:
-                waiting[target] = 0
+            target = edge[0] if type(edge) is tuple else edge
+            waiting[target] = waiting.get(target, 0) + 1
+            if isinstance(target, Node) and waiting[target] == 1:
                 stack.append(target)
-            waiting[target] += 1
         while stack:
-            node = stack.pop()
-            if isinstance(node, Tensor):
-                continue
-            for edge in node.edges:
+            for edge in stack.pop().edges:
                 if edge is not None:
                     target = edge[0] if type(edge) is tuple else edge
                     if target in waiting:
                         waiting[target] += 1
                     else:
                         waiting[target] = 1
-                        stack.append(target)
+                        if isinstance(target, Node):
+                            stack.append(target)
 
     def _useful(self) -> set:
-        """The nodes that run: those from which a target can be reached, and those whose outputs are to retain it."""
+        """The nodes that run: those from which a target can be reached, and those whose outputs are to retain it.
+
+        Taken from the oldest on, a node comes after all that its edges lead to.
+        """
         assert self.targets is not None
-        self.goals = {_key(edge) for edge in self.targets}
-        users: dict[Any, list[Node]] = {}
-        for node in self.waiting:
-            if isinstance(node, Node):
-                for edge in node.edges:
-                    if edge is not None:
-                        users.setdefault(_key(edge), []).append(node)
+        goals = self.goals = {_key(edge) for edge in self.targets}
         useful: set = set()
-        stack = [goal for goal in self.goals if goal in self.waiting]
-        while stack:
-            for user in users.get(stack.pop(), ()):
-                if user not in useful:
-                    useful.add(user)
-                    stack.append(user)
+        nodes = [node for node in self.waiting if isinstance(node, Node)]
+        nodes.sort(key=_AGE)
+        for node in nodes:
+            for edge in node.edges:
+                target = edge[0] if type(edge) is tuple else edge
+                if target in goals or target in useful:
+                    useful.add(node)
+                    break
         if self.accumulate:
-            self.ends = {goal for goal in self.goals if isinstance(goal, Node) and goal not in useful}
+            self.ends = {goal for goal in goals if isinstance(goal, Node) and goal not in useful}
         return useful | self.ends
 
     def reaches(self, nodes: Sequence[Any]) -> int:
@@ -306,7 +320,9 @@ class _Walk:
     def finish_leaf(self, leaf: Tensor, g: Any) -> None:
         if self.targets is not None and leaf not in self.goals:
             return
-        extra = getattr(leaf, "_hooks", None)
+        extra: Any = getattr(leaf, "_hooks", _NOTHING)
+        if extra is _NOTHING:  # (asking for a slot that was never filled takes five times as long)
+            extra = leaf._hooks = None
         if extra is not None and extra.hooks:
             for hook in list(extra.hooks.values()):
                 g = hooked(hook, g)
@@ -315,9 +331,11 @@ class _Walk:
             return
         if extra is not None and extra.held is not None:
             (g,) = run_prehooks((extra.held.extra or Extra()).prehooks, (g,))
-        collects = leaf._edge is LEAF or requires_grad(leaf)
-        if collects and leaf._edge is not LEAF and edge_of(leaf) is not leaf:
-            raise RuntimeError("leaf variable has been moved into the graph interior")
+        collects = leaf._edge is LEAF
+        if not collects:
+            collects = requires_grad(leaf)
+            if collects and edge_of(leaf) is not leaf:
+                raise RuntimeError("leaf variable has been moved into the graph interior")
         have = getattr(leaf, "_grad", None)
         if not collects:  # it no longer requires a gradient; its hooks run nevertheless
             pass

@@ -23,18 +23,14 @@ from rushlight.dtypes import (
 )
 from rushlight.layout import NUMBER
 from rushlight.numerics.fused import multiply_add
+from rushlight.ops.kinds.binary import ONE, OTHER, binary, check_operands, short_inplace
 from rushlight.ops.kinds.elementwise import (
-    ONE,
-    OTHER,
-    binary,
-    check_operands,
     floating,
     layout_of,
     not_implemented,
     placed,
     same,
     same_out,
-    short_inplace,
     unary,
 )
 from rushlight.ops.kinds.pointwise import Pointwise, pointwise, undefined_derivative

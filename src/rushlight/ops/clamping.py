@@ -13,7 +13,8 @@ from rushlight.errors import invalid_combination
 from rushlight.layout import kept_strides
 from rushlight.numerics.fused import multiply_add
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import OTHER, check_operands, not_implemented, same
+from rushlight.ops.kinds.binary import OTHER, check_operands
+from rushlight.ops.kinds.elementwise import not_implemented, same
 from rushlight.ops.kinds.pointwise import pointwise
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.promotion import NUMBERS, check_tensors, checked_number, result_type

@@ -20,16 +20,8 @@ from rushlight.layout import NUMBER, Operand, Shape, result_strides
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.complex_half import refusal
 from rushlight.ops.creation import ones_like, zeros_like
-from rushlight.ops.kinds.elementwise import (
-    NONE,
-    OTHER,
-    binary,
-    bool_out,
-    boolean,
-    not_implemented,
-    same,
-    unary,
-)
+from rushlight.ops.kinds.binary import NONE, OTHER, binary
+from rushlight.ops.kinds.elementwise import bool_out, boolean, not_implemented, same, unary
 from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import REPLACING, public
 from rushlight.runtime.casting import convert

@@ -14,15 +14,8 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, INTEGER, dtype
 from rushlight.graph.trace import has_verb
-from rushlight.ops.kinds.elementwise import (
-    NONE,
-    ONE,
-    binary,
-    check_operands,
-    floating,
-    not_implemented,
-    unary,
-)
+from rushlight.ops.kinds.binary import NONE, ONE, binary, check_operands
+from rushlight.ops.kinds.elementwise import floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import at_once, in_double, in_double_2, pointwise
 from rushlight.ops.spec import public
 from rushlight.tape.derivative import Derivative

@@ -9,7 +9,8 @@ import numpy as np
 
 from rushlight.dtypes import BOOL, COMPLEX, INTEGER
 from rushlight.numerics import incomplete_gamma
-from rushlight.ops.kinds.elementwise import NONE, binary, floating, not_implemented
+from rushlight.ops.kinds.binary import NONE, binary
+from rushlight.ops.kinds.elementwise import floating, not_implemented
 from rushlight.tape.derivative import no_derivative
 
 

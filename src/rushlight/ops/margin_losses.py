@@ -11,7 +11,7 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import bool_, can_cast, default_float
 from rushlight.layout import broadcast
 from rushlight.ops.arithmetic import neg
-from rushlight.ops.kinds.elementwise import check_fits
+from rushlight.ops.kinds.binary import check_fits
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.loss_reduction import reduce_tensor, reduced, reduction_of, share
 from rushlight.ops.spec import as_tensor, primitive, public

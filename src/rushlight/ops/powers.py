@@ -24,15 +24,8 @@ from rushlight.dtypes import (
 from rushlight.errors import invalid_combination
 from rushlight.layout import row_strides
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import (
-    ONE,
-    check_operands,
-    floating,
-    inplace_operator,
-    not_implemented,
-    same,
-    unary,
-)
+from rushlight.ops.kinds.binary import ONE, check_operands, inplace_operator
+from rushlight.ops.kinds.elementwise import floating, not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import in_double_2, pointwise
 from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
 from rushlight.ops.spec import in_place_of, public

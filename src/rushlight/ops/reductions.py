@@ -29,6 +29,7 @@ from rushlight.ops.kinds.reduction import (
     reduced_dims,
     restore,
     spread,
+    spread_number,
     sum_mapped,
     sum_over,
     wider,
@@ -38,6 +39,8 @@ from rushlight.ops.scans import exclusive_product
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import reduced
+from rushlight.runtime.results import FEW
+from rushlight.tape.modes import direct
 
 # ---- sum ----
 
@@ -51,7 +54,7 @@ def _rounded(a: np.ndarray, to: DType) -> np.ndarray:
     return convert(a, to) if to is bool_ else narrowed(a, to.numpy)
 
 
-@primitive("Sum", vjp=(lambda g, x_meta: g.expand(x_meta.shape),), promotes=False)
+@primitive("Sum", vjp=(lambda g, x_meta: spread_number(g, x_meta.shape),), promotes=False)
 def sum_all(x, *, dtype):
     return _sum(x, tuple(range(x.ndim)), False, dtype)
 
@@ -128,7 +131,17 @@ def _mean_vjp(g: Any, x_meta: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
     return spread(g, x_meta.shape, dims, keepdim) / count
 
 
-@primitive("Mean", vjp=(lambda g, x_meta: g.expand(x_meta.shape) / math.prod(x_meta.shape),), promotes=False)
+def _mean_all_vjp(g: Any, x_meta: Any) -> Any:
+    count = math.prod(x_meta.shape)
+    if not 0 < count <= FEW or not direct(g) or g._a.ndim:
+        return g.expand(x_meta.shape) / count
+    # (a float32 is divided in float64, and rounded: as if divided at once, of whole numbers this small)
+    out = np.empty(x_meta.shape, g._a.dtype)
+    out.fill(g._a.item() / count)
+    return new_tensor(out, g._dtype)
+
+
+@primitive("Mean", vjp=(_mean_all_vjp,), promotes=False)
 def mean_all(x, *, dtype):
     return _mean(x, tuple(range(x.ndim)), False, dtype)
 

@@ -9,15 +9,8 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, dtype
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
-from rushlight.ops.kinds.elementwise import (
-    OTHER,
-    check_operands,
-    floating,
-    not_implemented,
-    same,
-    same_out,
-    unary,
-)
+from rushlight.ops.kinds.binary import OTHER, check_operands
+from rushlight.ops.kinds.elementwise import floating, not_implemented, same, same_out, unary
 from rushlight.ops.kinds.pointwise import pointwise
 from rushlight.ops.spec import in_place_of, public
 

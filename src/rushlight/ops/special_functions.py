@@ -16,7 +16,8 @@ from rushlight.dtypes import BFLOAT16, COMPLEX, bool_, float16
 from rushlight.errors import wrong_type
 from rushlight.graph.trace import Traced
 from rushlight.numerics import bessel, errors, gamma
-from rushlight.ops.kinds.elementwise import ONE, check_operands, floating, not_implemented, unary
+from rushlight.ops.kinds.binary import ONE, check_operands
+from rushlight.ops.kinds.elementwise import floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import pointwise
 from rushlight.ops.spec import make_inplace, public
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE

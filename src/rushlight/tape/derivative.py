@@ -21,6 +21,8 @@ from rushlight.tape.modes import MODES
 from rushlight.tape.node import Meta, Node, edge_of, short_name
 from rushlight.tape.saving import Packed, unpacked, with_edge
 
+_new_tuple = tuple.__new__
+
 
 class _NotDifferentiable:
     """Says of an operation that its result carries no gradient."""
@@ -48,7 +50,7 @@ class Plan:
         keep: inputs whose value is kept.
         metas: inputs whose shape and dtype are kept.
         keep_out: whether the result is.
-        calls: (input, vjp, where its arguments are).
+        calls: (input, vjp, its arguments: how a node finds each, and where).
     """
 
     __slots__ = ("keep", "metas", "keep_out", "calls")
@@ -58,16 +60,12 @@ class Plan:
         keep: tuple[int, ...],
         metas: tuple[int, ...],
         keep_out: bool,
-        calls: tuple[tuple[int, Callable, tuple[tuple[int, Any], ...]], ...],
+        calls: tuple[tuple[int, Callable, tuple[tuple[Callable, Any], ...]], ...],
     ) -> None:
         self.keep = keep
         self.metas = metas
         self.keep_out = keep_out
         self.calls = calls
-
-
-#: where an argument of a vjp is found: see `OpNode.fetch`
-SAVED, ALL_SAVED, META, ALL_METAS, ATTRIBUTE, OUT, OUT1, NEEDS = range(8)
 
 
 def no_derivative(what: str) -> Callable:
@@ -143,21 +141,21 @@ class Derivative:
             self.first = made
         return made
 
-    def _source(self, name: str, keep: tuple[int, ...], metas: tuple[int, ...]) -> tuple[int, Any]:
-        """Where a node finds what a vjp calls `name`."""
-        fixed = {"out": (OUT, 0), "out1": (OUT1, 0), "needs": (NEEDS, 0)}
+    def _source(self, name: str, keep: tuple[int, ...], metas: tuple[int, ...]) -> tuple[Callable, Any]:
+        """How a node finds what a vjp calls `name`: (method of OpNode, its argument)."""
+        fixed = {"out": OpNode.output, "out1": OpNode.second_output, "needs": OpNode.needed}
         if name in fixed:
-            return fixed[name]
+            return fixed[name], 0
         if self.variadic:
             if name == self.variadic:
-                return ALL_SAVED, 0
-            return (ALL_METAS, 0) if name == self.variadic + "_meta" else (ATTRIBUTE, name)
+                return OpNode.all_inputs, 0
+            return (OpNode.all_metas, 0) if name == self.variadic + "_meta" else (OpNode.attribute, name)
         if name in self.inputs:
-            return SAVED, keep.index(self.inputs.index(name))
+            return OpNode.input, keep.index(self.inputs.index(name))
         plain = name.removesuffix("_meta")
         if plain != name and plain in self.inputs:
-            return META, metas.index(self.inputs.index(plain))
-        return ATTRIBUTE, name
+            return OpNode.meta, metas.index(self.inputs.index(plain))
+        return OpNode.attribute, name
 
 
 class OpNode(Node):
@@ -173,52 +171,67 @@ class OpNode(Node):
     out: Any
 
     def run(self, g: Any) -> Sequence[Any]:
-        plan = self.plan
-        fetch = self.fetch
+        calls = self.plan.calls
         if self.derivative.joint:
-            ((_, vjp, sources),) = plan.calls
-            return vjp(g, *[fetch(*source) for source in sources])
+            ((_, vjp, sources),) = calls
+            return vjp(g, *[find(self, where) for find, where in sources])
         grads: list[Any] = [None] * len(self.edges)
-        for at, vjp, sources in plan.calls:
-            if len(sources) == 1:
-                kind, where = sources[0]
-                grads[at] = vjp(g, fetch(kind, where))
-            elif sources:
-                grads[at] = vjp(g, *[fetch(kind, where) for kind, where in sources])
-            else:
+        for at, vjp, sources in calls:
+            if not sources:
                 grads[at] = vjp(g)
+            elif len(sources) == 1:
+                find, where = sources[0]
+                grads[at] = vjp(g, find(self, where))
+            else:
+                grads[at] = vjp(g, *[find(self, where) for find, where in sources])
         return grads
 
     def touch(self, g: Any) -> Sequence[Any]:
         """Computes nothing; that kept values were freed or overwritten is an error all the same, as in PyTorch."""
         for _, _, sources in self.plan.calls:
-            for source in sources:
-                self.fetch(*source)
+            for find, where in sources:
+                find(self, where)
         return (None,) * len(self.edges)
 
-    def fetch(self, kind: int, where: Any) -> Any:
-        """One argument of a vjp; RuntimeError if it was freed or has been overwritten."""
-        if kind == SAVED:
-            if self.saved is FREED:
-                raise RuntimeError(FREED_MESSAGE)
-            return self._unpack(self.plan.keep[where], self.saved[where], self.versions[where])
-        if kind == META:
-            meta = self.saved_metas[where]
-            return meta and Meta(*meta)
-        if kind == ATTRIBUTE:
-            if self.attrs is FREED:
-                raise RuntimeError(FREED_MESSAGE)
-            return self.attrs[where]
-        if kind == NEEDS:
-            return tuple([edge is not None for edge in self.edges])
-        if kind == ALL_METAS:
-            return [meta and Meta(*meta) for meta in self.saved_metas]
-        if (self.saved if kind == ALL_SAVED else self.out) is FREED:
+    # The arguments of a vjp; RuntimeError if one was freed or has been overwritten.
+
+    def input(self, where: int) -> Any:
+        saved = self.saved
+        if saved is FREED:
             raise RuntimeError(FREED_MESSAGE)
-        if kind == ALL_SAVED:
-            return tuple([self._unpack(at, t, v) for at, (t, v) in enumerate(zip(self.saved, self.versions))])
-        outs = tuple([entry and self._unpack_out(n, *entry) for n, entry in enumerate(self.out)])
-        return outs[-1] if kind == OUT1 else outs if self.several else outs[0]
+        return self._unpack(self.plan.keep[where], saved[where], self.versions[where])
+
+    def all_inputs(self, _: Any) -> Any:
+        if self.saved is FREED:
+            raise RuntimeError(FREED_MESSAGE)
+        return tuple([self._unpack(at, t, v) for at, (t, v) in enumerate(zip(self.saved, self.versions))])
+
+    def meta(self, where: int) -> Any:
+        meta = self.saved_metas[where]
+        return meta and _new_tuple(Meta, meta)
+
+    def all_metas(self, _: Any) -> Any:
+        return [meta and Meta(*meta) for meta in self.saved_metas]
+
+    def attribute(self, name: str) -> Any:
+        if self.attrs is FREED:
+            raise RuntimeError(FREED_MESSAGE)
+        return self.attrs[name]
+
+    def needed(self, _: Any) -> tuple[bool, ...]:
+        return tuple([edge is not None for edge in self.edges])
+
+    def output(self, _: Any) -> Any:
+        outs = self._outputs()
+        return outs if self.several else outs[0]
+
+    def second_output(self, _: Any) -> Any:
+        return self._outputs()[-1]
+
+    def _outputs(self) -> tuple:
+        if self.out is FREED:
+            raise RuntimeError(FREED_MESSAGE)
+        return tuple([entry and self._unpack_out(n, *entry) for n, entry in enumerate(self.out)])
 
     def _unpack(self, at: int, t: Any, expected: int) -> Any:
         if t is None:
@@ -228,13 +241,14 @@ class OpNode(Node):
         buffer = t._buf
         if (0 if buffer is None else buffer.version) != expected:
             raise RuntimeError(overwritten(t._a, t._dtype, t._buf, expected, edge_of(t)))
-        if t._edge is None and isinstance(self.edges[at], Node):
+        edge = self.edges[at]
+        if t._edge is None and edge is not None and isinstance(edge, Node):
             raise RuntimeError(
                 "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().This is not "
                 "supported, please use out-of-place `.detach()` instead"
             )
-        if MODES.grad and self.edges[at] is not edge_of(t) and self.edges[at] is not None:
-            return with_edge(t._a, t._dtype, t._buf, self.edges[at])
+        if edge is not None and MODES.grad and edge is not edge_of(t):
+            return with_edge(t._a, t._dtype, t._buf, edge)
         return t
 
     def _unpack_out(self, number: int, array: Any, kind: Any, buffer: Any, expected: Any) -> Any:

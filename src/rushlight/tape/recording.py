@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight.buffer import LEAF, Tensor, storage
 from rushlight.dtypes import FLOATING
-from rushlight.tape.derivative import EVERY, OUT, Derivative, OpNode
+from rushlight.tape.derivative import EVERY, Derivative, OpNode
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import SEQUENCE, Nowhere, ViewMeta, edge_of, extra_of
 from rushlight.tape.saving import SAVING, packed, with_edge
@@ -92,10 +92,16 @@ def record2(derivative: Derivative, x: Any, y: Any, attrs: dict | None, out: Ten
             f = edge_of(y)
             if type(f) is Nowhere:
                 f, ends = None, True
-    mask = derivative.wanted & ((e is not None) + 2 * (f is not None))
+    if f is None:
+        mask = 0 if e is None else derivative.wanted & 1
+    else:
+        mask = derivative.wanted & (2 if e is None else 3)
     if not mask and not ends:
         return
-    plan = derivative.plans.get(mask) or derivative.plan(mask)
+    try:
+        plan = derivative.plans[mask]
+    except KeyError:
+        plan = derivative.plan(mask)
     node = derivative.node()
     node.plan = plan
     node.attrs = attrs
@@ -199,7 +205,7 @@ def _attach_several(node: Any, derivative: Derivative, outs: Any) -> None:
                 t._edge = (node, number)
     if node.plan.keep_out:
         first = not any(
-            source == (OUT, 0) for _, _, sources in node.plan.calls for source in sources
+            find is OpNode.output for _, _, sources in node.plan.calls for find, _ in sources
         )  # only out1
         kept = [(t._a, t._dtype, b := storage(t), b.version) for t in outs[first:]]
         node.out = (None, *kept) if first else tuple(kept)

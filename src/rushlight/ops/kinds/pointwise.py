@@ -21,7 +21,8 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import dtype
 from rushlight.graph.trace import Traced
 from rushlight.layout import broadcast
-from rushlight.ops.kinds.elementwise import Elementwise, Rule, as_operand, layout_of, placed
+from rushlight.ops.kinds.binary import as_operand
+from rushlight.ops.kinds.elementwise import Elementwise, Rule, layout_of, placed
 from rushlight.ops.promotion import operand, result_type
 from rushlight.runtime.execute import enter, quiet
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters

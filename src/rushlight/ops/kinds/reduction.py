@@ -29,6 +29,7 @@ from rushlight.dtypes import (
 from rushlight.layout import wrap_dim
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import reduced, scanned
+from rushlight.runtime.execute import view
 from rushlight.runtime.results import FEW, array
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad
@@ -128,6 +129,13 @@ def restore(t: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool
 def spread(g: Any, shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> Any:
     """A reduced gradient, shown in the shape of what was reduced."""
     return restore(g, shape, dims, keepdim).expand(shape)
+
+
+def spread_number(g: Any, shape: tuple[int, ...]) -> Any:
+    """A gradient without dimensions, shown at every place of a shape."""
+    if MODES.grad or type(g) is not Tensor or type(g._a) is not np.ndarray or g._a.ndim or 0 in shape:
+        return g.expand(shape)
+    return view(g, np.ndarray(shape, g._a.dtype, g._a, 0, (0,) * len(shape)), None, None)
 
 
 def check_nonempty(shape: tuple[int, ...], dim: Any, dims: tuple[int, ...], operation: str) -> None:
