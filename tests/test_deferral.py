@@ -58,6 +58,34 @@ def test_large_results_wait_and_small_ones_do_not():
     assert not waiting(small * 2)
 
 
+@pytest.mark.parametrize(
+    "made", [lambda: T.rand(900, 600), lambda: T.tensor(np.ones((900, 600))), lambda: T.ones(900, 600)]
+)
+@pytest.mark.parametrize(
+    "viewed",
+    [
+        lambda x: x[:, ::2], T.Tensor.t, T.Tensor.detach, T.Tensor.unbind, lambda x: x.split(200), lambda x: x.unsafe_split(200),
+        lambda x: list(x), lambda x: x.expand(2, 900, 600), lambda x: x.as_strided((3, 3), (1, 2)),
+    ],
+)  # fmt: skip
+def test_what_tensors_show_may_wait(made, viewed):
+    """Views of memory that nobody else has are no reason to compute at once; an array that others have is."""
+    x = made()
+    views = viewed(x)
+    assert waiting(x + x)
+    seen = x.numpy()
+    assert not waiting(x + x)
+    del views, seen
+
+
+def test_what_others_show_does_not_wait():
+    a = np.ones((900, 600))
+    for b in (a, a[:, ::2], a.T, a.reshape(-1)):
+        x = T.from_numpy(b)
+        view = x[:500]
+        assert not waiting(x + x) and not waiting(view + view)
+
+
 def test_looking_computes_and_the_tensor_keeps_the_array():
     x, t = pair(0)
     y = x * 2 + 1

@@ -109,12 +109,12 @@ class Buffer:
             pass
 
 
-def watch(buffer: Buffer) -> Watch:
-    """The buffer's watch, made on first use."""
+def watch(buffer: Buffer, views: int = 0) -> Watch:
+    """The buffer's watch, made on first use; `views` of its array's memory exist that are tensors'."""
     found = buffer.watch
     if found is None:
         found = buffer.watch = Watch()
-        found.exposed = not lent_alone(buffer.array)
+        found.exposed = not lent_alone(buffer.array, views)
     return found
 
 

@@ -319,14 +319,14 @@ def owned(a: np.ndarray) -> bool:
     return sys.getrefcount(base) <= 3 and any(type(r) is Loan for r in weakref.getweakrefs(base))
 
 
-def lent_alone(a: Any) -> bool:
+def lent_alone(a: Any, views: int = 0) -> bool:
     """Whether nobody can have another array on this memory: it is this array's, a block's, or an array's that only
-    this one still refers to.
+    this one still refers to, and `views` that are known.
     """
     base = a.base
     if base is None or any(type(r) is Loan for r in weakref.getweakrefs(base)):
         return True
-    return type(base) is np.ndarray and base.base is None and sys.getrefcount(base) <= 3
+    return type(base) is np.ndarray and base.base is None and sys.getrefcount(base) <= 3 + views
 
 
 # ---- for users ----

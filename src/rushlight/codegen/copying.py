@@ -1,4 +1,8 @@
-"""Copying a rectangle of elements between memories of different steps: to tiles, and back."""
+"""Copying a rectangle of elements between memories of different steps: to tiles, and back.
+
+Elements that lie evenly among a few others are chosen from whole vectors (`_picked`, `narrow`), squares are turned in
+registers (`turn`); what is left goes an element at a time.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from rushlight.codegen.run import run
 _WORDS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 #: bytes to ask for before they are read
 AHEAD = 4096
+#: steps, in elements, for which vectors are loaded with what lies between: beyond these there is too much of it
+FEW = (2, 3, 4)
 _PARAMS = [
     V("%to", "p"),
     V("%from", "p"),
@@ -21,37 +27,148 @@ _PARAMS = [
 ]
 
 
-def copy(size: int) -> str:
-    """`void copy<size>(to, from, rows, columns, to_row, to_column, from_row, from_column)`, an element at a time."""
-    b = Builder(1)
+def copy(size: int, vector_bytes: int, declared: set[str]) -> str:
+    """`void copy<size>(to, from, rows, columns, to_row, to_column, from_row, from_column)`, a line at a time."""
+    b = _builder(size, vector_bytes, declared)
     to, source, rows, columns, to_row, to_column, from_row, from_column = _PARAMS
+    done = b.room("q", 1)
+    beyond = _beyond(b, b.mul(columns, from_column), from_row)
     with b.loop(b.integer(0), rows) as i:
         here, there = b.at(to, b.mul(i, to_row)), b.at(source, b.mul(i, from_row))
-        _line(b, size, here, there, columns, to_column, from_column)
+        b.store(b.integer(0), done)
+        for step in FEW:
+            with b.when(_are(b, (to_column, size), (from_column, step * size))):
+                b.store(_picked(b, size, here, there, columns, step, beyond), done)
+        _line(b, size, here, there, b.load(done, "q", 1), columns, to_column, from_column)
     return b.definition(f"copy{size}", _PARAMS, internal=True)
 
 
-def _line(b: Builder, size: int, to: V, source: V, count: V, to_step: V, from_step: V) -> None:
-    """Four elements at a time, then one."""
-    most = b.and_(count, b.integer(-4))
-    for start, stop, many in ((b.integer(0), most, 4), (most, count, 1)):
-        with b.loop(start, stop, many) as j:
+def _builder(size: int, vector_bytes: int, declared: set[str]) -> Builder:
+    """Of a function whose vectors are words of `size` bytes; what the module has to declare is added to `declared`."""
+    b = Builder(min(16, max(1, vector_bytes // size)))
+    b.declared = declared
+    return b
+
+
+def _are(b: Builder, *facts: tuple[V, int]) -> V:
+    """Whether numbers have these values."""
+    found = V("true", "?")
+    for x, value in facts:
+        found = b.and_(found, b.eq(x, b.integer(value)))
+    return found
+
+
+def _beyond(b: Builder, length: V, pitch: V) -> V:
+    """The bytes from what is read of a line to what is to be asked for: further on, or as far down where lines are short.
+    (Processors look ahead along a line, but not from the end of one to the beginning of another.)"""
+    ahead = b.integer(AHEAD)
+    is_long = b.or_(b.ge(length, ahead), b.le(length, b.integer(0)))
+    lines = b.add(b.div(ahead, b.select(is_long, ahead, length)), b.integer(1))
+    return b.select(is_long, ahead, b.mul(lines, pitch))
+
+
+def _picked(b: Builder, size: int, to: V, source: V, count: V, step: int, beyond: V) -> V:
+    """Copy every so many elements to where they lie side by side; gives how many. (Not the last ones: beyond these a
+    vector may reach what is nobody's.)"""
+    whole = b.and_(b.sub(count, b.integer(1)), b.integer(-b.lanes))
+    with b.loop(b.integer(0), whole, b.lanes) as j:
+        there = b.at(source, b.mul(j, b.integer(step * size)))
+        places = [b.at(there, b.integer(n * b.lanes * size)) for n in range(step)]
+        for place in places:
+            b.prefetch(b.at(place, beyond))
+        vectors = _vectors(b, size, places)
+        chosen = _chosen(b, vectors, [step * lane for lane in range(b.lanes)])
+        b.store(chosen, b.at(to, j, size))
+    return whole
+
+
+def _vectors(b: Builder, size: int, places: list[V]) -> list[V]:
+    return [b.load(place, _WORDS[size]) for place in places]
+
+
+def _chosen(b: Builder, vectors: list[V], places: list[int]) -> V:
+    """Elements of some vectors, by their places in all."""
+    found = vectors[0]
+    if found.lanes == 1:
+        return vectors[places[0]]
+    for n, vector in enumerate(vectors[1:], 1):
+        lanes = []
+        for lane, place in enumerate(places):
+            own, at = divmod(place, found.lanes)
+            earlier = at if n == 1 and own == 0 else lane
+            lanes.append(found.lanes + at if own == n else earlier)
+        found = b.shuffle(found, vector, lanes)
+    return found
+
+
+def _line(b: Builder, size: int, to: V, source: V, start: V, count: V, to_step: V, from_step: V) -> None:
+    """What is left of a line: four elements at a time, then one."""
+    most = b.add(start, b.and_(b.sub(count, start), b.integer(-4)))
+    for first, stop, many in ((start, most, 4), (most, count, 1)):
+        with b.loop(first, stop, many) as j:
             for n in range(many):
                 at = b.add(j, b.integer(n))
-                x = b.load(b.at(source, b.mul(at, from_step)), _WORDS[size])
+                x = b.load(b.at(source, b.mul(at, from_step)), _WORDS[size], 1)
                 b.store(x, b.at(to, b.mul(at, to_step)))
 
 
+def narrow(size: int, vector_bytes: int, declared: set[str]) -> str:
+    """`void narrow<size>(...)` as `turn`, where the shorter side is one of `FEW` and the elements of the longer one are
+    woven together, without gaps, here or there."""
+    b = _builder(size, vector_bytes, declared)
+    to, source, rows, columns, to_row, _, from_row, from_column = _PARAMS
+    unit = b.integer(size)
+    done_rows, done_columns = b.room("q", 1), b.room("q", 1)
+    b.store(b.integer(0), done_rows)
+    b.store(b.integer(0), done_columns)
+    for few in FEW:
+        with b.when(_are(b, (rows, few), (from_column, few * size))):
+            whole = b.and_(columns, b.integer(-b.lanes))
+            with b.loop(b.integer(0), whole, b.lanes) as j:
+                _woven(
+                    b, size, few, b.at(source, b.mul(j, from_column)), unit, b.at(to, j, size), to_row, False
+                )
+            b.store(whole, done_columns)
+        left = b.load(done_columns, "q", 1)
+        with b.when(_are(b, (left, 0), (columns, few), (to_row, few * size))):
+            whole = b.and_(rows, b.integer(-b.lanes))
+            with b.loop(b.integer(0), whole, b.lanes) as i:
+                _woven(
+                    b, size, few, b.at(source, i, size), from_column, b.at(to, b.mul(i, to_row)), unit, True
+                )
+            b.store(whole, done_rows)
+    row, column = b.load(done_rows, "q", 1), b.load(done_columns, "q", 1)
+    here = b.at(b.at(to, b.mul(row, to_row)), column, size)
+    there = b.at(b.at(source, b.mul(row, from_row)), b.mul(column, from_column))
+    b.call(f"copy{size}", [here, there, b.sub(rows, row), b.sub(columns, column), *_PARAMS[4:]])
+    return b.definition(f"narrow{size}", _PARAMS, internal=True)
+
+
+def _woven(
+    b: Builder, size: int, few: int, source: V, source_step: V, to: V, to_step: V, weave: bool
+) -> None:
+    """Vectors woven together, or taken apart; one side has a few vectors one after the other, the other so many lines."""
+    vector = b.integer(b.lanes * size)
+    steps = (source_step, vector) if weave else (vector, to_step)
+    places = [b.at(source, b.mul(b.integer(n), steps[0])) for n in range(few)]
+    for place in places:
+        b.prefetch(b.at(place, b.integer(AHEAD)))
+    vectors = _vectors(b, size, places)
+    for n in range(few):
+        numbers = range(n * b.lanes, (n + 1) * b.lanes)
+        apart = [lane * few + n for lane in range(b.lanes)]
+        together = [number % few * b.lanes + number // few for number in numbers]
+        chosen = _chosen(b, vectors, together if weave else apart)
+        b.store(chosen, b.at(to, b.mul(b.integer(n), steps[1])))
+
+
 def lines(size: int, vector_bytes: int, declared: set[str]) -> str:
-    """`void lines<size>(...)` as `copy`, for elements that lie side by side along the rows, here and there; what the
-    module has to declare for it is added to `declared`."""
+    """`void lines<size>(...)` as `copy`, for elements that lie side by side along the rows, here and there."""
     b = Builder(vector_bytes // size)
     b.declared = declared
     b.masks = vector_bytes >= 64
     to, source, rows, columns, to_row, _, from_row, _ = _PARAMS
-    # (processors look ahead along a line, but not from the end of one to the beginning of another)
-    ahead = b.add(b.div(b.integer(AHEAD), b.mul(columns, b.integer(size))), b.integer(1))
-    beyond = b.mul(ahead, from_row)
+    beyond = _beyond(b, b.mul(columns, b.integer(size)), from_row)
     with b.loop(b.integer(0), rows) as i:
         here, there = b.at(to, b.mul(i, to_row)), b.at(source, b.mul(i, from_row))
 
@@ -64,12 +181,26 @@ def lines(size: int, vector_bytes: int, declared: set[str]) -> str:
     return b.definition(f"lines{size}", _PARAMS, internal=True)
 
 
-def turn(size: int, vector_bytes: int) -> str:
+def turn(size: int, vector_bytes: int, declared: set[str]) -> str:
     """`void turn<size>(...)` as `copy`, for elements that lie side by side down the columns where they come from, and
     along the rows where they go: squares are turned in registers."""
-    side = min(16, vector_bytes // size)
-    b = Builder(side)
-    to, source, rows, columns, to_row, _to_column, from_row, from_column = _PARAMS
+    b = _builder(size, vector_bytes, declared)
+    _, _, rows, columns, to_row, _, _, from_column = _PARAMS
+    is_narrow = V("false", "?")
+    for few in FEW:
+        apart, together = (
+            _are(b, (rows, few), (from_column, few * size)),
+            _are(b, (columns, few), (to_row, few * size)),
+        )
+        is_narrow = b.or_(is_narrow, b.or_(apart, together))
+    b.either(is_narrow, lambda: b.call(f"narrow{size}", _PARAMS), lambda: _squares(b, size))
+    return b.definition(f"turn{size}", _PARAMS, internal=True)
+
+
+def _squares(b: Builder, size: int) -> None:
+    """A rectangle, by squares; its edges an element at a time."""
+    to, source, rows, columns, to_row, _, from_row, from_column = _PARAMS
+    side = b.lanes
     down, along = b.and_(rows, b.integer(-side)), b.and_(columns, b.integer(-side))
     beyond = b.mul(columns, from_column)
     with b.loop(b.integer(0), along, side) as j:
@@ -93,7 +224,6 @@ def turn(size: int, vector_bytes: int) -> str:
     ]
     b.call(f"copy{size}", rest_of_columns)
     b.call(f"copy{size}", rest_of_rows)
-    return b.definition(f"turn{size}", _PARAMS, internal=True)
 
 
 def _square(b: Builder, size: int, to: V, source: V, to_row: V, from_column: V, beyond: V) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rushlight.codegen.body import Load, largest
 from rushlight.codegen.builder import SIZES, Builder, V
-from rushlight.codegen.copying import copy, lines, turn
+from rushlight.codegen.copying import copy, lines, narrow, turn
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Inst, Kernel
 from rushlight.codegen.plan import DIRECT, ONCE, PACKED, SLOTS, TILE, TURN, Scheme
@@ -63,15 +64,15 @@ class Nest:
         return self.b.module([*copiers, self.b.definition("kernel", [PARAMS, FIRST, LAST])])
 
     def _copiers(self) -> list[str]:
-        found = []
-        for size in (1, 2, 4, 8):
-            turned = f"turn{size}" in self.b.called
-            found += (
-                [lines(size, self.vector_bytes, self.b.declared)] if f"lines{size}" in self.b.called else []
-            )
-            found += [turn(size, self.vector_bytes)] if turned else []
-            found += [copy(size)] if turned or f"copy{size}" in self.b.called else []
-        return found
+        """The functions that copy which the nest calls, and those that these call."""
+        needed = {"turn": (turn, narrow, copy), "copy": (copy,), "lines": (lines,)}
+        found: dict[tuple[Any, int], str] = {}
+        for called in sorted(self.b.called):
+            for write in needed[called[:-1]]:
+                size = int(called[-1])
+                if (write, size) not in found:
+                    found[write, size] = write(size, self.vector_bytes, self.b.declared)
+        return list(found.values())
 
     # ---- scratch memory ----
 
@@ -155,6 +156,8 @@ class Nest:
         tile = self.tiles[n]
         if tile is None:
             return self.stepped(at, n, self.last - 1, row)
+        if self.scheme.modes[n] == ONCE:
+            return tile
         return self.b.at(tile, self.b.mul(row, columns), self.bytes[n])
 
     def pack(self, n: int, at: V, rows: V, columns: V, first: V) -> None:
@@ -162,13 +165,27 @@ class Nest:
         b, mode, tile, size = self.b, self.scheme.modes[n], self.tiles[n], self.bytes[n]
         if tile is None:
             return
+        if mode == ONCE:
+            rows = b.integer(1)
         down, along = self.frame.step(n, self.last - 1), self.frame.step(n, self.last)
         args = [tile, at, rows, columns, b.mul(columns, b.integer(size)), b.integer(size), down, along]
-        if mode == ONCE:
+        if mode == ONCE and self.scheme.flat:
             with b.when(first):
                 b.call(f"copy{size}", args)
+                self.repeat(tile, size, columns)
         else:
             b.call(f"turn{size}" if mode == TURN else f"copy{size}", args)
+
+    def repeat(self, tile: V, size: int, count: V) -> None:
+        """Fill a tile with its first `count` elements, which are doubled until it is full."""
+        b, unit, room = self.b, self.b.integer(size), self.b.integer(TILE)
+        with b.loop(b.integer(0), b.integer(TILE.bit_length() - 1)) as level:
+            filled = b.least(b.shl(count, level), room)
+            more = b.least(filled, b.sub(room, filled))
+            pitch = b.mul(more, unit)
+            b.call(
+                f"lines{size}", [b.at(tile, filled, size), tile, b.integer(1), more, pitch, unit, pitch, unit]
+            )
 
     def unpack(self, n: int, at: V, rows: V, columns: V) -> None:
         """Copy an output's tile to where it belongs."""

@@ -22,12 +22,14 @@ TASK = 1 << 16
 SHORT = 64
 #: the sides of a tile whose operands lie across each other: a square touches the fewest cache lines
 SIDE = 64
+#: columns of a tile whose operands are copied as they come
+LINE = 1024
 
 #: bytes before the pieces of scratch memory that threads have of their own, and pieces at most
 SLOTS = 64
 
 #: how an operand of a tile is reached: elements side by side; the same for a run, or for the tile; copied into a
-#: tile of its own, element by element or by transposing; copied once for all tiles of a plane; not at all
+#: tile of its own, element by element or by transposing; one row that is copied for all of them; not at all
 DIRECT, SPLAT, SAME, COPY, TURN, ONCE, NONE = "d", "s", "u", "p", "t", "o", "-"
 PACKED = frozenset(COPY + TURN + ONCE)
 
@@ -119,8 +121,11 @@ def plan_map(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     packed = not PACKED.isdisjoint(modes)
     if flat:
         tj, ti = columns, min(rows, TILE // columns)
-    elif packed:
+    elif TURN in modes:
         tj = min(columns, SIDE if rows >= SIDE else max(SIDE, TILE // rows // SIDE * SIDE))
+        ti = min(rows, TILE // tj)
+    elif packed:
+        tj = min(columns, LINE)
         ti = min(rows, TILE // tj)
     else:
         ti, tj = rows, columns
@@ -150,12 +155,15 @@ def _mode(operand: Operand, output: bool, flat: bool, rows: int, columns: int, s
     if walk == FIXED * 2 and not output:
         return SAME
     unit = walk[-1] == UNIT or (walk[-1] != FIXED and along == size)
+    stays = down == 0 and not output
     if flat:
         if unit and down == columns * size:
             return DIRECT
-        return ONCE if walk[0] == FIXED and not output else COPY
+        return ONCE if stays else COPY
     if walk[-1] == FIXED and not output:
         return SPLAT
     if unit or columns == 1:
         return DIRECT
+    if stays:
+        return ONCE
     return TURN if down == size and rows > 1 else COPY

@@ -13,6 +13,7 @@ from rushlight.codegen.kernel import FIXED, STEPS, UNIT, Kernel, Operand, Store
 from rushlight.codegen.plan import (
     COPY,
     DIRECT,
+    LINE,
     NONE,
     PACKED,
     SAME,
@@ -20,6 +21,7 @@ from rushlight.codegen.plan import (
     SIDE,
     TASK,
     TILE,
+    TURN,
     Phase,
     Plan,
     Scheme,
@@ -41,8 +43,8 @@ ROWS = 16
 #: vectors of accumulators, where the last dimension is reduced: enough to hide an addition's latency, and as many whatever
 #: is computed on the way, so that a sum has the same bits fused or not
 ACCUMULATORS = 4
-#: elements of a row that these take up before they are combined with the row's: chains of additions stay short, and
-#: float64 sums as accurate as pairwise ones
+#: elements of a row, a divisor of LINE, that these take up before they are combined with the row's: chains of additions
+#: stay short, and float64 sums as accurate as pairwise ones
 ALONG = 256
 #: elements that one accumulator takes up, about, before it is combined with others: sums stay accurate
 DEPTH = 128
@@ -107,8 +109,10 @@ def plan_reduce(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     modes = element_modes(kernel, flat, rows, columns, steps, skip=_results(kernel))
     if not places:
         return Plan(Scheme(flat, modes, ""), (), 0)
-    packed = not PACKED.isdisjoint(modes)
-    cut = (_along if along else _beside)(kernel, across, flat, packed, kept, reduced, rows, columns)
+    if along:
+        cut = _along(across, flat, not PACKED.isdisjoint(modes), kept, reduced, rows, columns)
+    else:
+        cut = _beside(kernel, across, flat, modes, kept, reduced, rows, columns)
     nk, np = ceildiv(kept, cut.bk), max(1, ceildiv(reduced, cut.bp))
     ni, nj = max(1, ceildiv(rows, cut.bi)), max(1, ceildiv(columns, cut.bj))
     parts = np * (ni if across else 1) * (nj if along else 1)
@@ -160,16 +164,14 @@ def _results(kernel: Kernel) -> list[int]:
     return [len(kernel.inputs) + n for n in range(len(kernel.outputs)) if n not in elements]
 
 
-def _along(
-    kernel: Kernel, across: bool, flat: bool, packed: bool, kept: int, reduced: int, rows: int, columns: int
-) -> Cut:
-    """The last dimension is reduced: rows of tiles are short enough that accumulators take up few elements each."""
+def _along(across: bool, flat: bool, packed: bool, kept: int, reduced: int, rows: int, columns: int) -> Cut:
+    """The last dimension is reduced."""
     if flat:
         ti, tj = max(1, TILE // max(1, columns)), max(1, columns)
     else:
-        tj = TILE if packed else ALONG
-        tj = max(1, min(columns, tj))
-        ti = 1 if across else max(1, min(ROWS, rows, TILE // tj))
+        tj = max(1, min(columns, LINE if packed else ALONG))
+        # (long rows one after the other, as memory is read best; short ones together, which end together)
+        ti = 1 if across else max(1, min(ROWS, rows, TILE // max(1, columns)))
     bj = max(1, columns if flat else min(columns, TASK // tj * tj))
     row_length = max(1, columns)
     if across:
@@ -185,24 +187,32 @@ def _along(
 
 
 def _beside(
-    kernel: Kernel, across: bool, flat: bool, packed: bool, kept: int, reduced: int, rows: int, columns: int
+    kernel: Kernel, across: bool, flat: bool, modes: str, kept: int, reduced: int, rows: int, columns: int
 ) -> Cut:
-    """The last dimension is kept: a tile has as many accumulators as columns, or if rows are short, as elements."""
+    """The last dimension is kept: a tile has as many accumulators as columns, or if rows are short, as elements.
+
+    (How a tile's operands are reached is no part of the order in which an accumulator takes elements up, unless they lie
+    across each other.)
+    """
+    packed, squares = not PACKED.isdisjoint(modes), TURN in modes
     longest = max(JOINED, ACCUMULATED // power_above(len(reduces(kernel))))
     if flat and across:
         ti = min(power_below(JOINED // columns), power_above(rows))
         tj = columns
     elif flat:
         ti, tj = min(rows, JOINED // columns), columns
-    elif packed:
+    elif squares:
         ti = max(1, min(rows, SIDE)) if across else 1
         tj = min(columns, longest, TILE // ti)
+    elif packed:
+        tj = min(columns, longest, LINE)
+        ti = max(1, min(rows, TILE // tj)) if across else 1
     else:
         ti, tj = (max(1, rows) if across else 1), min(columns, longest)
     if across:
         tiles = ceildiv(rows, ti) if flat else rows
         deep = min(DEPTH, max(32, ceildiv(tiles * max(1, reduced), CHUNKS)))
-        bi = max(1, min(rows, deep * ti if flat else ceildiv(deep, ti) * ti if packed else deep))
+        bi = max(1, min(rows, deep * ti if flat else ceildiv(deep, ti) * ti if squares else deep))
         bp = max(1, deep // max(1, tiles)) if bi >= rows else 1
     else:
         bi = ti

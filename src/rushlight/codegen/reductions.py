@@ -26,6 +26,7 @@ from rushlight.codegen.plan import SAME, SPLAT, Scheme
 from rushlight.codegen.reduction_plan import (
     ACCUMULATED,
     ACCUMULATORS,
+    ALONG,
     REDUCE_PLAN,
     ROWS,
     element_stores,
@@ -190,10 +191,23 @@ class Reduce(Nest):
                 numbers = [b.add(row, b.integer(n)) for n in range(several)]
                 self.run([self.row_of_all(at, number, columns) for number in numbers], columns, zero)
         with self.through(start, rows, b.integer(1)) as (row, _):
-            self.run([self.row_of_all(at, row, columns)], columns, zero if self.across else row)
+            there = self.row_of_all(at, row, columns)
+            if self.along and any(self.tiles):
+                with b.loop(zero, columns, ALONG) as j:
+                    count = b.least(b.integer(ALONG), b.sub(columns, j))
+                    self.run([self.further(there, j)], count, zero if self.across else row)
+            else:
+                self.run([there], columns, zero if self.across else row)
 
     def row_of_all(self, at: list[V], row: V, columns: V) -> list[V]:
         return [self.row(n, there, row, columns) for n, there in enumerate(at)]
+
+    def further(self, at: list[V], j: V) -> list[V]:
+        """The operands' addresses so many elements further along a row."""
+        return [
+            self.stepped(there, n, self.last, j) if tile is None else self.b.at(there, j, self.bytes[n])
+            for n, (there, tile) in enumerate(zip(at, self.tiles))
+        ]
 
     def run(self, rows: list[list[V]], count: V, row: V) -> None:
         """Combine `count` elements of rows, given where the operands' first are, with the accumulators of a row."""
@@ -248,8 +262,7 @@ class Reduce(Nest):
             for room in rooms:
                 b.store(nothing[r], room)
         past = self.aligned(at, self.stored)
-        # (where rows are kept, a tile has a piece of each)
-        ahead = is_long(self.kernel) or not (self.across or self.frame.padded)
+        ahead = is_long(self.kernel)
 
         def step(i: V, mask: V | None, _: V | None, number: int) -> None:
             values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, ahead), mask)

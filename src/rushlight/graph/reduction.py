@@ -132,7 +132,8 @@ def _added_alike(
     """Whether a sum takes the elements up in the order in which it would if they were in memory already.
 
     The order follows from the loop nest, and so from how operands walk: it is that of the arrays if what they are made of
-    merges the same dimensions, and lies side by side along the last or stays. (Extremes and integers have no order.)
+    merges the same dimensions, and none lies across them: side by side along the last dimension but one. (Extremes and
+    integers have no order.)
     """
     if not any(
         verb == "reduce" and monoid in ("sum", "prod") and kind in "fd"
@@ -144,10 +145,11 @@ def _added_alike(
     def facts(those: Sequence[Any]) -> tuple:
         return tuple([(a.shape, a.strides, a.itemsize) for a in (*those, *outs)])
 
-    sizes, _, walks, _ = domain(shape, lead, facts(body.inputs), flags)
-    return sizes == domain(shape, lead, facts(arrays), flags)[0] and all(
-        walk[-1] != STEPS for walk in walks[: len(body.inputs)]
-    )
+    sizes, steps, walks, _ = domain(shape, lead, facts(body.inputs), flags)
+    across = [
+        walk[-1] == STEPS and step[-2:-1] == (a.itemsize,) for a, step, walk in zip(body.inputs, steps, walks)
+    ]
+    return sizes == domain(shape, lead, facts(arrays), flags)[0] and not any(across)
 
 
 def _standing(insts: list[tuple]) -> tuple[list[bool], bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor, new_tensor, storage, strides
+from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.dtypes import INTEGER
 from rushlight.layout import wrap_dim
@@ -170,6 +170,7 @@ def views(
 ) -> tuple[Tensor, ...]:
     """Several views from one recorded operation; PyTorch lets none of them be written to in place."""
     unrecorded = None if MODES.grad else derivative
+    execute.viewed(base, arrays)
     made = tuple([execute.view(base, a, unrecorded, None, MULTIPLE) for a in arrays])
     if base._edge is not None:
         record(derivative, (base,), attrs, made)
@@ -281,8 +282,9 @@ def _check_count(count: int) -> None:
 
 def _unsafe(t: Tensor, sizes: Sequence[int], dim: int, derivative: Derivative) -> tuple[Tensor, ...]:
     """Parts that show the memory but are no views to autograd: the caller promises to write to one alias only."""
-    buffer = storage(t)
-    made = tuple([new_tensor(a, t._dtype) for a in _parts(t._a, t, sizes, dim)])
+    arrays = _parts(t._a, t, sizes, dim)
+    buffer = execute.viewed(t, arrays)
+    made = tuple([new_tensor(a, t._dtype) for a in arrays])
     for part in made:
         part._buf = buffer
     record(derivative, (t,), {"sizes": tuple(sizes), "dim": dim}, made)

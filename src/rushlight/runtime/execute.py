@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import contextvars
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, offset, shown, storage
+from rushlight.buffer import Buffer, Tensor, offset, shown, storage, watch
 from rushlight.dtypes import BY_NUMPY, dtype
 from rushlight.graph.expr import Pending, array_of
+from rushlight.runtime.deferral import FROM_COSTLY
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import INFERENCE, PLAIN, UNRECORDED, ViewMeta
@@ -64,7 +65,7 @@ def view(
     """A tensor showing `a`, which is memory of `base`."""
     buffer = base._buf
     if buffer is None:
-        buffer = storage(base)
+        buffer = viewed(base, (a,))
     t = _make(Tensor)
     t._a = a
     t._dtype = base._dtype
@@ -84,6 +85,20 @@ def view(
     elif edge is not None and derivative is not None:
         record1(derivative, base, attrs, t)
     return t
+
+
+def viewed(base: Tensor, views: Sequence[np.ndarray]) -> Buffer:
+    """The buffer of a tensor of which views were made.
+
+    Whether others have views, too, is found out with the first: later these could not be told from those of tensors.
+    """
+    buffer = base._buf
+    if buffer is None:
+        buffer = storage(base)
+        array = buffer.array
+        if array.base is not None and array.size >= FROM_COSTLY:
+            watch(buffer, sum([a.base is array.base for a in views]))
+    return buffer
 
 
 def alias(t: Tensor) -> Tensor:

@@ -1,0 +1,79 @@
+"""Loops over elements that lie apart: every few elements of a line, narrow rows, rows that repeat. NumPy says what must come out."""
+
+import numpy as np
+import pytest
+
+import rushlight as T
+from rushlight.native import jit
+
+pytestmark = pytest.mark.skipif(not jit.available(), reason="these are compiled loops")
+
+KINDS = ["float32", "float64", "uint8", "int16", "float16"]
+#: enough elements for maps to be compiled
+ENOUGH = 1 << 18
+
+
+def numbers(shape, kind):
+    return (np.random.default_rng(0).random(shape) * 100).astype(kind)
+
+
+def equal(ours, theirs):
+    np.testing.assert_array_equal(ours.numpy(), theirs, strict=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("step", [2, 3, 4, 5])
+@pytest.mark.parametrize("shape", [(270, 1000), (15421, 17), (4100, 65), (1, ENOUGH + 5), (ENOUGH + 5, 1)])
+def test_every_few_elements(kind, step, shape):
+    a = numbers((shape[0], shape[1] * step), kind)
+    x, y = T.tensor(a)[:, ::step], a[:, ::step]
+    equal(x + x, y + y)
+    for dim in (0, 1):
+        equal(x.amax(dim), y.max(dim))
+        np.testing.assert_allclose(x.sum(dim, dtype=T.float64).numpy(), y.sum(dim, dtype="f8"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("step", [2, 3, 4])
+def test_ends_of_lines_of_every_length(step):
+    for count in range(ENOUGH, ENOUGH + 34):
+        a = numbers((count - 1) * step + 1, "float32")
+        equal(T.tensor(a)[::step] + 1, a[::step] + np.float32(1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 8, 16])
+def test_narrow_rows(kind, columns):
+    a = numbers((ENOUGH + 7, columns), kind)
+    x = T.tensor(a)
+    equal(x.amax(1), a.max(1))
+    np.testing.assert_allclose(x.sum(1, dtype=T.float64).numpy(), a.sum(1, dtype="f8"), rtol=1e-12)
+    turned = T.tensor(np.ascontiguousarray(a.T))
+    equal(x + turned.T, a + a)
+    equal(turned + x.T, a.T + a.T)
+    if kind.startswith("float") and kind != "float16":
+        e = np.exp(a.astype("f8") - a.max(1, keepdims=True))
+        np.testing.assert_allclose(x.softmax(1).numpy(), e / e.sum(1, keepdims=True), rtol=1e-4, atol=1e-30)
+
+
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("columns", [1, 2, 3, 7, 63, 64, 65, 300])
+def test_a_row_for_all(columns, step):
+    rows = ENOUGH // columns + 3
+    a, c = numbers((rows, columns), "float64"), numbers(columns * step, "float64")[::step]
+    x, row = T.tensor(a), T.tensor(np.repeat(c, step))[::step]
+    equal(x - row, a - c)
+    for dim in (0, 1):
+        equal((x - row).amax(dim), (a - c).max(dim))
+        np.testing.assert_allclose((x - row).sum(dim).numpy(), (a - c).sum(dim), rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("dims", [0, 1, (0, 1)])
+@pytest.mark.parametrize(
+    "make", [lambda m: m[:, ::2], lambda m: m[:, ::3], lambda m: m.T, lambda m: m[::2, :700]]
+)
+def test_sums_of_what_lies_apart_have_the_bits_of_sums_of_what_was_computed_before(make, dims):
+    x, y = make(T.tensor(numbers((1500, 1400), "float32"))), make(T.tensor(numbers((1500, 1400), "float32")))
+    fused = (x * y + x).sum(dims)
+    with T.eager():
+        eager = (x * y + x).sum(dims)
+    equal(fused, eager.numpy())
