@@ -85,7 +85,7 @@ def largest_error(name: str) -> tuple[float, np.float32]:
 
 
 #: the same functions of `long double`
-LONG = {name: ORACLES[name] for name in ORACLES if name not in ("sigmoid", "erf", "erfc")}
+LONG = {name: ORACLES[name] for name in ORACLES if name not in ("sigmoid", "erf", "erfc", "ndtr")}
 
 
 def long_sigmoid(x: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -356,3 +357,49 @@ def test_convolutions_of_small_and_large_images(kind, tolerance, sizes, stride, 
     for wanted, found in zip(gradients(torch, torch.float64), gradients(rushlight, getattr(rushlight, kind))):
         scale = wanted.abs().max().item() if wanted.numel() else 1.0
         np.testing.assert_allclose(found.detach().numpy(), wanted.detach().numpy(), 0, tolerance * scale)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("ignored", [-100, -1, 0, 2])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (352, 3), (200, 130), (3, 200)])
+def test_ignored_classes_count_for_nothing(shape: tuple[int, int], ignored: int, reduction: str) -> None:
+    rng = np.random.default_rng(0)
+    scores, classes = rng.normal(size=shape).astype("f4"), rng.integers(0, shape[1], shape[0])
+    for chosen in (slice(0, 0), slice(None, None, 2), slice(None)):  # those that are so by chance, some, all
+        classes[chosen] = ignored
+        found = []
+        for lib in (torch, rushlight):
+            x = lib.tensor(scores, requires_grad=True)
+            loss = lib.nn.functional.cross_entropy(
+                x, lib.tensor(classes), ignore_index=ignored, reduction=reduction
+            )
+            loss.backward()
+            found.append((loss.detach().numpy(), x.grad.numpy()))
+        for right, ours in zip(*found):
+            np.testing.assert_allclose(ours, right, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("count", [5, 3000, 40_000])
+def test_gelu_is_accurate_in_its_tail(count: int, kind: str) -> None:
+    """Where 1 + erf(x / sqrt(2)), which PyTorch takes, has lost all digits; on arrays and in loops."""
+    values = np.random.default_rng(0).uniform(-6, 6, count).astype(kind)
+    x = rushlight.tensor(values, requires_grad=True)
+    y = rushlight.nn.functional.gelu(x)
+    (slope,) = rushlight.autograd.grad(y.sum(), x, create_graph=True)
+    (again,) = rushlight.autograd.grad(y.sum(), x)
+    wide = values.astype(np.longdouble)
+    below = np.array([mpmath.ncdf(v) for v in values[:500].tolist()], np.longdouble)
+    density = np.array([mpmath.npdf(v) for v in values[:500].tolist()], np.longdouble)
+    eps = np.finfo(kind).eps
+    right = below * wide[:500]
+    bound = 1.5 if kind == "float32" else 60  # (of arrays, the error of x / sqrt(2) counts 2 x^2 times)
+    assert (np.abs(y.detach().numpy()[:500] - right) <= bound * eps * np.abs(right)).all()
+    for found in (slope.detach(), again):
+        np.testing.assert_allclose(
+            found.numpy()[:500], (below + wide[:500] * density).astype(kind), atol=4 * eps
+        )
+    (ours,) = rushlight.autograd.grad(slope.sum(), x)
+    np.testing.assert_allclose(
+        ours.numpy()[:500], ((2 - wide[:500] ** 2) * density).astype(kind), atol=20 * eps
+    )

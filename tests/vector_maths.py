@@ -42,6 +42,7 @@ ORACLES: dict[str, Callable[..., np.ndarray]] = {
     "atanh": np.arctanh,
     "erf": scipy.special.erf,
     "erfc": scipy.special.erfc,
+    "ndtr": scipy.special.ndtr,
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "pow": np.power,
     "atan2": np.arctan2,
@@ -59,6 +60,10 @@ def _sigmoid(x: mp.mpf) -> mp.mpf:
 
 def _erfc(x: mp.mpf) -> mp.mpf:
     return mp.erfc(x) if x < 28 else mp.mpf(0)
+
+
+def _ndtr(x: mp.mpf) -> mp.mpf:
+    return _erfc(-x / mp.sqrt(2)) / 2
 
 
 def _pow(x: mp.mpf, y: mp.mpf) -> mp.mpf:
@@ -90,6 +95,7 @@ PRECISE: dict[str, Callable[..., mp.mpf]] = {
     "atanh": mp.atanh,
     "erf": mp.erf,
     "erfc": _erfc,
+    "ndtr": _ndtr,
     "rsqrt": lambda x: 1 / mp.sqrt(x),
     "pow": _pow,
     "atan2": mp.atan2,

@@ -218,6 +218,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "atanh": np.arctanh,
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
     "erfc": np.vectorize(math.erfc, otypes=[np.float64]),
+    "ndtr": np.vectorize(lambda x: math.erfc(-x * math.sqrt(0.5)) / 2, otypes=[np.float64]),
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "pow": np.power,
     "atan2": np.arctan2,

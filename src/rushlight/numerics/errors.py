@@ -103,6 +103,12 @@ erf = has_verb("erf")(blockwise(_erf, math.erf))
 erfc = has_verb("erfc")(blockwise(_erfc, math.erfc))
 
 
+@has_verb("ndtr")
+def ndtr(x: np.ndarray) -> np.ndarray:
+    """The probability that a number drawn from the normal distribution is at most x."""
+    return 0.5 * erfc(x * -math.sqrt(0.5))
+
+
 @blockwise
 def erfcx(x: np.ndarray) -> np.ndarray:
     """exp(x^2) erfc(x)."""

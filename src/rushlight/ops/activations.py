@@ -14,7 +14,8 @@ import numpy as np
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, dtype, finfo, float64, uint8
-from rushlight.numerics.errors import erf
+from rushlight.graph.trace import Traced
+from rushlight.numerics.errors import ndtr
 from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.clamping import bounded
 from rushlight.ops.functions import sigmoid as sigmoid
@@ -22,6 +23,9 @@ from rushlight.ops.functions import tanh as tanh
 from rushlight.ops.kinds.elementwise import not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import at_once, in_double, pointwise, where_kept
 from rushlight.ops.spec import public
+from rushlight.runtime.deferral import FROM_SERIES
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
+from rushlight.tape.modes import unrecorded
 
 # ---- cut off ----
 
@@ -434,9 +438,24 @@ _SQRT_HALF, _SQRT_2_OVER_PI = math.sqrt(0.5), math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 
 
+@pointwise("GeluBackward", rule=same, vjp=NOT_DIFFERENTIABLE, least=FROM_SERIES)
+def gelu_slope_values(g, x):
+    """d/dx x Phi(x) = Phi(x) + x phi(x), times g."""
+    kind = x.dtype
+    g, x = _widened(g), _widened(x)
+    return (g * (ndtr(x) + x * np.exp(x * x * -0.5) * (0.5 * _SQRT_2_OVER_PI))).astype(kind)
+
+
+def _widened(x: Any) -> Any:
+    """In double precision; but as it is for a kernel, whose functions of float32 are accurate, and take half the time."""
+    return x if type(x) is Traced else x.astype("d")
+
+
 def _gelu_gradient(g: Any, x: Any, approximate: str) -> Any:
-    """d/dx x Phi(x) = Phi(x) + x phi(x); of the tanh form likewise."""
+    """See `gelu_slope_values`; of the tanh form likewise."""
     if approximate == "none":
+        if unrecorded(g):
+            return gelu_slope_values(g, x)
         below = 0.5 * (1 + (x * _SQRT_HALF).erf())
         return g * (below + x * (x * x * -0.5).exp() * (0.5 * _SQRT_2_OVER_PI))
     inner = _SQRT_2_OVER_PI * (x + _CUBIC * x * x * x)
@@ -445,13 +464,13 @@ def _gelu_gradient(g: Any, x: Any, approximate: str) -> Any:
     return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
 
 
-@pointwise("Gelu", rule=same, refuse=_floats("GeluKernelImpl"), vjp=(_gelu_gradient,))
+@pointwise("Gelu", rule=same, refuse=_floats("GeluKernelImpl"), vjp=(_gelu_gradient,), least=FROM_SERIES)
 def gelu_values(x, *, approximate):
-    wide = x.astype("d")
     if approximate == "none":
-        wide = wide * 0.5 * (1 + erf(wide * _SQRT_HALF))
-    else:
-        wide = 0.5 * wide * (1 + np.tanh(_SQRT_2_OVER_PI * (wide + _CUBIC * wide * wide * wide)))
+        wide = _widened(x)
+        return (wide * ndtr(wide)).astype(x.dtype)
+    wide = x.astype("d")
+    wide = 0.5 * wide * (1 + np.tanh(_SQRT_2_OVER_PI * (wide + _CUBIC * wide * wide * wide)))
     return wide.astype(x.dtype)
 
 

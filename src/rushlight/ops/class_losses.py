@@ -44,13 +44,21 @@ def spread_nll(g, x, *, target, weights):
     return out
 
 
-def _spread_evenly(g: np.ndarray, shape: tuple, target: np.ndarray, mean: bool, ignored: int) -> Any:
-    """Minus the gradient, or its share, at each example's class; None if a class is ignored."""
-    if np.count_nonzero(target == ignored):
-        return None
+def _counted(target: np.ndarray, ignored: int) -> tuple[np.ndarray, np.ndarray]:
+    """The examples that count, and their classes."""
+    counts = target != ignored
+    if np.count_nonzero(counts) == len(target):
+        return np.arange(len(target)), target
+    rows = counts.nonzero()[0]
+    return rows, target[rows]
+
+
+def _spread_evenly(g: np.ndarray, shape: tuple, target: np.ndarray, mean: bool, ignored: int) -> np.ndarray:
+    """Minus the gradient, or its share, at the class of each example that counts."""
     out = np.zeros(shape, g.dtype)
-    share = g.dtype.type(1 / len(target)) if mean else g.dtype.type(1)
-    out[np.arange(len(target)), target] = -g * share
+    rows, classes = _counted(target, ignored)
+    share = g.dtype.type(1 / max(1, len(rows))) if mean else g.dtype.type(1)
+    out[rows, classes] = -g * share
     return out
 
 
@@ -58,8 +66,7 @@ def _nll_gradient(g: Any, x: Any, target: Any, weight: Any, reduction: str, igno
     x_dtype = x._dtype
     if weight is None and x._a.ndim == 2 and direct(g) and reduction != "none":
         made = _spread_evenly(g._a, x._a.shape, target._a, reduction == "mean", ignore_index)
-        if made is not None:
-            return new_tensor(made, g._dtype)
+        return new_tensor(made, g._dtype)
     weights = _class_weights(target._a, None if weight is None else weight._a, ignore_index, x_dtype.numpy)
     if reduction == "mean":
         wide = weights.astype(np.float64)
@@ -127,10 +134,13 @@ def _short_nll(x: Any, target: Any, ignored: int, reduction: str) -> Tensor | No
         and kind is not float64
     ):
         return None
-    if reduction == "none" or not in_range(b, a.shape[1]) or 0 <= ignored < a.shape[1]:
+    if reduction == "none":
         return None
-    total = -float(np.add.reduce(a[np.arange(len(b)), b], dtype=np.float64))
-    out = new_tensor(np.array(total / len(b) if reduction == "mean" else total, kind.numpy), kind)
+    rows, classes = _counted(b, ignored)
+    if not len(rows) or not in_range(classes, a.shape[1]):
+        return None
+    total = -float(np.add.reduce(a[rows, classes], dtype=np.float64))
+    out = new_tensor(np.array(total / len(rows) if reduction == "mean" else total, kind.numpy), kind)
     if x._edge is not None:
         options = {"reduction": reduction, "ignore_index": ignored}
         record(_nll_1d.derivative, (x, target, None), options, out)

@@ -14,7 +14,6 @@ from rushlight.dtypes import BY_NUMPY, FLOATING, REDUCED, finfo, float32, float6
 from rushlight.graph.expr import array_of
 from rushlight.layout import numel
 from rushlight.numerics.fused import multiply_add
-from rushlight.ops.kinds.reduction import sum_mapped, sum_over
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.deferral import FROM_COSTLY, launch, reduced
 from rushlight.runtime.execute import quiet
@@ -128,17 +127,20 @@ def _layer_gradient_values(
 def _layer_gradient_in_loops(
     g: np.ndarray, x: np.ndarray, weight: Any, needs: tuple, eps: float
 ) -> tuple | None:
-    """The same of large matrices, a pass or two for each gradient; None where that is no loop of ours."""
+    """The same of large matrices, in a pass along the rows and one along the columns; None where these are no loops of ours."""
     attrs = {"size": x.shape[1], "eps": eps}
-    factors = reduced(_row_factors, (x,), (1,), True, attrs)
-    if factors is None:
-        return None
     given = () if weight is None else (weight,)
-    to_input = reduced(_layer_gradient_row, (x, g, *given), (1,), True, attrs, x.dtype) if needs[0] else None
-    if needs[0] and to_input is None:
+    if needs[0]:
+        made = reduced(_layer_gradient_row, (x, g, *given), (1,), True, attrs)
+    else:
+        made = reduced(_row_factors, (x,), (1,), True, attrs)
+    if made is None:
         return None
-    to_weight = sum_mapped(_times_standard, (0,), g, x, *factors) if needs[1] else None
-    return to_input, to_weight, sum_over(g, (0,)) if needs[2] else None
+    *to_input, mean, scale = made
+    sums = (
+        reduced(_layer_gradient_column, (g, x, mean, scale), (0,)) if needs[1] or needs[2] else (None, None)
+    )
+    return None if sums is None else (*(to_input or (None,)), *sums)
 
 
 def _row_factors(x: np.ndarray, size: int, eps: float) -> tuple:
@@ -149,17 +151,23 @@ def _row_factors(x: np.ndarray, size: int, eps: float) -> tuple:
     return mean, 1 / np.sqrt(np.add.reduce(wide * wide) / size + eps)
 
 
-def _times_standard(g: np.ndarray, x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    return g * ((x - mean) * scale)
+def _layer_gradient_column(
+    g: np.ndarray, x: np.ndarray, mean: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What flows back to a weight, and to a bias."""
+    g = g.astype(np.float64)
+    return np.add.reduce(g * ((x - mean) * scale)), np.add.reduce(g)
 
 
-def _layer_gradient_row(x: np.ndarray, g: np.ndarray, *weight: np.ndarray, size: int, eps: float) -> Any:
+def _layer_gradient_row(x: np.ndarray, g: np.ndarray, *weight: np.ndarray, size: int, eps: float) -> tuple:
+    """What flows back to the elements of a row, and its `_row_factors`."""
     mean, scale = _row_factors(x, size, eps)
     hat = (x - mean) * scale
     inner = g.astype(np.float64)
     if weight:
         inner = inner * weight[0]
-    return scale * (inner - np.add.reduce(inner) / size - hat * (np.add.reduce(inner * hat) / size))
+    made = scale * (inner - np.add.reduce(inner) / size - hat * (np.add.reduce(inner * hat) / size))
+    return made.astype(x.dtype), mean, scale
 
 
 def _layer_in_one(x: np.ndarray, weight: Any, bias: Any, eps: float) -> Any:

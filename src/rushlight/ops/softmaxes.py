@@ -158,8 +158,7 @@ def _sums_of_powers(powers: np.ndarray, dim: int) -> np.ndarray:
         OverflowError: for these the largest must be subtracted first.
     """
     sums = line_sums(powers, dim)
-    found = sums.tolist()
-    if not (min(found) > _LEAST and max(found) < _MOST):
+    if not (np.minimum.reduce(sums) > _LEAST and np.maximum.reduce(sums) < _MOST):
         raise OverflowError
     return sums.reshape(-1, 1) if dim else sums
 

@@ -20,6 +20,7 @@ from rushlight.ops.kinds.binary import ONE, check_operands
 from rushlight.ops.kinds.elementwise import floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import pointwise
 from rushlight.ops.spec import make_inplace, public
+from rushlight.runtime.deferral import FROM_SERIES
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
 _HALVES = (float16, BFLOAT16)
@@ -42,6 +43,7 @@ def _wide(f: Callable) -> Callable:
 erf = unary(
     "erf",
     numpy=_wide(errors.erf),
+    least=FROM_SERIES,
     dtype=floating,
     refuse=not_implemented("erf_vml_cpu", COMPLEX),
     vjp=lambda g, x: 2.0 / _SQRT_PI * (-(x * x)).exp() * g,
@@ -56,6 +58,7 @@ erf = unary(
 erfc = unary(
     "erfc",
     numpy=_wide(errors.erfc),
+    least=FROM_SERIES,
     dtype=floating,
     refuse=not_implemented("erfc_vml_cpu", COMPLEX),
     vjp=lambda g, x: -2.0 / _SQRT_PI * (-(x * x)).exp() * g,
@@ -85,7 +88,8 @@ erfcx = unary(
 ndtr = unary(
     "ndtr",
     node="MulBackward1",
-    numpy=_wide(lambda x: 0.5 * errors.erfc(-x * math.sqrt(0.5))),
+    numpy=_wide(errors.ndtr),
+    least=FROM_SERIES,
     dtype=floating,
     refuse=not_implemented("erf_vml_cpu", COMPLEX),
     vjp=lambda g, x: (-0.5 * x * x).exp() * g / math.sqrt(2 * math.pi),

@@ -34,6 +34,11 @@ MODES = _Modes()
 _FEW = 1 << 17
 
 
+def unrecorded(g: Any) -> bool:
+    """Whether a derivative may be computed by an operation that has none itself: it is not recorded, and `g` is ordinary."""
+    return not MODES.grad and type(g) is Tensor
+
+
 def direct(g: Any) -> bool:
     """Whether a derivative may be computed on arrays at once: it is not recorded, and `g` is small and ordinary."""
     return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rushlight.codegen.builder import V
-from rushlight.codegen.maths.error_function import erf, erfc
+from rushlight.codegen.maths.error_function import erf, erfc, ndtr
 from rushlight.codegen.maths.exponential import exp, exp2, expm1
 from rushlight.codegen.maths.hyperbolic import acosh, asinh, atanh, cosh, sigmoid, sinh, tanh
 from rushlight.codegen.maths.inverse_trigonometry import acos, asin, atan, atan2
@@ -41,6 +41,7 @@ MATHS: dict[str, Callable[..., V]] = {
     "atanh": atanh,
     "erf": erf,
     "erfc": erfc,
+    "ndtr": ndtr,
     "rsqrt": rsqrt,
     "pow": pow,
     "atan2": atan2,

@@ -1,4 +1,4 @@
-"""erf and erfc."""
+"""erf, erfc and the normal distribution function."""
 
 from __future__ import annotations
 
@@ -75,6 +75,10 @@ def wide_erfc(k: Builder, x: V) -> V:
     return k.select(k.lt(x, k.like(0.0, x)), k.sub(k.like(2.0, tail), tail), tail)
 
 
+def wide_ndtr(k: Builder, x: V) -> V:
+    return k.mul(wide_erfc(k, k.mul(x, k.like(-ROOT_HALF[0], x))), k.like(0.5, x))
+
+
 # ---- in float64 ----
 
 #: (erf(x) / x - 2 / sqrt(pi)) / x^2 as a polynomial in x^2 for |x| <= 0.85, to 2**-61
@@ -115,6 +119,7 @@ ERF_TAIL = (
     2.1776902579378691e-13,
 )
 TWO_BY_ROOT_PI = (1.1283791670955126, 1.533545961316588e-17)
+ROOT_HALF = (0.7071067811865476, -4.833646656726457e-17)
 
 
 def _from_row(k: Builder, rows: tuple[tuple[float, ...], ...], row: V, d: V) -> tuple[V, V]:
@@ -156,27 +161,39 @@ def _erf(k: Builder, x: V) -> V:
 
 
 def _erfc(k: Builder, x: V) -> V:
-    """exp(-x^2), of x^2 in two parts, times a row of a table of what changes slowly."""
     a = at_most(k, k.abs(x), 27.4)  # (where erfc is 0, and the last row is)
-    # 1. the row: the exponent of |x| + 1/2 and the three digits after the first
-    bits = k.bits(k.add(a, k.like(0.5, a)), "q")
+    return _tail(k, x, k.lt(x, k.like(0.0, x)), (a, k.like(0.0, x)), exact_product(k, a, a), 2.0)
+
+
+def _ndtr(k: Builder, x: V) -> V:
+    """erfc(a) / 2 of a = -x / sqrt(2) in two parts, whose square is better known than they are."""
+    z = at_most(k, k.abs(x), 38.6)  # (where it is 0)
+    a, low = exact_product(k, z, k.like(ROOT_HALF[0], z))
+    low = k.fma(z, k.like(ROOT_HALF[1], z), low)
+    square = exact_product(k, z, k.mul(z, k.like(0.5, z)))
+    return _tail(k, x, k.gt(x, k.like(0.0, x)), (a, low), square, 1.0)
+
+
+def _tail(k: Builder, x: V, mirrored: V, a: tuple[V, V], square: tuple[V, V], whole: float) -> V:
+    """erfc(a) whole / 2, or `whole` less it: exp(-a^2) times a row of a table of what changes slowly; NaN where x is."""
+    # 1. the row: the exponent of a + 1/2 and the three digits after the first
+    bits = k.bits(k.add(a[0], k.like(0.5, x)), "q")
     row = k.sub(k.lshr(bits, k.like(49, bits)), k.like(1022 << 3, bits))
     row = k.select(k.isnan(x), k.like(0, row), row)
     middle = k.bits(k.or_(k.and_(bits, k.like(-1 << 49, bits)), k.like(1 << 48, bits)), "d")
-    slow = _from_row(k, ERFC_ROWS, row, k.sub(a, k.sub(middle, k.like(0.5, a))))
-    # 2. exp(-x^2)
-    square, lost = exact_product(k, a, a)
-    r, low, n = reduced(k, k.neg(square))
-    fast = fast_sum(k, *exp_in_parts(k, *fast_sum(k, r, k.sub(low, lost))))
-    # 3. their product p 2**n, or 2 less it
+    slow = _from_row(k, ERFC_ROWS, row, k.add(k.sub(a[0], k.sub(middle, k.like(0.5, x))), a[1]))
+    # 2. exp(-a^2) whole / 2
+    r, low, n = reduced(k, k.neg(square[0]))
+    fast = fast_sum(k, *exp_in_parts(k, *fast_sum(k, r, k.sub(low, square[1]))))
+    # 3. their product p 2**n, or `whole` less it
     high, low = exact_product(k, fast[0], slow[0])
     low = k.fma(fast[0], slow[1], k.fma(fast[1], slow[0], low))
     n = counted(k, n)
+    n = n if whole == 2.0 else k.sub(n, k.like(1, n))
     power = power_of_two(k, k.select(k.lt(n, k.like(-1000, n)), k.like(-1000, n), n))
-    two = k.like(2.0, x)
-    total, lost = fast_sum(k, two, k.neg(k.mul(high, power)))
+    total, lost = fast_sum(k, k.like(whole, x), k.neg(k.mul(high, power)))
     left = k.add(total, k.fma(k.neg(low), power, lost))
-    y = k.select(k.lt(x, k.like(0.0, x)), left, raised(k, k.add(high, low), n))
+    y = k.select(mirrored, left, raised(k, k.add(high, low), n))
     return k.select(k.isnan(x), x, y)
 
 
@@ -184,3 +201,5 @@ def _erfc(k: Builder, x: V) -> V:
 
 erf = by_kind(wide(wide_erf), _erf)
 erfc = by_kind(wide_inside(wide_erfc, 10.2), _erfc)
+#: the probability that a number drawn from the normal distribution is at most x
+ndtr = by_kind(wide_inside(wide_ndtr, 14.4), _ndtr)

@@ -88,7 +88,9 @@ class Elementwise:
         "least",
     )
 
-    def __init__(self, name: str, numpy: Callable, rule: Rule, derivative: Any, refuse: Any) -> None:
+    def __init__(
+        self, name: str, numpy: Callable, rule: Rule, derivative: Any, refuse: Any, least: int | None = None
+    ) -> None:
         self.name = name
         self.numpy = numpy
         self.rule = rule
@@ -96,7 +98,7 @@ class Elementwise:
         self.refuse = refuse
         self.exact_numbers = False
         self.strides_of: Callable = result_strides
-        self.least = FROM if isinstance(numpy, np.ufunc) else FROM_COSTLY
+        self.least = least or (FROM if isinstance(numpy, np.ufunc) else FROM_COSTLY)
         #: per dtype: the result's dtype where NumPy computes it directly, else None
         self.direct = [self._direct(d) for d in ALL]
 
@@ -216,6 +218,7 @@ def unary(
     out: bool = True,
     out_check: Callable | None = None,
     strides: Callable = result_strides,
+    least: int | None = None,
     doc: str = "",
 ) -> Any:
     """Declare `name(input)`. `vjp` is one function of (g[, x][, out]) or NOT_DIFFERENTIABLE.
@@ -226,9 +229,10 @@ def unary(
         out: whether `out=` is taken.
         out_check: what `out` must be; see `public`.
         strides: see `Elementwise.strides_of`.
+        least: see `Elementwise`, if not what is usual for a function.
     """
     vjps = vjp if vjp is NOT_DIFFERENTIABLE else (vjp,)
-    op = Elementwise(name, numpy, dtype, derivative_of(node or camel(name), ("x",), vjps), refuse)
+    op = Elementwise(name, numpy, dtype, derivative_of(node or camel(name), ("x",), vjps), refuse, least)
     op.strides_of = strides
     direct, derivative, least = op.direct, op.derivative, op.least
 

@@ -101,11 +101,13 @@ def pointwise(
     refuse: Any = None,
     exact_numbers: bool = False,
     promotes: bool = True,
+    least: int | None = None,
 ) -> Callable[[Callable], Pointwise]:
     """Declare an operation on arrays; the positional parameters of `compute` are its operands.
 
     Args:
         vjp, promotes: see `rushlight.tape.derivative.Derivative`.
+        least: see `Elementwise`, if not what is usual for a function.
     """
 
     def declare(compute: Callable) -> Pointwise:
@@ -115,7 +117,7 @@ def pointwise(
         if vjp is not NOT_DIFFERENTIABLE:
             derivative = Derivative(node, operands, vjp, promotes=promotes)
             _check(node, derivative, compute)
-        made = Pointwise(compute.__name__, compute, rule, derivative, refuse)
+        made = Pointwise(compute.__name__, compute, rule, derivative, refuse, least)
         made.exact_numbers = exact_numbers
         return made
 
