@@ -61,7 +61,11 @@ def run(steps: list[Step]) -> Seen:
             else:
                 seen.append((name, one))
         del pool[:-POOL]
-    return seen + [("end", bits(t)) for t in pool] + [("gradient", bits(t.grad)) for t in pool if t.is_leaf]
+    return (
+        seen
+        + [("end", bits(t)) for t in pool]
+        + [("gradient", attempt(lambda t=t: t.is_leaf and bits(t.grad))) for t in pool]
+    )
 
 
 def bits(t: Any) -> Any:

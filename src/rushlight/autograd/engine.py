@@ -24,6 +24,7 @@ import numpy as np
 from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import LEAF, Tensor, is_guarded, new_tensor, storage, strides
 from rushlight.dtypes import FLOATING, dtype
+from rushlight.graph.expr import Pending
 from rushlight.layout import is_dense
 from rushlight.memory import LARGE, owned
 from rushlight.runtime.execute import quiet
@@ -375,17 +376,23 @@ def _own(g: Any, leaf: Tensor, references: int) -> Any:
     `g` itself is kept if nobody else holds it and its memory is not a view's.
     """
     a, like = g._a, leaf._a
-    if (
-        references <= _UNSHARED
-        and g._buf is None
-        and owned(a)
-        and g._edge is None
-        and a.strides == like.strides
-    ):
+    if references <= _UNSHARED and g._edge is None and a.strides == like.strides and _alone(g):
         return g
     if a.nbytes < LARGE and like.flags.c_contiguous:
         return new_tensor(np.array(a, order="C"), g._dtype)
     return _copy(g.detach(), leaf)
+
+
+def _alone(g: Tensor) -> bool:
+    """Whether no other tensor and no array shows the memory of `g`, which may be pending."""
+    a, buffer = g._a, g._buf
+    if type(a) is Pending:
+        return sys.getrefcount(buffer) <= _OWN_BUFFER
+    return buffer is None and owned(a)
+
+
+#: references to a buffer of one tensor's: that tensor's, and two of who asks
+_OWN_BUFFER = 3
 
 
 def _copy(g: Any, leaf: Tensor) -> Any:

@@ -37,7 +37,7 @@ from rushlight.ops.kinds.pointwise import Pointwise, pointwise, undefined_deriva
 from rushlight.ops.promotion import NUMBERS, checked_number, operand, result_type
 from rushlight.ops.spec import public
 from rushlight.runtime.execute import quiet
-from rushlight.runtime.results import FEW, elementwise
+from rushlight.runtime.results import FEW
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.recording import record
 
@@ -214,9 +214,9 @@ def reflected_sub(self: Tensor, other: Any) -> Any:
         x = self._a
         if x.size < FEW:
             a = quiet(np.subtract, other, x)
+            out = new_tensor(placed(np.asarray(a), (layout_of(self, kind), NUMBER)), kind)
         else:
-            a = quiet(elementwise, np.subtract, kind.numpy, other, x)
-        out = new_tensor(placed(np.asarray(a), (layout_of(self, kind), NUMBER)), kind)
+            out = sub.elementwise.compute((other, self), kind)
         if self._edge is not None:
             record(_taken_from, (self,), None, out)
         return out
