@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from rushlight.numerics import bessel, errors, gamma
+from rushlight.numerics import airy, bessel, cylinder, errors, gamma, macdonald, orthogonal
 from rushlight.numerics.fused import multiply_add
 
 EPS = np.finfo(np.float64).eps
@@ -44,6 +44,109 @@ CASES = {
     "i1": (bessel.i1, lambda x: mpmath.besseli(1, x), -30, 30, 8),
     "i1e": (bessel.i1e, lambda x: mpmath.besseli(1, x) * mpmath.exp(-abs(x)), -100, 100, 4),
 }
+
+
+CASES |= {
+    "k0": (macdonald.k0, lambda x: mpmath.besselk(0, x), 0, 2, 8),
+    "k0 far": (macdonald.k0, lambda x: mpmath.besselk(0, x), 2, 600, 4),
+    "k1": (macdonald.k1, lambda x: mpmath.besselk(1, x), 0, 2, 6),
+    "k1 far": (macdonald.k1, lambda x: mpmath.besselk(1, x), 2, 600, 4),
+    "k0e": (macdonald.k0e, lambda x: mpmath.besselk(0, x) * mpmath.exp(x), 0, 20, 8),
+    "k1e": (macdonald.k1e, lambda x: mpmath.besselk(1, x) * mpmath.exp(x), 0, 20, 6),
+    "k0e far": (macdonald.k0e, lambda x: mpmath.besselk(0, x) * mpmath.exp(x), 20, 1e4, 4),
+    "j0 up to 5": (cylinder.j0, lambda x: mpmath.besselj(0, x), -5, 5, 8),
+    "j1 up to 5": (cylinder.j1, lambda x: mpmath.besselj(1, x), -5, 5, 8),
+    "spherical j0": (cylinder.spherical_j0, lambda x: mpmath.sin(x) / x, -100, 100, 4),
+    "airy": (airy.ai, mpmath.airyai, 0, 100, 4),
+}
+
+#: function, exact, interval, error in units of the last place of the function's size there: these have roots, near which
+#: digits cancel
+SWINGING = {
+    "j0": (cylinder.j0, lambda x: mpmath.besselj(0, x), 5, 1000, 4),
+    "j1": (cylinder.j1, lambda x: mpmath.besselj(1, x), 5, 1000, 4),
+    "y0": (cylinder.y0, lambda x: mpmath.bessely(0, x), 0.3, 1000, 4),
+    "y1": (cylinder.y1, lambda x: mpmath.bessely(1, x), 0.9, 1000, 4),
+    "j0 far out": (cylinder.j0, lambda x: mpmath.besselj(0, x), 1e9, 1e12, 4),
+    "y1 far out": (cylinder.y1, lambda x: mpmath.bessely(1, x), 1e9, 1e12, 4),
+    "airy to -6": (airy.ai, mpmath.airyai, -6, 0, 4),
+    "airy below": (airy.ai, mpmath.airyai, -1000, -6, 4),
+    "airy far below": (airy.ai, mpmath.airyai, -1e10, -1e9, 4),
+}
+
+
+@pytest.mark.parametrize("name", SWINGING)
+def test_accuracy_of_what_swings(name):
+    f, exact, low, high, units = SWINGING[name]
+    x = np.random.default_rng(1).uniform(low, high, 300)
+    size = np.abs(x) ** -0.25 if name.startswith("airy") else np.sqrt(2 / np.pi / x)
+    with mpmath.workdps(60):
+        for value, result, scale in zip(x.tolist(), f(x).tolist(), size.tolist()):
+            want = exact(mpmath.mpf(value))
+            assert abs(mpmath.mpf(result) - want) <= units * EPS * min(scale, 1.0), (value, result)
+
+
+def _chebyshev_first(x, n):
+    return mpmath.cos(n * mpmath.acos(x))
+
+
+def _chebyshev_second(x, n):
+    angle = mpmath.acos(x)
+    return mpmath.sin((n + 1) * angle) / mpmath.sin(angle)
+
+
+def _chebyshev_third(x, n):
+    angle = mpmath.acos(x)
+    return mpmath.cos((n + 0.5) * angle) / mpmath.cos(angle / 2)
+
+
+#: function, exact
+POLYNOMIALS = {
+    "chebyshev t": (orthogonal.chebyshev_t, _chebyshev_first),
+    "chebyshev u": (orthogonal.chebyshev_u, _chebyshev_second),
+    "chebyshev v": (orthogonal.chebyshev_v, _chebyshev_third),
+    "chebyshev w": (orthogonal.chebyshev_w, lambda x, n: (-1) ** n * _chebyshev_third(-x, n)),
+    "shifted t": (orthogonal.shifted_t, lambda x, n: _chebyshev_first(2 * x - 1, n)),
+    "shifted u": (orthogonal.shifted_u, lambda x, n: _chebyshev_second(2 * x - 1, n)),
+    "shifted v": (orthogonal.shifted_v, lambda x, n: _chebyshev_third(2 * x - 1, n)),
+    "shifted w": (orthogonal.shifted_w, lambda x, n: (-1) ** n * _chebyshev_third(1 - 2 * x, n)),
+    "hermite h": (orthogonal.hermite_h, lambda x, n: mpmath.hermite(n, x)),
+    "hermite he": (
+        orthogonal.hermite_he,
+        lambda x, n: mpmath.hermite(n, x / mpmath.sqrt(2)) / mpmath.sqrt(2) ** n,
+    ),
+    "laguerre": (orthogonal.laguerre, lambda x, n: mpmath.laguerre(n, 0, x)),
+    "legendre": (orthogonal.legendre, lambda x, n: mpmath.legendre(n, x)),
+}
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_accuracy_of_polynomials(name):
+    f, exact = POLYNOMIALS[name]
+    rng = np.random.default_rng(2)
+    x, n = rng.uniform(-2, 2, 300), rng.integers(0, 30, 300)
+    ends = np.abs(f(np.array([[-2.0], [2.0]]), n.astype("d")))
+    size = ends.max(0)  # the largest value, or nearly
+    with mpmath.workdps(60):
+        for value, degree, result, most in zip(x.tolist(), n.tolist(), f(x, n).tolist(), size.tolist()):
+            want = mpmath.re(exact(mpmath.mpf(value), degree))
+            # each of the steps rounds a value that the later ones make no larger than the last one is somewhere
+            allowed = 4 * (degree + 1) * EPS * max(abs(want), min(abs(most), (degree + 1) ** 2))
+            if "hermite" in name or name == "laguerre":
+                allowed = 4 * (degree + 1) * EPS * max(abs(want), abs(most))
+            assert abs(mpmath.mpf(result) - want) <= allowed, (value, degree, result)
+
+
+def test_polynomials_of_high_degree():
+    x, n = np.array([0.3, -0.3, 0.999999, -0.999999]), np.float64(100_001)
+    with mpmath.workdps(60):
+        for name in ("chebyshev t", "chebyshev u", "chebyshev v", "chebyshev w"):
+            f, exact = POLYNOMIALS[name]
+            for value, result in zip(x.tolist(), f(x, n).tolist()):
+                want = mpmath.re(exact(mpmath.mpf(value), int(n)))
+                # the phase n * angle is rounded to n units, and U, V, W are divided by the sine of the angle
+                allowed = 2 * n * EPS / np.sqrt(1 - abs(value))
+                assert abs(mpmath.mpf(result) - want) <= allowed, (name, value, result)
 
 
 @pytest.mark.parametrize("name", CASES)

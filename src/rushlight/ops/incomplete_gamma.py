@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from rushlight.dtypes import BOOL, COMPLEX, INTEGER
 from rushlight.numerics import incomplete_gamma
 from rushlight.ops.kinds.binary import NONE, binary
 from rushlight.ops.kinds.elementwise import floating, not_implemented
+from rushlight.ops.widening import wide
 from rushlight.tape.derivative import no_derivative
-
-
-def _wide(f: Callable) -> Callable:
-    def compute(a: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return f(a.astype(np.float64), x.astype(np.float64)).astype(a.dtype)
-
-    return compute
 
 
 def _density(a: Any, x: Any) -> Any:
@@ -27,7 +18,7 @@ def _density(a: Any, x: Any) -> Any:
 
 igamma = binary(
     "igamma",
-    numpy=_wide(incomplete_gamma.lower),
+    numpy=wide(incomplete_gamma.lower),
     dtype=floating,
     refuse=not_implemented("igamma_cpu", BOOL, INTEGER, COMPLEX),
     vjp=(no_derivative("igamma: input"), lambda g, x, y: g * _density(x, y)),
@@ -42,7 +33,7 @@ igamma = binary(
 )
 igammac = binary(
     "igammac",
-    numpy=_wide(incomplete_gamma.upper),
+    numpy=wide(incomplete_gamma.upper),
     dtype=floating,
     refuse=not_implemented("igammac_cpu", BOOL, INTEGER, COMPLEX),
     vjp=(no_derivative("igammac: input"), lambda g, x, y: -g * _density(x, y)),

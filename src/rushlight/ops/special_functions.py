@@ -6,43 +6,30 @@ The numbers come from `rushlight.numerics`, in float64; float32 and halves are r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BFLOAT16, COMPLEX, bool_, float16
+from rushlight.dtypes import COMPLEX, REDUCED, bool_
 from rushlight.errors import wrong_type
-from rushlight.graph.trace import Traced
 from rushlight.numerics import bessel, errors, gamma
 from rushlight.ops.kinds.binary import ONE, check_operands
 from rushlight.ops.kinds.elementwise import floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import pointwise
 from rushlight.ops.spec import make_inplace, public
+from rushlight.ops.widening import wide
 from rushlight.runtime.deferral import FROM_SERIES
-from rushlight.tape.derivative import NOT_DIFFERENTIABLE
+from rushlight.tape.derivative import no_derivative
 
-_HALVES = (float16, BFLOAT16)
 _SQRT_PI = math.sqrt(math.pi)
-
-
-def _wide(f: Callable) -> Callable:
-    """`f` of float64, for any real type."""
-
-    def compute(x: np.ndarray) -> np.ndarray:
-        if type(x) is Traced and hasattr(f, "verb"):
-            return f(x)
-        return np.asarray(f(np.positive(x, dtype=np.float64))).astype(x.dtype)
-
-    return compute
 
 
 # ---- the error function ----
 
 erf = unary(
     "erf",
-    numpy=_wide(errors.erf),
+    numpy=wide(errors.erf),
     least=FROM_SERIES,
     dtype=floating,
     refuse=not_implemented("erf_vml_cpu", COMPLEX),
@@ -57,7 +44,7 @@ erf = unary(
 )
 erfc = unary(
     "erfc",
-    numpy=_wide(errors.erfc),
+    numpy=wide(errors.erfc),
     least=FROM_SERIES,
     dtype=floating,
     refuse=not_implemented("erfc_vml_cpu", COMPLEX),
@@ -66,7 +53,7 @@ erfc = unary(
 )
 erfinv = unary(
     "erfinv",
-    numpy=_wide(errors.erfinv),
+    numpy=wide(errors.erfinv),
     dtype=floating,
     refuse=not_implemented("erfinv_vml_cpu", COMPLEX),
     vjp=lambda g, out: 0.5 * _SQRT_PI * (out * out).exp() * g,
@@ -75,9 +62,9 @@ erfinv = unary(
 erfcx = unary(
     "erfcx",
     node="SpecialErfcx",
-    numpy=_wide(errors.erfcx),
+    numpy=wide(errors.erfcx),
     dtype=floating,
-    refuse=not_implemented("erfcx_cpu", COMPLEX, *_HALVES),
+    refuse=not_implemented("erfcx_cpu", COMPLEX, *REDUCED),
     vjp=lambda g, x, out: (2.0 * x * out - 2.0 / _SQRT_PI) * g,
     doc="`exp(input**2) * erfc(input)`.",
 )
@@ -88,7 +75,7 @@ erfcx = unary(
 ndtr = unary(
     "ndtr",
     node="MulBackward1",
-    numpy=_wide(errors.ndtr),
+    numpy=wide(errors.ndtr),
     least=FROM_SERIES,
     dtype=floating,
     refuse=not_implemented("erf_vml_cpu", COMPLEX),
@@ -98,9 +85,9 @@ ndtr = unary(
 ndtri = unary(
     "ndtri",
     node="SpecialNdtri",
-    numpy=_wide(errors.ndtri),
+    numpy=wide(errors.ndtri),
     dtype=floating,
-    refuse=not_implemented("ndtri_cpu", COMPLEX, *_HALVES),
+    refuse=not_implemented("ndtri_cpu", COMPLEX, *REDUCED),
     vjp=lambda g, out: g * math.sqrt(2 * math.pi) * (out * out / 2).exp(),
     doc="The quantile of the normal distribution; nan outside [0, 1].",
 )
@@ -115,9 +102,9 @@ def _log_ndtr(x: np.ndarray) -> np.ndarray:
 log_ndtr = unary(
     "log_ndtr",
     node="SpecialLogNdtr",
-    numpy=_wide(_log_ndtr),
+    numpy=wide(_log_ndtr),
     dtype=floating,
-    refuse=not_implemented("log_ndtr_cpu", COMPLEX, *_HALVES),
+    refuse=not_implemented("log_ndtr_cpu", COMPLEX, *REDUCED),
     vjp=lambda g, x: g / erfcx(x * -math.sqrt(0.5)) * math.sqrt(2 / math.pi),
     doc="The logarithm of `ndtr`, accurate far below 0.",
 )
@@ -126,7 +113,7 @@ log_ndtr = unary(
 
 lgamma = unary(
     "lgamma",
-    numpy=_wide(gamma.lgamma),
+    numpy=wide(gamma.lgamma),
     dtype=floating,
     refuse=not_implemented("lgamma_vml_cpu", COMPLEX),
     vjp=lambda g, x: g * x.digamma(),
@@ -140,7 +127,7 @@ lgamma = unary(
 )
 digamma = unary(
     "digamma",
-    numpy=_wide(gamma.digamma),
+    numpy=wide(gamma.digamma),
     dtype=floating,
     refuse=not_implemented("digamma", COMPLEX),
     vjp=lambda g, x: g * x.polygamma(1),
@@ -228,10 +215,15 @@ def mvlgamma(input, p):
 
 # ---- zeta, entropy, x log1p y ----
 
-_refuse_zeta = not_implemented("zeta_cpu", COMPLEX, *_HALVES)
+_refuse_zeta = not_implemented("zeta_cpu", COMPLEX, *REDUCED)
 
 
-@pointwise("SpecialZeta", rule=floating, refuse=_refuse_zeta, vjp=NOT_DIFFERENTIABLE)
+@pointwise(
+    "SpecialZeta",
+    rule=floating,
+    refuse=_refuse_zeta,
+    vjp=(no_derivative("zeta"), lambda g, x, y: g * -x * zeta(x + 1, y)),
+)
 def zeta_values(x, y):
     return gamma.zeta(x.astype("d"), y.astype("d")).astype(x.dtype)
 
@@ -249,7 +241,7 @@ def _entropy(x: np.ndarray) -> np.ndarray:
 entr = unary(
     "entr",
     node="SpecialEntr",
-    numpy=_wide(_entropy),
+    numpy=wide(_entropy),
     dtype=floating,
     refuse=not_implemented("entr_cpu", COMPLEX),
     vjp=lambda g, x: g * (-(x.log()) - 1).masked_fill(x < 0, math.nan),
@@ -285,7 +277,7 @@ def xlog1py(input, other):
 
 i0 = unary(
     "i0",
-    numpy=_wide(bessel.i0),
+    numpy=wide(bessel.i0),
     dtype=floating,
     refuse=not_implemented("i0_vml_cpu", COMPLEX),
     vjp=lambda g, x: g * i1(x),
@@ -294,7 +286,7 @@ i0 = unary(
 i0e = unary(
     "i0e",
     node="SpecialI0E",
-    numpy=_wide(bessel.i0e),
+    numpy=wide(bessel.i0e),
     dtype=floating,
     refuse=not_implemented("i0e_cpu", COMPLEX),
     vjp=lambda g, x, out: g * (i1e(x) - x.sgn() * out),
@@ -318,7 +310,7 @@ def _i1e_gradient(g: Any, x: Any, out: Any) -> Any:
 i1 = unary(
     "i1",
     node="SpecialI1Backward0",
-    numpy=_wide(bessel.i1),
+    numpy=wide(bessel.i1),
     dtype=floating,
     refuse=not_implemented("i1_cpu", COMPLEX),
     vjp=_i1_gradient,
@@ -327,7 +319,7 @@ i1 = unary(
 i1e = unary(
     "i1e",
     node="SpecialI1E",
-    numpy=_wide(bessel.i1e),
+    numpy=wide(bessel.i1e),
     dtype=floating,
     refuse=not_implemented("i1e_cpu", COMPLEX),
     vjp=_i1e_gradient,

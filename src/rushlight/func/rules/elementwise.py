@@ -21,6 +21,13 @@ isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgamma log log10 lo
 logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt maximum minimum mish mul
 multiply mvlgamma nan_to_num ndtr ndtri ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real
 reciprocal relu relu6 remainder round rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink
+special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1 special_chebyshev_polynomial_t
+special_chebyshev_polynomial_u special_chebyshev_polynomial_v special_chebyshev_polynomial_w
+special_hermite_polynomial_h special_hermite_polynomial_he special_laguerre_polynomial_l special_legendre_polynomial_p
+special_modified_bessel_i0 special_modified_bessel_i1 special_modified_bessel_k0 special_modified_bessel_k1
+special_scaled_modified_bessel_k0 special_scaled_modified_bessel_k1 special_shifted_chebyshev_polynomial_t
+special_shifted_chebyshev_polynomial_u special_shifted_chebyshev_polynomial_v special_shifted_chebyshev_polynomial_w
+special_spherical_bessel_j0
 special_xlog1py special_zeta sqrt square sub subtract tan tanh threshold true_divide trunc where xlogy
 to float double half bfloat16 int long short char byte bool chalf cfloat cdouble type_as clone contiguous detach data
 alias_copy detach_copy cpu fill zero_ fill_ copy_ conj resolve_conj resolve_neg
