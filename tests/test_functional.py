@@ -403,3 +403,33 @@ def test_gelu_is_accurate_in_its_tail(count: int, kind: str) -> None:
     np.testing.assert_allclose(
         ours.numpy()[:500], ((2 - wide[:500] ** 2) * density).astype(kind), atol=20 * eps
     )
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(
+    "loss", "mse_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits".split()
+)
+def test_losses_of_many_values(loss, dtype, reduction):
+    """One loop over memory, rows or not, gives what PyTorch gives in float64."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 300, 400)) * 0.98 + 0.01
+    weight = rng.random((300, 400))
+    for turned in (False, True):
+        kinds = [L.from_numpy(a).to(getattr(L, dtype)) for L in (torch, rushlight) for a in (x, y, weight)]
+        if turned:
+            kinds[0], kinds[3] = (a.t().contiguous().t() for a in (kinds[0], kinds[3]))
+        for weighted in (False, True) if "binary" in loss else (False,):
+            args = {"reduction": reduction}
+            want = getattr(torch.nn.functional, loss)(
+                *[a.double() for a in kinds[:2]],
+                **args,
+                **({"weight": kinds[2].double()} if weighted else {}),
+            )
+            got = getattr(rushlight.nn.functional, loss)(
+                *kinds[3:5], **args, **({"weight": kinds[5]} if weighted else {})
+            )
+            assert str(got.dtype).endswith(dtype)
+            # one rounding of the result; differences of halves and float32 are rounded before they are squared
+            tolerance = {"float32": 1e-6, "float64": 1e-12, "bfloat16": 4e-3}[dtype]
+            np.testing.assert_allclose(got.double().item(), want.item(), rtol=tolerance)

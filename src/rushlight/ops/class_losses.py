@@ -11,7 +11,7 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, float32, float64, int64
 from rushlight.layout import broadcast
 from rushlight.ops.gathering import in_range
-from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced, reduction_of, share
+from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced, reduced_by, reduction_of, share
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import wrap
 from rushlight.tape.modes import direct
@@ -306,8 +306,10 @@ def _smoothed(
 # ---- of a probability ----
 
 
-def _bce_values(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (y - 1) * np.maximum(np.log1p(-x), -100) - y * np.maximum(np.log(x), -100)
+def _bce_values(x: np.ndarray, y: np.ndarray, *weight: np.ndarray) -> np.ndarray:
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    values = (y - 1) * np.maximum(np.log1p(-x), -100) - y * np.maximum(np.log(x), -100)
+    return values * weight[0] if weight else values
 
 
 def _weighted(t: Any, weight: Any) -> Any:
@@ -328,9 +330,8 @@ def _weighted(t: Any, weight: Any) -> Any:
     ),
 )
 def _bce(x, y, weight, *, reduction):
-    kind = x.dtype
-    values = _bce_values(*(a.astype(np.float64) for a in (x, y)))
-    return reduced(values if weight is None else values * weight, reduction, kind)
+    arrays = (x, y) if weight is None else (x, y, weight)
+    return reduced_by(_bce_values, arrays, reduction, x.dtype)
 
 
 @public(name="nn.functional.binary_cross_entropy", out=False)
@@ -391,13 +392,18 @@ def _soft(x: Any) -> Any:
     ),
 )
 def _bce_logits(x, y, weight, pos_weight, *, reduction):
-    kind = x.dtype
+    if weight is None and pos_weight is None:
+        return reduced_by(_logit_values, (x, y), reduction, x.dtype)
+    values = _logit_values(x, y, pos_weight)
+    return reduced(values if weight is None else values * weight, reduction, x.dtype)
+
+
+def _logit_values(x: np.ndarray, y: np.ndarray, pos_weight: np.ndarray | None = None) -> np.ndarray:
     x, y = x.astype(np.float64), y.astype(np.float64)
     soft = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
     if pos_weight is not None:
         soft = soft * ((pos_weight.astype(np.float64) - 1) * y + 1)
-    values = (1 - y) * x + soft
-    return reduced(values if weight is None else values * weight, reduction, kind)
+    return (1 - y) * x + soft
 
 
 @public(name="nn.functional.binary_cross_entropy_with_logits", out=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rushlight.layout import broadcast, numel
+from rushlight.runtime import deferral
 
 
 def reduction_of(reduction: str, size_average: Any = None, reduce: Any = None) -> str:
@@ -24,6 +26,23 @@ def reduction_of(reduction: str, size_average: Any = None, reduce: Any = None) -
         stacklevel=4,
     )
     return chosen
+
+
+def reduced_by(
+    function: Callable, arrays: tuple[np.ndarray, ...], reduction: str, kind: np.dtype, **attrs: Any
+) -> np.ndarray:
+    """`function(*arrays, **attrs)`, element by element, as `reduced` reduces it: for large arrays in one loop."""
+    if reduction != "none":
+        a = arrays[0]
+        dims = tuple(range(a.ndim))
+        total = deferral.reduced(_added, arrays, dims, False, {"function": function, **attrs})
+        if total is not None:
+            return np.asarray(total / a.size if reduction == "mean" else total).astype(kind)
+    return reduced(function(*arrays, **attrs), reduction, kind)
+
+
+def _added(*arrays: np.ndarray, function: Callable, **attrs: Any) -> Any:
+    return np.add.reduce(function(*arrays, **attrs), None, np.float64)
 
 
 def reduced(values: np.ndarray, reduction: str, kind: np.dtype) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING
-from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced, reduction_of, same_shape, share
+from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced_by, reduction_of, same_shape, share
 from rushlight.ops.spec import primitive, public
 
 # ---- of the difference ----
@@ -19,11 +19,14 @@ from rushlight.ops.spec import primitive, public
 def _of_difference(node: str, values: Callable, slope: Callable) -> Any:
     """A loss that is a function of input - target: its values, and its slope as tensors."""
 
+    def of_both(x, y, *, width):
+        return values(x - y, width)
+
     def loss(x, y, *, reduction, width):
         kind = x.dtype
         if kind.itemsize == 2:
             x, y = x.astype(np.float32), y.astype(np.float32)
-        return reduced(values(x - y, width), reduction, kind)
+        return reduced_by(of_both, (x, y), reduction, kind, width=width)
 
     def at_x(g, x, y, reduction, width):
         return share(g, x._a.shape, reduction) * slope(x - y, width)
