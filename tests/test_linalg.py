@@ -35,6 +35,12 @@ def tensors(result):
     return list(result) if isinstance(result, tuple) else [result]
 
 
+def seeded(t, a):
+    """The matrix; the random one that it is multiplied with is the same for both libraries."""
+    t.manual_seed(0)
+    return a
+
+
 #: name -> function of (library, matrix); all are unique, so that values can be compared
 FUNCTIONS = {
     "inv": lambda t, a: t.linalg.inv(a),
@@ -64,6 +70,24 @@ FUNCTIONS = {
     "lu wide": lambda t, a: t.linalg.lu(a[..., :2, :]),
     "lu tall": lambda t, a: t.linalg.lu(a[..., :2]),
     "lu_factor": lambda t, a: t.linalg.lu_factor(a),
+    "lu_unpack": lambda t, a: t.lu_unpack(*t.linalg.lu_factor(a)),
+    "lu_unpack wide": lambda t, a: t.lu_unpack(*t.linalg.lu_factor(a[..., :2, :])),
+    "lu_unpack tall": lambda t, a: t.lu_unpack(*t.linalg.lu_factor(a[..., :2])),
+    "old lu": lambda t, a: t.lu(a),
+    "old lu with infos": lambda t, a: a.lu(get_infos=True),
+    "lu_solve": lambda t, a: t.lu_solve(a.flip(-1), *t.linalg.lu_factor(a)),
+    "lu_solve adjoint": lambda t, a: t.linalg.lu_solve(*t.linalg.lu_factor(a), a.flip(-1), adjoint=True),
+    "ormqr": lambda t, a: t.ormqr(a[..., :2], a[..., 2, :2] * 0.1, a.flip(-1)),
+    "ormqr right": lambda t, a: t.ormqr(a[..., :2], a[..., 2, :2] * 0.1, a.flip(-1), left=False),
+    "ormqr adjoint": lambda t, a: a[..., :2].ormqr(a[..., 2, :2] * 0.1, a.flip(-1), transpose=True),
+    "ormqr right adjoint": lambda t, a: t.ormqr(a[..., :2], a[..., 2, :2] * 0.1, a.flip(-1), False, True),
+    "householder_product": lambda t, a: t.linalg.householder_product(a[..., :2], a[..., 2, :2] * 0.1),
+    "svd_lowrank": lambda t, a: t.svd_lowrank(seeded(t, a), 2)[1],
+    "svd_lowrank wide": lambda t, a: t.svd_lowrank(
+        seeded(t, a)[..., :2, :], 2, niter=3, M=a[..., :1, :] * 0.1
+    )[1],
+    "pca_lowrank": lambda t, a: t.pca_lowrank(seeded(t, a), 2)[1],
+    "pca_lowrank not centred": lambda t, a: t.pca_lowrank(seeded(t, a), center=False, niter=1)[1],
     "solve_triangular": lambda t, a: t.linalg.solve_triangular(a.triu(), a.flip(-1), upper=True),
     "solve_triangular lower": lambda t, a: t.linalg.solve_triangular(a.tril(), a, upper=False, left=False),
     "matrix_exp": lambda t, a: t.linalg.matrix_exp(a * 0.3),
@@ -156,6 +180,94 @@ def test_lu_solve():
     assert rushlight.allclose(rushlight.linalg.lu_solve(*factors, b.mT, left=False) @ a, b.mT)
 
 
+def symmetric(n, dtype, seed=0):
+    draw = np.random.default_rng([seed, n])
+    a = draw.standard_normal((2, n, n))
+    if "complex" in dtype:
+        a = a + 1j * draw.standard_normal((2, n, n))
+    a[1, np.arange(n), np.arange(n)] = 0  # blocks of two rows
+    return a.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("hermitian", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 6, 25, 80])
+def test_ldl_is_lapacks(n, hermitian, dtype):
+    """Factors and pivots to the sign; and they solve what they should."""
+    a, b = symmetric(n, dtype), symmetric(n, dtype, 1)[..., :3]
+    wanted, found = (
+        lib.linalg.ldl_factor_ex(lib.tensor(a), hermitian=hermitian) for lib in (torch, rushlight)
+    )
+    assert found.pivots.tolist() == wanted.pivots.tolist() and found.info.tolist() == wanted.info.tolist()
+    np.testing.assert_allclose(
+        array(found.LD).reshape(a.shape), array(wanted.LD).reshape(a.shape), rtol=1e-7, atol=1e-8
+    )
+    assert found.LD.stride() == wanted.LD.stride()
+    if n != 1:  # the second matrix of one row is zero
+        x = array(rushlight.linalg.ldl_solve(*found[:2], rushlight.tensor(b), hermitian=hermitian)).reshape(
+            b.shape
+        )
+        turn = np.conj if hermitian else np.asarray
+        low = np.tril(a, -1)
+        diagonal = np.einsum("bii->bi", a)
+        whole = (
+            low + turn(low).swapaxes(1, 2) + np.eye(n) * (diagonal.real if hermitian else diagonal)[:, None]
+        )
+        np.testing.assert_allclose(whole @ x, b, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("hermitian", [False, True])
+def test_ldl_solve_has_a_gradient_for_the_right_side(hermitian, dtype):
+    a = rushlight.tensor(symmetric(4, dtype))
+    factors = rushlight.linalg.ldl_factor(a, hermitian=hermitian)
+    b = rushlight.tensor(symmetric(4, dtype, 2)).requires_grad_()
+    assert rushlight.autograd.gradcheck(
+        lambda b: rushlight.linalg.ldl_solve(*factors, b, hermitian=hermitian), b
+    )
+    assert rushlight.autograd.gradgradcheck(
+        lambda b: rushlight.linalg.ldl_solve(*factors, b, hermitian=hermitian), b
+    )
+    with pytest.raises(NotImplementedError, match="linalg_ldl_factor_ex"):
+        rushlight.linalg.ldl_factor(a.requires_grad_()).LD.abs().sum().backward()
+
+
+def test_ldl_of_singular_matrices_and_of_pivots_that_are_none():
+    with pytest.raises(rushlight.linalg.LinAlgError, match=r"Batch element 1\): D\[1,1\] is zero"):
+        rushlight.linalg.ldl_factor(rushlight.stack([rushlight.eye(2), rushlight.zeros(2, 2)]))
+    with pytest.raises(rushlight.linalg.LinAlgError):
+        rushlight.linalg.ldl_factor_ex(rushlight.zeros(2, 2), check_errors=True)
+    for wrong in ([0, 1], [3, 1], [-1, 2], [1, -1], [-4, -4]):
+        with pytest.raises(RuntimeError, match="not those of a factorisation"):
+            rushlight.linalg.ldl_solve(
+                rushlight.eye(2), rushlight.tensor(wrong, dtype=rushlight.int32), rushlight.eye(2)
+            )
+    for wrong in ([0, 1], [3, 1]):
+        with pytest.raises(RuntimeError, match="between 1 and"):
+            rushlight.linalg.lu_solve(
+                rushlight.eye(2), rushlight.tensor(wrong, dtype=rushlight.int32), rushlight.eye(2)
+            )
+
+
+@pytest.mark.parametrize("given", [{"q": 5}, {"q": -1}, {"niter": -1}])
+def test_pca_refuses(given):
+    messages = []
+    for lib in (torch, rushlight):
+        with pytest.raises(ValueError) as caught:
+            lib.pca_lowrank(lib.ones(4, 3), **given)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+def test_low_rank_products():
+    x = rushlight.randn(2, 40, 3, dtype=rushlight.float64) @ rushlight.randn(
+        2, 3, 30, dtype=rushlight.float64
+    )
+    for a in (x, x.mT):
+        u, s, v = rushlight.svd_lowrank(a, 5)
+        assert rushlight.allclose(u * s.unsqueeze(-2) @ v.mT, a) and s.shape == (2, 5)
+
+
 def test_determinant_of_a_singular_matrix_has_a_gradient():
     values = [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 5.0]]
     a = rushlight.tensor(values, dtype=rushlight.float64, requires_grad=True)
@@ -183,6 +295,30 @@ WRONG = {
     "eigh uplo": lambda t: t.linalg.eigh(t.eye(2), UPLO="x"),
     "svd nan": lambda t: t.linalg.svd(t.full((2, 2), float("nan"))),
     "lu_factor": lambda t: t.linalg.lu_factor(t.zeros(2, 2)),
+    "lu_solve vector": lambda t: t.lu_solve(t.ones(2), *t.linalg.lu_factor(t.eye(2))),
+    "lu_solve sizes": lambda t: t.lu_solve(t.ones(3, 1), *t.linalg.lu_factor(t.eye(2))),
+    "lu_solve dtypes": lambda t: t.lu_solve(t.ones(2, 1, dtype=t.float64), *t.linalg.lu_factor(t.eye(2))),
+    "lu_solve pivots": lambda t: t.linalg.lu_solve(t.eye(2), t.tensor([1, 2]), t.ones(2, 1)),
+    "lu_solve few pivots": lambda t: t.linalg.lu_solve(t.eye(2), t.tensor([1], dtype=t.int32), t.ones(2, 1)),
+    "lu_unpack vector": lambda t: t.lu_unpack(t.ones(2), t.tensor([1, 2], dtype=t.int32)),
+    "lu_unpack pivots": lambda t: t.lu_unpack(t.eye(2), t.tensor([1, 2])),
+    "lu_unpack range": lambda t: t.lu_unpack(t.eye(2), t.tensor([1, 3], dtype=t.int32)),
+    "ldl rectangle": lambda t: t.linalg.ldl_factor(t.ones(2, 3)),
+    "ldl vector": lambda t: t.linalg.ldl_factor(t.ones(2)),
+    "ldl integers": lambda t: t.linalg.ldl_factor(t.ones(2, 2, dtype=t.int64)),
+    "ldl half": lambda t: t.linalg.ldl_factor(t.ones(2, 2, dtype=t.float16)),
+    "ldl_solve sizes": lambda t: t.linalg.ldl_solve(*t.linalg.ldl_factor(t.eye(2)), t.ones(3, 1)),
+    "ldl_solve dtypes": lambda t: t.linalg.ldl_solve(*t.linalg.ldl_factor(t.eye(2)), t.ones(2, 1).double()),
+    "ldl_solve pivots": lambda t: t.linalg.ldl_solve(t.eye(2), t.ones(2), t.ones(2, 1)),
+    "ldl_solve few pivots": lambda t: t.linalg.ldl_solve(t.eye(2), t.ones(1, dtype=t.int32), t.ones(2, 1)),
+    "ormqr input": lambda t: t.ormqr(t.ones(2), t.ones(2), t.ones(2, 2)),
+    "ormqr other": lambda t: t.ormqr(t.ones(2, 2), t.ones(2), t.ones(2)),
+    "ormqr tau": lambda t: t.ormqr(t.ones(2, 2), t.ones(3), t.ones(2, 2)),
+    "ormqr rows": lambda t: t.ormqr(t.ones(4, 3), t.ones(3), t.ones(3, 2)),
+    "ormqr batch": lambda t: t.ormqr(t.ones(2, 4, 3), t.ones(2, 3), t.ones(3, 4, 2)),
+    "ormqr tau batch": lambda t: t.ormqr(t.ones(2, 4, 3), t.ones(3, 3), t.ones(2, 4, 2)),
+    "ormqr ranks": lambda t: t.ormqr(t.ones(4, 3), t.ones(2, 3), t.ones(4, 2)),
+    "ormqr dtypes": lambda t: t.ormqr(t.ones(4, 3), t.ones(3).double(), t.ones(4, 2)),
     "norm order": lambda t: t.linalg.matrix_norm(t.ones(2, 2), 3),
     "norm dims": lambda t: t.linalg.matrix_norm(t.ones(2, 2), dim=(0, 0)),
     "norm 3-D": lambda t: t.linalg.norm(t.ones(2, 2, 2), 2),

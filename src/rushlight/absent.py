@@ -35,11 +35,10 @@ class MissingName(AttributeError, NotImplementedError):
     Example:
         >>> import rushlight as torch
         >>> try:
-        ...     torch.linalg.ldl_factor
+        ...     torch.hspmm
         ... except NotImplementedError as error:
         ...     print(error)
-        module 'rushlight.linalg' has no attribute 'ldl_factor': Rushlight does not have torch.linalg.ldl_factor yet;
-        the nearest it has are torch.linalg.lu_factor, torch.linalg.lu_factor_ex
+        module 'rushlight' has no attribute 'hspmm': Rushlight does not have torch.hspmm yet; the nearest it has is torch.mm
     """
 
     def __init__(self, told: str, namespace: str, name: str) -> None:

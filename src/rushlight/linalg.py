@@ -19,6 +19,7 @@ from rushlight.ops.factorizations import (
 )
 from rushlight.ops.householder import householder_product
 from rushlight.ops.lapack import LinAlgError
+from rushlight.ops.ldl import ldl_factor, ldl_factor_ex, ldl_solve
 from rushlight.ops.linear_algebra import (
     det,
     inv,
@@ -63,6 +64,9 @@ __all__ = [
     "householder_product",
     "inv",
     "inv_ex",
+    "ldl_factor",
+    "ldl_factor_ex",
+    "ldl_solve",
     "lstsq",
     "lu",
     "lu_factor",

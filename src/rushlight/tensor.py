@@ -44,6 +44,7 @@ joining = late.module("ops.joining")
 legacy = late.module("ops.legacy")
 linear_algebra = late.module("ops.linear_algebra")
 masking = late.module("ops.masking")
+old_lu = late.module("ops.lu")
 matrix_functions = late.module("ops.matrix_functions")
 memory = late.module("ops.memory")
 norms = late.module("ops.norms")
@@ -467,6 +468,9 @@ class _Methods:
     renorm_ = slopes.renorm_
     stft = spectrogram.stft
     orgqr = householder.householder_product
+    ormqr = householder.ormqr
+    lu = old_lu.lu
+    lu_solve = old_lu.lu_solve
     inverse = linear_algebra.inverse
     logdet = linear_algebra.logdet
     matrix_exp = matrix_functions.torch_matrix_exp
@@ -733,8 +737,8 @@ for _name, _value in vars(_Methods).items():
 #: what PyTorch's class has and this one lacks
 _LACKING = """
 apply_ as_subclass ccol_indices coalesce col_indices const_data_ptr crow_indices dense_dim dequantize eig
-grad_dtype hash_tensor index indices int_repr ipu is_coalesced is_distributed lstsq lu lu_solve map2_ map_
-module_load mtia name new nonzero_static ormqr pin_memory q_per_channel_axis q_per_channel_scales
+grad_dtype hash_tensor index indices int_repr ipu is_coalesced is_distributed lstsq map2_ map_
+module_load mtia name new nonzero_static pin_memory q_per_channel_axis q_per_channel_scales
 q_per_channel_zero_points q_scale q_zero_point qscheme record_stream reinforce resize resize_as
 resize_as_sparse_ row_indices slice_inverse smm solve sparse_dim sparse_mask sparse_resize_
 sparse_resize_and_clear_ sspaddmm storage_type symeig to_mkldnn to_padded_tensor to_sparse to_sparse_bsc

@@ -17,6 +17,7 @@ from rushlight.ops.lapack import (
     check_square,
     check_tensor,
     column_major,
+    copied,
     first_failing,
     hermitian,
 )
@@ -100,7 +101,7 @@ def cholesky(input, *, upper=False):
     return cholesky_(input, upper=bool(upper), name="linalg.cholesky")
 
 
-@public(name="cholesky")
+@public(name="cholesky", out=copied)
 def torch_cholesky(input, upper=False):
     """Cholesky's factor: :func:`linalg.cholesky`."""
     check_square("cholesky", input)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import COMPLEX, FLOATING
+from rushlight.dtypes import COMPLEX, FLOATING, int32
 from rushlight.ops import lapack
 from rushlight.ops.contractions import adjoint
 from rushlight.ops.joining import cat
@@ -398,12 +398,16 @@ def lu_(x, *, pivot):
     return p, lower, upper
 
 
-def _check_lu(name: str, t: Any) -> None:
+def check_factored(name: str, t: Any) -> None:
     check_tensor(name, "input", 1, t)
     if t._a.ndim < 2:
         raise RuntimeError(
             f"{name}: Expected tensor with 2 or more dimensions. Got size: {list(t._a.shape)} instead"
         )
+
+
+def _check_lu(name: str, t: Any) -> None:
+    check_factored(name, t)
     check_kernel("lu_cpu", t)
 
 
@@ -474,6 +478,34 @@ def lu_factor(A, *, pivot=True):
     return lapack.lu_factor((packed, pivots))
 
 
+def _check_solve(LU: Any, pivots: Any, B: Any, left: bool) -> None:
+    if B._a.ndim < 2:
+        raise RuntimeError("linalg.lu_solve: The input tensor B must have at least 2 dimensions.")
+    check_kernel("lu_solve_cpu", LU)
+    n = LU._a.shape[-1]
+    rows, columns = B._a.shape[-2:]
+    if pivots._dtype is not int32:
+        raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
+    if LU._dtype is not B._dtype:
+        raise RuntimeError(
+            f"linalg.lu_solve: Expected LU and B to have the same dtype, but found LU of type {LU._dtype.legacy} and B of "
+            f"type {B._dtype.legacy} instead"
+        )
+    if n != (rows if left else columns):
+        raise RuntimeError(
+            f"linalg.lu_solve: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
+            f"({n}x{n} and {rows}x{columns})"
+        )
+    if pivots._a.ndim == 0 or pivots._a.shape[-1] != n:
+        raise RuntimeError(
+            "linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix"
+        )
+    if pivots._a.shape[:-1] != LU._a.shape[:-2]:
+        raise RuntimeError("linalg.lu_solve: batch dimensions of LU and pivots should be the same")
+    if pivots._a.size and (pivots._a.min() < 1 or pivots._a.max() > n):
+        raise RuntimeError("linalg.lu_solve: pivots should be between 1 and the size of the matrix")
+
+
 _turn = adjoint
 
 
@@ -482,7 +514,8 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     """X of A X = B (or X A = B) from the factors of :func:`linalg.lu_factor`."""
     for at, (argument, t) in enumerate((("LU", LU), ("pivots", pivots), ("B", B)), 1):
         check_tensor("linalg.lu_solve", argument, at, t)
-    check_kernel("lu_solve_cpu", LU)
+    check_square("torch.linalg.lu_solve", LU)
+    _check_solve(LU, pivots, B, left)
     m = LU._a.shape[-1]
     p = wrap(permutation_matrix(pivots._a, m, LU._a.dtype))
     options = {"left": True}

@@ -98,6 +98,14 @@ def first_failing(test: Callable[[np.ndarray], int], a: np.ndarray) -> tuple[tup
     return None
 
 
+def copied(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    """For an `out=` that PyTorch copies the result to: in rows where it is resized, and of any type."""
+    result = plain(*args, **kwargs)
+    if isinstance(result, Tensor):
+        return result.contiguous()
+    return type(result)([t.contiguous().to(out._dtype) for t, out in zip(result, outs)])
+
+
 # ---- LU with partial pivoting ----
 
 _BLOCK = 48

@@ -14,7 +14,7 @@ from rushlight.ops.contractions import adjoint
 from rushlight.ops.contractions import matmul as torch_matmul
 from rushlight.ops.factorizations import svdvals
 from rushlight.ops.joining import cat
-from rushlight.ops.lapack import check_float, check_matrix, check_square, check_tensor
+from rushlight.ops.lapack import check_float, check_matrix, check_square, check_tensor, copied
 from rushlight.ops.linear_algebra import inv, inv_ex, solve, tolerances
 from rushlight.ops.norms import vector_norm as reduce_norm
 from rushlight.ops.products import matrix_power as torch_matrix_power
@@ -342,7 +342,7 @@ def vander(x, *, N=None):
 # ---- tensors as matrices ----
 
 
-@public(name="linalg.tensorinv")
+@public(name="linalg.tensorinv", out=copied)
 def tensorinv(input, ind=2):
     """The inverse of a tensor taken as a matrix: its first `ind` dimensions against the others."""
     check_tensor("linalg.tensorinv", "input", 1, input)
