@@ -203,7 +203,7 @@ def test_counting_alone():
 
 
 def test_one_hot():
-    from rushlight.ops.joining import one_hot
+    from rushlight.ops.repeating import one_hot
 
     for args in (([0, 2],), ([[1, 0], [3, 2]],), ([0, 2], 4), ([0, 2], 2), ([-1],), ([],), ([], 3), (2,)):
         ours = outcome(lambda args=args: one_hot(rushlight.tensor(args[0], dtype=rushlight.int64), *args[1:]))

@@ -251,10 +251,9 @@ _LATE = {
     # ---- indexing, joining ----
     "ops.gathering": "argwhere gather index_select masked_select nonzero take take_along_dim unravel_index",
     "ops.scattering": "index_put index_put_ put scatter scatter_add",
-    "ops.joining": (
-        "cat column_stack concat concatenate dstack flip fliplr flipud hstack repeat_interleave roll "
-        "rot90 row_stack stack tile vstack"
-    ),
+    "ops.joining": "cat column_stack concat concatenate dstack hstack row_stack stack vstack",
+    "ops.repeating": "repeat_interleave tile",
+    "ops.turning": "flip fliplr flipud roll rot90",
     "ops.masking": "masked_fill masked_scatter where",
     "ops.rows": "index_add index_copy index_fill",
     "ops.scatter_reductions": "index_reduce scatter_reduce",

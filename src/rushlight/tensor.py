@@ -40,7 +40,6 @@ gathering = late.module("ops.gathering")
 householder = late.module("ops.householder")
 incomplete_gamma = late.module("ops.incomplete_gamma")
 indexing = late.module("ops.indexing")
-joining = late.module("ops.joining")
 legacy = late.module("ops.legacy")
 linear_algebra = late.module("ops.linear_algebra")
 masking = late.module("ops.masking")
@@ -52,6 +51,7 @@ powers = late.module("ops.powers")
 products = late.module("ops.products")
 quantiles = late.module("ops.quantiles")
 reductions = late.module("ops.reductions")
+repeating = late.module("ops.repeating")
 reshaping = late.module("ops.reshaping")
 rounding = late.module("ops.rounding")
 rows = late.module("ops.rows")
@@ -70,6 +70,7 @@ spectrogram = late.module("ops.spectrogram")
 statistics = late.module("ops.statistics")
 striding = late.module("ops.striding")
 triangles = late.module("ops.triangles")
+turning = late.module("ops.turning")
 api = late.module("autograd.api")
 dlpack = late.module("interop.dlpack")
 hooks = late.module("autograd.hooks")
@@ -678,14 +679,14 @@ class _Methods:
     index_reduce = scatter_reductions.index_reduce
     index_reduce_ = scatter_reductions.index_reduce.inplace
     where = masking.where_method
-    flip = joining.flip_method
-    fliplr = joining.fliplr
-    flipud = joining.flipud
-    rot90 = joining.rot90
-    roll = joining.roll
-    repeat = joining.repeat
-    tile = joining.tile_method
-    repeat_interleave = joining.repeat_interleave
+    flip = turning.flip_method
+    fliplr = turning.fliplr
+    flipud = turning.flipud
+    rot90 = turning.rot90
+    roll = turning.roll
+    repeat = repeating.repeat
+    tile = repeating.tile_method
+    repeat_interleave = repeating.repeat_interleave
     # ---- end indexing ----
 
     # ---- random ----

@@ -62,7 +62,6 @@ from rushlight.ops.convolution import (
     fold,
     unfold,
 )
-from rushlight.ops.joining import one_hot
 from rushlight.ops.layers import (
     alpha_dropout,
     bilinear,
@@ -121,6 +120,7 @@ from rushlight.ops.regression_losses import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from rushlight.ops.repeating import one_hot
 from rushlight.ops.resampling import interpolate, pixel_shuffle, pixel_unshuffle
 
 celu_, elu_, hardtanh_, leaky_relu_ = celu.inplace, elu.inplace, hardtanh.inplace, leaky_relu.inplace
