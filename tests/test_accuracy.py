@@ -72,3 +72,39 @@ def test_float64_sums(dim: int) -> None:
     exact = exact_sum(a, dim)
     theirs, ours = error(torch.from_numpy(a).sum(dim), exact), error(rushlight.from_numpy(a).sum(dim), exact)
     assert ours <= max(theirs, np.finfo(np.float64).eps * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("first", [0.0, 1e4, -3e4])
+@pytest.mark.parametrize("dims", [0, 1, (0, 1)])
+def test_spread_whatever_comes_first(kind, first, dims):
+    """Large enough for loops, which take distances to the first element: one far from the others costs no accuracy."""
+    a = np.random.default_rng(0).normal(100, 1, (700, 300))
+    a[0, :] += first
+    a[:, 0] += first
+    x = rushlight.tensor(a).to(getattr(rushlight, kind))
+    wide = x.double().numpy().astype(np.longdouble)
+    axes = dims if type(dims) is tuple else (dims,)
+    variance = np.var(wide, axis=axes, ddof=1)
+    eps = rushlight.finfo(x.dtype).eps
+    for ours, theirs in (
+        (x.var(dims), variance),
+        (x.std(dims, correction=0), np.std(wide, axis=axes)),
+        (rushlight.var_mean(x, dims)[0], variance),
+        (rushlight.var_mean(x, dims)[1], wide.mean(axes)),
+        (rushlight.std_mean(x, dims)[0], np.sqrt(variance)),
+    ):
+        assert ours.dtype == x.dtype and ours.shape == theirs.shape
+        ours = ours.double().numpy()
+        close = np.abs(ours - theirs) <= (1e-9 if kind == "float64" else 0.51 * eps) * np.abs(theirs)
+        assert (close | np.isposinf(ours) & (theirs > rushlight.finfo(x.dtype).max)).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 350])
+def test_spread_of_what_is_no_number(value, at):
+    a = np.ones((700, 300), "f4")
+    a[at, 7] = value
+    variance = rushlight.tensor(a).var(0)
+    assert variance[7].isnan() and (variance[:7] == 0).all() and (variance[8:] == 0).all()
+    assert rushlight.tensor(a).std().isnan() and (rushlight.tensor(a[:, 8:]).var(1) == 0).all()

@@ -54,8 +54,15 @@ def is_function(verb: str) -> bool:
 
 
 def weight(kernel: Kernel) -> int:
-    """About how many instructions of a processor a body is."""
-    return sum(_FUNCTION if is_function(inst.verb) else 1 for inst in kernel.body)
+    """About how many instructions of a processor a body is for each element: what comes after a reduction that goes through
+    its elements once is done for few."""
+    done: set[int] = set()
+    total = 0
+    for n, inst in enumerate(kernel.body):
+        if kernel.form == "reduce" and (inst.verb == "reduce" or not done.isdisjoint(inst.args)):
+            done.add(n)
+        total += 0 if n in done and inst.verb != "reduce" else _FUNCTION if is_function(inst.verb) else 1
+    return total
 
 
 def unrolling(kernel: Kernel) -> int:

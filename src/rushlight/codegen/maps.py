@@ -6,7 +6,7 @@ not like that, a tile of it is copied to where it is; `plan` says for which oper
 
 from __future__ import annotations
 
-from rushlight.codegen.body import evaluate, is_long, unrolling
+from rushlight.codegen.body import evaluate, unrolling
 from rushlight.codegen.builder import V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.nest import FIRST, LAST, Nest
@@ -60,7 +60,7 @@ class Map(Nest):
         known = evaluate(b, kernel, self.same, self.scalars, self.repetitions(at))
 
         jumping = self.jumping()
-        ahead = is_long(kernel) and not jumping
+        ahead = None if jumping else self.further_on()
 
         def step(i: V, mask: V | None, past: V | None, _: int) -> None:
             for n in jumping:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rushlight.codegen.body import Load, largest
+from rushlight.codegen.body import Load, is_long, largest
 from rushlight.codegen.builder import SIZES, Builder, V
 from rushlight.codegen.copying import copy, lines, narrow, turn
 from rushlight.codegen.frame import PARAMS, Frame, operands
@@ -205,12 +205,13 @@ class Nest:
         """Loads one element of an operand, for all lanes."""
         return lambda _, inst: self.b.splat(self.b.load(at[inst.attr], inst.kind, 1))  # type: ignore[index]
 
-    def vectors(self, at: list[V], i: V, mask: V | None, ahead: bool = False) -> Load:
+    def vectors(self, at: list[V], i: V, mask: V | None, ahead: list[V] | None = None) -> Load:
         """Loads elements i and following of an operand's run.
 
         Args:
-            ahead: whether to ask for what lies further on. A long body has few loads under way at a time, too few to
-                hide what memory takes, and not every processor looks ahead by itself (virtual ones often may not).
+            ahead: for each operand, how many bytes further on is what is to be asked for. A long body has few loads under
+                way at a time, too few to hide what memory takes, and not every processor looks ahead by itself (virtual
+                ones often may not).
         """
         b = self.b
 
@@ -218,10 +219,14 @@ class Nest:
             n: int = inst.attr  # type: ignore[assignment]
             place = b.at(at[n], i, self.bytes[n])
             if ahead and self.scheme.modes[n] == DIRECT:
-                b.prefetch(b.at(place, b.integer(AHEAD)))
+                b.prefetch(b.at(place, ahead[n]))
             return b.load(place, inst.kind, mask=mask)
 
         return load
+
+    def further_on(self) -> list[V] | None:
+        """What to ask for while a run is gone through, see `vectors`; None where that is not needed."""
+        return [self.b.integer(AHEAD)] * self.inputs if is_long(self.kernel) else None
 
     def put(self, n: int, x: V, at: list[V], i: V, mask: V | None, past: V | None) -> None:
         """Store elements i and following of an output's run; `past`: whether past the caches."""

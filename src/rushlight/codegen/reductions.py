@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rushlight.codegen.body import closure, evaluate, is_long, unrolling
+from rushlight.codegen.body import closure, evaluate, unrolling
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import combine, fold, identity
-from rushlight.codegen.nest import FIRST, LAST, Nest
+from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
 from rushlight.codegen.plan import SAME, SPLAT, Scheme
 from rushlight.codegen.reduction_plan import (
     ACCUMULATED,
@@ -171,6 +171,7 @@ class Reduce(Nest):
         b = self.b
         for n in range(self.inputs):
             self.pack(n, at[n], rows, columns, first)
+        self.ahead = self.further_on()
         if self.scheme.flat:
             self.run(
                 [[tile or there for tile, there in zip(self.tiles, at)]], b.mul(rows, columns), b.integer(0)
@@ -184,6 +185,7 @@ class Reduce(Nest):
         """Combine the rows of a tile, several at once where they share accumulators in memory."""
         b, zero = self.b, self.b.integer(0)
         several = rows_together(self.kernel) if self.across and not self.along else 1
+        self.ahead = self.next_rows(rows, several) if self.across and not self.along else self.further_on()
         start = zero
         if several > 1:
             start = b.and_(rows, b.integer(-several))
@@ -198,6 +200,13 @@ class Reduce(Nest):
                     self.run([self.further(there, j)], count, zero if self.across else row)
             else:
                 self.run([there], columns, zero if self.across else row)
+
+    def next_rows(self, rows: V, several: int) -> list[V]:
+        """What to ask for while some rows are gone through: the next ones, or if there are none, what follows them."""
+        b = self.b
+        more = b.gt(rows, b.integer(several))
+        steps = [self.frame.step(n, self.last - 1) for n in range(self.inputs)]
+        return [b.select(more, b.mul(step, b.integer(several)), b.integer(AHEAD)) for step in steps]
 
     def row_of_all(self, at: list[V], row: V, columns: V) -> list[V]:
         return [self.row(n, there, row, columns) for n, there in enumerate(at)]
@@ -228,13 +237,12 @@ class Reduce(Nest):
         """Each element with an accumulator of its own, which takes up the rows one after the other."""
         b = self.b
         starts = [(at, *self.elements(at)) for at in rows]
-        ahead = is_long(self.kernel)
 
         def step(i: V, mask: V | None, past: V | None, _: int) -> None:
             there = {r: b.at(self.sums[r], i, SIZES[kind]) for r, kind in self.kinds.items()}
             sums = {r: b.load(there[r], kind, mask=mask) for r, kind in self.kinds.items()}
             for at, wanted, known in starts:
-                values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, ahead), mask)
+                values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, self.ahead), mask)
                 for n in self.stored:
                     self.put(n, values[self.value(n)], at, i, mask, past)
                 for r, x in sums.items():
@@ -262,10 +270,9 @@ class Reduce(Nest):
             for room in rooms:
                 b.store(nothing[r], room)
         past = self.aligned(at, self.stored)
-        ahead = is_long(self.kernel)
 
         def step(i: V, mask: V | None, _: V | None, number: int) -> None:
-            values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, ahead), mask)
+            values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, self.ahead), mask)
             for n in self.stored:
                 self.put(n, values[self.value(n)], at, i, mask, None if mask is not None else past)
             for r in self.reduces:

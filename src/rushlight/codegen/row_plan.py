@@ -22,6 +22,8 @@ from rushlight.codegen.stages import stages
 
 #: elements that a few vectors of accumulators take up before they are combined with those of the row
 STRETCH = 2048
+#: elements of a row that the second cache holds beside others
+LONG = 1 << 15
 #: columns of a block at most, and at least; elements of one operand in a block, as many as stay in the cache
 COLUMNS, FEW, CELLS = 1024, 64, 1 << 18
 #: columns of a block where columns are so long that a block has more than so many elements: a line of the cache

@@ -13,10 +13,10 @@ from rushlight.codegen.body import closure, evaluate, unrolling
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import combine, fold, identity
-from rushlight.codegen.nest import FIRST, LAST, Nest
+from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
 from rushlight.codegen.plan import Scheme
 from rushlight.codegen.reduction_plan import ACCUMULATORS
-from rushlight.codegen.row_plan import ROWS_PLAN, STRETCH, buffers
+from rushlight.codegen.row_plan import LONG, ROWS_PLAN, STRETCH, buffers
 from rushlight.codegen.run import run
 from rushlight.codegen.stages import stages
 
@@ -112,6 +112,16 @@ class Rows(Nest):
                 for own, whole in zip(self.own[r], self.all[r]):
                     self.take_up(r, whole, b.load(own, self.kernel.body[r].kind))
 
+    def to_ask_for(self, number: int) -> list[V] | None:
+        """What to ask for in a pass (see `vectors`): in the first more of the row, in the second the next row, unless rows
+        are so long that what comes first in one is gone when its end is reached."""
+        b = self.b
+        more = [b.integer(AHEAD)] * self.inputs
+        if number != 1:
+            return None if number else more
+        is_long = b.gt(self.width, b.integer(LONG))
+        return [b.select(is_long, m, self.frame.step(n, self.last - 1)) for n, m in enumerate(more)]
+
     def clear(self, r: int, rooms: dict[int, list[V]]) -> None:
         inst = self.kernel.body[r]
         for room in rooms[r]:
@@ -137,7 +147,7 @@ class Rows(Nest):
         def step(i: V, mask: V | None, past: V | None, turn: int) -> None:
             there = {n: b.at(rows[n], i, SIZES[kernel.body[n].kind]) for n in rows}
             loaded = {n: b.load(there[n], kernel.body[n].kind, mask=mask) for n in earlier if n in needed}
-            values = evaluate(b, kernel, wanted, {**known, **loaded}, self.vectors(at, i, mask), mask)
+            values = evaluate(b, kernel, wanted, {**known, **loaded}, self.vectors(at, i, mask, ahead), mask)
             for n in kept:
                 b.store(values[n], there[n], mask=mask)
             for n in stores:
@@ -155,6 +165,7 @@ class Rows(Nest):
                     x = b.select(mask, x, b.const(identity(str(kernel.body[r].attr), x.kind), x.kind))
                 self.take_up(r, self.own[r][turn], x)
 
+        ahead = self.to_ask_for(number)
         aligned = self.aligned(at, stores) if reduced else None
         run(
             b,

@@ -180,7 +180,7 @@ def _layer_in_one(x: np.ndarray, weight: Any, bias: Any, eps: float) -> Any:
 def _layer_row(x: np.ndarray, *given: np.ndarray, size: int, eps: float, weighted: bool) -> np.ndarray:
     wide = x.astype(np.float64)
     wide = wide - np.add.reduce(wide) / size
-    hat = wide / np.sqrt(np.add.reduce(wide * wide) / size + eps)
+    hat = wide * (1 / np.sqrt(np.add.reduce(wide * wide) / size + eps))
     if weighted:
         hat = hat * given[0]
     return hat + given[-1] if len(given) > weighted else hat
@@ -302,7 +302,7 @@ def _channels_in_one(x: Any, mean: Any, variance: Any, weight: Any, bias: Any, e
 
 def _channel_values(x: Any, mean: Any, variance: Any, *given: Any, eps: float, weighted: bool) -> Any:
     hat = x.astype(np.float64) - mean.astype(np.float64)
-    hat = hat / np.sqrt(variance.astype(np.float64) + eps)
+    hat = hat * (1 / np.sqrt(variance.astype(np.float64) + eps))
     if weighted:
         hat = hat * given[0]
     return hat + given[-1] if len(given) > weighted else hat
@@ -334,7 +334,7 @@ def batch_norm_(x, weight, bias, mean, variance, *, training, eps):
         hat = _standardized(x, _around(x.ndim), eps)
     else:
         hat = _double(x) - _double(mean).reshape(per_channel)
-        hat = hat / np.sqrt(_double(variance).reshape(per_channel) + eps)
+        hat = hat * (1 / np.sqrt(_double(variance).reshape(per_channel) + eps))
     return _affine(hat, weight, bias, x.dtype)
 
 

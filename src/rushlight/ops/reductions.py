@@ -47,7 +47,7 @@ from rushlight.tape.modes import direct
 
 def _sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool, to: DType | None) -> np.ndarray:
     result = to or accumulated(BY_NUMPY[x.dtype])
-    return _rounded(sum_over(cast_first(x, to), dims, keepdim), result)
+    return _rounded(sum_over(cast_first(x, to), dims, keepdim, result.numpy), result)
 
 
 def _rounded(a: np.ndarray, to: DType) -> np.ndarray:
@@ -123,7 +123,8 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
 
 
 def _mean(x: np.ndarray, dims: tuple[int, ...], keepdim: bool, to: DType | None) -> np.ndarray:
-    return narrowed(mean_over(cast_first(x, to), dims, keepdim), (to or BY_NUMPY[x.dtype]).numpy)
+    result = (to or BY_NUMPY[x.dtype]).numpy
+    return narrowed(mean_over(cast_first(x, to), dims, keepdim, result), result)
 
 
 def _mean_vjp(g: Any, x_meta: Any, dims: tuple[int, ...], keepdim: bool) -> Any:

@@ -45,9 +45,15 @@ def _below_largest(a: np.ndarray, dim: int) -> np.ndarray:
     return a - np.maximum.reduce(a, dim, None, None, True)
 
 
+def _shares(parts: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Of a total in float64. Narrower parts are multiplied with its inverse, which rounding them hides: a division takes as
+    long as an exponential."""
+    return parts / total if parts.dtype == _F64 else parts * (1 / total)
+
+
 def _softmax_row(x: np.ndarray) -> np.ndarray:
-    shares = np.exp(x - np.maximum.reduce(x))
-    return shares / np.add.reduce(shares, None, np.float64)
+    parts = np.exp(x - np.maximum.reduce(x))
+    return _shares(parts, np.add.reduce(parts, None, np.float64))
 
 
 def _log_softmax_row(x: np.ndarray) -> np.ndarray:
@@ -63,8 +69,7 @@ def _softmax(a: np.ndarray, dim: int) -> np.ndarray:
         return made
     out = np.ascontiguousarray(_below_largest(_single(a), dim))
     np.exp(out, out)
-    np.divide(out, sum_over(out, (dim,), True), out, casting="unsafe")
-    return narrowed(out, a.dtype)
+    return narrowed(_shares(out, sum_over(out, (dim,), True)), a.dtype)
 
 
 def _log_softmax(a: np.ndarray, dim: int) -> np.ndarray:

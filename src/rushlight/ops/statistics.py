@@ -11,6 +11,7 @@ import numpy as np
 from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, FLOATING, INTEGER
+from rushlight.graph.expr import array_of
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     check_keepdim,
@@ -20,15 +21,17 @@ from rushlight.ops.kinds.reduction import (
     narrowed,
     reduced_dims,
     restore,
+    rounded_by_loops,
     spread,
     sum_mapped,
 )
 from rushlight.ops.kinds.short import short_reduction
 from rushlight.ops.spec import primitive, public
+from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import direct
 
-# ---- values: the mean first, then the squared distances to it, both in float64 ----
+# ---- values: distances to a center, and their squares, in float64 ----
 
 
 def _squared_distance(a: np.ndarray, center: np.ndarray) -> np.ndarray:
@@ -36,11 +39,49 @@ def _squared_distance(a: np.ndarray, center: np.ndarray) -> np.ndarray:
     return away.real**2 + away.imag**2 if away.dtype.kind == "c" else away * away
 
 
-def _variance(x: np.ndarray, dims: tuple[int, ...], correction: float) -> tuple[np.ndarray, np.ndarray]:
-    """Variance and mean over `dims`, kept at size one, in the accumulating type."""
+#: elements over which a variance may be computed in one pass
+_ONE_PASS = 1 << 24
+
+
+def _moments(a: np.ndarray, first: np.ndarray, count: int, freedom: float, root: bool, center: bool) -> Any:
+    away = a.astype(np.float64) - first
+    total, squares = np.add.reduce(away), np.add.reduce(away * away)
+    mean = total / count
+    variance = np.maximum(squares - total * mean, 0.0) / freedom
+    variance = np.sqrt(variance) if root else variance
+    return (variance, mean) if center else variance
+
+
+def _in_one_pass(x: Any, dims: tuple[int, ...], count: int, freedom: float, root: bool, center: bool) -> Any:
+    """Variance, or its root, and mean if asked for, of numbers narrower than float64; None where that is no loop.
+
+    Distances are taken to the first of the elements (Chan, Golub and LeVeque, "Algorithms for computing the sample
+    variance", Am. Statistician 37, 1983): what cancels is at most `count` times the result, for the square of an element's
+    distance to the mean is at most `count` times the variance; and float64 has digits to spare for that.
+    """
+    if x.dtype.kind != "f" or x.itemsize > 4 or not 1 < count <= _ONE_PASS:
+        return None
+    x = array_of(x)
+    first = x[tuple([slice(0, 1) if d in dims else slice(None) for d in range(x.ndim)])]
+    attrs = {"count": count, "freedom": freedom, "root": root, "center": center}
+    made = reduced(_moments, (x, first), dims, True, attrs, None if center else rounded_by_loops(x.dtype))
+    return (made[0], first + made[1]) if center and made is not None else made
+
+
+def _spread(
+    x: np.ndarray, dims: tuple[int, ...], correction: float, root: bool = False, mean: bool = False
+) -> Any:
+    """Variance, or its root, over `dims`, kept at size one, and the mean if asked for; in the accumulating type, or
+    rounded already."""
+    count = count_of(x.shape, dims)
+    freedom = max(count - correction, 0)
+    made = _in_one_pass(x, dims, count, float(freedom), root, mean)
+    if made is not None:
+        return made
     center = mean_over(x, dims, True)
-    total = sum_mapped(_squared_distance, dims, x, center)
-    return np.true_divide(total, max(count_of(x.shape, dims) - correction, 0)), center
+    variance = np.true_divide(sum_mapped(_squared_distance, dims, x, center), freedom)
+    variance = np.sqrt(variance) if root else variance
+    return (variance, center) if mean else variance
 
 
 def _finished(a: np.ndarray, x: np.ndarray, dims: tuple[int, ...], keepdim: bool, real: bool) -> np.ndarray:
@@ -109,24 +150,24 @@ def _std_mean_vjp(
 
 @primitive("Var", vjp=(_var_vjp,), row_major=True)
 def var_dims(x, *, dims, correction, keepdim, whole):
-    return _finished(_variance(x, dims, correction)[0], x, dims, keepdim, True)
+    return _finished(_spread(x, dims, correction), x, dims, keepdim, True)
 
 
 @primitive("Std", vjp=(_std_vjp,), row_major=True)
 def std_dims(x, *, dims, correction, keepdim, whole):
-    return _finished(np.sqrt(_variance(x, dims, correction)[0]), x, dims, keepdim, True)
+    return _finished(_spread(x, dims, correction, True), x, dims, keepdim, True)
 
 
 @primitive("VarMean", several=True, vjp=(_var_mean_vjp,), row_major=True)
 def var_mean_dims(x, *, dims, correction, keepdim, whole):
-    var, center = _variance(x, dims, correction)
+    var, center = _spread(x, dims, correction, False, True)
     return _finished(var, x, dims, keepdim, True), _finished(center, x, dims, keepdim, False)
 
 
 @primitive("StdMean", several=True, vjp=(_std_mean_vjp,), row_major=True)
 def std_mean_dims(x, *, dims, correction, keepdim, whole):
-    var, center = _variance(x, dims, correction)
-    return _finished(np.sqrt(var), x, dims, keepdim, True), _finished(center, x, dims, keepdim, False)
+    std, center = _spread(x, dims, correction, True, True)
+    return _finished(std, x, dims, keepdim, True), _finished(center, x, dims, keepdim, False)
 
 
 def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction: Any, operation: str) -> dict:

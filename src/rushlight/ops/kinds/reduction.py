@@ -159,9 +159,17 @@ def _added(a: np.ndarray) -> Any:
     return np.add.reduce(a, None, np.int64 if a.dtype.kind in "biu" else _F64)
 
 
-def sum_over(a: np.ndarray, dims: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
-    """The sum over `dims` in the accumulating type: int64, float64 or complex128."""
-    made = reduced(_added, (a,), dims, keepdim)
+def rounded_by_loops(to: np.dtype | None) -> np.dtype | None:
+    """The type that a loop rounds its results to, where somebody asks for `to`: halves are rounded from float64 by NumPy, once."""
+    return to if to == _F32 else None
+
+
+def sum_over(
+    a: np.ndarray, dims: tuple[int, ...], keepdim: bool = False, to: np.dtype | None = None
+) -> np.ndarray:
+    """The sum over `dims` in the accumulating type: int64, float64 or complex128; or rounded to `to` already, which the caller
+    will do."""
+    made = reduced(_added, (a,), dims, keepdim, None, rounded_by_loops(to))
     if made is not None:
         return made
     kind = a.dtype
@@ -248,9 +256,17 @@ def _sum_axis(a: np.ndarray, d: int) -> np.ndarray:
     return total
 
 
-def mean_over(a: np.ndarray, dims: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
-    """The mean over `dims` in the accumulating type."""
-    return np.asarray(np.true_divide(sum_over(a, dims, keepdim), count_of(a.shape, dims)))
+def _averaged(a: np.ndarray, count: int) -> Any:
+    return np.true_divide(_added(a), count)
+
+
+def mean_over(
+    a: np.ndarray, dims: tuple[int, ...], keepdim: bool = False, to: np.dtype | None = None
+) -> np.ndarray:
+    """The mean over `dims` in the accumulating type; or rounded to `to` already, which the caller will do."""
+    count = count_of(a.shape, dims)
+    made = reduced(_averaged, (a,), dims, keepdim, {"count": count}, rounded_by_loops(to))
+    return np.asarray(np.true_divide(sum_over(a, dims, keepdim), count)) if made is None else made
 
 
 def _mapped(*arrays: np.ndarray, function: Callable) -> Any:
