@@ -201,7 +201,10 @@ _LATE = {
     # ---- reductions, scans, sorting ----
     "ops.reductions": "all any count_nonzero mean nanmean nansum prod sum",
     "ops.scans": "cumprod cumsum",
-    "ops.binning": "histogram",
+    "ops.binning": "histogram histogramdd",
+    "ops.counted_positions": "nonzero_static",
+    "ops.hashing": "hash_tensor",
+    "ops.segments": "_segment_reduce=segment_reduce segment_reduce",
     "ops.differences": "cumulative_trapezoid diff trapezoid trapz",
     "ops.extremes": "amax amin aminmax argmax argmin cummax cummin max min",
     "ops.norms": "dist norm norm_except_dim",

@@ -32,11 +32,13 @@ complexes = late.module("ops.complexes")
 contractions = late.module("ops.contractions")
 conversion = late.module("ops.conversion")
 copying = late.module("ops.copying")
+counted_positions = late.module("ops.counted_positions")
 differences = late.module("ops.differences")
 extremes = late.module("ops.extremes")
 factorizations = late.module("ops.factorizations")
 functions = late.module("ops.functions")
 gathering = late.module("ops.gathering")
+hashing = late.module("ops.hashing")
 householder = late.module("ops.householder")
 incomplete_gamma = late.module("ops.incomplete_gamma")
 indexing = late.module("ops.indexing")
@@ -385,6 +387,7 @@ class _Methods:
     nansum = reductions.nansum
     nanmean = reductions.nanmean
     any = reductions.any.method
+    hash_tensor = hashing.hash_tensor
     all = reductions.all.method
     count_nonzero = reductions.count_nonzero
     max = extremes.max.method
@@ -656,6 +659,7 @@ class _Methods:
     masked_select = gathering.masked_select
     nonzero = gathering.nonzero
     argwhere = gathering.argwhere
+    nonzero_static = counted_positions.nonzero_static
     index_put = scattering.index_put
     index_put_ = scattering.index_put.inplace
     scatter = scattering.scatter
@@ -738,8 +742,8 @@ for _name, _value in vars(_Methods).items():
 #: what PyTorch's class has and this one lacks
 _LACKING = """
 apply_ as_subclass ccol_indices coalesce col_indices const_data_ptr crow_indices dense_dim dequantize eig
-grad_dtype hash_tensor index indices int_repr ipu is_coalesced is_distributed lstsq map2_ map_
-module_load mtia name new nonzero_static pin_memory q_per_channel_axis q_per_channel_scales
+grad_dtype index indices int_repr ipu is_coalesced is_distributed lstsq map2_ map_
+module_load mtia name new pin_memory q_per_channel_axis q_per_channel_scales
 q_per_channel_zero_points q_scale q_zero_point qscheme record_stream reinforce resize resize_as
 resize_as_sparse_ row_indices slice_inverse smm solve sparse_dim sparse_mask sparse_resize_
 sparse_resize_and_clear_ sspaddmm storage_type symeig to_mkldnn to_padded_tensor to_sparse to_sparse_bsc
