@@ -11,6 +11,8 @@ import torch
 
 import rushlight
 
+#: an enumeration in Python here; another name of a class
+OWN = {"torch.nn.attention.SDPBackend", "torch.types.Storage"}
 SOURCE = str(Path(__file__).parents[1] / "src")
 
 NAMED = """
@@ -59,10 +61,7 @@ def test_classes_are_where_pytorch_keeps_them(program):
     path = program(NAMED.format(namespaces=dict(rushlight.absent.torch_names())))
     found, wanted = under_rushlight(path), set(lines(path))
     assert len(found) > 300
-    unlike = [line for line in found if line not in wanted]
-    assert unlike == [
-        "torch.types.Storage <class 'torch.storage.UntypedStorage'> True"
-    ]  # one class, two names
+    assert {line.split()[0] for line in found if line not in wanted} == OWN
 
 
 def test_classes_are_ones_own_elsewhere():
@@ -117,7 +116,10 @@ def test_loky_workers_get_rushlight_too(program):
 # ---- what a parameter prints ----
 
 
-@pytest.mark.parametrize("show", [str, repr, format, "{}".format, "{!s}".format, "%s".__mod__], ids=repr)
+SHOWN = {"str": str, "repr": repr, "format": format, "braces": "{}".format, "percent": "%s".__mod__}
+
+
+@pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
 @pytest.mark.parametrize("values", [[1.0, 2.0], 3.0, np.ones((2, 2), np.float32)], ids=["1d", "0d", "2d"])
 def test_a_parameter_says_what_it_is(show, values):
     found, wanted = (show(T.nn.Parameter(T.tensor(values))) for T in (rushlight, torch))

@@ -149,6 +149,12 @@ D.WeightedRandomSampler(T.ones(2, 2), 1)
 D.WeightedRandomSampler([1.], 1, 3)
 D.BatchSampler([1], 0, False)
 D.BatchSampler([1], 1, 3)
+list(D.DistributedSampler(range(7), num_replicas=2, rank=1, shuffle=False))
+list(D.DistributedSampler(range(7), 2, 0, seed=3)), len(D.DistributedSampler(range(7), 2, 0, drop_last=True))
+list(D.DistributedSampler(range(2), 5, 4, shuffle=False)), list(D.DistributedSampler(range(9), 4, 3, drop_last=True))
+(s := D.DistributedSampler(range(9), 2, 1), s.set_epoch(3), list(s), list(s))[2:]
+D.DistributedSampler(range(2), 2, 2)
+type(iter(D.DataLoader(ds))).__name__
 D.StackDataset()
 D.StackDataset([1], [1, 2])
 D.StackDataset([1], a=[1])

@@ -30,6 +30,7 @@ class device:
         if isinstance(type, device):
             return type
         if isinstance(type, int) and not isinstance(type, bool) and index is None:
+            _checked(type)
             raise RuntimeError("Cannot access accelerator device when none is available.")
         if not isinstance(type, str):
             given = "" if type is None else type.__class__.__name__

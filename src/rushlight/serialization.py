@@ -146,7 +146,11 @@ class _Pickler(_PlainPickler):
         if known is None:
             module = getattr(obj, "__module__", None) or ""
             if module.partition(".")[0] != "rushlight":
-                super().save_global(obj, name)
+                try:
+                    super().save_global(obj, name)
+                except pickle.PicklingError:
+                    pickle.dumps(obj)  # the error of pickle's own implementation in C, which PyTorch uses
+                    raise
                 return
             known = "torch" + module.removeprefix("rushlight"), obj.__qualname__
         self.write(pickle.GLOBAL + f"{known[0]}\n{known[1]}\n".encode())
@@ -187,6 +191,7 @@ def save(
 
     Raises:
         AttributeError: `f` is neither.
+        RuntimeError: the folder is missing.
         NotImplementedError: the format of PyTorch before 1.6 is asked for.
 
     Example:
@@ -204,6 +209,10 @@ def save(
         )
     import zipfile  # late, as in `load`: programs that save nothing should not wait for it
 
+    if isinstance(f, (str, os.PathLike)):
+        parent = os.path.dirname(os.fspath(f))
+        if parent and not os.path.isdir(parent):
+            raise RuntimeError(f"Parent directory {parent} does not exist.")
     text = io.BytesIO()
     pickler = _Pickler(text, pickle_protocol)
     pickler.dump(obj)

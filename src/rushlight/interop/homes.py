@@ -41,6 +41,7 @@ HOMES = {
         "torch.nn.modules.fold": "Fold Unfold",
         "torch.nn.modules.instancenorm": "_InstanceNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d"
         " LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d",
+        "torch.nn.modules.module": "_IncompatibleKeys",
         "torch.nn.modules.pixelshuffle": "PixelShuffle PixelUnshuffle",
         "torch.nn.parallel.data_parallel": "DataParallel",
     },

@@ -169,28 +169,28 @@ def cholesky_solve_(b, x, *, upper):
 
 
 @public(name="cholesky_solve")
-def cholesky_solve(input, L, upper=False):
+def cholesky_solve(input, input2, upper=False):
     """X of A X = B from A's Cholesky factor."""
     name = "cholesky_solve"
     check_tensor(name, "input", 1, input)
-    check_tensor(name, "L", 2, L)
-    for argument, t in (("b", input), ("u", L)):
+    check_tensor(name, "input2", 2, input2)
+    for argument, t in (("b", input), ("u", input2)):
         if t._a.ndim < 2:
             raise RuntimeError(
                 f"{argument} should have at least 2 dimensions, but has {t._a.ndim} dimensions instead"
             )
-    check_square(name, L)
-    if input._a.shape[-2] != L._a.shape[-1]:
+    check_square(name, input2)
+    if input._a.shape[-2] != input2._a.shape[-1]:
         raise RuntimeError(
-            f"Incompatible matrix sizes for {name}: each A matrix is {L._a.shape[-1]} by {L._a.shape[-1]} but each b "
+            f"Incompatible matrix sizes for {name}: each A matrix is {input2._a.shape[-1]} by {input2._a.shape[-1]} but each b "
             f"matrix is {input._a.shape[-2]} by {input._a.shape[-1]}"
         )
-    if input._dtype is not L._dtype:
+    if input._dtype is not input2._dtype:
         raise RuntimeError(
             f"Expected b and A to have the same dtype, but found b of type {input._dtype.legacy} and A of type "
-            f"{L._dtype.legacy} instead."
+            f"{input2._dtype.legacy} instead."
         )
-    check_kernel("cholesky_solve_cpu", L)
-    lead = broadcast(input._a.shape[:-2], L._a.shape[:-2])
+    check_kernel("cholesky_solve_cpu", input2)
+    lead = broadcast(input._a.shape[:-2], input2._a.shape[:-2])
     B = input.expand(*lead, *input._a.shape[-2:])
-    return cholesky_solve_(B, L.expand(*lead, *L._a.shape[-2:]), upper=bool(upper))
+    return cholesky_solve_(B, input2.expand(*lead, *input2._a.shape[-2:]), upper=bool(upper))

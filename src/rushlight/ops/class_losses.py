@@ -168,7 +168,7 @@ def _nll_loss(input: Any, target: Any, weight: Any, ignored: int, reduction: str
     if input._dtype.category != FLOATING:
         raise NotImplementedError(f"\"nll_loss_out_frame\" not implemented for '{input._dtype.legacy}'")
     if target._dtype is not int64 and target._dtype.name != "uint8":
-        raise RuntimeError(f"expected scalar type Long but found {target._dtype.legacy}")
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {target._dtype.legacy}")
     if weight is not None and weight._dtype is not input._dtype:
         raise RuntimeError(f"expected scalar type {input._dtype.legacy} but found {weight._dtype.legacy}")
     _check_classes(target, a.shape[1] if a.ndim > 1 else a.shape[0], ignored)

@@ -538,7 +538,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     )
     if min(out) < 1:
         raise RuntimeError(
-            f"Given input with spatial size {list(shape[-2:])}, kernel_size={options['kernel']}, "
+            f"Given input with spatial size {tuple(shape[-2:])}, kernel_size={options['kernel']}, "
             f"dilation={options['dilation']}, padding={options['padding']}, calculated shape of the array of sliding "
             f"blocks as {out}, but its components must be at least one."
         )

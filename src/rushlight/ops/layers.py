@@ -54,8 +54,11 @@ def linear(input, weight, bias=None):
     """
     as_tensor(input, "linear", "input", 1)
     as_tensor(weight, "linear", "weight", 2)
+    m, n = input._a.ndim, weight._a.ndim
+    if m == 0 or n == 0:
+        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {m}D and {n}D")
     if bias is None:
-        return matmul(input, weight.t() if weight._a.ndim > 1 else weight)
+        return matmul(input, weight.t() if n > 1 else weight)
     as_tensor(bias, "linear", "bias", 3)
     shape = input._a.shape
     if len(shape) == 2 and weight._a.ndim == 2:

@@ -163,7 +163,7 @@ def _repeat_each(input: Tensor, times: Any, dim: Any, output_size: int | None) -
 
 
 @for_batches
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """For each class number a vector with a one at its place; shape (*, num_classes).
 
     Raises:
@@ -175,9 +175,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         tensor([[1, 0, 0],
                 [0, 0, 1]])
     """
-    tensor = as_tensor(tensor, "one_hot", "tensor", 1)
-    a = tensor._a
-    if tensor._dtype is not int64:
+    input = as_tensor(input, "one_hot", "input", 1)
+    a = input._a
+    if input._dtype is not int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
     if a.size == 0:
         if num_classes <= 0:

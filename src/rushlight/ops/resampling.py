@@ -154,7 +154,7 @@ def interpolate(
             raise NotImplementedError(f"Got {count + 2}D input, but {mode} mode needs {wanted}D input")
         raise NotImplementedError(
             "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
-            f"{count + 2}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | area | nearest-exact "
+            f"{count + 2}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact "
             f"(got {mode})"
         )
     if 0 in spatial or min(out) < 1:

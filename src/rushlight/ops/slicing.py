@@ -339,7 +339,15 @@ def unbind(input, dim=0):
 
 
 @public(out=False)
-def tensor_split(input, indices_or_sections, dim=0):
+def tensor_split(
+    input,
+    indices_or_sections=None,
+    dim=0,
+    *,
+    indices=None,
+    sections=None,
+    tensor_indices_or_sections=None,
+):
     """Views of consecutive parts: a number of nearly equal ones, or cut before the given indices.
 
     Raises:
@@ -351,7 +359,10 @@ def tensor_split(input, indices_or_sections, dim=0):
         )
     dim = wrap_dim(dim, input._a.ndim)
     size = input._a.shape[dim]
-    cuts = indices_or_sections
+    given = [indices_or_sections, indices, sections, tensor_indices_or_sections]
+    if sum(cut is not None for cut in given) != 1:
+        raise TypeError("tensor_split() takes one of indices and sections")
+    cuts = next(cut for cut in given if cut is not None)
     if isinstance(cuts, Tensor):
         if cuts._dtype.name != "int64":
             raise RuntimeError(

@@ -197,7 +197,9 @@ def _check_vjp(name: str, compute: Callable, derivative: Derivative) -> None:
 # ---- public functions ----
 
 #: NumPy's names for PyTorch's arguments
-_RENAMED = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
+_RENAMED = {"axis": "dim", "keepdims": "keepdim", "x2": "other"}
+#: what the first argument may be called: PyTorch documents some of its "input"s as A or x, and knows NumPy's names
+_FIRST = frozenset({"input", "A", "a", "x", "x1"})
 
 
 class Operation:
@@ -254,7 +256,7 @@ def public(
     called = name or function.__name__
     names = parameters(function)
     plain = function
-    renamed = {key for key, known in _RENAMED.items() if numpy_names and known in names and key not in names}
+    renamed = _renamed(names) if numpy_names else {}
     # PyTorch writes nn.functional in Python: there a wrong argument fails where it is first used.
     first_is_tensor = bool(names) and names[0] == "input" and not called.startswith("nn.functional.")
 
@@ -263,7 +265,7 @@ def public(
         if kwargs:
             for key in kwargs:
                 if key in renamed:
-                    kwargs = _named(names, kwargs)
+                    kwargs = _named(renamed, kwargs)
                     break
             if out and "out" in kwargs:
                 target = kwargs.pop("out")
@@ -303,13 +305,19 @@ def public(
     return call
 
 
-def _named(names: tuple[str, ...], kwargs: dict) -> dict:
+def _renamed(names: tuple[str, ...]) -> dict[str, str]:
+    """Other names of these arguments -> their names."""
+    renamed = {key: known for key, known in _RENAMED.items() if known in names and key not in names}
+    if names and names[0] in _FIRST:
+        renamed |= {key: names[0] for key in _FIRST if key not in names}
+    return renamed
+
+
+def _named(renamed: dict[str, str], kwargs: dict) -> dict:
     """The arguments under PyTorch's names; one given by both names stays, and is refused later."""
-    named = {}
-    for key, value in kwargs.items():
-        known = _RENAMED.get(key)
-        named[known if known in names and key not in names and known not in kwargs else key] = value
-    return named
+    return {
+        renamed[key] if renamed.get(key, key) not in kwargs else key: value for key, value in kwargs.items()
+    }
 
 
 # ---- out= ----

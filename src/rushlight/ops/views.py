@@ -147,7 +147,7 @@ def _resized_elements(t: Tensor, kind: Any, shape: tuple, steps: tuple, at: int)
 
 
 @public(out=False)
-def reshape(input, *shape):
+def reshape(input, *sizes, shape=None):
     """The same elements in another shape: a view where the strides allow it, else a copy.
 
     Example:
@@ -157,8 +157,10 @@ def reshape(input, *shape):
                 [2, 3]])
     """
     a = input._a
-    if len(shape) == 1 and type(shape[0]) is not int:
-        shape = shape[0]
+    if shape is None:
+        shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) is not int else sizes
+    elif sizes:
+        raise TypeError("reshape(): the shape is given twice")
     if type(shape) is tuple and a.flags.c_contiguous and 1 not in a.shape:
         for n in shape:
             if type(n) is not int or n < -1:
@@ -242,16 +244,18 @@ _ORDERS = [list(range(ndim)) for ndim in range(65)]
 
 
 @public(out=False)
-def permute(input, *dims):
+def permute(input, *order, dims=None):
     """The dimensions in another order, on the same memory: `permute(2, 0, 1)`.
 
     Raises:
         RuntimeError: `dims` does not name every dimension once.
     """
-    if not dims:
-        raise TypeError('permute() missing 1 required positional arguments: "dims"')
-    if len(dims) == 1 and not isinstance(dims[0], int):
-        dims = dims[0]
+    if dims is None:
+        if not order:
+            raise TypeError('permute() missing 1 required positional arguments: "dims"')
+        dims = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
+    elif order:
+        raise TypeError("permute(): the dimensions are given twice")
     a = input._a
     ndim = a.ndim
     if type(dims) is tuple and len(dims) == ndim and a.size and sorted(dims) == _ORDERS[ndim]:

@@ -285,7 +285,7 @@ def overwritten(array: np.ndarray, kind: dtype, buffer: Any, expected: int, edge
     source = f", which is output {number} of {short_name(edge)}," if isinstance(edge, Node) else ""
     where = ""
     if buffer.writer is not None:
-        where = f" The last write to it was at {_place(*buffer.writer)}."
+        where = f"\nThe last write to it was at {_place(*buffer.writer)}."
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[torch.{kind.legacy}Tensor {list(array.shape)}]{source} is at version {buffer.version}; "

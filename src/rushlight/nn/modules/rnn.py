@@ -193,9 +193,8 @@ class RNNBase(Module):
             self._check_input(data)
         else:
             if input.dim() not in (2, 3):
-                raise ValueError(
-                    f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D tensor instead"
-                )
+                found = f"{input.dim()}D tensor" if self.mode.startswith("RNN") else f"{input.dim()}D"
+                raise ValueError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {found} instead")
             single, order, back = input.dim() == 2, None, None
             if hx is not None:
                 self._check_ranks(hx, single)

@@ -15,7 +15,7 @@ from rushlight.tape.node import RemovableHandle
 EXTRA = "_extra_state"
 
 
-class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """What `load_state_dict` returns."""
 
     __slots__ = ()
@@ -23,7 +23,7 @@ class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpect
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return super().__repr__().replace("IncompatibleKeys", "_IncompatibleKeys")
+        return super().__repr__()
 
     __str__ = __repr__
 
@@ -126,7 +126,7 @@ def load_state_dict(self: Any, state_dict: Mapping, strict: bool = True, assign:
             if child is not None:
                 below = f"{prefix}{name}."
                 load(child, OrderedDict((k, v) for k, v in part.items() if k.startswith(below)), below)
-        keys = IncompatibleKeys(missing, unexpected)
+        keys = _IncompatibleKeys(missing, unexpected)
         for hook in module._load_state_dict_post_hooks.values():
             if hook(module, keys) is not None:
                 raise AssertionError(
@@ -147,7 +147,7 @@ def load_state_dict(self: Any, state_dict: Mapping, strict: bool = True, assign:
         raise RuntimeError(
             "Error(s) in loading state_dict for {}:\n\t{}".format(type(self).__name__, "\n\t".join(errors))
         )
-    return IncompatibleKeys(missing, unexpected)
+    return _IncompatibleKeys(missing, unexpected)
 
 
 def _quoted(keys: list[str]) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
@@ -47,5 +48,7 @@ __all__ = [
     "random_split",
 ]
 
-#: names that PyTorch has and this module lacks are said to be missing
-__getattr__ = late.modules("rushlight.utils.data")
+#: read when it is first asked for; other names that PyTorch has are said to be missing
+__getattr__, __dir__ = late.names(
+    "rushlight.utils.data", {"distributed": "DistributedSampler"}, modules="distributed"
+)

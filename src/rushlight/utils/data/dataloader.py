@@ -159,7 +159,11 @@ class DataLoader(Generic[T]):
         return self.batch_sampler if self._auto_collation else self.sampler
 
     def __iter__(self) -> Iterator[Any]:
-        return _Here(self) if self.num_workers == 0 else _Elsewhere(self)
+        return (
+            _SingleProcessDataLoaderIter(self)
+            if self.num_workers == 0
+            else _MultiProcessingDataLoaderIter(self)
+        )
 
     def __len__(self) -> int:
         if not self._stream:
@@ -204,7 +208,7 @@ def _check_stream(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
 # ---- one pass over the data ----
 
 
-class _Pass:
+class _BaseDataLoaderIter:
     """One pass: asks the sampler, counts, and warns if a stream is longer than it said."""
 
     def __init__(self, loader: DataLoader) -> None:
@@ -234,7 +238,7 @@ class _Pass:
         raise NotImplementedError
 
 
-class _Here(_Pass):
+class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
     """A pass that fetches in this process."""
 
     def __init__(self, loader: DataLoader) -> None:
@@ -247,7 +251,7 @@ class _Here(_Pass):
         return self.fetch(next(self.indices))
 
 
-class _Elsewhere(_Pass):
+class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     """A pass whose batches worker processes fetch, in turn, `prefetch_factor` ahead."""
 
     def __init__(self, loader: DataLoader) -> None:
