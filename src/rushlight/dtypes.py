@@ -159,8 +159,8 @@ BY_NAME: dict[str, dtype] = {d.name: d for d in ALL}
 REDUCED = frozenset({float16, BFLOAT16})
 #: types that are computed in another one and rounded once -> that one
 WIDE = {float16: float32, BFLOAT16: float32, complex32: complex64}
-#: unsigned types that PyTorch stores but does not promote
-_BARE_UNSIGNED = frozenset({uint16, uint32, uint64})
+#: unsigned types that PyTorch stores, but does not promote and has few kernels for
+WIDE_UNSIGNED = (uint16, uint32, uint64)
 
 
 def by_name(name: str) -> dtype:
@@ -213,7 +213,7 @@ def _promote(a: dtype, b: dtype) -> dtype | None:
         return _promote_complex(low, high)
     if high.category == FLOATING:
         return high if low.category < FLOATING else _wider_float(a, b)
-    if a in _BARE_UNSIGNED or b in _BARE_UNSIGNED:
+    if a in WIDE_UNSIGNED or b in WIDE_UNSIGNED:
         return None
     if low.category == BOOL:
         return high
@@ -228,7 +228,7 @@ def _wider_float(a: dtype, b: dtype) -> dtype:
 
 
 def _promote_complex(low: dtype, high: dtype) -> dtype | None:
-    if low in _BARE_UNSIGNED:
+    if low in WIDE_UNSIGNED:
         return None
     return high if low.category < FLOATING else max(low.to_complex(), high, key=lambda d: d.itemsize)
 

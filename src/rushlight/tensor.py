@@ -656,9 +656,9 @@ class _Methods:
     index_select = gathering.index_select
     take = gathering.take
     take_along_dim = gathering.take_along_dim
-    masked_select = gathering.masked_select
-    nonzero = gathering.nonzero
-    argwhere = gathering.argwhere
+    masked_select = masking.masked_select
+    nonzero = masking.nonzero
+    argwhere = masking.argwhere
     nonzero_static = counted_positions.nonzero_static
     index_put = scattering.index_put
     index_put_ = scattering.index_put.inplace

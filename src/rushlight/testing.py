@@ -242,7 +242,7 @@ def _tensors(x: Tensor, y: Tensor, options: _Options, place: tuple) -> None:
 
 def _signed(kind: dtype) -> dtype:
     """int64 for the unsigned types that have no common type with signed ones."""
-    return dtypes.int64 if kind in (dtypes.uint16, dtypes.uint32, dtypes.uint64) else kind
+    return dtypes.int64 if kind in dtypes.WIDE_UNSIGNED else kind
 
 
 def _tensor_message(x: Tensor, y: Tensor, matches: Tensor, rtol: float, atol: float) -> str:

@@ -13,10 +13,20 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, bool_, dtype, finfo, float64, uint8
+from rushlight.dtypes import (
+    BOOL,
+    COMPLEX,
+    FLOATING,
+    INTEGER,
+    WIDE_UNSIGNED,
+    bool_,
+    dtype,
+    finfo,
+    float64,
+    uint8,
+)
 from rushlight.graph.trace import Traced
 from rushlight.numerics.errors import ndtr
-from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.clamping import bounded
 from rushlight.ops.functions import sigmoid as sigmoid
 from rushlight.ops.functions import tanh as tanh

@@ -13,13 +13,11 @@ from rushlight.dtypes import (
     COMPLEX,
     FLOATING,
     INTEGER,
+    WIDE_UNSIGNED,
     bool_,
     dtype,
     float32,
     float64,
-    uint16,
-    uint32,
-    uint64,
 )
 from rushlight.layout import NUMBER
 from rushlight.numerics.fused import multiply_add
@@ -40,8 +38,6 @@ from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import FEW
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.recording import record
-
-WIDE_UNSIGNED = (uint16, uint32, uint64)
 
 # ---- linear ----
 

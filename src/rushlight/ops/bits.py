@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING
-from rushlight.ops.arithmetic import WIDE_UNSIGNED
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, WIDE_UNSIGNED
 from rushlight.ops.kinds.binary import NONE, ONE, binary, inplace_operator
 from rushlight.ops.kinds.elementwise import boolean, not_implemented, same, same_out, unary
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE

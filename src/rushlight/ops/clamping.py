@@ -8,11 +8,10 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, dtype
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, WIDE_UNSIGNED, dtype
 from rushlight.errors import invalid_combination
 from rushlight.layout import kept_strides
 from rushlight.numerics.fused import multiply_add
-from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.binary import OTHER, check_operands
 from rushlight.ops.kinds.elementwise import not_implemented, same
 from rushlight.ops.kinds.pointwise import pointwise

@@ -10,8 +10,8 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, float32, float64, int64
 from rushlight.layout import broadcast
-from rushlight.ops.gathering import in_range
 from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced, reduced_by, reduction_of, share
+from rushlight.ops.positions import in_range
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import wrap
 from rushlight.tape.modes import direct

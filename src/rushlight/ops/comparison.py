@@ -10,6 +10,7 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import (
     COMPLEX,
     FLOATING,
+    WIDE_UNSIGNED,
     bool_,
     complex32,
     default_float,
@@ -17,7 +18,6 @@ from rushlight.dtypes import (
     of_numpy,
 )
 from rushlight.layout import NUMBER, Operand, Shape, result_strides
-from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.complex_half import refusal
 from rushlight.ops.creation import ones_like, zeros_like
 from rushlight.ops.kinds.binary import NONE, OTHER, binary

@@ -10,7 +10,6 @@ import numpy as np
 from rushlight import errors, return_types
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, COMPLEX, float32, float64, int64
-from rushlight.ops.gathering import along
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     check_keepdim,
@@ -25,6 +24,7 @@ from rushlight.ops.kinds.reduction import (
 )
 from rushlight.ops.kinds.short import SMALL, largest, lines, short_reduction, smallest
 from rushlight.ops.kinds.strict import real_gradient
+from rushlight.ops.positions import along
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import quiet

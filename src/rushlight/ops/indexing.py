@@ -2,7 +2,7 @@
 
 An index is taken in two steps, as PyTorch takes it. Ints, slices, None and `...` make views,
 one after another, each with a node of its own; tensors, lists and masks are gathered at the
-end, by `rushlight.ops.gathering` (reading) and `rushlight.ops.scattering` (writing).
+end, by `rushlight.ops.places` (reading) and `rushlight.ops.scattering` (writing).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rushlight import dtypes
 from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import Tensor, new_tensor, offset, strides
 from rushlight.deep import MOST
-from rushlight.ops import gathering, scattering
+from rushlight.ops import places, scattering
 from rushlight.ops.promotion import checked_number
 from rushlight.ops.spec import primitive
 from rushlight.ops.views import UNSQUEEZE, alias, unsqueeze
@@ -224,7 +224,7 @@ def _dims_given(items: tuple) -> int:
     count = 0
     for item in items:
         if isinstance(item, Tensor):
-            count += item._a.ndim if item._dtype in gathering.MASKS else 1
+            count += item._a.ndim if item._dtype in places.MASKS else 1
         elif not (item is None or item is ... or isinstance(item, bool)):
             count += 1
     return count
@@ -256,7 +256,7 @@ def _walk(x: Tensor, items: tuple) -> tuple[Tensor, list[Tensor | None]]:
                 isinstance(item, bool)
                 or isinstance(item, Tensor)
                 and item._a.ndim == 0
-                and item._dtype in gathering.MASKS
+                and item._dtype in places.MASKS
             ):
                 out = unsqueeze(out, dim)
                 item = _one_or_none(bool(item))
@@ -325,7 +325,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
                         return _view(self, shown, _SLICE, {"dim": 0, "part": index})
         elif kind is tuple:
             if type(index[-1]) is Tensor:
-                out = gathering.chosen_at(self, index)
+                out = places.chosen_at(self, index)
                 if out is not None:
                     return out
             if self._edge is None:
@@ -338,7 +338,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
                 if out is not None:
                     return out
         elif kind is Tensor:
-            out = gathering.chosen(self, index)
+            out = places.chosen(self, index)
             if out is not None:
                 return out
         elif index is None and a.size and a.flags.c_contiguous and a.ndim < MOST and 1 not in a.shape:
@@ -412,7 +412,7 @@ def _read(x: Tensor, index: Any) -> Tensor:
     out, indices = _walk(x, _as_items(index))
     if not indices:
         return alias(out) if out is x else out
-    return gathering.index(out, places=gathering.Places(out, indices))
+    return places.index(out, places=places.Places(out, indices))
 
 
 # ---- writing ----
@@ -466,7 +466,7 @@ def _put(self: Tensor, index: Any, value: Any) -> None:
         check_write(target, "index_put_")
         if value._a.ndim and value._a.shape[0] == 1:
             value = _without_leading_ones(value)
-        scattering.put_places(target, gathering.Places(target, indices), value)
+        scattering.put_places(target, places.Places(target, indices), value)
     else:
         _copy_to(target, value)
 
@@ -480,7 +480,7 @@ def _assign(x: Tensor, index: Any, value: Any) -> bool:
         if not _is_plain(index):
             return False
     elif kind is Tensor:
-        if x._dtype in gathering.STORED:
+        if x._dtype in dtypes.WIDE_UNSIGNED:
             return False
         if index._dtype is dtypes.bool_:
             if index._a.shape != a.shape or not a.ndim:

@@ -1,4 +1,4 @@
-"""Writing and choosing by mask: masked_fill, masked_scatter, where."""
+"""Writing, reading and choosing by mask: masked_fill, masked_select, nonzero, where."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BY_NUMPY, FLOATING
 from rushlight.layout import broadcast, numel
-from rushlight.ops.gathering import implemented
 from rushlight.ops.kinds.elementwise import layout_of, placed
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.kinds.pointwise import where_kept
+from rushlight.ops.positions import implemented
 from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.scattering import value_of
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, launch, tensor_on
-from rushlight.tape.derivative import Derivative
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.modes import direct
 from rushlight.tape.recording import record
 
-# ---- by mask ----
+# ---- writing ----
 
 
 def _masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -199,6 +199,70 @@ def masked_scatter(input, mask, source):
     """
     _check_masked_scatter(input, mask, source)
     return masked_scatter_elements(input, mask, source)
+
+
+# ---- reading ----
+
+
+@primitive(
+    "MaskedSelect",
+    vjp=(lambda g, x_meta, mask: masked_select_backward(g, x_meta, mask), None),
+)
+def masked_select_of(x, mask):
+    shape = broadcast(x.shape, mask.shape)
+    return np.broadcast_to(x, shape)[np.broadcast_to(mask, shape)]
+
+
+def masked_select_backward(g: Any, x_meta: Any, mask: Tensor) -> Any:
+    shape = broadcast(x_meta.shape, mask._a.shape)
+    return g.new_zeros(shape).masked_scatter(mask, g)
+
+
+@public(check=exact_out("masked_select(): self and result must have the same scalar type"))
+def masked_select(input, mask):
+    """The elements where `mask` is True, as a vector; shapes broadcast.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 2, 3]).masked_select(torch.tensor([True, False, True]))
+        tensor([1, 3])
+    """
+    mask = as_tensor(mask, "masked_select", "mask", 1)
+    if mask._dtype is not dtypes.bool_:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    implemented(input, "masked_select")
+    return masked_select_of(input, mask)
+
+
+@primitive("Nonzero", vjp=NOT_DIFFERENTIABLE)
+def nonzero_positions(x):
+    found = np.array(np.nonzero(x), np.int64) if x.ndim else np.zeros((0, int(bool(x))), np.int64)
+    count = found.shape[1]
+    if found.size:
+        return found.T
+    return np.ndarray((count, x.ndim), np.int64, found, 0, (8, 8 * count))
+
+
+@public(check=exact_out("nonzero: Expected out tensor to have scalar type {wanted} but got scalar type{got}"))
+def nonzero(input, *, as_tuple=False):
+    """The positions of the elements that are not zero: (n, ndim), or a tuple of ndim vectors.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nonzero(torch.tensor([[0, 1], [2, 0]]))
+        tensor([[0, 1],
+                [1, 0]])
+    """
+    implemented(input, "nonzero_count_cpu")
+    if as_tuple:
+        return nonzero_positions(input if input._a.ndim else input.unsqueeze(0)).unbind(1)
+    return nonzero_positions(input)
+
+
+@public(out=False)
+def argwhere(input):
+    """The positions of the elements that are not zero: (n, ndim)."""
+    return nonzero(input)
 
 
 # ---- where ----

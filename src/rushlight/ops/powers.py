@@ -16,6 +16,7 @@ from rushlight.dtypes import (
     COMPLEX,
     FLOATING,
     INTEGER,
+    WIDE_UNSIGNED,
     complex128,
     dtype,
     float64,
@@ -23,7 +24,6 @@ from rushlight.dtypes import (
 )
 from rushlight.errors import invalid_combination
 from rushlight.layout import row_strides
-from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.binary import ONE, check_operands, inplace_operator
 from rushlight.ops.kinds.elementwise import floating, not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import in_double_2, pointwise

@@ -8,9 +8,8 @@ import numpy as np
 
 from rushlight import return_types
 from rushlight.buffer import Tensor, strides
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float, dtype
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, WIDE_UNSIGNED, default_float, dtype
 from rushlight.layout import broadcast, contiguous_strides
-from rushlight.ops.arithmetic import WIDE_UNSIGNED
 from rushlight.ops.kinds.binary import NONE, binary
 from rushlight.ops.kinds.elementwise import floating, in_order, not_implemented, same, same_out, unary
 from rushlight.ops.kinds.pointwise import in_double, pointwise, undefined_derivative

@@ -8,19 +8,13 @@ import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BY_NUMPY, int32, int64
-from rushlight.ops.gathering import check_dim, check_range, implemented, preserved
 from rushlight.ops.kinds.overlap import apart, exact_out
+from rushlight.ops.positions import check_dim, check_range, implemented, preserved, rows
 from rushlight.ops.promotion import checked_number
 from rushlight.ops.scattering import combine_at, combine_widely, value_of
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
-
-_ALL = slice(None)
-
-
-def rows(dim: int, p: np.ndarray) -> tuple:
-    return (_ALL,) * dim + (p,)
 
 
 def check_rows(t: Tensor, dim: Any, index: Any, source: Any, name: str) -> int:

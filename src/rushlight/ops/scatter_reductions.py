@@ -9,10 +9,10 @@ import numpy as np
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX
-from rushlight.ops.gathering import implemented
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.masking import where
+from rushlight.ops.positions import implemented
 from rushlight.ops.rows import check_rows, rows
 from rushlight.ops.scattering import check_scatter, scatter_at
 from rushlight.ops.spec import as_tensor, primitive, public

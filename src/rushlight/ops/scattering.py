@@ -10,23 +10,14 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BY_NUMPY, int32, int64
-from rushlight.ops.gathering import (
-    MASKS,
-    Places,
-    along,
-    check_dim,
-    check_flat,
-    check_range,
-    implemented,
-    preserved,
-)
 from rushlight.ops.kinds.overlap import apart, exact_out
+from rushlight.ops.places import MASKS, Places
+from rushlight.ops.places import index as read_places
+from rushlight.ops.positions import along, check_dim, check_flat, check_range, implemented, preserved
 from rushlight.ops.promotion import NUMBERS, checked_number
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
-
-_ALL = slice(None)
 
 # ---- what every write shares ----
 
@@ -87,10 +78,8 @@ def _put(a: np.ndarray, places: Places, values: np.ndarray, accumulate: bool) ->
 
 
 def _put_values_vjp(g: Any, places: Places) -> Any:
-    from rushlight.ops.gathering import index
-
     places.fresh()
-    return index(g, places=places)
+    return read_places(g, places=places)
 
 
 def _put_vjp(g: Any, places: Places, accumulate: bool) -> Any:
@@ -194,7 +183,7 @@ def put_places(x: Tensor, places: Places, values: Tensor) -> None:
 
 def _region(a: np.ndarray, p: np.ndarray, dim: int) -> np.ndarray:
     """The part of `a` in which positions `p` along `dim` lie."""
-    return a[tuple(_ALL if d == dim else slice(n) for d, n in enumerate(p.shape))]
+    return a[tuple(slice(None) if d == dim else slice(n) for d, n in enumerate(p.shape))]
 
 
 def scatter_at(a: np.ndarray, p: np.ndarray, values: Any, dim: int, ufunc: np.ufunc | None) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, COMPLEX, dtype
-from rushlight.ops.arithmetic import WIDE_UNSIGNED
+from rushlight.dtypes import BOOL, COMPLEX, WIDE_UNSIGNED, dtype
 from rushlight.ops.kinds.binary import OTHER, check_operands
 from rushlight.ops.kinds.elementwise import floating, not_implemented, same, same_out, unary
 from rushlight.ops.kinds.pointwise import pointwise

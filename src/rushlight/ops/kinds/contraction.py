@@ -11,22 +11,20 @@ import numpy as np
 
 from rushlight.dtypes import (
     BOOL,
+    WIDE_UNSIGNED,
     complex32,
     complex64,
     complex128,
     dtype,
     float32,
     float64,
-    uint16,
-    uint32,
-    uint64,
 )
 from rushlight.runtime.blas import multiplied
 from rushlight.runtime.results import FEW, array
 
 #: types that NumPy gives to BLAS
 BLAS = frozenset({float32, float64, complex64, complex128})
-_REFUSED = frozenset({uint16, uint32, uint64, complex32})
+_REFUSED = frozenset({*WIDE_UNSIGNED, complex32})
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 #: multiplications from which exact integer products are worth splitting for BLAS
 _SPLIT_FROM = 1 << 15
