@@ -66,6 +66,22 @@ def scaled_erfc(t):
     return total / (x * mp.sqrt(mp.pi)) * (1 + 2 * x)
 
 
+def inverse_over_y(square):
+    y = mp.sqrt(square)
+    return mp.erfinv(y) / y
+
+
+def inverse_over_r(r):
+    """x / r, where erfc(x) = exp(-r^2)."""
+
+    def missing(x):
+        return mp.log(mp.erfc(x)) + r * r
+
+    # log erfc(x) is about -x^2 - log(x sqrt(pi)): DLMF 7.12.1
+    guess = mp.sqrt(max(r * r - mp.log(r * mp.sqrt(mp.pi)), mp.mpf("0.2")))
+    return mp.findroot(missing, guess, tol=mp.mpf(10) ** -80) / r
+
+
 def lgamma_without_roots(x):
     if x in (1, 2):
         return mp.digamma(x) * (-1 if x == 1 else 1)
@@ -235,6 +251,10 @@ def main() -> None:
     root = mp.findroot(mp.digamma, 1.4616321449683623)
     show("ERF_SMALL", interpolant(erf_over_x, 0, 1, 24))
     show("ERFCX", interpolant(scaled_erfc, TINY, 1, 48))
+    show("INVERSE_NEAR", interpolant(inverse_over_y, 0, 0.5625, 40))
+    show("INVERSE_TAIL", interpolant(inverse_over_r, 1.125, 2.5, 50))
+    show("INVERSE_FAR", interpolant(inverse_over_r, 2.5, 6.5, 50))
+    show("INVERSE_OUT", interpolant(lambda t: inverse_over_r(6.5 / t), 0.2, 1, 50))
     show("LGAMMA_NEAR", interpolant(lgamma_without_roots, 1, 3, 40))
     show("LGAMMA_LOW", interpolant(lgamma_without_roots, 0.5, 1, 40))
     show("LGAMMA_MIDDLE", interpolant(mp.loggamma, 3, 8, 40))
@@ -248,6 +268,7 @@ def main() -> None:
     show("DIGAMMA_NEAR", interpolant(lambda x: mp.digamma(x) / (x - root), 1, 2, 40))
     show("STIRLING", [float(mp.bernoulli(2 * k) / (2 * k * (2 * k - 1))) for k in range(1, 11)])
     show("DIGAMMA_FAR", [float(mp.bernoulli(2 * k) / (2 * k)) for k in range(1, 11)])
+    show("TRIGAMMA_FAR", [float(mp.bernoulli(2 * k)) for k in range(1, 11)])
     cylinder()
     show("ZETA_B", [float(mp.bernoulli(2 * k) / mp.factorial(2 * k)) for k in range(1, 13)])
 

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from rushlight.numerics import airy, bessel, cylinder, errors, gamma, macdonald, orthogonal
+from rushlight.numerics import airy, bessel, cylinder, error_inverses, errors, gamma, macdonald, orthogonal
 from rushlight.numerics.fused import multiply_add
 
 EPS = np.finfo(np.float64).eps
@@ -24,8 +24,11 @@ CASES = {
     "erf": (errors.erf, mpmath.erf, -6, 6, 2),
     "erfc": (errors.erfc, mpmath.erfc, -6, 26, 4),
     "erfcx": (errors.erfcx, _scaled_erfc, 0, 50, 4),
-    "erfinv": (errors.erfinv, mpmath.erfinv, -1, 1, 4),
-    "ndtri": (errors.ndtri, _quantile, 0.0005, 0.49, 8),
+    "erfinv": (error_inverses.erfinv, mpmath.erfinv, -1, 1, 4),
+    "erfinv near 1": (error_inverses.erfinv, mpmath.erfinv, 1 - 1e-9, 1, 4),
+    "ndtri": (error_inverses.ndtri, _quantile, 0.0005, 0.49, 4),
+    "ndtri above": (error_inverses.ndtri, _quantile, 0.51, 1, 4),
+    "ndtri near 0": (error_inverses.ndtri, _quantile, 0, 1e-12, 4),
     "lgamma below 1": (gamma.lgamma, mpmath.loggamma, 0, 1, 8),
     "lgamma to 3": (gamma.lgamma, mpmath.loggamma, 1, 3, 4),
     "lgamma": (gamma.lgamma, mpmath.loggamma, 3, 200, 8),
@@ -158,6 +161,15 @@ def test_accuracy(name):
         for value, result in zip(x.tolist(), got.tolist()):
             want = exact(mpmath.mpf(value))
             assert abs(mpmath.mpf(result) - want) <= units * EPS * abs(want), (value, result)
+
+
+def test_quantiles_of_the_smallest_probabilities():
+    p = np.array([5e-324, 1e-310, 1e-300, 1e-150, 1e-30])
+    with mpmath.workdps(400):
+        for value, result in zip(p.tolist(), error_inverses.ndtri(p).tolist()):
+            back = mpmath.ncdf(mpmath.mpf(result))
+            # from x to the probability an error grows by x times the density over the probability, some x^2
+            assert abs(back / mpmath.mpf(value) - 1) <= 4 * EPS * result**2
 
 
 def test_small_and_large_arrays_agree():

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from rushlight.graph.trace import has_verb
-from rushlight.numerics.polynomials import blockwise, horner, on_interval, where
+from rushlight.numerics.polynomials import blockwise, on_interval, where
 
 #: erf(x) / x as a polynomial in x^2 on [0, 1]
 ERF_SMALL = (
@@ -116,70 +116,4 @@ def erfcx(x: np.ndarray) -> np.ndarray:
     where(x >= 0, x, out, _scaled_tail)
     where(x < 0, x, out, lambda x: 2 * np.exp(x * x) - _scaled_tail(-x))
     out[x == -np.inf] = np.inf
-    return out
-
-
-# ---- inverses ----
-
-_CENTRE = (
-    (0.886226899, -1.645349621, 0.914624893, -0.140543331),
-    (1, -2.118377725, 1.442710462, -0.329097515, 0.012229801),
-)
-_FAR = (-1.970840454, -1.624906493, 3.429567803, 1.641345311), (1, 3.543889200, 1.637067800)
-
-
-def _first_guess(y: np.ndarray) -> np.ndarray:
-    """To four digits: rational functions in y^2 near 0, in sqrt(-log((1 - |y|) / 2)) beyond 0.7."""
-    square = y * y
-    centre = y * horner(_CENTRE[0], square) / horner(_CENTRE[1], square)
-    z = np.sqrt(-np.log((1 - np.abs(y)) / 2))
-    far = np.copysign(horner(_FAR[0], z) / horner(_FAR[1], z), y)
-    return np.where(np.abs(y) <= 0.7, centre, far)
-
-
-@blockwise
-def erfinv(y: np.ndarray) -> np.ndarray:
-    """The x with erf(x) = y: a guess, made exact by Newton's method; infinite at -1 and 1, nan beyond.
-
-    Past one half the equation is erfc(x) = 1 - |y|, whose right side is exact.
-    """
-    size = np.abs(y)
-    x = np.abs(_first_guess(np.where(size < 1, y, 0.0)))
-    for _ in range(3):
-        missing = np.where(size < 0.5, _erf(x) - size, (1 - size) - _erfc(x))
-        # Halley's correction of Newton's step
-        step = missing * _SQRT_PI / 2 * np.exp(x * x)
-        x = x - step / (1 + x * step)
-    out = np.copysign(x, y)
-    out[size == 1] = np.copysign(np.inf, y[size == 1])
-    out[~(size <= 1)] = np.nan
-    return out
-
-
-def ndtri(p: np.ndarray) -> np.ndarray:
-    """The quantile of the normal distribution: the x with P(X <= x) = p."""
-    return _ndtri(p)
-
-
-@blockwise
-def _ndtri(p: np.ndarray) -> np.ndarray:
-    """Newton's method on the logarithm of the tail, where erfinv(2 p - 1) would lose p's digits."""
-    low = np.minimum(p, 1 - p)
-    x = -math.sqrt(2) * erfinv(1 - 2 * np.clip(low, 1e-3, 0.5))
-    small = low < 1e-3
-    if small.any():
-        q = np.where(low[small] > 0, low[small], 0.5)
-        z = np.sqrt(-2 * np.log(q))
-        t = -(
-            z
-            - (2.515517 + z * (0.802853 + z * 0.010328))
-            / (1 + z * (1.432788 + z * (0.189269 + z * 0.001308)))
-        )
-        for _ in range(4):
-            scaled = erfcx(-t / math.sqrt(2)) / 2
-            log_tail = np.log(scaled) - t * t / 2
-            t = t - (log_tail - np.log(q)) * scaled * math.sqrt(2 * math.pi)
-        x[small] = np.where(low[small] > 0, t, -np.inf)
-    out = np.where(p <= 0.5, x, -x)
-    out[~((p >= 0) & (p <= 1))] = np.nan
     return out

@@ -285,12 +285,43 @@ def zeta(s: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(s) | np.isnan(q), np.nan, total)
 
 
+#: B(2k), of the asymptotic series of trigamma (DLMF 5.15.8)
+TRIGAMMA_FAR = (
+    0.16666666666666666,
+    -0.03333333333333333,
+    0.023809523809523808,
+    -0.03333333333333333,
+    0.07575757575757576,
+    -0.2531135531135531,
+    1.1666666666666667,
+    -7.092156862745098,
+    54.971177944862156,
+    -529.1242424242424,
+)
+
+
+def _trigamma_positive(x: np.ndarray) -> np.ndarray:
+    """By psi'(x) = psi'(x + 1) + 1 / x^2, ten times, then the asymptotic series; from the smallest term up."""
+    y = x + 10
+    square = 1 / (y * y)
+    total = 1 / y + 0.5 * square + square / y * horner(TRIGAMMA_FAR, square)
+    for k in range(9, -1, -1):
+        total = total + 1 / ((x + k) * (x + k))
+    return total
+
+
+@blockwise
 def trigamma(x: np.ndarray) -> np.ndarray:
-    """The second derivative of log gamma(x), by reflection below one half."""
+    """The second derivative of log gamma(x), by reflection below one half (DLMF 5.15.6)."""
     low = x < 0.5
+    out = _trigamma_positive(np.where(low, 1 - x, x))
+    where(low, x, out, _reflected_trigamma)
+    return out
+
+
+def _reflected_trigamma(x: np.ndarray) -> np.ndarray:
     distance = np.abs(x - np.rint(x))
-    far = zeta(np.asarray(2.0), np.where(low, 1 - x, x))
-    return np.where(low, (math.pi / np.sin(math.pi * distance)) ** 2 - far, far)
+    return (math.pi / np.sin(math.pi * distance)) ** 2 - _trigamma_positive(1 - x)
 
 
 def polygamma(n: int, x: np.ndarray) -> np.ndarray:

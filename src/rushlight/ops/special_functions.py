@@ -13,7 +13,7 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import COMPLEX, REDUCED, bool_
 from rushlight.errors import wrong_type
-from rushlight.numerics import bessel, errors, gamma
+from rushlight.numerics import bessel, error_inverses, errors, gamma
 from rushlight.ops.kinds.binary import ONE, check_operands
 from rushlight.ops.kinds.elementwise import floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import pointwise
@@ -53,7 +53,7 @@ erfc = unary(
 )
 erfinv = unary(
     "erfinv",
-    numpy=wide(errors.erfinv),
+    numpy=wide(error_inverses.erfinv),
     dtype=floating,
     refuse=not_implemented("erfinv_vml_cpu", COMPLEX),
     vjp=lambda g, out: 0.5 * _SQRT_PI * (out * out).exp() * g,
@@ -85,7 +85,7 @@ ndtr = unary(
 ndtri = unary(
     "ndtri",
     node="SpecialNdtri",
-    numpy=wide(errors.ndtri),
+    numpy=wide(error_inverses.ndtri),
     dtype=floating,
     refuse=not_implemented("ndtri_cpu", COMPLEX, *REDUCED),
     vjp=lambda g, out: g * math.sqrt(2 * math.pi) * (out * out / 2).exp(),
