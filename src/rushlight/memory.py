@@ -307,8 +307,10 @@ def _in_header() -> bool:
     )
 
 
+#: how many bytes after the beginning of an array's object its address is; None where it is not found so
+HEADER = _HEADER if _in_header() else None
 #: where an array's first element is
-address: Callable[[np.ndarray], int] = _header_address if _in_header() else _interface_address
+address: Callable[[np.ndarray], int] = _interface_address if HEADER is None else _header_address
 
 
 def owned(a: np.ndarray) -> bool:

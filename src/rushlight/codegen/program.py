@@ -24,7 +24,7 @@ from rushlight.codegen.scan_columns import Columns
 from rushlight.codegen.scan_lines import Lines
 from rushlight.codegen.scans import Scan, crosses, plan_scan
 from rushlight.codegen.scans import Scheme as ScanScheme
-from rushlight.native import cpu, jit, threads
+from rushlight.native import cpu, direct, jit, threads
 
 #: how scalars lie in their slots of 8 bytes
 _SLOTS = {
@@ -145,6 +145,15 @@ class Program:
                 threads.run(job.address, head + told, tasks)
         if scratch is not None:
             _SPARE.leave(scratch)
+
+    def direct(self, job: Job, scalars: Sequence[float]) -> Callable[..., None] | None:
+        """A small job of this program as a function of the arrays it runs on; None if it is not that simple."""
+        if not job.alone or not job.phases:
+            return None
+        count = len(self.kernel.inputs) + len(self.kernel.outputs)
+        told = self._head.pack(*[0] * (count + 1), *scalars)[8 * (count + 1) :]
+        scratch = job.scratch or job.each and SLOTS + job.each
+        return direct.caller(job.address, count, told, job.phases, scratch)
 
     def job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
         """How to run it over these sizes and steps, see `run`."""

@@ -7,7 +7,7 @@ next call that is alike only brings addresses and numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,7 @@ class Recipe(NamedTuple):
         begins: bytes from the first element of each array, inputs and then outputs, to the one where the loop begins.
         outs: how memory for the outputs is made.
         numbers: what follows the numbers of the call.
+        quick: the outputs as a function of the arrays, where the loop is small and there are no other numbers.
     """
 
     program: Program
@@ -55,9 +56,12 @@ class Recipe(NamedTuple):
     begins: tuple[int, ...]
     outs: tuple[Made, ...]
     numbers: tuple[Any, ...] = ()
+    quick: Callable[..., Sequence[np.ndarray]] | None = None
 
-    def run(self, arrays: Sequence[np.ndarray], numbers: Sequence[Any] = ()) -> list[np.ndarray]:
+    def run(self, arrays: Sequence[np.ndarray], numbers: Sequence[Any] = ()) -> Sequence[np.ndarray]:
         """The outputs, made of arrays whose layouts are those of the recipe."""
+        if self.quick is not None:
+            return self.quick(*arrays)
         outs = [made.memory() for made in self.outs]
         self.into(arrays, outs, numbers)
         return [made.as_shown(out) for made, out in zip(self.outs, outs)]
@@ -68,6 +72,35 @@ class Recipe(NamedTuple):
         """The same, to memory that exists."""
         addresses = [address(a) + begin for a, begin in zip((*arrays, *outs), self.begins)]
         self.program.do(self.job, addresses, (*numbers, *self.numbers))
+
+    def ready(self) -> Recipe:
+        """The same, quicker to run if it can be."""
+        call = None if any(self.begins) else self.program.direct(self.job, self.numbers)
+        if call is None or any(made.strides is not None for made in self.outs):
+            return self
+        return self._replace(
+            quick=_one(self.outs[0], call) if len(self.outs) == 1 else _several(self.outs, call)
+        )
+
+
+def _one(made: Made, call: Callable[..., None]) -> Callable[..., tuple[np.ndarray]]:
+    empty, shape, kind = np.empty, made.shape if made.shown is None else made.shown, made.kind
+
+    def run(*arrays: np.ndarray) -> tuple[np.ndarray]:
+        out = empty(shape, kind)
+        call(*arrays, out)
+        return (out,)
+
+    return run
+
+
+def _several(outs: tuple[Made, ...], call: Callable[..., None]) -> Callable[..., list[np.ndarray]]:
+    def run(*arrays: np.ndarray) -> list[np.ndarray]:
+        made = [one.memory() for one in outs]
+        call(*arrays, *made)
+        return [one.as_shown(out) for one, out in zip(outs, made)]
+
+    return run
 
 
 _KNOWN: dict[tuple, Recipe] = {}

@@ -56,6 +56,14 @@ def reduced(
         return _run(fragment, arrays, dims, keepdim, to, key)
 
 
+def ready(
+    function: Callable, a: np.ndarray, dims: tuple[int, ...], keepdim: bool, attrs: dict | None, to: Any
+) -> Callable[[np.ndarray], Sequence[np.ndarray]] | None:
+    """The loop that `reduced` ran for a call like this one, as a function of the array; None if there was none, or it is large."""
+    recipe = known(_key(function, (a,), dims, keepdim, attrs, to))
+    return None if recipe is None else recipe.quick
+
+
 def _key(
     function: Callable, arrays: tuple, dims: tuple[int, ...], keepdim: bool, attrs: dict | None, to: Any
 ) -> tuple | None:
@@ -122,7 +130,8 @@ def _run(
     for p, value in zip(live, outs):
         p.settled(value)
     if key is not None:
-        keep(key, Recipe(*ran, (0,) * (len(arrays) + len(outs)), tuple(made), tuple(body.numbers)))
+        recipe = Recipe(*ran, (0,) * (len(arrays) + len(outs)), tuple(made), tuple(body.numbers))
+        keep(key, recipe.ready())
     return tuple([m.as_shown(out) for m, out in zip(made[len(live) :], outs[len(live) :])])
 
 

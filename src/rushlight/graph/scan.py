@@ -60,7 +60,7 @@ def scanned(
             return None
         if key is not None:
             begins = tuple([address(turned) - address(x) for turned, x in zip(shown, arrays)])
-            keep(key, Recipe(*ran, begins, tuple(made)))
+            keep(key, Recipe(*ran, begins, tuple(made)).ready())
         for p, value in zip(live, outs):
             p.settled(value)
         return outs[-1]

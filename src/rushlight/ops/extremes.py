@@ -22,7 +22,7 @@ from rushlight.ops.kinds.reduction import (
     same_dtype,
     same_scalar_type,
 )
-from rushlight.ops.kinds.short import SMALL, largest, lines, short_reduction, smallest
+from rushlight.ops.kinds.short import SMALL, Loops, largest, lines, looped, short_reduction, smallest
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.positions import along
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
@@ -80,6 +80,7 @@ def _reduced(ufunc: np.ufunc, x: np.ndarray, dims: tuple[int, ...], keepdim: boo
 
 #: one function for each, so that equal kernels are found again
 _LOOPS = {np.maximum: lambda a: np.maximum.reduce(a), np.minimum: lambda a: np.minimum.reduce(a)}
+_READY = {ufunc: Loops(loop, to=lambda kind: kind) for ufunc, loop in _LOOPS.items()}
 
 
 @primitive("Amax", vjp=(_shared,), row_major=True)
@@ -124,7 +125,9 @@ def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[1., 5.], [3., 2.]]).amax(1)
         tensor([5., 3.])
     """
-    out = short_reduction(input, dim, keepdim, largest, amax_dims)
+    out = looped(input, dim, keepdim, _READY[np.maximum], amax_dims)
+    if out is None:
+        out = short_reduction(input, dim, keepdim, largest, amax_dims)
     if out is not None:
         return out
     return real_gradient("amax", _over(input, dim, keepdim, amax_dims, "amax", "max_values_cpu"))
@@ -142,7 +145,9 @@ def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[1., 5.], [3., 2.]]).amin(1)
         tensor([1., 2.])
     """
-    out = short_reduction(input, dim, keepdim, smallest, amin_dims)
+    out = looped(input, dim, keepdim, _READY[np.minimum], amin_dims)
+    if out is None:
+        out = short_reduction(input, dim, keepdim, smallest, amin_dims)
     if out is not None:
         return out
     return real_gradient("amin", _over(input, dim, keepdim, amin_dims, "amin", "min_values_cpu"))

@@ -16,16 +16,19 @@ from rushlight.layout import sizes
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     accumulated,
+    added,
     as_dtype,
+    averaged,
     cast_first,
     check_keepdim,
     check_recordable,
+    count_of,
     dtype_of_out,
-    matrix_mean,
-    matrix_sum,
     mean_over,
     narrowed,
     one_dim,
+    own_mean,
+    own_sum,
     reduced_dims,
     restore,
     spread,
@@ -34,7 +37,7 @@ from rushlight.ops.kinds.reduction import (
     sum_over,
     wider,
 )
-from rushlight.ops.kinds.short import hot_reduction, method_of, short_reduction
+from rushlight.ops.kinds.short import Loops, hot_reduction, method_of, short_reduction
 from rushlight.ops.scans import exclusive_product
 from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
 from rushlight.runtime.casting import convert
@@ -96,7 +99,9 @@ def _sums(lines: Iterable) -> list[float]:
     return [*map(math.fsum, lines)]
 
 
-sum.method = hot_reduction(sum, _sum_general, sum_all, sum_dims, math.fsum, _sums, matrix_sum, builtins.sum)
+sum.method = hot_reduction(
+    sum, _sum_general, sum_all, sum_dims, math.fsum, _sums, own_sum, Loops(added), builtins.sum
+)
 
 
 @public(out=False)
@@ -184,6 +189,10 @@ def _mean_general(input: Tensor, dim: Any, keepdim: Any, dtype: Any) -> Tensor:
     return mean_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "mean"), dtype=to)
 
 
+def _count(shape: tuple[int, ...], dims: tuple[int, ...]) -> dict:
+    return {"count": count_of(shape, dims)}
+
+
 def _mean_of(values: list[float]) -> float:
     return math.fsum(values) / len(values)
 
@@ -192,7 +201,9 @@ def _means(lines: Iterable) -> list[float]:
     return [math.fsum(line) / len(line) for line in lines]
 
 
-mean.method = hot_reduction(mean, _mean_general, mean_all, mean_dims, _mean_of, _means, matrix_mean)
+mean.method = hot_reduction(
+    mean, _mean_general, mean_all, mean_dims, _mean_of, _means, own_mean, Loops(averaged, _count)
+)
 
 
 # ---- prod ----

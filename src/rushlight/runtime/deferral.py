@@ -56,7 +56,19 @@ def can_compile() -> bool:
             return False
         from rushlight.graph import fuse, reduction, scan  # noqa: F401  (with the lock held: see there)
 
+        _LOOPS.reduced, _LOOPS.ready, _LOOPS.scanned = reduction.reduced, reduction.ready, scan.scanned
         return True
+
+
+class _Loops:
+    """What is imported late, so that every call need not ask for it again."""
+
+    reduced: Any
+    ready: Any
+    scanned: Any
+
+
+_LOOPS = _Loops()
 
 
 class _Switches:
@@ -222,10 +234,22 @@ def reduced(
     """
     if not arrays[0].size or arrays[0].size < FROM_REDUCED or not can_compile():
         return None
-    from rushlight.graph.reduction import reduced
-
-    made = reduced(function, arrays, dims, keepdim, attrs, to)
+    made = _LOOPS.reduced(function, arrays, dims, keepdim, attrs, to)
     return made[0] if made is not None and len(made) == 1 else made
+
+
+def ready(
+    function: Callable,
+    a: np.ndarray,
+    dims: tuple[int, ...],
+    keepdim: bool,
+    attrs: dict | None = None,
+    to: np.dtype | None = None,
+) -> Callable[[np.ndarray], Any] | None:
+    """The loop that `reduced` ran for a call like this one, as a function that gives the result in a tuple; None if there is none."""
+    if a.size < FROM_REDUCED or not can_compile():
+        return None
+    return _LOOPS.ready(function, a, dims, keepdim, attrs, to)
 
 
 def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, reverse: bool = False) -> Any:
@@ -235,9 +259,7 @@ def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, r
     """
     if not a.size or a.size < FROM_SCANNED or not can_compile():
         return None
-    from rushlight.graph.scan import scanned
-
-    return scanned(ufunc, a, dim, wide, kind, reverse)
+    return _LOOPS.scanned(ufunc, a, dim, wide, kind, reverse)
 
 
 def written(new: Pending, t: Tensor) -> bool:

@@ -155,7 +155,8 @@ def check_nonempty(shape: tuple[int, ...], dim: Any, dims: tuple[int, ...], oper
 # ---- accumulating ----
 
 
-def _added(a: np.ndarray) -> Any:
+def added(a: np.ndarray) -> Any:
+    """The sum of all elements in the accumulating type, as a loop may compute it."""
     return np.add.reduce(a, None, np.int64 if a.dtype.kind in "biu" else _F64)
 
 
@@ -169,7 +170,7 @@ def sum_over(
 ) -> np.ndarray:
     """The sum over `dims` in the accumulating type: int64, float64 or complex128; or rounded to `to` already, which the caller
     will do."""
-    made = reduced(_added, (a,), dims, keepdim, None, rounded_by_loops(to))
+    made = reduced(added, (a,), dims, keepdim, None, rounded_by_loops(to))
     if made is not None:
         return made
     kind = a.dtype
@@ -231,14 +232,14 @@ def _sum_halves(a: np.ndarray, dim: int) -> np.ndarray:
     return total
 
 
-def matrix_sum(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
-    """The sum over dimensions of a float32 or float64 matrix, in its own type; for short paths."""
-    return narrowed(sum_over(a, dims, keepdim), a.dtype)
+def own_sum(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    """The sum over dimensions of a float32 or float64 array, in its own type."""
+    return narrowed(sum_over(a, dims, keepdim, a.dtype), a.dtype)
 
 
-def matrix_mean(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
-    """The mean over dimensions of a float32 or float64 matrix, in its own type; for short paths."""
-    return narrowed(mean_over(a, dims, keepdim), a.dtype)
+def own_mean(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    """The mean over dimensions of a float32 or float64 array, in its own type."""
+    return narrowed(mean_over(a, dims, keepdim, a.dtype), a.dtype)
 
 
 def _sum_axis(a: np.ndarray, d: int) -> np.ndarray:
@@ -256,8 +257,9 @@ def _sum_axis(a: np.ndarray, d: int) -> np.ndarray:
     return total
 
 
-def _averaged(a: np.ndarray, count: int) -> Any:
-    return np.true_divide(_added(a), count)
+def averaged(a: np.ndarray, count: int) -> Any:
+    """The mean of all elements in the accumulating type, as a loop may compute it."""
+    return np.true_divide(added(a), count)
 
 
 def mean_over(
@@ -265,12 +267,12 @@ def mean_over(
 ) -> np.ndarray:
     """The mean over `dims` in the accumulating type; or rounded to `to` already, which the caller will do."""
     count = count_of(a.shape, dims)
-    made = reduced(_averaged, (a,), dims, keepdim, {"count": count}, rounded_by_loops(to))
+    made = reduced(averaged, (a,), dims, keepdim, {"count": count}, rounded_by_loops(to))
     return np.asarray(np.true_divide(sum_over(a, dims, keepdim), count)) if made is None else made
 
 
 def _mapped(*arrays: np.ndarray, function: Callable) -> Any:
-    return _added(function(*arrays))
+    return added(function(*arrays))
 
 
 def sum_mapped(function: Callable, dims: tuple[int, ...], a: np.ndarray, *like: np.ndarray) -> np.ndarray:

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
+from rushlight.debug import STATE
 from rushlight.dtypes import ALL, dtype, float32, float64, int64
 from rushlight.graph.expr import Pending
-from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, scan_along
+from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, rounded_by_loops, scan_along
+from rushlight.runtime.deferral import FROM_REDUCED, ready
 from rushlight.runtime.execute import enter
 from rushlight.runtime.results import FEW
 from rushlight.tape.recording import record1
@@ -82,6 +84,76 @@ def lines(a: np.ndarray, dim: int) -> Any:
     return a.tolist() if dim else zip(*a.tolist())
 
 
+class Loops:
+    """The loops of ours that compute a reduction of larger arrays, by what a call looks like.
+
+    The first call of a kind takes the long way, at the end of which such a loop runs; the second finds it; the next find it here.
+
+    Attributes:
+        known: (dim, keepdim, shape, strides, dtype) -> (the loop as a function of the array, the dims that it reduces).
+    """
+
+    __slots__ = ("known", "_function", "_attrs", "_to")
+
+    def __init__(
+        self, function: Callable, attrs: Callable | None = None, to: Callable = rounded_by_loops
+    ) -> None:
+        """Args:
+        function: what `runtime.deferral.reduced` is called with for it.
+        attrs: (shape, dims) -> its attributes.
+        to: of the array's type, the `to` of these calls; the results are of the array's type.
+        """
+        self.known: dict[tuple, tuple[Callable, tuple[int, ...]]] = {}
+        self._function = function
+        self._attrs = attrs
+        self._to = to
+
+    def look(self, key: tuple, a: np.ndarray) -> tuple[Callable, tuple[int, ...]] | None:
+        """What is to be known of a call, if there is something by now; never of one that is an error, or not plain."""
+        dim, keepdim, shape, _, kind = key
+        if type(keepdim) is not bool or kind is not float32 and kind is not float64:
+            return None
+        if dim is NOT_GIVEN or dim is None or type(dim) is tuple and not dim:
+            dims = tuple(range(a.ndim))
+        elif type(dim) is int and -a.ndim <= dim < a.ndim:
+            dims = (dim % a.ndim,)
+        else:
+            return None
+        attrs = self._attrs and self._attrs(shape, dims)
+        run = ready(self._function, a, dims, keepdim, attrs, self._to(a.dtype))
+        if run is None:
+            return None
+        if len(self.known) >= _MOST_KNOWN:
+            self.known.clear()
+        found = self.known[key] = run, dims
+        return found
+
+
+#: calls that are known of one operation
+_MOST_KNOWN = 1024
+
+
+def looped(x: Any, dim: Any, keepdim: Any, loops: Loops, form: Any) -> Tensor | None:
+    """A reduction by the loop that ran for a call like this one; None if there is none."""
+    a = x._a
+    if a.size < FROM_REDUCED or type(a) is not np.ndarray or type(dim) is not int and dim != ():
+        return None
+    if STATE.level or STATE.listeners:
+        return None
+    key = dim, keepdim, a.shape, a.strides, x._dtype
+    found = loops.known.get(key) or loops.look(key, a)
+    if found is None:
+        return None
+    run, dims = found
+    out = _make(Tensor)
+    (out._a,) = run(a)
+    out._dtype = x._dtype
+    out._buf = out._edge = None
+    if x._edge is not None:
+        record1(form.derivative, x, {"dims": dims, "keepdim": keepdim}, out)
+    return out
+
+
 def short_reduction(
     x: Any, dim: Any, keepdim: Any, of_line: Callable, form: Any, **attrs: Any
 ) -> Tensor | None:
@@ -144,6 +216,7 @@ def hot_reduction(
     small_all: Callable,
     small_dim: Callable,
     matrix: Callable,
+    loops: Loops,
     integers: Callable | None = None,
 ) -> Callable:
     """The method of a reduction: of few elements, without any generic layer.
@@ -155,9 +228,11 @@ def hot_reduction(
         small_all: list of floats -> float; if it raises or is not finite, `general` takes over.
         small_dim: (rows, or columns, of floats) -> list of floats.
         matrix: (matrix of floats, dims, keepdim) -> result; for what is not that small.
+        loops: of what is larger still.
         integers: what stands for `small_all` where the elements are integers, if they may be.
     """
     of_all, of_dim = all_form.derivative, dim_form.derivative
+    known = loops.known
     array = np.array
     whole: dict[str, Any] = {"dtype": None}
     #: what is recorded for a matrix, by dims and keepdim; also what a short path is looked up with
@@ -198,6 +273,21 @@ def hot_reduction(
             return out
         if type(a) is Pending:
             a.temporary = sys.getrefcount(self) <= _TEMPORARY
+        elif a.size >= FROM_REDUCED and keepdim is False and not more:
+            if (dim is NOT_GIVEN or type(dim) is int) and not STATE.level and not STATE.listeners:
+                key = dim, False, a.shape, a.strides, kind
+                found = known.get(key) or loops.look(key, a)
+                if found is not None:
+                    out = _make(Tensor)
+                    (out._a,) = found[0](a)
+                    out._dtype = kind
+                    out._buf = out._edge = None
+                    if self._edge is not None:
+                        if dim is NOT_GIVEN:
+                            record1(of_all, self, whole, out)
+                        else:
+                            record1(of_dim, self, {"dims": found[1], "keepdim": False, "dtype": None}, out)
+                    return out
         return other(self, dim, keepdim, **more)
 
     def other(self: Tensor, dim: Any, keepdim: Any, **more: Any) -> Any:
