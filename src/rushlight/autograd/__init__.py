@@ -15,7 +15,7 @@ __getattr__, __dir__ = late.names(
         "function": "Function",
         "variable": "Variable",
     },
-    modules="anomaly functional grad_mode graph",
+    modules="anomaly forward_ad functional grad_mode graph",
 )
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "functional",
     "grad",
     "grad_mode",

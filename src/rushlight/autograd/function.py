@@ -45,7 +45,7 @@ class FunctionCtx:
         self.to_save = tensors
 
     def save_for_forward(self, *tensors: Any) -> None:
-        """Keep tensors for forward mode, which Rushlight does not have."""
+        """Keep tensors for `jvp`, which is never called: duals go through `backward`."""
         for t in tensors:
             if not isinstance(t, Tensor) and t is not None:
                 raise AssertionError(
@@ -259,7 +259,7 @@ class Function(metaclass=FunctionMeta):
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        """Forward mode, which Rushlight does not have."""
+        """How directions pass on, which is never asked for: duals go through `backward`. May be overridden."""
         raise NotImplementedError(
             "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
         )
