@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import pickle
 import warnings
 
 import numpy as np
@@ -259,6 +261,18 @@ def test_moments_entropy_shapes_and_repr(name):
     assert {key: repr(value) for key, value in mine.arg_constraints.items()} == shown
     if theirs.has_enumerate_support:
         agree(mine.enumerate_support(), theirs.enumerate_support())
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_pickled_and_copied(name):
+    _, (mine, _) = both(name)
+    value = drawn(mine, rushlight).detach()
+    with rushlight.no_grad():
+        make, *values = MADE[name]
+        plain = make(rushlight.distributions, *map(rushlight.tensor, values))
+        for again in (pickle.loads(pickle.dumps(plain)), copy.deepcopy(plain)):
+            assert repr(again) == repr(plain) and drawn(again, rushlight).tolist() == value.tolist()
+            assert again.log_prob(value).tolist() == mine.log_prob(value).tolist()
 
 
 @pytest.mark.parametrize("name", MADE)

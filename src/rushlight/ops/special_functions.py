@@ -60,7 +60,7 @@ erfinv = unary(
     doc="The inverse of `erf` on [-1, 1]; nan outside.",
 )
 erfcx = unary(
-    "erfcx",
+    "special_erfcx",
     node="SpecialErfcx",
     numpy=wide(errors.erfcx),
     dtype=floating,
@@ -73,7 +73,7 @@ erfcx = unary(
 
 
 ndtr = unary(
-    "ndtr",
+    "special_ndtr",
     node="MulBackward1",
     numpy=wide(errors.ndtr),
     least=FROM_SERIES,
@@ -83,7 +83,7 @@ ndtr = unary(
     doc="The normal distribution function: the probability of a value up to `input`.",
 )
 ndtri = unary(
-    "ndtri",
+    "special_ndtri",
     node="SpecialNdtri",
     numpy=wide(error_inverses.ndtri),
     dtype=floating,
@@ -100,7 +100,7 @@ def _log_ndtr(x: np.ndarray) -> np.ndarray:
 
 
 log_ndtr = unary(
-    "log_ndtr",
+    "special_log_ndtr",
     node="SpecialLogNdtr",
     numpy=wide(_log_ndtr),
     dtype=floating,
@@ -239,7 +239,7 @@ def _entropy(x: np.ndarray) -> np.ndarray:
 
 
 entr = unary(
-    "entr",
+    "special_entr",
     node="SpecialEntr",
     numpy=wide(_entropy),
     dtype=floating,
@@ -284,7 +284,7 @@ i0 = unary(
     doc="The modified Bessel function of order 0.",
 )
 i0e = unary(
-    "i0e",
+    "special_i0e",
     node="SpecialI0E",
     numpy=wide(bessel.i0e),
     dtype=floating,
@@ -308,7 +308,7 @@ def _i1e_gradient(g: Any, x: Any, out: Any) -> Any:
 
 
 i1 = unary(
-    "i1",
+    "special_i1",
     node="SpecialI1Backward0",
     numpy=wide(bessel.i1),
     dtype=floating,
@@ -317,7 +317,7 @@ i1 = unary(
     doc="The modified Bessel function of order 1.",
 )
 i1e = unary(
-    "i1e",
+    "special_i1e",
     node="SpecialI1E",
     numpy=wide(bessel.i1e),
     dtype=floating,

@@ -14,12 +14,12 @@ from rushlight.ops.promotion import result_type
 _NAMES = """
 abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan
 atan2 atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp
-clamp_max clamp_min clip complex conj_physical copysign cos cosh deg2rad digamma div divide elu entr eq erf erfc erfcx
+clamp_max clamp_min clip complex conj_physical copysign cos cosh deg2rad digamma div divide elu eq erf erfc
 erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac frexp gcd ge gelu greater greater_equal gt
-hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 i0e i1 i1e imag isclose isfinite isinf isnan isneginf
-isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgamma log log10 log1p log2 log_ndtr logaddexp
+hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 imag isclose isfinite isinf isnan isneginf
+isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgamma log log10 log1p log2 logaddexp
 logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid lt maximum minimum mish mul
-multiply mvlgamma nan_to_num ndtr ndtri ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real
+multiply mvlgamma nan_to_num ne neg negative nextafter not_equal polar polygamma positive pow rad2deg real
 reciprocal relu relu6 remainder round rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink
 special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1 special_chebyshev_polynomial_t
 special_chebyshev_polynomial_u special_chebyshev_polynomial_v special_chebyshev_polynomial_w
@@ -28,6 +28,7 @@ special_modified_bessel_i0 special_modified_bessel_i1 special_modified_bessel_k0
 special_scaled_modified_bessel_k0 special_scaled_modified_bessel_k1 special_shifted_chebyshev_polynomial_t
 special_shifted_chebyshev_polynomial_u special_shifted_chebyshev_polynomial_v special_shifted_chebyshev_polynomial_w
 special_spherical_bessel_j0
+special_entr special_erfcx special_i0e special_i1 special_i1e special_log_ndtr special_ndtr special_ndtri
 special_xlog1py special_zeta sqrt square sub subtract tan tanh threshold true_divide trunc where xlogy
 to float double half bfloat16 int long short char byte bool chalf cfloat cdouble type_as clone contiguous detach data
 alias_copy detach_copy cpu fill zero_ fill_ copy_ conj resolve_conj resolve_neg
