@@ -384,6 +384,21 @@ class iinfo:
         return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
 
 
+_PYTHON_TYPES = {bool: bool_, int: int64, float: float64, complex: complex128}
+
+
+def as_dtype(value: Any, operation: str) -> dtype | None:
+    """What a `dtype=` argument names: a dtype, None, or one of Python's bool, int, float and complex."""
+    if value is None or isinstance(value, dtype):
+        return value
+    try:
+        return _PYTHON_TYPES[value]
+    except (KeyError, TypeError):
+        raise TypeError(
+            f"{operation}(): argument 'dtype' must be torch.dtype, not {type(value).__name__}"
+        ) from None
+
+
 def _expect(value: Any, operation: str) -> dtype:
     if not isinstance(value, dtype):
         raise TypeError(

@@ -81,7 +81,7 @@ class profile:
         >>> with profile() as p:
         ...     y = (torch.ones(1000, 1000) * 2 + 1).sum()
         >>> [(row.key, row.runs, row.bytes) for row in p.key_averages()]
-        [('reduce mul add sum', 1, 4000008)]
+        [('reduce mul add sum', 1, 4000004)]
     """
 
     def __init__(

@@ -27,7 +27,8 @@ from rushlight.ops.contractions import (
 )
 from rushlight.ops.kinds.contraction import BLAS, multiply, product, refuse
 from rushlight.ops.promotion import NUMBERS, result_type
-from rushlight.ops.spec import as_tensor, in_place_of, primitive, public, store_out
+from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.ops.writing import in_place_of, store_out
 from rushlight.runtime.execute import enter
 from rushlight.tape.recording import record
 from rushlight.tape.writes import check_write

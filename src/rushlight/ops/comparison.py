@@ -23,7 +23,8 @@ from rushlight.ops.creation import ones_like, zeros_like
 from rushlight.ops.kinds.binary import NONE, OTHER, binary
 from rushlight.ops.kinds.elementwise import bool_out, boolean, not_implemented, same, unary
 from rushlight.ops.promotion import check_tensors, result_type
-from rushlight.ops.spec import REPLACING, public
+from rushlight.ops.spec import public
+from rushlight.ops.writing import REPLACING
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative

@@ -13,7 +13,7 @@ from rushlight import dtypes, layout
 from rushlight.buffer import LEAF, Tensor, new_tensor
 from rushlight.deep import MOST, core, deepened
 from rushlight.device import check_device
-from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, from_numpy_dtype, promote_types
+from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, as_dtype, dtype, from_numpy_dtype, promote_types
 from rushlight.ops.kinds.method import warn_once
 from rushlight.ops.promotion import NUMBERS
 from rushlight.runtime.casting import convert
@@ -55,7 +55,7 @@ def tensor(
         raise no_pinned_memory()
     if isinstance(data, Tensor):
         warn_copy_construct()
-    made = copied(data, as_kind(dtype, "tensor"))
+    made = copied(data, as_dtype(dtype, "tensor"))
     return with_grad(made, requires_grad) if requires_grad else made
 
 
@@ -95,22 +95,6 @@ def no_pinned_memory() -> RuntimeError:
     )
 
 
-def as_kind(value: Any, operation: str) -> dtype | None:
-    """The dtype an argument names: a dtype, None, or one of Python's float, int, bool, complex."""
-    if value is None or isinstance(value, dtype):
-        return value
-    try:
-        found = _PYTHON_TYPES.get(value)
-    except TypeError:
-        found = None
-    if found is None:
-        raise TypeError(f"{operation}(): argument 'dtype' must be torch.dtype, not {type(value).__name__}")
-    return found
-
-
-_PYTHON_TYPES = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}
-
-
 def with_grad(t: Tensor, requires_grad: Any) -> Tensor:
     """The same new tensor, as a leaf that collects its gradient if asked."""
     if requires_grad:
@@ -134,7 +118,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         tensor([5., 0.], dtype=torch.float64)
     """
     check_device(device, "as_tensor")
-    kind = as_kind(dtype, "as_tensor")
+    kind = as_dtype(dtype, "as_tensor")
     if isinstance(data, Tensor):
         return data if kind is None or kind is data._dtype else data.to(kind)
     if isinstance(data, np.ndarray):
@@ -154,7 +138,7 @@ def asarray(
         ValueError: a copy is needed but was forbidden.
     """
     check_device(device, "asarray")
-    kind = as_kind(dtype, "asarray")
+    kind = as_dtype(dtype, "asarray")
     shared = _shared(obj, kind)
     if shared is None:
         if copy is False:
@@ -207,7 +191,7 @@ def scalar_tensor(
 ) -> Tensor:
     """A 0-d tensor of the default dtype (not that of the number)."""
     check_device(device, "scalar_tensor")
-    kind = as_kind(dtype, "scalar_tensor") or (
+    kind = as_dtype(dtype, "scalar_tensor") or (
         dtypes.default_complex()
         if isinstance(s, (complex, np.complexfloating))
         else dtypes.get_default_dtype()
@@ -289,7 +273,7 @@ def frombuffer(
         >>> torch.frombuffer(bytearray([1, 0, 2, 0]), dtype=torch.int16)
         tensor([1, 2], dtype=torch.int16)
     """
-    kind = as_kind(dtype, "frombuffer")
+    kind = as_dtype(dtype, "frombuffer")
     if kind is None:
         raise TypeError("frombuffer(): argument 'dtype' must be torch.dtype, not NoneType")
     try:
@@ -576,7 +560,6 @@ def limits(kind: dtype) -> tuple[int, int]:
 
 
 __all__ = [
-    "as_kind",
     "as_tensor",
     "asarray",
     "from_numpy",

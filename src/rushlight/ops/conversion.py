@@ -9,8 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import check_device, device, preserve_format
-from rushlight.dtypes import FLOATING, dtype
-from rushlight.ops.construct import as_kind
+from rushlight.dtypes import FLOATING, as_dtype, dtype
 from rushlight.ops.creation import like_strides, strided
 from rushlight.ops.kinds.method import method
 from rushlight.runtime.casting import convert
@@ -82,7 +81,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         elif isinstance(first, Tensor):
             kind = first._dtype
         elif first is float or first is int:
-            kind = as_kind(first, "to")
+            kind = as_dtype(first, "to")
         elif isinstance(first, float):
             kind = dtypes.float64
         else:
@@ -117,7 +116,7 @@ def _check_place(value: Any, given: tuple) -> None:
 
 def _kind_after_place(value: Any, given: tuple) -> dtype | None:
     try:
-        return as_kind(value, "to")
+        return as_dtype(value, "to")
     except TypeError:
         raise _wrong_call(given) from None
 
@@ -128,7 +127,7 @@ def _keywords(kind: dtype | None, flags: tuple, kwargs: dict) -> tuple:
     if other is not None:
         kind = other._dtype
     check_device(kwargs.pop("device", None), "to")
-    kind = as_kind(kwargs.pop("dtype", None), "to") or kind
+    kind = as_dtype(kwargs.pop("dtype", None), "to") or kind
     kwargs.pop("non_blocking", None)
     copy = kwargs.pop("copy", flags[1] if len(flags) > 1 else False)
     wanted = kwargs.pop("memory_format", None)

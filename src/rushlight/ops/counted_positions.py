@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight.ops.kinds.reduction import same_scalar_type
-from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.ops.spec import primitive, public
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
 
 @primitive("NonzeroStatic", vjp=NOT_DIFFERENTIABLE)

@@ -21,11 +21,11 @@ from rushlight.device import (
     memory_format,
     preserve_format,
 )
-from rushlight.dtypes import dtype, get_default_dtype
+from rushlight.dtypes import as_dtype, dtype, get_default_dtype
 from rushlight.errors import OutOfMemory
-from rushlight.ops.construct import as_kind, copied, nested, no_pinned_memory, warn_copy_construct, with_grad
+from rushlight.ops.construct import copied, nested, no_pinned_memory, warn_copy_construct, with_grad
 from rushlight.ops.promotion import NUMBERS
-from rushlight.ops.spec import resize
+from rushlight.ops.writing import resize
 from rushlight.runtime import results
 from rushlight.runtime.casting import convert
 from rushlight.tape.writes import check_write, wrote
@@ -133,7 +133,7 @@ def place(dtype: Any, layout: Any, device: Any, pin_memory: Any, operation: str)
         check_layout(layout, operation)
     if pin_memory:
         raise no_pinned_memory()
-    return as_kind(dtype, operation) if dtype is not None else None
+    return as_dtype(dtype, operation) if dtype is not None else None
 
 
 def into_out(out: Any, made: Tensor, asked: dtype | None, operation: str) -> Tensor:
@@ -576,7 +576,7 @@ def new_tensor(
     check_device(device, "new_tensor")
     if isinstance(data, Tensor):
         warn_copy_construct("tensor.new_tensor(sourceTensor)")
-    return with_grad(copied(data, as_kind(dtype, "new_tensor") or self._dtype), requires_grad)
+    return with_grad(copied(data, as_dtype(dtype, "new_tensor") or self._dtype), requires_grad)
 
 
 __all__ = ["empty", "full", "ones", "zeros"]

@@ -25,9 +25,10 @@ from rushlight.ops.kinds.reduction import (
 from rushlight.ops.kinds.short import SMALL, Loops, largest, lines, looped, short_reduction, smallest
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.positions import along
-from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.ops.spec import primitive, public
 from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import quiet
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 from rushlight.tape.modes import direct
 from rushlight.tape.recording import record, record1
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from rushlight.dtypes import COMPLEX, uint64
 from rushlight.ops.kinds.reduction import reduced_dims
-from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.ops.spec import primitive, public
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
 
 @primitive("HashTensor", vjp=NOT_DIFFERENTIABLE)

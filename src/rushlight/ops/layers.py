@@ -16,7 +16,8 @@ from rushlight.ops.affine import addmm
 from rushlight.ops.contractions import exact_out, matmul, same_out
 from rushlight.ops.einsum import einsum
 from rushlight.ops.sampling import draw_dropout
-from rushlight.ops.spec import as_tensor, primitive, public, resize
+from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.ops.writing import resize
 from rushlight.runtime.deferral import before_write
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES, direct

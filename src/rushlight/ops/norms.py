@@ -9,9 +9,8 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING
+from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING, as_dtype
 from rushlight.ops.kinds.reduction import (
-    as_dtype,
     cast_first,
     check_keepdim,
     narrowed,

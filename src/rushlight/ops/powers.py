@@ -28,7 +28,8 @@ from rushlight.ops.kinds.binary import ONE, check_operands, inplace_operator
 from rushlight.ops.kinds.elementwise import floating, not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import in_double_2, pointwise
 from rushlight.ops.promotion import NUMBERS, checked_number, number, result_type
-from rushlight.ops.spec import in_place_of, public
+from rushlight.ops.spec import public
+from rushlight.ops.writing import in_place_of
 
 _refuse = not_implemented("pow", BOOL, *WIDE_UNSIGNED)
 

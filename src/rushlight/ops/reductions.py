@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, bool_, int64, uint8
+from rushlight.dtypes import BY_NUMPY, COMPLEX, FLOATING, as_dtype, bool_, int64, uint8
 from rushlight.dtypes import dtype as DType
 from rushlight.layout import sizes
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     accumulated,
     added,
-    as_dtype,
     averaged,
     cast_first,
     check_keepdim,
@@ -39,10 +38,11 @@ from rushlight.ops.kinds.reduction import (
 )
 from rushlight.ops.kinds.short import Loops, hot_reduction, method_of, short_reduction
 from rushlight.ops.scans import exclusive_product
-from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.ops.spec import primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import reduced
 from rushlight.runtime.results import FEW
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 from rushlight.tape.modes import direct
 
 # ---- sum ----

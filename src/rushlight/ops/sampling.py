@@ -11,10 +11,10 @@ from rushlight import dtypes, errors, streams
 from rushlight.batched import check_random, for_batches
 from rushlight.buffer import LEAF, Tensor, new_tensor, strides
 from rushlight.deep import MOST, from_core
-from rushlight.dtypes import FLOATING, dtype, get_default_dtype, int64
+from rushlight.dtypes import FLOATING, as_dtype, dtype, get_default_dtype, int64
 from rushlight.layout import broadcast, numel, sizes
 from rushlight.ops.promotion import is_number
-from rushlight.ops.spec import REGISTRY, Operation, as_dtype, public
+from rushlight.ops.spec import REGISTRY, Operation, public
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad

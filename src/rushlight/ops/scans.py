@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, BY_NUMPY
+from rushlight.dtypes import BOOL, BY_NUMPY, as_dtype
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     accumulated,
-    as_dtype,
     cast_first,
     check_recordable,
     dtype_of_out,

@@ -11,7 +11,8 @@ from rushlight.dtypes import BOOL, COMPLEX, WIDE_UNSIGNED, dtype
 from rushlight.ops.kinds.binary import OTHER, check_operands
 from rushlight.ops.kinds.elementwise import floating, not_implemented, same, same_out, unary
 from rushlight.ops.kinds.pointwise import pointwise
-from rushlight.ops.spec import in_place_of, public
+from rushlight.ops.spec import public
+from rushlight.ops.writing import in_place_of
 
 
 def magnitude(d: dtype) -> tuple[dtype, dtype]:

@@ -11,9 +11,8 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, default_float, finfo, float32
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, as_dtype, default_float, finfo, float32
 from rushlight.ops.kinds.reduction import (
-    as_dtype,
     check_keepdim,
     lifted,
     line_sums,

@@ -27,9 +27,10 @@ from rushlight.ops.kinds.reduction import (
     same_dtype,
 )
 from rushlight.ops.kinds.short import SMALL, lines
-from rushlight.ops.spec import NOT_DIFFERENTIABLE, primitive, public
+from rushlight.ops.spec import primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.results import laid_out
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 from rushlight.tape.recording import record
 
 #: `topk` of at least this many elements partitions before it sorts

@@ -17,8 +17,9 @@ from rushlight.numerics import bessel, error_inverses, errors, gamma
 from rushlight.ops.kinds.binary import ONE, check_operands
 from rushlight.ops.kinds.elementwise import floating, not_implemented, unary
 from rushlight.ops.kinds.pointwise import pointwise
-from rushlight.ops.spec import make_inplace, public
+from rushlight.ops.spec import public
 from rushlight.ops.widening import wide
+from rushlight.ops.writing import make_inplace
 from rushlight.runtime.deferral import FROM_SERIES
 from rushlight.tape.derivative import no_derivative
 

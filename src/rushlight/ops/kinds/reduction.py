@@ -20,7 +20,6 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import (
     FLOATING,
     INTEGER,
-    bool_,
     complex128,
     dtype,
     float64,
@@ -35,7 +34,6 @@ from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad
 
 _F32, _F64, _C64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.complex64)
-_PYTHON_TYPES = {bool: bool_, int: int64, float: float64, complex: complex128}
 #: terms of a float64 sum that are added one after another
 _BLOCK = 16
 _make = object.__new__
@@ -380,15 +378,6 @@ def dtype_of_out(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any
 
 
 # ---- dtypes ----
-
-
-def as_dtype(value: Any, operation: str) -> dtype | None:
-    """A `dtype=` argument; Python's bool, int and float stand for bool, int64 and float64."""
-    if value is None or isinstance(value, dtype):
-        return value
-    if value in _PYTHON_TYPES:
-        return _PYTHON_TYPES[value]
-    raise TypeError(f"{operation}(): argument 'dtype' must be torch.dtype, not {type(value).__name__}")
 
 
 def check_recordable(input: Tensor, to: dtype | None) -> None:
