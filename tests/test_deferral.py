@@ -650,6 +650,17 @@ AGAIN = {
     "written": _written,
     "sum": lambda x, y: x.sum(1, keepdim=True),
     "variance": lambda x, y: x.var((0, 1)),
+    "sum of what waits": lambda x, y: (x * float(y[0, 0]) * y).sum(0),
+    "sum of what is held": lambda x, y: (lambda kept: T.cat([kept.sum(0, keepdim=True), kept]))(
+        x * y + float(x[0, 0])
+    ),
+    "mean of one operand twice": lambda x, y: (x * x).mean((0, 1)),
+    "rows of what waits": lambda x, y: (x * y).softmax(1),
+    "rows and what they are scaled with": lambda x, y: T.nn.functional.layer_norm(
+        x * y, x.shape[1:], y[0] * 1, y[1] * 1
+    ),
+    "scan of what waits": lambda x, y: (x + y * float(y[1, 1])).cumsum(0),
+    "scan of what is held": lambda x, y: (lambda kept: kept.cumsum(1) + kept)(x - y),
     "rows": lambda x, y: x.softmax(1),
     "scan": lambda x, y: x.cumsum(1),
     "backwards": lambda x, y: T.autograd.grad(x.requires_grad_().cumsum(0), x, y)[0],

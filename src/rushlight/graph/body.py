@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,17 @@ def in_order(root: Pending) -> list[Pending]:
         else:
             done.add(id(p))
             found.append(stack.pop())
+    return found
+
+
+def expressions(roots: Sequence[Any]) -> list[Pending]:
+    """What some operands consist of that is pending, in order, each once."""
+    found: list[Pending] = []
+    seen: set[int] = set()
+    for root in roots:
+        if type(root) is Pending and root.value is None:
+            found += [p for p in in_order(root) if id(p) not in seen]
+            seen |= {id(p) for p in found}
     return found
 
 

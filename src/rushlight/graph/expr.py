@@ -211,6 +211,11 @@ def array_of(value: Any) -> Any:
     return value.look() if type(value) is Pending else value
 
 
+def computed(value: Any) -> Any:
+    """The array of what is computed already; the same for anything else."""
+    return value.value if type(value) is Pending and value.value is not None else value
+
+
 def _looked(value: Any) -> Any:
     if type(value) is Pending:
         return value.look()

@@ -41,7 +41,7 @@ def compute(root: Pending) -> None:
         values = [made.memory() for made in outs]
         ran = _run_map(body, places, values, root)
         if ran is not None:
-            keep(key, Recipe(*ran, (0,) * len(places + arrays), tuple(outs)))
+            keep(key, Recipe(*ran, (0,) * (len(places) + len(arrays)), tuple(outs)))
     for n, value in zip(stored, values):
         nodes[n].settled(value)
 
@@ -115,7 +115,7 @@ def store(p: Pending, out: np.ndarray) -> None:
 
 def inputs_of(root: Pending) -> list[np.ndarray]:
     """The arrays that an expression reads."""
-    return signature(in_order(root))[1]
+    return list(signature(in_order(root))[1])
 
 
 def looked_for(nodes: list[Pending], called_with: Any) -> list[int]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight import debug, memory
 from rushlight.codegen.program import Job, Program
-from rushlight.graph.expr import Pending
+from rushlight.graph.expr import Pending, computed
 from rushlight.memory import address
 
 #: recipes that are kept
@@ -122,34 +122,41 @@ def facts(a: np.ndarray) -> tuple:
     return a.shape, a.strides, a.dtype
 
 
-def signature(nodes: Sequence[Pending]) -> tuple[tuple, list[np.ndarray], list[Any]]:
-    """What tells an expression from others, the arrays it reads, and its numbers; both as `Body` finds them.
+def signature(
+    nodes: Sequence[Pending], operands: Sequence[Any] = ()
+) -> tuple[tuple, Sequence[np.ndarray], Sequence[Any]]:
+    """What tells work from other work, the arrays it reads, and its numbers; both as `Body` finds them.
 
     Args:
-        nodes: what it is made of, in order.
+        nodes: the expressions that it begins with, operands before what is made of them.
+        operands: what it goes on with: some of the nodes, and arrays.
     """
+    if not nodes and (len(operands) == 1 or len(set(map(id, operands))) == len(operands)):
+        return tuple(map(facts, operands)), operands, ()
     shape: list[tuple] = []
     arrays: list[np.ndarray] = []
     numbers: list[Any] = []
     at: dict[int, int] = {}
+
+    def place(arg: Any) -> int:
+        """That of a node, or (negative) of an array."""
+        arg = computed(arg)
+        found = at.get(id(arg))
+        if found is None:
+            found = at[id(arg)] = ~len(arrays)
+            arrays.append(arg)
+        return found
+
     for p in nodes:
         refs: list[int | None] = []
         for arg in p.args:
-            if type(arg) is Pending:
-                if arg.value is None:
-                    refs.append(at[id(arg)])
-                    continue
-                arg = arg.value
-            if type(arg) is np.ndarray:
-                place = at.get(id(arg))
-                if place is None:
-                    place = at[id(arg)] = ~len(arrays)
-                    arrays.append(arg)
-                refs.append(place)
+            if type(arg) is Pending or type(arg) is np.ndarray:
+                refs.append(place(arg))
             else:
                 numbers.append(arg)
                 refs.append(None)
         numbers += p.fragment.given()
         shape.append((p.fragment, p.casts, p.dtype, *refs))
         at[id(p)] = len(shape)
-    return (*shape, *map(facts, arrays)), arrays, numbers
+    given = [(place(operand), operand.shape, operand.strides) for operand in operands]
+    return (*shape, *given, *map(facts, arrays)), arrays, numbers

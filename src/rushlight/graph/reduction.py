@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from rushlight.codegen.kernel import STEPS
-from rushlight.graph.body import Body, domain, in_order
-from rushlight.graph.expr import Pending, array_of
+from rushlight.graph.body import Body, domain, expressions
+from rushlight.graph.expr import Pending, array_of, computed
 from rushlight.graph.fuse import looked_for, run_loop
-from rushlight.graph.recipes import Made, Recipe, keep, known
-from rushlight.graph.trace import CHARS, DTYPES, Untraceable, char, identity, trace
+from rushlight.graph.recipes import Made, Recipe, keep, known, signature
+from rushlight.graph.trace import CHARS, DTYPES, Fragment, Untraceable, char, identity, trace
 from rushlight.lock import LOCK
 
 #: elements along a dimension that is not the innermost, of which a cache holds a few columns side by side
@@ -39,100 +39,125 @@ def reduced(
         keepdim: whether reduced results keep the reduced dimensions at size one.
         to: the type of the results, if not the one they are computed in.
     """
-    key = _key(function, arrays, dims, keepdim, attrs, to)
-    recipe = known(key)
-    if recipe is not None:
-        return tuple(recipe.run(arrays))
-    if all(arrays[0].shape[d] == 1 for d in dims):  # nothing is combined
-        return None
-    kinds = [kind for a in arrays if (kind := char(a.dtype)) is not None]
-    if len(kinds) < len(arrays):
-        return None
-    try:
-        fragment = trace(function, tuple([_SEEN.get(kind, kind) for kind in kinds]), attrs or {})
-    except Untraceable:
-        return None
+    call = function, dims, keepdim, to
+    if Pending not in map(type, arrays):
+        return _reduced(call, attrs, arrays, [])
     with LOCK:
-        return _run(fragment, arrays, dims, keepdim, to, key)
+        shape = arrays[0].shape
+        operands = tuple([a if a.shape == shape else array_of(a) for a in map(computed, arrays)])
+        return _reduced(call, attrs, operands, expressions(operands))
+
+
+#: function, dims, keepdim, to: see `reduced`
+_Call = tuple[Callable, tuple[int, ...], bool, Any]
 
 
 def ready(
     function: Callable, a: np.ndarray, dims: tuple[int, ...], keepdim: bool, attrs: dict | None, to: Any
 ) -> Callable[[np.ndarray], Sequence[np.ndarray]] | None:
     """The loop that `reduced` ran for a call like this one, as a function of the array; None if there was none, or it is large."""
-    recipe = known(_key(function, (a,), dims, keepdim, attrs, to))
+    recipe = known(_key((function, dims, keepdim, to), attrs, signature([], (a,))[0]))
     return None if recipe is None else recipe.quick
 
 
-def _key(
-    function: Callable, arrays: tuple, dims: tuple[int, ...], keepdim: bool, attrs: dict | None, to: Any
-) -> tuple | None:
-    """What a call with these arrays is known by; None if one is pending or comes twice, or an attribute is like no other."""
-    key = [function, dims, keepdim, to]
-    for name, value in attrs.items() if attrs else ():
-        fact = identity(value)
-        if fact is None:
-            return None
-        key += name, fact
-    for a in arrays:
-        if type(a) is not np.ndarray:
-            return None
-        key += a.shape, a.strides, a.dtype
-    return tuple(key) if len(arrays) == 1 or len(set(map(id, arrays))) == len(arrays) else None
+def _key(call: _Call, attrs: dict | None, *facts: Any) -> tuple | None:
+    """What a call on operands of which these are the facts is known by; None if an attribute is like no other."""
+    if not attrs:
+        return call, *facts
+    named = [(name, identity(value)) for name, value in attrs.items()]
+    return None if any(fact is None for _, fact in named) else (call, *named, *facts)
 
 
-def _run(
-    fragment: Any,
-    arrays: tuple,
-    dims: tuple[int, ...],
-    keepdim: bool,
-    to: np.dtype | None,
-    key: tuple | None = None,
+def _reduced(
+    call: _Call, attrs: dict | None, operands: tuple, nodes: list[Pending]
 ) -> tuple[np.ndarray, ...] | None:
+    """The results of a call; `nodes`: what its operands consist of that is pending."""
+    facts, arrays, numbers = signature(nodes, operands)
+    live = looked_for(nodes, operands[0]) if nodes else []
+    key = _key(call, attrs, facts, *[(n, nodes[n].strides) for n in live])
+    recipe = known(key)
+    if recipe is None:
+        with LOCK:
+            return _anew(call, attrs or {}, operands, nodes, live, key, len(numbers))
+    made = recipe.run(arrays, numbers)
+    for n, value in zip(live, made):
+        nodes[n].settled(value)
+    return tuple(made[len(live) :])
+
+
+def _fragment(function: Callable, attrs: dict, operands: tuple, dims: tuple[int, ...]) -> Fragment | None:
+    """The instructions of a call; None if there are none, or nothing to combine."""
+    kinds = [kind for a in operands if (kind := char(a.dtype)) is not None]
+    if len(kinds) < len(operands) or all(operands[0].shape[d] == 1 for d in dims):
+        return None
+    try:
+        return trace(function, tuple([_SEEN.get(kind, kind) for kind in kinds]), attrs)
+    except Untraceable:
+        return None
+
+
+def _anew(
+    call: _Call,
+    attrs: dict,
+    operands: tuple,
+    nodes: list[Pending],
+    live: list[int],
+    key: tuple | None,
+    given: int,
+) -> tuple[np.ndarray, ...] | None:
+    """The same for a call that was not seen before; it is kept under `key`. `given`: how many numbers its operands bring."""
+    function, dims, keepdim, to = call
+    first = operands[0]
+    fragment = _fragment(function, attrs, operands, dims)
+    if fragment is None:
+        return None
     body = Body()
     seen: dict[int, int] = {}
-    places = []
-    first = arrays[0]
-    pending: list[Pending] = []
-    for a in arrays:
-        if type(a) is Pending and a.value is None:
-            if a.shape != first.shape:
-                a = a.look()
-            else:
-                pending += [p for p in in_order(a) if id(p) not in seen]
-        place = body.value(a, seen)
-        places.append(body.cast(place, _SEEN.get(body.insts[place][1], body.insts[place][1])))
-    results = body.join(fragment, places)
+    for a in operands:  # (in the order of `signature`: what is pending comes first)
+        if type(a) is Pending:
+            body.value(a, seen)
+    values = [body.value(a, seen) for a in operands]
+    results = body.join(
+        fragment, [body.cast(v, _SEEN.get(body.insts[v][1], body.insts[v][1])) for v in values]
+    )
     body.names += [inst[3] for inst in body.insts if inst[0] == "reduce"]
     if to is not None:
         results = [body.cast(place, CHARS[to]) for place in results]
     uniform, nested = _standing(body.insts)
-    spread = [place for place in results if not uniform[place]]
-    form = "rows" if spread or nested else "reduce"
+    form = "rows" if nested or not all(uniform[place] for place in results) else "reduce"
     if form == "rows" and (len(dims) != 1 or not _is_row(first, dims[0])):
         return None
-    live = [pending[n] for n in looked_for(pending, first)]
-    made = [Made(p.shape, p.dtype, p.strides) for p in live]
-    shape = first.shape
-    kept = tuple([1 if d in dims else n for d, n in enumerate(shape)])
-    dropped = None if keepdim else tuple([n for d, n in enumerate(shape) if d not in dims])
-    for place in results:
-        kind = DTYPES[body.insts[place][1]]
-        made.append(Made(kept, kind, None, dropped) if uniform[place] else Made(shape, kind))
+    made = [Made(p.shape, p.dtype, p.strides) for p in [nodes[n] for n in live]]
+    made += _results(
+        dims, keepdim, first.shape, [(body.insts[place][1], uniform[place]) for place in results]
+    )
     outs = [m.memory() for m in made]
-    flags = "".join(["k" if d not in dims else "R" if form == "rows" else "r" for d in range(len(shape))])
-    if pending and not _added_alike(body, arrays, outs, shape, flags):
-        return _run(fragment, tuple(map(array_of, arrays)), dims, keepdim, to)
-    stored = [*[seen[id(p)] for p in live], *results]
-    ran = run_loop(form, body, stored, outs, shape, first.strides, flags)
+    flags = "".join(["k" if d not in dims else "R" if form == "rows" else "r" for d in range(first.ndim)])
+    if nodes and not _added_alike(body, operands, outs, first.shape, flags):
+        return _reduced(call, attrs, tuple(map(array_of, operands)), [])
+    stored = [*[seen[id(nodes[n])] for n in live], *results]
+    ran = run_loop(form, body, stored, outs, first.shape, first.strides, flags)
     if ran is None:
         return None
-    for p, value in zip(live, outs):
-        p.settled(value)
+    for n, value in zip(live, outs):
+        nodes[n].settled(value)
     if key is not None:
-        recipe = Recipe(*ran, (0,) * (len(arrays) + len(outs)), tuple(made), tuple(body.numbers))
-        keep(key, recipe.ready())
+        begins = (0,) * (len(body.inputs) + len(outs))
+        recipe = Recipe(*ran, begins, tuple(made), tuple(body.numbers[given:]))
+        keep(key, recipe if nodes else recipe.ready())
     return tuple([m.as_shown(out) for m, out in zip(made[len(live) :], outs[len(live) :])])
+
+
+def _results(
+    dims: tuple[int, ...], keepdim: bool, shape: tuple[int, ...], facts: list[tuple[str, bool]]
+) -> list[Made]:
+    """Memory for results, given their kinds and whether a row has one of each."""
+    kept = tuple([1 if d in dims else n for d, n in enumerate(shape)])
+    dropped = None if keepdim else tuple([n for d, n in enumerate(shape) if d not in dims])
+    return [
+        Made(kept, DTYPES[kind], None, dropped) if single else Made(shape, DTYPES[kind])
+        for kind, single in facts
+    ]
 
 
 def _added_alike(

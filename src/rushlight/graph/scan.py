@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rushlight.graph.body import Body, in_order
-from rushlight.graph.expr import Pending
+from rushlight.graph.body import Body, expressions
+from rushlight.graph.expr import Pending, computed
 from rushlight.graph.fuse import looked_for, run_loop
-from rushlight.graph.recipes import Made, Recipe, facts, keep, known
+from rushlight.graph.recipes import Made, Recipe, keep, known, signature
 from rushlight.graph.trace import CHARS, char
 from rushlight.lock import LOCK
 from rushlight.memory import address
@@ -27,43 +27,66 @@ def scanned(
         kind: the type of the result.
         reverse: whether to start at the end.
     """
-    key = (ufunc, dim, wide, kind, reverse, *facts(a)) if type(a) is np.ndarray else None
-    recipe = known(key)
-    if recipe is not None:
-        return recipe.run([a])[0]
-    if (
-        char(a.dtype) is None
-        or char(wide) is None
-        or char(kind) is None
-        or ufunc not in _MONOIDS
-        or a.shape[dim] == 1
-    ):
-        return None
+    call = _Call(ufunc, dim, wide, kind, reverse)
+    if type(a) is not Pending:
+        return _scanned(call, a, [])
     with LOCK:
-        body = Body()
-        seen: dict[int, int] = {}
-        pending = in_order(a) if type(a) is Pending and a.value is None else []
-        place = body.cast(body.value(a, seen), CHARS[wide])
-        place = body.cast(body.emit("scan", CHARS[wide], (place,), _MONOIDS[ufunc]), CHARS[kind])
-        body.names.append("cum" + _MONOIDS[ufunc])
-        live = [pending[n] for n in looked_for(pending, a)]
-        made = [*[Made(p.shape, p.dtype, p.strides) for p in live], Made(a.shape, kind)]
-        outs = [m.memory() for m in made]
-        flags = "".join(["s" if d == dim else "k" for d in range(a.ndim)])
-        arrays = [*body.inputs, *outs]
-        shown = [_turned(x, a.ndim - dim) for x in arrays] if reverse else arrays
-        inputs = len(body.inputs)
-        body.inputs = shown[:inputs]
-        places = [*[seen[id(p)] for p in live], place]
-        ran = run_loop("scan", body, places, shown[inputs:], a.shape, a.strides, flags)
-        if ran is None:
-            return None
-        if key is not None:
-            begins = tuple([address(turned) - address(x) for turned, x in zip(shown, arrays)])
-            keep(key, Recipe(*ran, begins, tuple(made)).ready())
-        for p, value in zip(live, outs):
-            p.settled(value)
-        return outs[-1]
+        return _scanned(call, computed(a), expressions([a]))
+
+
+class _Call(NamedTuple):
+    """What is asked for, see `scanned`."""
+
+    ufunc: np.ufunc
+    dim: int
+    wide: np.dtype
+    kind: np.dtype
+    reverse: bool
+
+
+def _scanned(call: _Call, a: Any, nodes: list[Pending]) -> np.ndarray | None:
+    """The result; `nodes`: what is pending of which `a` consists."""
+    facts, arrays, numbers = signature(nodes, [a])
+    live = looked_for(nodes, a) if nodes else []
+    key = call, facts, *[(n, nodes[n].strides) for n in live]
+    recipe = known(key)
+    if recipe is None:
+        with LOCK:
+            return _anew(call, a, nodes, live, key)
+    made = recipe.run(arrays, numbers)
+    for n, value in zip(live, made):
+        nodes[n].settled(value)
+    return made[-1]
+
+
+def _anew(call: _Call, a: Any, nodes: list[Pending], live: list[int], key: tuple) -> np.ndarray | None:
+    """The same for a call that was not seen before; it is kept under `key`."""
+    kinds = (char(a.dtype), char(call.wide), char(call.kind))
+    if None in kinds or call.ufunc not in _MONOIDS or a.shape[call.dim] == 1:
+        return None
+    body, monoid = Body(), _MONOIDS[call.ufunc]
+    seen: dict[int, int] = {}
+    place = body.cast(body.value(a, seen), CHARS[call.wide])
+    place = body.cast(body.emit("scan", CHARS[call.wide], (place,), monoid), CHARS[call.kind])
+    body.names.append("cum" + monoid)
+    made = [Made(p.shape, p.dtype, p.strides) for p in [nodes[n] for n in live]]
+    made.append(Made(a.shape, call.kind))
+    outs = [m.memory() for m in made]
+    flags = "".join(["s" if d == call.dim else "k" for d in range(a.ndim)])
+    arrays = [*body.inputs, *outs]
+    shown = [_turned(x, a.ndim - call.dim) for x in arrays] if call.reverse else arrays
+    inputs = len(body.inputs)
+    body.inputs = shown[:inputs]
+    places = [*[seen[id(nodes[n])] for n in live], place]
+    ran = run_loop("scan", body, places, shown[inputs:], a.shape, a.strides, flags)
+    if ran is None:
+        return None
+    begins = tuple([address(turned) - address(x) for turned, x in zip(shown, arrays)])
+    recipe = Recipe(*ran, begins, tuple(made))
+    keep(key, recipe if nodes else recipe.ready())
+    for n, value in zip(live, outs):
+        nodes[n].settled(value)
+    return outs[-1]
 
 
 def _turned(x: np.ndarray, behind: int) -> np.ndarray:
