@@ -1,15 +1,18 @@
 """What the engine tells of its work: `explain`, the profiler, the debug levels."""
 
+import gzip
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+from both import same
 
 import rushlight as T
 from rushlight import debug
-from rushlight.profiler import profile, streaming_bandwidth
+from rushlight import profiler as torch_profiler
+from rushlight.profiler import profile, record_function, streaming_bandwidth
 from rushlight.runtime.deferral import TIER
 
 pytestmark = pytest.mark.skipif(TIER != "auto", reason="everything is computed otherwise")
@@ -63,6 +66,89 @@ def test_profile_notes_each_kernel(tmp_path):
     p.export_chrome_trace(tmp_path / "trace.json")
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert len(events) == 4 and all(e["ph"] == "X" and e["dur"] > 0 for e in events)
+
+
+def test_tables_know_pytorchs_names():
+    with profile(activities=[torch_profiler.ProfilerActivity.CPU], record_shapes=True) as p:
+        with record_function("mine"):
+            (T.ones(600, 700) * 2)[0]
+    averages = p.key_averages(group_by_input_shape=True)
+    for name in ("cpu_time_total", "self_cpu_time_total", "cpu_memory_usage", "count", None):
+        assert "mine" in averages.table(sort_by=name, row_limit=-1)
+    row = next(row for row in averages if row.key == "mine")
+    assert (row.count, row.cpu_time_total) == (
+        1,
+        row.seconds * 1e6,
+    ) and row.cpu_time == row.self_cpu_time_total
+    assert [event.name for event in p.events()] == ["mul", "mine"]
+
+
+def test_a_region_is_a_decorator_and_costs_nothing_when_nobody_listens():
+    @record_function("double")
+    def double(x):
+        """Twice."""
+        return x * 2
+
+    assert double(T.ones(2)).tolist() == [2, 2] and double.__doc__ == "Twice."
+    with T.autograd.profiler.profile(use_cuda=False) as p, pytest.raises(ValueError):
+        double(T.ones(2))
+        with T.autograd.profiler.record_function("fails"):
+            raise ValueError
+    assert sorted(row.key for row in p.key_averages()) == ["double", "fails"] and "fails" in p.table()
+    with T.autograd.profiler.profile(enabled=False) as p:
+        double(T.ones(2))
+    assert p.key_averages() == []
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"wait": 1, "warmup": 1, "active": 2},
+        {"wait": 0, "warmup": 0, "active": 1, "repeat": 2},
+        {"wait": 2, "warmup": 1, "active": 1, "skip_first": 3, "repeat": 1},
+        {"wait": 2, "warmup": 1, "active": 1, "skip_first": 3, "skip_first_wait": 1},
+        {"wait": -1, "warmup": 1, "active": 1},
+        {"wait": 1, "warmup": 1, "active": 0},
+    ],
+)
+def test_schedules_are_pytorchs(given):
+    same(lambda T: [T.profiler.schedule(**given)(step).name for step in range(12)])
+    same(lambda T: T.profiler.schedule(**given)(-1))
+
+
+def test_a_profile_listens_when_its_schedule_says(tmp_path):
+    seen = []
+
+    def ready(p):
+        seen.append([row.key for row in p.key_averages()])
+
+    with profile(schedule=torch_profiler.schedule(wait=1, warmup=1, active=2), on_trace_ready=ready) as p:
+        for step in range(9):
+            with record_function(f"step {step}"):
+                pass
+            p.step()
+    assert [sorted(keys) for keys in seen] == [["step 2", "step 3"], ["step 6", "step 7"]]
+    assert not debug.STATE.listeners
+
+    for zipped in (False, True):
+        handler = torch_profiler.tensorboard_trace_handler(str(tmp_path / "log"), "me", use_gzip=zipped)
+        with profile(on_trace_ready=handler), record_function("traced"):
+            pass
+    plain, packed = sorted((tmp_path / "log").iterdir(), key=lambda file: file.suffix == ".gz")
+    for text in (plain.read_bytes(), gzip.decompress(packed.read_bytes())):
+        assert [event["name"] for event in json.loads(text)["traceEvents"]] == ["traced"]
+
+
+def test_a_profile_may_be_started_by_hand():
+    p = profile()
+    p.start()
+    with record_function("first"):
+        pass
+    p.stop()
+    with record_function("second"):
+        pass
+    assert [row.key for row in p.key_averages()] == ["first"]
 
 
 def test_profiles_may_be_nested():

@@ -15,7 +15,7 @@ __getattr__, __dir__ = late.names(
         "function": "Function",
         "variable": "Variable",
     },
-    modules="anomaly forward_ad functional grad_mode graph",
+    modules="anomaly forward_ad functional grad_mode graph profiler",
 )
 
 __all__ = [
