@@ -173,9 +173,9 @@ _LATE = {
     ),
     "ops.powers": "float_power pow rsqrt sqrt square",
     "ops.activations": (
-        "celu hardshrink prelu relu rrelu selu threshold celu_=celu.inplace rrelu_=rrelu.inplace selu_=selu.inplace "
-        "threshold_=threshold.inplace"
+        "hardshrink prelu relu rrelu threshold rrelu_=rrelu.inplace threshold_=threshold.inplace"
     ),
+    "ops.smooth_activations": "celu selu celu_=celu.inplace selu_=selu.inplace",
     "ops.clamping": "addcdiv addcmul clamp clamp_max clamp_min clip lerp nan_to_num",
     "ops.complexes": (
         "angle complex conj_physical is_conj is_neg polar resolve_conj resolve_neg conj=conj_function "
@@ -270,7 +270,8 @@ _LATE = {
     "ops.layers": "bilinear",
     "ops.normalisation": "cosine_similarity group_norm layer_norm pairwise_distance rms_norm",
     "ops.padding": "constant_pad_nd",
-    "ops.pooling": "adaptive_avg_pool1d avg_pool1d max_pool1d max_pool2d max_pool3d",
+    "ops.adaptive_pooling": "adaptive_avg_pool1d",
+    "ops.pooling": "avg_pool1d max_pool1d max_pool2d max_pool3d",
     "ops.resampling": "pixel_shuffle pixel_unshuffle",
     "nn.functional": "channel_shuffle pdist",
     # ---- random ----

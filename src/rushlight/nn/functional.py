@@ -18,31 +18,27 @@ from rushlight.nn.fractional import fractional_max_pool2d, fractional_max_pool3d
 from rushlight.nn.grids import affine_grid, grid_sample
 from rushlight.nn.multihead import multi_head_attention_forward
 from rushlight.ops.activations import (
-    celu,
-    elu,
-    gelu,
     hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
     leaky_relu,
-    logsigmoid,
-    mish,
     prelu,
     relu6,
     rrelu,
-    selu,
-    sigmoid,
-    silu,
-    softplus,
     softshrink,
-    softsign,
-    tanh,
-    tanhshrink,
     threshold,
 )
 from rushlight.ops.activations import relu as _relu
 from rushlight.ops.activations import relu_functional as relu
+from rushlight.ops.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
 from rushlight.ops.alignment import ctc_loss
 from rushlight.ops.attention import scaled_dot_product_attention
 from rushlight.ops.class_losses import (
@@ -62,6 +58,7 @@ from rushlight.ops.convolution import (
     fold,
     unfold,
 )
+from rushlight.ops.functions import sigmoid, tanh
 from rushlight.ops.layers import (
     alpha_dropout,
     bilinear,
@@ -94,12 +91,6 @@ from rushlight.ops.normalisation import (
 )
 from rushlight.ops.padding import pad
 from rushlight.ops.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -122,6 +113,18 @@ from rushlight.ops.regression_losses import (
 )
 from rushlight.ops.repeating import one_hot
 from rushlight.ops.resampling import interpolate, pixel_shuffle, pixel_unshuffle
+from rushlight.ops.smooth_activations import (
+    celu,
+    elu,
+    gelu,
+    logsigmoid,
+    mish,
+    selu,
+    silu,
+    softplus,
+    softsign,
+    tanhshrink,
+)
 
 celu_, elu_, hardtanh_, leaky_relu_ = celu.inplace, elu.inplace, hardtanh.inplace, leaky_relu.inplace
 relu_, rrelu_, selu_, threshold_ = _relu.inplace, rrelu.inplace, selu.inplace, threshold.inplace

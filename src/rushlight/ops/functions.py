@@ -15,7 +15,7 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, INTEGER, dtype
 from rushlight.graph.trace import has_verb
 from rushlight.ops.kinds.binary import NONE, ONE, binary, check_operands
-from rushlight.ops.kinds.elementwise import floating, not_implemented, unary
+from rushlight.ops.kinds.elementwise import floating, floats_only, not_implemented, unary
 from rushlight.ops.kinds.pointwise import at_once, in_double, in_double_2, pointwise
 from rushlight.ops.spec import public
 from rushlight.tape.derivative import Derivative
@@ -122,7 +122,7 @@ logaddexp2 = binary(
     "logaddexp2",
     numpy=in_double_2(lambda x, y: np.logaddexp2(x, y)),
     dtype=lambda d: (d, d),
-    refuse=not_implemented("logaddexp2_cpu", BOOL, INTEGER, COMPLEX),
+    refuse=floats_only("logaddexp2_cpu"),
     vjp=(
         lambda g, x, y: g / (1 + (y - x).exp2()),
         lambda g, x, y: g / (1 + (x - y).exp2()),
@@ -213,7 +213,7 @@ hypot = binary(
     "hypot",
     numpy=_hypot,
     dtype=lambda d: (d, d),
-    refuse=not_implemented("hypot_cpu", BOOL, INTEGER, COMPLEX),
+    refuse=floats_only("hypot_cpu"),
     vjp=(lambda g, x, out: g * (x / out), lambda g, y, out: g * (y / out)),
     numbers=NONE,
     doc="`sqrt(input**2 + other**2)` without overflow.",

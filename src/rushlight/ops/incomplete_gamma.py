@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.dtypes import BOOL, COMPLEX, INTEGER
 from rushlight.numerics import incomplete_gamma
 from rushlight.ops.kinds.binary import NONE, binary
-from rushlight.ops.kinds.elementwise import floating, not_implemented
+from rushlight.ops.kinds.elementwise import floating, floats_only
 from rushlight.ops.widening import wide
 from rushlight.tape.derivative import no_derivative
 
@@ -20,7 +19,7 @@ igamma = binary(
     "igamma",
     numpy=wide(incomplete_gamma.lower),
     dtype=floating,
-    refuse=not_implemented("igamma_cpu", BOOL, INTEGER, COMPLEX),
+    refuse=floats_only("igamma_cpu"),
     vjp=(no_derivative("igamma: input"), lambda g, x, y: g * _density(x, y)),
     numbers=NONE,
     doc="""The lower incomplete gamma function, regularised: `P(input, other)`, for `input` and `other` >= 0.
@@ -35,7 +34,7 @@ igammac = binary(
     "igammac",
     numpy=wide(incomplete_gamma.upper),
     dtype=floating,
-    refuse=not_implemented("igammac_cpu", BOOL, INTEGER, COMPLEX),
+    refuse=floats_only("igammac_cpu"),
     vjp=(no_derivative("igammac: input"), lambda g, x, y: -g * _density(x, y)),
     numbers=NONE,
     doc="""The upper incomplete gamma function, regularised: `1 - P(input, other)`, without cancellation.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.buffer import Tensor
-from rushlight.ops import layers, normalisation, pooling
+from rushlight.ops import adaptive_pooling, layers, normalisation
 
 
 def dropout(input: Tensor, p: float, train: bool) -> Tensor:
@@ -88,4 +88,4 @@ def adaptive_max_pool1d(input: Tensor, output_size: Any) -> Any:
         >>> torch.adaptive_max_pool1d(torch.tensor([[1., 3., 2.]]), 1)
         (tensor([[3.]]), tensor([[1]]))
     """
-    return pooling.adaptive_max_pool1d(input, output_size, return_indices=True)
+    return adaptive_pooling.adaptive_max_pool1d(input, output_size, return_indices=True)

@@ -141,7 +141,7 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
 @public(name="nn.functional.multilabel_soft_margin_loss", out=False)
 def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Binary cross entropy of each class with logits, the mean over classes."""
-    from rushlight.ops.activations import logsigmoid
+    from rushlight.ops.smooth_activations import logsigmoid
 
     made = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     made = made if weight is None else made * weight

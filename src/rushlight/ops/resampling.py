@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.dtypes import FLOATING
-from rushlight.ops.pooling import _adaptive_avg_pool
+from rushlight.ops.adaptive_pooling import adaptive_average
 from rushlight.ops.spec import as_tensor, primitive, public
 
 # Interpolation along one dimension takes a few taps of the input with weights; several
@@ -146,7 +146,7 @@ def interpolate(
     if recompute_scale_factor or size is not None:
         scales = [None] * count
     if mode == "area":
-        return _adaptive_avg_pool(count, input, out)
+        return adaptive_average(count, input, out)
     if (mode, count) not in _KINDS:
         known = sorted({m for m, _ in _KINDS})
         if mode in known and 1 <= count <= 3:

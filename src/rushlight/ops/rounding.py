@@ -8,10 +8,18 @@ import numpy as np
 
 from rushlight import return_types
 from rushlight.buffer import Tensor, strides
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, WIDE_UNSIGNED, default_float, dtype
+from rushlight.dtypes import BOOL, COMPLEX, FLOATING, WIDE_UNSIGNED, default_float, dtype
 from rushlight.layout import broadcast, contiguous_strides
 from rushlight.ops.kinds.binary import NONE, binary
-from rushlight.ops.kinds.elementwise import floating, in_order, not_implemented, same, same_out, unary
+from rushlight.ops.kinds.elementwise import (
+    floating,
+    floats_only,
+    in_order,
+    not_implemented,
+    same,
+    same_out,
+    unary,
+)
 from rushlight.ops.kinds.pointwise import in_double, pointwise, undefined_derivative
 from rushlight.ops.promotion import check_tensors, result_type
 from rushlight.ops.spec import primitive, public
@@ -82,7 +90,7 @@ _round = unary(
 @pointwise(
     "RoundBackward1",
     rule=same,
-    refuse=not_implemented("round_cpu", BOOL, INTEGER, COMPLEX),
+    refuse=floats_only("round_cpu"),
     vjp=(_flat,),
 )
 def round_decimals(x, *, decimals):
@@ -113,7 +121,7 @@ frac = unary(
     out_check=same_out,
     numpy=lambda x: x - np.trunc(x),
     dtype=same,
-    refuse=not_implemented("frac_cpu", BOOL, INTEGER, COMPLEX),
+    refuse=floats_only("frac_cpu"),
     vjp=lambda g: g,
     doc="The fraction: `input - trunc(input)`.",
 )
@@ -248,7 +256,7 @@ def nextafter(input, other):
     """
     check_tensors("nextafter", input=input, other=other)
     kind = result_type(input, other)
-    error = not_implemented("nextafter_cpu", BOOL, INTEGER, COMPLEX)(kind)
+    error = floats_only("nextafter_cpu")(kind)
     if error is not None:
         raise error
     broadcast(input._a.shape, other._a.shape)

@@ -19,7 +19,10 @@ from rushlight.deep import Deep
 from rushlight.deep import elementwise as deep_elementwise
 from rushlight.dtypes import (
     ALL,
+    BOOL,
+    COMPLEX,
     FLOATING,
+    INTEGER,
     WIDE,
     bool_,
     complex32,
@@ -193,6 +196,11 @@ def not_implemented(name: str, *kinds: Any) -> Callable[[dtype], Any]:
 
     refuse.kernel = name  # type: ignore[attr-defined]
     return refuse
+
+
+def floats_only(name: str) -> Callable[[dtype], Any]:
+    """Refuse all but real floating point types."""
+    return not_implemented(name, BOOL, INTEGER, COMPLEX)
 
 
 def derivative_of(node: str, names: tuple[str, ...], vjp: Any) -> Derivative | None:

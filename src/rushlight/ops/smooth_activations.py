@@ -1,0 +1,244 @@
+"""Activations with exponentials in them: elu, gelu, silu, mish, softplus, ...
+
+float32 is computed in double precision where a function is not exact, as in `functions`.
+Parameters are numbers, read in full precision for half types.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight.buffer import Tensor
+from rushlight.dtypes import BOOL, INTEGER
+from rushlight.graph.trace import Traced
+from rushlight.numerics.errors import ndtr
+from rushlight.ops.kinds.elementwise import floats_only, not_implemented, same, unary
+from rushlight.ops.kinds.pointwise import in_double, pointwise
+from rushlight.ops.spec import public
+from rushlight.runtime.deferral import FROM_SERIES
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE
+from rushlight.tape.modes import unrecorded
+
+# ---- exponentials below 0 ----
+
+
+def _elu(x: np.ndarray, alpha: float, scale: float, input_scale: float) -> np.ndarray:
+    wide = x.astype("d")
+    below = np.expm1(np.minimum(wide, 0) * input_scale) * (alpha * scale)
+    return np.where(wide < 0, below, wide * scale).astype(x.dtype)
+
+
+def _elu_curvature(g: Any, x: Any, y: Any, alpha: float, scale: float, input_scale: float) -> Any:
+    curve = g * x * (alpha * scale * input_scale * input_scale) * (y * input_scale).exp()
+    return curve.masked_fill((y < 0).logical_not(), 0)
+
+
+@pointwise(
+    "EluBackward",
+    rule=same,
+    vjp=(
+        lambda g, y, alpha, scale, input_scale: elu_slope(
+            g, y, alpha=alpha, scale=scale, input_scale=input_scale
+        ),
+        _elu_curvature,
+    ),
+)
+def elu_slope(x, y, *, alpha, scale, input_scale):
+    """The gradient x through elu at y."""
+    below = (alpha * scale * input_scale) * np.exp(y.astype("d") * input_scale)
+    return np.where(y <= 0, x * below, x * scale).astype(x.dtype)
+
+
+def _elu_gradient(g: Any, x: Any, alpha: float, scale: float, input_scale: float) -> Any:
+    return elu_slope(g, x, alpha=alpha, scale=scale, input_scale=input_scale)
+
+
+def _elu_kind(node: str) -> Any:
+    @pointwise(node, rule=same, refuse=floats_only("elu_cpu"), vjp=(_elu_gradient,))
+    def elu_values(x, *, alpha, scale, input_scale):
+        return _elu(x, alpha, scale, input_scale)
+
+    return elu_values
+
+
+elu_values = _elu_kind("Elu")
+celu_values = _elu_kind("Celu")
+
+
+@public(out=False)
+def elu(input, alpha=1.0, inplace=False):
+    """`input` where positive, else `alpha * (exp(input) - 1)` (Clevert and others, 2015).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.elu(torch.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+    """
+    if inplace:
+        return elu.inplace(input, alpha)
+    return elu_values(input, alpha=alpha, scale=1.0, input_scale=1.0)
+
+
+@public(out=False)
+def selu(input, inplace=False):
+    """`elu` with the constants that keep mean 0 and variance 1 (Klambauer and others, 2017)."""
+    if inplace:
+        return selu.inplace(input)
+    return elu_values(input, alpha=1.6732632423543772, scale=1.0507009873554805, input_scale=1.0)
+
+
+@public(out=False)
+def celu(input, alpha=1.0, inplace=False):
+    """`input` where positive, else `alpha * (exp(input / alpha) - 1)`; RuntimeError for an `alpha` of 0."""
+    if inplace:
+        return celu.inplace(input, alpha)
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return celu_values(input, alpha=alpha, scale=1.0, input_scale=1.0 / alpha)
+
+
+# ---- smooth ----
+
+_SQRT_HALF, _SQRT_2_OVER_PI = math.sqrt(0.5), math.sqrt(2 / math.pi)
+_CUBIC = 0.044715
+
+
+@pointwise("GeluBackward", rule=same, vjp=NOT_DIFFERENTIABLE, least=FROM_SERIES)
+def gelu_slope_values(g, x):
+    """d/dx x Phi(x) = Phi(x) + x phi(x), times g."""
+    kind = x.dtype
+    g, x = _widened(g), _widened(x)
+    return (g * (ndtr(x) + x * np.exp(x * x * -0.5) * (0.5 * _SQRT_2_OVER_PI))).astype(kind)
+
+
+def _widened(x: Any) -> Any:
+    """In double precision; but as it is for a kernel, whose functions of float32 are accurate, and take half the time."""
+    return x if type(x) is Traced else x.astype("d")
+
+
+def _gelu_gradient(g: Any, x: Any, approximate: str) -> Any:
+    """See `gelu_slope_values`; of the tanh form likewise."""
+    if approximate == "none":
+        if unrecorded(g):
+            return gelu_slope_values(g, x)
+        below = 0.5 * (1 + (x * _SQRT_HALF).erf())
+        return g * (below + x * (x * x * -0.5).exp() * (0.5 * _SQRT_2_OVER_PI))
+    inner = _SQRT_2_OVER_PI * (x + _CUBIC * x * x * x)
+    t = inner.tanh()
+    slope = _SQRT_2_OVER_PI * (1 + 3 * _CUBIC * x * x)
+    return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
+
+
+@pointwise("Gelu", rule=same, refuse=floats_only("GeluKernelImpl"), vjp=(_gelu_gradient,), least=FROM_SERIES)
+def gelu_values(x, *, approximate):
+    if approximate == "none":
+        wide = _widened(x)
+        return (wide * ndtr(wide)).astype(x.dtype)
+    wide = x.astype("d")
+    wide = 0.5 * wide * (1 + np.tanh(_SQRT_2_OVER_PI * (wide + _CUBIC * wide * wide * wide)))
+    return wide.astype(x.dtype)
+
+
+@public
+def gelu(input, *, approximate="none"):
+    """`input` times the normal distribution function; `approximate="tanh"` for its approximation.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.gelu(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8413])
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return gelu_values(input, approximate=approximate)
+
+
+def _silu_gradient(g: Any, x: Any) -> Any:
+    s = x.sigmoid()
+    return g * (s * (1 + x * (1 - s))).conj()
+
+
+_silu = unary(
+    "silu",
+    numpy=in_double(lambda x: x / (1 + np.exp(-x))),
+    dtype=same,
+    refuse=not_implemented("silu_cpu", BOOL, INTEGER),
+    vjp=_silu_gradient,
+)
+
+
+@public(out=False)
+def silu(input, inplace=False):
+    """`input * sigmoid(input)`, also called swish."""
+    return _silu.inplace(input) if inplace else _silu.method(input)
+
+
+def _mish_gradient(g: Any, x: Any) -> Any:
+    """With t = tanh(softplus(x)): t + x (1 - t^2) sigmoid(x)."""
+    t = softplus(x).tanh()
+    return g * (t + x * (1 - t * t) * x.sigmoid())
+
+
+_mish = unary(
+    "mish",
+    numpy=in_double(lambda x: x * np.tanh(np.logaddexp(0, x))),
+    dtype=same,
+    refuse=floats_only("mish_cpu"),
+    vjp=_mish_gradient,
+)
+
+
+@public(out=False)
+def mish(input, inplace=False):
+    """`input * tanh(softplus(input))` (Misra, 2019)."""
+    return _mish.inplace(input) if inplace else _mish.method(input)
+
+
+def _softplus_gradient(g: Any, x: Any, beta: float, threshold: float) -> Any:
+    scaled = x * beta
+    return g.where(scaled > threshold, g * scaled.sigmoid())
+
+
+@pointwise("Softplus", rule=same, refuse=floats_only("softplus_cpu"), vjp=(_softplus_gradient,))
+def softplus_values(x, *, beta, threshold):
+    wide = x.astype("d")
+    scaled = wide * beta
+    return np.where(scaled > threshold, wide, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta).astype(
+        x.dtype
+    )
+
+
+@public
+def softplus(input, beta=1, threshold=20):
+    """`log(1 + exp(beta * input)) / beta`, and `input` itself where `beta * input` exceeds `threshold`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.softplus(torch.tensor([0.0]))
+        tensor([0.6931])
+    """
+    return softplus_values(input, beta=beta, threshold=threshold)
+
+
+logsigmoid = unary(
+    "logsigmoid",
+    node="LogSigmoid",
+    numpy=in_double(lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))),
+    dtype=same,
+    refuse=floats_only("log_sigmoid_cpu"),
+    vjp=lambda g, x: g * (-x).sigmoid(),
+    doc="`log(sigmoid(input))` without overflow.",
+)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """`input / (1 + |input|)`."""
+    return input / (input.abs() + 1)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """`input - tanh(input)`."""
+    return input - input.tanh()
