@@ -2,6 +2,8 @@
 
 import gc
 import itertools
+import os
+import platform
 import subprocess
 import sys
 import textwrap
@@ -547,3 +549,35 @@ def test_large_and_small_results_have_the_same_bits():
         whole = getattr(T.tensor(a), name)()._a
         parts = np.concatenate([getattr(T.tensor(a[k : k + 100]), name)()._a for k in range(0, 600, 100)])
         assert whole.tobytes() == parts.tobytes(), name
+
+
+# ---- below the pool ----
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have rules of their own")
+def test_arrays_below_the_pool_are_not_faulted_in_again() -> None:
+    """Four arrays of 400 kB, of 98 pages each, made and freed a hundred times."""
+    program = """
+        import resource
+        import rushlight
+        import numpy as np
+
+        def faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(100):
+                kept = [np.full(100_000, 1, np.float32) for _ in range(4)]
+                del kept
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        faults()
+        print(faults())
+    """
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    out = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=plain,
+    )
+    assert int(out.stdout) < 2000

@@ -14,6 +14,9 @@ from test_modules import _copies, equal_state, leaves, make, numbers
 
 import rushlight
 import rushlight.nn
+from rushlight import profiler
+from rushlight.graph.stepwise import stepwise
+from rushlight.native import jit
 
 rng = np.random.default_rng(0)
 SEQUENCE = rng.standard_normal((5, 3, 4))
@@ -306,3 +309,52 @@ def test_second_order() -> None:
         module = make(T, expression).double()
         x = T.tensor(SEQUENCE[:2]).requires_grad_()
         assert T.autograd.gradgradcheck(lambda x, m=module: m(x)[0], x)
+
+
+# ---- sequences that are long or wide enough for loops of our own ----
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(16, 24, 16, 64), (3, 40, 5, 33), (1, 100, 4, 64)])
+def test_long_sequences(sizes: tuple, dtype: str, kind: str) -> None:
+    """Two layers in both directions; outputs, last states, all gradients, and those of gradients that are expanded."""
+    batch, steps, inputs, hidden = sizes
+    found = []
+    for L in (torch, rushlight):
+        L.manual_seed(0)
+        net = getattr(L.nn, kind)(
+            inputs, hidden, 2, batch_first=True, bidirectional=True, dtype=getattr(L, dtype)
+        )
+        x = L.randn(batch, steps, inputs, dtype=getattr(L, dtype)).requires_grad_()
+        output, last = net(x)
+        last = last if isinstance(last, tuple) else (last,)
+        tensors = [x, *net.parameters()]
+        grads = L.autograd.grad(
+            (output * output).sum() + sum((s**3).sum() for s in last), tensors, retain_graph=True
+        )
+        grads += L.autograd.grad(output.sum(), tensors)
+        found.append([t.detach().numpy() for t in (output, *last, *grads)])
+    for right, ours in zip(*found):
+        scale = np.abs(right).max()
+        assert np.abs(ours - right).max() <= scale * (2e-5 if dtype == "float32" else 1e-12)
+
+
+def test_long_sequences_are_the_same_bits_whoever_listens() -> None:
+    net = rushlight.nn.LSTM(4, 32)
+    x = rushlight.randn(100, 3, 4)
+    with rushlight.no_grad():
+        first = net(x)[0]
+        with profiler.profile() as seen:
+            again = net(x)[0]
+    assert rushlight.equal(first, again)
+    assert any(row.key == "map lstm_step" for row in seen.key_averages()) or not jit.available()
+
+
+def test_what_is_no_loop_is_left_to_numpy() -> None:
+    a, out = np.zeros((3, 5)), np.zeros((3, 5))
+    assert stepwise(lambda x: np.sort(x), (a,), (out,)) is None
+    step = stepwise(lambda x, y: (x + 1, x * y), (a, a + 2), (out, a))
+    if step is not None:
+        step(1)
+        assert out.tolist() == [[0] * 5, [1] * 5, [0] * 5] and not a.any()

@@ -5,6 +5,12 @@ it: of the time that `a * b` takes for 64 MB in fresh memory, the multiplication
 `LARGE` bytes and more are kept when the last array on them dies, and handed out again. Smaller arrays
 are none of the pool's business: the C library recycles those.
 
+Note [The C library]: what is smaller than a threshold, glibc keeps when it is freed, unless there is twice as much of it
+at the end of its heap. The threshold is 128 KiB at first, and grows to the size of the largest block that was freed
+(malloc(3), M_MMAP_THRESHOLD); until then a training step that makes some arrays of 400 KiB has their pages
+cleared in every step, a quarter of its time. So one block of `_TAUGHT` bytes is freed here, as most programs do
+sooner or later. Where the environment sets the threshold, that stands.
+
 Note [Leases]: a block is lent as a flat uint8 array made for that loan. NumPy makes that array the base of all
 that shows its memory (views, views of views, the arrays behind exported buffers and DLPack capsules), because
 below it comes no further array. A weak reference to it is therefore called when the last of them has died, and
@@ -39,6 +45,10 @@ __all__ = ["LARGE", "Stats", "empty_cache", "get_limit", "reset_peak_stats", "se
 
 #: bytes from which on a result comes from the pool; a function of nothing but its size
 LARGE = 1 << 20
+
+#: bytes of the block that teaches the C library what to keep; twice as many is the most that it keeps
+_TAUGHT = 1 << 22
+np.empty(_TAUGHT - (1 << 13), np.uint8)
 
 _BYTE = np.dtype(np.uint8)
 _HUGE_PAGE = 1 << 21

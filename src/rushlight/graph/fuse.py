@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,7 @@ from rushlight.codegen.program import Job, Program, program, supported
 from rushlight.graph.body import Body, domain, in_order
 from rushlight.graph.expr import Pending
 from rushlight.graph.recipes import Made, Recipe, facts, keep, known, signature
-from rushlight.graph.trace import CHARS, Untraceable, char, trace
-from rushlight.lock import LOCK
+from rushlight.graph.trace import CHARS
 from rushlight.memory import address
 
 #: bytes of outputs from which on they are written past the caches, which they would only sweep out
@@ -61,26 +60,6 @@ def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -
     )
     reference.run(kernel, [np.broadcast_to(a, shape) for a in body.inputs], outs, body.numbers)
     return None
-
-
-def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], Sequence[np.ndarray]] | None:
-    """The loop that computes an elementwise function of arrays like `a`, row-major, to its own type; None if there is none."""
-    kind = char(a.dtype)
-    if kind is None:
-        return None
-    try:
-        fragment = trace(function, (kind,), {})
-    except Untraceable:
-        return None
-    with LOCK:
-        body = Body()
-        (place,) = body.join(fragment, [body.value(a, {})])
-        if body.insts[place][1] != kind:
-            return None
-        body.names.append(getattr(function, "__name__", "map"))
-        made = Made(a.shape, a.dtype)
-        ran = run_loop("map", body, [place], [made.memory()], a.shape, a.strides)
-        return None if ran is None else Recipe(*ran, (0, 0), (made,), tuple(body.numbers)).ready().quick
 
 
 def _stored(nodes: list[Pending], root: Pending) -> list[int]:
@@ -180,6 +159,30 @@ def run_loop(
         lead: strides that say in which order dimensions lie.
         flags: what becomes of each dimension, see `domain`.
     """
+    found = made_loop(form, body, places, outs, shape, lead, flags)
+    if found is None:
+        return None
+    made, job, elements = found
+    arrays = [*body.inputs, *outs]
+    began = time.perf_counter()
+    made.do(job, list(map(address, arrays)), body.numbers)
+    if debug.listened():
+        seconds = time.perf_counter() - began
+        moved = sum([touched(a) for a in arrays])
+        debug.ran(debug.Run(" ".join(body.names), form, began, seconds, moved, elements))
+    return made, job
+
+
+def made_loop(
+    form: str,
+    body: Body,
+    places: list[int],
+    outs: list[np.ndarray],
+    shape: tuple[int, ...],
+    lead: tuple[int, ...],
+    flags: str = "",
+) -> tuple[Program, Job, int] | None:
+    """The loop that `run_loop` runs, and over how many elements; None if there is none."""
     arrays = [*body.inputs, *outs]
     sizes, steps, walks, dims = domain(
         shape, lead, tuple([(a.shape, a.strides, a.itemsize) for a in arrays]), flags
@@ -197,21 +200,12 @@ def run_loop(
         made = _PROGRAMS[key] = None if reason else program(kernel)
     if made is None:
         return None
-    addresses = list(map(address, arrays))
-    began = time.perf_counter()
     try:
-        job = made.job(sizes, tuple(steps))
-        made.do(job, addresses, body.numbers)
+        return made, made.job(sizes, tuple(steps)), math.prod(sizes)
     except RuntimeError as error:  # LLVM cannot compile it here
         debug.say(1, f"no loop for {' '.join(body.names)}: {error}")
         _PROGRAMS[key] = None
         return None
-    if not debug.listened():
-        return made, job
-    seconds = time.perf_counter() - began
-    moved = sum([touched(a) for a in arrays])
-    debug.ran(debug.Run(" ".join(body.names), form, began, seconds, moved, math.prod(sizes)))
-    return made, job
 
 
 #: programs by what they are made of; None for what has no loops

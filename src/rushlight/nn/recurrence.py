@@ -1,9 +1,9 @@
 """Whole sequences through recurrent units as one node of the graph, with derivatives written by hand.
 
 A step of a unit on small matrices is some ten operations of a microsecond each; on the tape, each would cost as much again,
-and its derivative more. Here a loop over NumPy arrays makes the steps. What the derivatives share is computed for all steps
-at once, before the loop back in time (Werbos, "Backpropagation through time", 1990), and the gradient of the weights is one
-product after it. Second derivatives go through the units' definition in operations, which the caller gives.
+and its derivative more. Here a loop over arrays makes the steps, backwards too (Werbos, "Backpropagation
+through time", 1990): a product, and one loop of our own; in short sequences of small states NumPy's loops, and then what
+the derivatives share is computed for all steps at once before. The gradient of the weights is one product at the end. Second derivatives go through the units' definition in operations, which the caller gives.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from rushlight.autograd import Function, grad
 from rushlight.batched import Batched
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import float32, float64
+from rushlight.graph.trace import instruction
+from rushlight.memory import array
 from rushlight.ops.kinds.contraction import product
 from rushlight.runtime.blas import multiplied
+from rushlight.runtime.deferral import stepwise
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
 
@@ -96,7 +99,7 @@ def _gates(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The inputs' part of the gates with the bias; memory for all gates, flat and by gate."""
     x = np.ascontiguousarray(x) if bias is None else x + bias
-    flat = np.empty(x.shape, x.dtype)
+    flat = array(x.shape, x.dtype)
     return x, flat, flat.reshape(*x.shape[:2], count, hidden)
 
 
@@ -116,7 +119,39 @@ def _tanh(x: np.ndarray, out: np.ndarray) -> None:
     np.tanh(x, out, dtype=np.float64, casting="same_kind")
 
 
+def _by_gate(gates: np.ndarray) -> list[np.ndarray]:
+    """(steps, batch, gates, hidden) as one array for each gate."""
+    return [gates[:, :, n] for n in range(gates.shape[2])]
+
+
+def _always(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+    """The same memory at every step."""
+    return np.ndarray((*steps, *a.shape), a.dtype, a, 0, (0, *a.strides))
+
+
 # ---- long short-term memory ----
+
+
+def _lstm_step(zi: Any, zf: Any, zg: Any, zo: Any, xi: Any, xf: Any, xg: Any, xo: Any, c: Any) -> tuple:
+    """What comes from the state and from the input, and the cells, to gates, next cells, their tanh, and next state."""
+    i, f, o = [instruction("sigmoid", z, z) for z in (zi + xi, zf + xf, zo + xo)]
+    g = np.tanh(zg + xg)
+    c = f * c + i * g
+    turned = np.tanh(c)
+    return i, f, g, o, c, turned, o * turned
+
+
+def _lstm_slopes(i: Any, f: Any, g: Any, o: Any, c: Any, turned: Any, g_out: Any, dh: Any, dc: Any) -> tuple:
+    """What flows back to the gates before their functions, and to the cells of the step before."""
+    dh = dh + g_out
+    dc = dc + dh * (o * (1 - turned * turned))
+    return (
+        g * i * (1 - i) * dc,
+        c * f * (1 - f) * dc,
+        i * (1 - g * g) * dc,
+        turned * o * (1 - o) * dh,
+        dc * f,
+    )
 
 
 class LSTM:
@@ -127,9 +162,21 @@ class LSTM:
         h, c = state
         hidden = h.shape[1]
         x, flat, gates = _gates(x, bias, 4, hidden)
-        cells = np.empty((len(x) + 1, *c.shape), x.dtype)
+        cells = array((len(x) + 1, *c.shape), x.dtype)
         cells[0] = c
-        turned = np.empty((len(x), *c.shape), x.dtype)
+        turned = array((len(x), *c.shape), x.dtype)
+        parts = _by_gate(gates)
+        step = stepwise(
+            _lstm_step,
+            (*parts, *_by_gate(x.reshape(gates.shape)), cells[:-1]),
+            (*parts, cells[1:], turned, outputs),
+        )
+        if step is not None:
+            for t, z in enumerate(flat):
+                _multiply(h, weight.T, z)
+                step(t)
+                h = outputs[t]
+            return (h.copy(), cells[-1].copy()), (gates, cells, turned)
         scratch, candidate = np.empty(gates.shape[1:]), np.empty_like(c)
         for t, z in enumerate(flat):
             _multiply(h, weight.T, z)
@@ -148,15 +195,26 @@ class LSTM:
     @staticmethod
     def back(kept: Arrays, weight: Any, before: Any, outputs: Any, g_outputs: Any, g_last: list) -> tuple:
         gates, cells, turned = kept
-        i, f, g, o = np.moveaxis(gates, 2, 0)
-        slope = np.empty_like(gates)
+        i, f, g, o = _by_gate(gates)
+        slope = array(gates.shape, gates.dtype)
+        dh, dc = g_last
+        flat = slope.reshape(*before.shape[:2], -1)
+        dh, dc, both = dh.copy(), dc.copy(), gates.shape[:1]
+        step = stepwise(
+            _lstm_slopes,
+            (i, f, g, o, cells[:-1], turned, g_outputs, _always(dh, both), _always(dc, both)),
+            (*_by_gate(slope), _always(dc, both)),
+        )
+        if step is not None:
+            for t in reversed(range(len(slope))):
+                step(t)
+                _multiply(flat[t], weight, dh)
+            return flat, flat, (dh, dc)
         slope[:, :, 0] = g * i * (1 - i)
         slope[:, :, 1] = cells[:-1] * f * (1 - f)
         slope[:, :, 2] = i * (1 - g * g)
         slope[:, :, 3] = turned * o * (1 - o)
         through = o * (1 - turned * turned)
-        dh, dc = g_last
-        flat = slope.reshape(*before.shape[:2], -1)
         for t in reversed(range(len(slope))):
             dh = dh + g_outputs[t]
             dc = dc + dh * through[t]
