@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from rushlight.codegen.program import Job, Program, program, supported
 from rushlight.graph.body import Body, domain, in_order
 from rushlight.graph.expr import Pending
 from rushlight.graph.recipes import Made, Recipe, facts, keep, known, signature
-from rushlight.graph.trace import CHARS
+from rushlight.graph.trace import CHARS, Untraceable, char, trace
+from rushlight.lock import LOCK
 from rushlight.memory import address
 
 #: bytes of outputs from which on they are written past the caches, which they would only sweep out
@@ -60,6 +61,26 @@ def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -
     )
     reference.run(kernel, [np.broadcast_to(a, shape) for a in body.inputs], outs, body.numbers)
     return None
+
+
+def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], Sequence[np.ndarray]] | None:
+    """The loop that computes an elementwise function of arrays like `a`, row-major, to its own type; None if there is none."""
+    kind = char(a.dtype)
+    if kind is None:
+        return None
+    try:
+        fragment = trace(function, (kind,), {})
+    except Untraceable:
+        return None
+    with LOCK:
+        body = Body()
+        (place,) = body.join(fragment, [body.value(a, {})])
+        if body.insts[place][1] != kind:
+            return None
+        body.names.append(getattr(function, "__name__", "map"))
+        made = Made(a.shape, a.dtype)
+        ran = run_loop("map", body, [place], [made.memory()], a.shape, a.strides)
+        return None if ran is None else Recipe(*ran, (0, 0), (made,), tuple(body.numbers)).ready().quick
 
 
 def _stored(nodes: list[Pending], root: Pending) -> list[int]:

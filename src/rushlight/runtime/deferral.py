@@ -44,6 +44,8 @@ TIER = _tier()
 FROM, FROM_COSTLY, FROM_SERIES, FROM_REDUCED, FROM_SCANNED = (
     (1, 1, 1, 1, 1) if TIER == "jit" else (1 << 18, 1 << 14, 1 << 11, 1 << 13, 1 << 12)
 )
+#: functions of one operand are loops of ours from here on, and up to `FROM_COSTLY` computed at once: there is nothing else to do
+FROM_MAPPED = 1 if TIER == "jit" else 1 << 12
 
 
 @cache
@@ -54,9 +56,10 @@ def can_compile() -> bool:
 
         if not jit.available():
             return False
-        from rushlight.graph import fuse, reduction, scan  # noqa: F401  (with the lock held: see there)
+        from rushlight.graph import fuse, reduction, scan
 
         _LOOPS.reduced, _LOOPS.ready, _LOOPS.scanned = reduction.reduced, reduction.ready, scan.scanned
+        _LOOPS.mapped = fuse.mapped
         return True
 
 
@@ -66,6 +69,7 @@ class _Loops:
     reduced: Any
     ready: Any
     scanned: Any
+    mapped: Any
 
 
 _LOOPS = _Loops()
@@ -115,6 +119,7 @@ def launch(
     as_number: Callable[..., Any] = lambda value, kind: value._a if isinstance(value, Tensor) else value,
     strides_of: Callable = result_strides,
     least: int = FROM,
+    waits: int = 0,
 ) -> Any:
     """The result of an elementwise operation as a pending array; an array if it may not wait; None if NumPy is to do it.
 
@@ -126,6 +131,7 @@ def launch(
         as_number: (number or tensor without dimensions, its type in `computed`) -> the number that enters.
         strides_of: the strides that the result gets, see `rushlight.layout`.
         least: the size of a result, in elements, from which on loops of our own are used.
+        waits: the size from which on results may wait.
 
     Raises:
         RuntimeError: shapes that do not go together.
@@ -165,7 +171,7 @@ def launch(
     if p.heavy():  # what it is made of first: computed with it, operands that are about to die would be stored all the same
         args = [array_of(arg) for arg in args]
         p = Pending(name, fragment, tuple(args), tuple(casts), shape, result.numpy, strides, size)
-    at_once = not SWITCHES.fuse or p.nbytes > MOST_BYTES
+    at_once = not SWITCHES.fuse or p.nbytes > MOST_BYTES or size < waits
     if not at_once:
         ref = weakref.ref(p)
         for t in tensors:
@@ -250,6 +256,13 @@ def ready(
     if a.size < FROM_REDUCED or not can_compile():
         return None
     return _LOOPS.ready(function, a, dims, keepdim, attrs, to)
+
+
+def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], Any] | None:
+    """An elementwise function of arrays with the layout of `a`, which is row-major and not large, as a loop of our own: it gives the
+    result, of the same type, in a tuple. None if there is no such loop.
+    """
+    return _LOOPS.mapped(function, a) if a.size and can_compile() else None
 
 
 def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, reverse: bool = False) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, is_guarded, new_tensor
+from rushlight.debug import STATE
 from rushlight.deep import Deep
 from rushlight.deep import elementwise as deep_elementwise
 from rushlight.dtypes import (
@@ -35,7 +36,7 @@ from rushlight.ops.complex_half import STEPWISE, check_elementwise
 from rushlight.ops.promotion import half_operand, operand
 from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
-from rushlight.runtime.deferral import FROM, FROM_COSTLY, large, launch, tensor_on
+from rushlight.runtime.deferral import FROM, FROM_COSTLY, FROM_MAPPED, large, launch, mapped, tensor_on
 from rushlight.runtime.execute import enter, quiet
 from rushlight.runtime.results import FEW, array, elementwise
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
@@ -47,6 +48,10 @@ from rushlight.tape.writes import wrote
 _make = object.__new__
 _ndarray = np.ndarray
 _asarray = np.asarray
+
+_NEW: Any = object()
+#: shapes for which an operation keeps its loop
+_MOST_LOOPS = 256
 
 Rule = Callable[[dtype], tuple[dtype, dtype]]
 
@@ -77,6 +82,7 @@ class Elementwise:
         exact_numbers: whether half types take numbers in float32, without rounding them first.
         strides_of: the strides that the result gets, see `rushlight.layout`.
         least: the size of a result, in elements, from which on it is a loop of ours.
+        waits: the size from which on it may wait to be computed.
     """
 
     __slots__ = (
@@ -89,6 +95,7 @@ class Elementwise:
         "exact_numbers",
         "strides_of",
         "least",
+        "waits",
     )
 
     def __init__(
@@ -101,7 +108,7 @@ class Elementwise:
         self.refuse = refuse
         self.exact_numbers = False
         self.strides_of: Callable = result_strides
-        self.least = least or (FROM if isinstance(numpy, np.ufunc) else FROM_COSTLY)
+        self.least = self.waits = least or (FROM if isinstance(numpy, np.ufunc) else FROM_COSTLY)
         #: per dtype: the result's dtype where NumPy computes it directly, else None
         self.direct = [self._direct(d) for d in ALL]
 
@@ -140,7 +147,18 @@ class Elementwise:
         else:
             entering = operand
         kinds = (computed,) * len(operands)
-        a = launch(self.name, numpy, operands, kinds, result, attrs, entering, self.strides_of, self.least)
+        a = launch(
+            self.name,
+            numpy,
+            operands,
+            kinds,
+            result,
+            attrs,
+            entering,
+            self.strides_of,
+            self.least,
+            self.waits,
+        )
         if a is not None:
             return tensor_on(a, result)
         arrays = [array_of(entering(value, computed)) for value in operands]
@@ -242,7 +260,10 @@ def unary(
     vjps = vjp if vjp is NOT_DIFFERENTIABLE else (vjp,)
     op = Elementwise(name, numpy, dtype, derivative_of(node or camel(name), ("x",), vjps), refuse, least)
     op.strides_of = strides
+    if op.least <= FROM_COSTLY:
+        op.least, op.waits = min(op.least, FROM_MAPPED), FROM_COSTLY
     direct, derivative, least = op.direct, op.derivative, op.least
+    loops: dict[tuple, Any] = {}
 
     def method(self: Tensor) -> Tensor:
         kind = direct[self._dtype.index]
@@ -250,7 +271,7 @@ def unary(
             try:
                 x = self._a
                 if x.size >= least:
-                    return slow(self)
+                    return slow(self) if x.size >= op.waits else at_once(self, kind)
                 a = enter(numpy, x)
             except RuntimeError:
                 return slow(self)
@@ -268,6 +289,33 @@ def unary(
                 record1(derivative, self, None, out)
             return out
         return slow(self)
+
+    def at_once(self: Tensor, kind: Any) -> Tensor:
+        """By the loop of ours that ran for an array like this one."""
+        x = self._a
+        rows = x.flags.c_contiguous
+        if not rows and x.flags.f_contiguous:
+            x = x.T
+        elif not rows:
+            return slow(self)
+        if kind is not self._dtype or 1 in x.shape or STATE.level or STATE.listeners:
+            return slow(self)
+        key = x.shape, kind
+        run = loops.get(key, _NEW)
+        if run is _NEW:
+            if len(loops) >= _MOST_LOOPS:
+                loops.clear()
+            run = loops[key] = mapped(numpy, x)
+        if run is None:
+            return slow(self)
+        (a,) = run(x)
+        out = _make(Tensor)
+        out._a = a if rows else a.T
+        out._dtype = kind
+        out._buf = out._edge = None
+        if self._edge is not None and derivative is not None:
+            record1(derivative, self, None, out)
+        return out
 
     def slow(self: Tensor) -> Tensor:
         if isinstance(self, Deep):
