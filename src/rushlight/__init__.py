@@ -267,6 +267,15 @@ _LATE = {
     "ops.kernel_forms": (
         "adaptive_max_pool1d alpha_dropout batch_norm dropout embedding feature_alpha_dropout instance_norm"
     ),
+    "ops.kernel_losses": (
+        "binary_cross_entropy_with_logits cosine_embedding_loss hinge_embedding_loss kl_div margin_ranking_loss "
+        "poisson_nll_loss triplet_margin_loss"
+    ),
+    "ops.native_norms": "native_batch_norm native_dropout native_group_norm native_layer_norm",
+    "nn.kernel_forms": (
+        "affine_grid_generator conv_tbc convolution grid_sampler grid_sampler_2d grid_sampler_3d "
+        "max_pool1d_with_indices"
+    ),
     "ops.layers": "bilinear",
     "ops.normalisation": "cosine_similarity group_norm layer_norm pairwise_distance rms_norm",
     "ops.padding": "constant_pad_nd",
