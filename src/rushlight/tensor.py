@@ -1,4 +1,4 @@
-"""`Tensor`: one explicit line per method.
+"""`Tensor`: one explicit line per member; those of elementwise operations are in `rushlight.elementwise_members`.
 
 The class itself is declared in `rushlight.buffer`, below everything that makes tensors;
 here it gets its methods. An operation's function serves as method where the signatures
@@ -10,25 +10,19 @@ from __future__ import annotations
 from rushlight import late
 from rushlight.absent import MissingMethod
 from rushlight.buffer import Tensor
+from rushlight.elementwise_members import ElementwiseMembers
 from rushlight.interop import numpy_protocol
 from rushlight.ops import (
-    arithmetic,
     creation,
     properties,
     values,
     views,
 )
-from rushlight.ops.kinds.binary import inplace_operator, operator, reflected
 
 # These modules are loaded when one of their names is first used.
-activations = late.module("ops.activations")
 affine = late.module("ops.affine")
 binning = late.module("ops.binning")
-bits = late.module("ops.bits")
 cholesky = late.module("ops.cholesky")
-clamping = late.module("ops.clamping")
-comparison = late.module("ops.comparison")
-complexes = late.module("ops.complexes")
 contractions = late.module("ops.contractions")
 conversion = late.module("ops.conversion")
 copying = late.module("ops.copying")
@@ -36,7 +30,6 @@ counted_positions = late.module("ops.counted_positions")
 differences = late.module("ops.differences")
 extremes = late.module("ops.extremes")
 factorizations = late.module("ops.factorizations")
-functions = late.module("ops.functions")
 gathering = late.module("ops.gathering")
 hashing = late.module("ops.hashing")
 householder = late.module("ops.householder")
@@ -49,25 +42,21 @@ old_lu = late.module("ops.lu")
 matrix_functions = late.module("ops.matrix_functions")
 memory = late.module("ops.memory")
 norms = late.module("ops.norms")
-powers = late.module("ops.powers")
 products = late.module("ops.products")
 quantiles = late.module("ops.quantiles")
 reductions = late.module("ops.reductions")
 repeating = late.module("ops.repeating")
 reshaping = late.module("ops.reshaping")
-rounding = late.module("ops.rounding")
 rows = late.module("ops.rows")
 sampling = late.module("ops.sampling")
 scans = late.module("ops.scans")
 scatter_reductions = late.module("ops.scatter_reductions")
 scattering = late.module("ops.scattering")
 searching = late.module("ops.searching")
-signs = late.module("ops.signs")
 slicing = late.module("ops.slicing")
 slopes = late.module("ops.slopes")
 softmaxes = late.module("ops.softmaxes")
 sorting = late.module("ops.sorting")
-special_functions = late.module("ops.special_functions")
 spectrogram = late.module("ops.spectrogram")
 statistics = late.module("ops.statistics")
 striding = late.module("ops.striding")
@@ -81,304 +70,7 @@ printing = late.module("printing")
 storage = late.module("storage")
 
 
-class _Methods:
-    # ---- elementwise ----
-    add = arithmetic.add
-    add_ = arithmetic.add.inplace
-    sub = arithmetic.sub
-    sub_ = arithmetic.sub.inplace
-    subtract = arithmetic.subtract
-    subtract_ = arithmetic.subtract.inplace
-    mul = arithmetic.mul
-    mul_ = arithmetic.mul.inplace
-    multiply = arithmetic.multiply
-    multiply_ = arithmetic.multiply.inplace
-    div = arithmetic.div
-    div_ = arithmetic.div.inplace
-    divide = arithmetic.divide
-    divide_ = arithmetic.divide.inplace
-    true_divide = arithmetic.true_divide
-    true_divide_ = arithmetic.true_divide.inplace
-    floor_divide = arithmetic.floor_divide
-    floor_divide_ = arithmetic.floor_divide.inplace
-    remainder = arithmetic.remainder
-    remainder_ = arithmetic.remainder.inplace
-    fmod = arithmetic.fmod
-    fmod_ = arithmetic.fmod.inplace
-    gcd = arithmetic.gcd
-    gcd_ = arithmetic.gcd.inplace
-    lcm = arithmetic.lcm
-    lcm_ = arithmetic.lcm.inplace
-    copysign = signs.copysign
-    copysign_ = signs.copysign.inplace
-    neg = arithmetic.neg.method
-    neg_ = arithmetic.neg.inplace
-    negative = arithmetic.negative.method
-    negative_ = arithmetic.negative.inplace
-    reciprocal = arithmetic.reciprocal.method
-    reciprocal_ = arithmetic.reciprocal.inplace
-    abs = signs.abs.method
-    abs_ = signs.abs.inplace
-    absolute = signs.absolute.method
-    absolute_ = signs.absolute.inplace
-    sign = signs.sign.method
-    sign_ = signs.sign.inplace
-    sgn = signs.sgn.method
-    sgn_ = signs.sgn.inplace
-    positive = arithmetic.positive
-    pow = powers.pow
-    pow_ = powers.pow.inplace
-    float_power = powers.float_power
-    float_power_ = powers.float_power.inplace
-    sqrt = powers.sqrt.method
-    sqrt_ = powers.sqrt.inplace
-    rsqrt = powers.rsqrt.method
-    rsqrt_ = powers.rsqrt.inplace
-    square = powers.square.method
-    square_ = powers.square.inplace
-    exp = functions.exp.method
-    exp_ = functions.exp.inplace
-    exp2 = functions.exp2.method
-    exp2_ = functions.exp2.inplace
-    expm1 = functions.expm1.method
-    expm1_ = functions.expm1.inplace
-    log = functions.log.method
-    log_ = functions.log.inplace
-    log2 = functions.log2.method
-    log2_ = functions.log2.inplace
-    log10 = functions.log10.method
-    log10_ = functions.log10.inplace
-    log1p = functions.log1p.method
-    log1p_ = functions.log1p.inplace
-    sin = functions.sin.method
-    sin_ = functions.sin.inplace
-    cos = functions.cos.method
-    cos_ = functions.cos.inplace
-    tan = functions.tan.method
-    tan_ = functions.tan.inplace
-    asin = functions.asin.method
-    asin_ = functions.asin.inplace
-    arcsin = functions.arcsin.method
-    arcsin_ = functions.arcsin.inplace
-    acos = functions.acos.method
-    acos_ = functions.acos.inplace
-    arccos = functions.arccos.method
-    arccos_ = functions.arccos.inplace
-    atan = functions.atan.method
-    atan_ = functions.atan.inplace
-    arctan = functions.arctan.method
-    arctan_ = functions.arctan.inplace
-    sinh = functions.sinh.method
-    sinh_ = functions.sinh.inplace
-    cosh = functions.cosh.method
-    cosh_ = functions.cosh.inplace
-    tanh = functions.tanh.method
-    tanh_ = functions.tanh.inplace
-    asinh = functions.asinh.method
-    asinh_ = functions.asinh.inplace
-    arcsinh = functions.arcsinh.method
-    arcsinh_ = functions.arcsinh.inplace
-    acosh = functions.acosh.method
-    acosh_ = functions.acosh.inplace
-    arccosh = functions.arccosh.method
-    arccosh_ = functions.arccosh.inplace
-    atanh = functions.atanh.method
-    atanh_ = functions.atanh.inplace
-    arctanh = functions.arctanh.method
-    arctanh_ = functions.arctanh.inplace
-    deg2rad = functions.deg2rad.method
-    deg2rad_ = functions.deg2rad.inplace
-    rad2deg = functions.rad2deg.method
-    rad2deg_ = functions.rad2deg.inplace
-    sinc = functions.sinc.method
-    sinc_ = functions.sinc.inplace
-    sigmoid = functions.sigmoid.method
-    sigmoid_ = functions.sigmoid.inplace
-    logaddexp = functions.logaddexp
-    logaddexp2 = functions.logaddexp2
-    hypot = functions.hypot
-    hypot_ = functions.hypot.inplace
-    atan2 = functions.atan2
-    atan2_ = functions.atan2.inplace
-    arctan2 = functions.arctan2
-    arctan2_ = functions.arctan2.inplace
-    logit = functions.logit
-    logit_ = functions.logit.inplace
-    xlogy = functions.xlogy
-    xlogy_ = functions.xlogy.inplace
-    ceil = rounding.ceil.method
-    ceil_ = rounding.ceil.inplace
-    floor = rounding.floor.method
-    floor_ = rounding.floor.inplace
-    trunc = rounding.trunc.method
-    trunc_ = rounding.trunc.inplace
-    fix = rounding.fix.method
-    fix_ = rounding.fix.inplace
-    frac = rounding.frac.method
-    frac_ = rounding.frac.inplace
-    round = rounding.round
-    round_ = rounding.round.inplace
-    heaviside = rounding.heaviside
-    heaviside_ = rounding.heaviside.inplace
-    ldexp = rounding.ldexp
-    ldexp_ = rounding.ldexp.inplace
-    nextafter = rounding.nextafter
-    nextafter_ = rounding.nextafter.inplace
-    frexp = rounding.frexp
-    eq = comparison.eq
-    eq_ = comparison.eq.inplace
-    ne = comparison.ne
-    ne_ = comparison.ne.inplace
-    lt = comparison.lt
-    lt_ = comparison.lt.inplace
-    le = comparison.le
-    le_ = comparison.le.inplace
-    gt = comparison.gt
-    gt_ = comparison.gt.inplace
-    ge = comparison.ge
-    ge_ = comparison.ge.inplace
-    not_equal = comparison.not_equal
-    not_equal_ = comparison.not_equal.inplace
-    less = comparison.less
-    less_ = comparison.less.inplace
-    less_equal = comparison.less_equal
-    less_equal_ = comparison.less_equal.inplace
-    greater = comparison.greater
-    greater_ = comparison.greater.inplace
-    greater_equal = comparison.greater_equal
-    greater_equal_ = comparison.greater_equal.inplace
-    isnan = comparison.isnan.method
-    isinf = comparison.isinf
-    isfinite = comparison.isfinite
-    isposinf = comparison.isposinf.method
-    isneginf = comparison.isneginf.method
-    signbit = comparison.signbit.method
-    maximum = comparison.maximum
-    minimum = comparison.minimum
-    fmax = comparison.fmax
-    fmin = comparison.fmin
-    isclose = comparison.isclose
-    allclose = comparison.allclose
-    equal = comparison.equal
-    isreal = comparison.isreal
-    logical_and = bits.logical_and
-    logical_and_ = bits.logical_and.inplace
-    logical_or = bits.logical_or
-    logical_or_ = bits.logical_or.inplace
-    logical_xor = bits.logical_xor
-    logical_xor_ = bits.logical_xor.inplace
-    bitwise_and = bits.bitwise_and
-    bitwise_and_ = bits.bitwise_and.inplace
-    bitwise_or = bits.bitwise_or
-    bitwise_or_ = bits.bitwise_or.inplace
-    bitwise_xor = bits.bitwise_xor
-    bitwise_xor_ = bits.bitwise_xor.inplace
-    bitwise_left_shift = bits.bitwise_left_shift
-    bitwise_left_shift_ = bits.bitwise_left_shift.inplace
-    bitwise_right_shift = bits.bitwise_right_shift
-    bitwise_right_shift_ = bits.bitwise_right_shift.inplace
-    logical_not = bits.logical_not.method
-    logical_not_ = bits.logical_not.inplace
-    bitwise_not = bits.bitwise_not.method
-    bitwise_not_ = bits.bitwise_not.inplace
-    conj = complexes.conj
-    conj_physical = complexes.conj_physical
-    conj_physical_ = complexes.conj_physical.inplace
-    angle = complexes.angle.method
-    real = complexes.real_property
-    imag = complexes.imag_property
-    resolve_conj = complexes.resolve_conj
-    resolve_neg = complexes.resolve_neg
-    is_conj = complexes.is_conj
-    is_neg = complexes.is_neg
-    clamp = clamping.clamp
-    clamp_ = clamping.clamp.inplace
-    clip = clamping.clip
-    clip_ = clamping.clip.inplace
-    clamp_min = clamping.clamp_min
-    clamp_min_ = clamping.clamp_min.inplace
-    clamp_max = clamping.clamp_max
-    clamp_max_ = clamping.clamp_max.inplace
-    nan_to_num = clamping.nan_to_num
-    nan_to_num_ = clamping.nan_to_num.inplace
-    lerp = clamping.lerp
-    lerp_ = clamping.lerp.inplace
-    addcmul = clamping.addcmul
-    addcmul_ = clamping.addcmul.inplace
-    addcdiv = clamping.addcdiv
-    addcdiv_ = clamping.addcdiv.inplace
-    relu = activations.relu.method
-    relu_ = activations.relu.inplace
-    hardshrink = activations.hardshrink
-    prelu = activations.prelu
-    erf = special_functions.erf.method
-    erf_ = special_functions.erf.inplace
-    erfc = special_functions.erfc.method
-    erfc_ = special_functions.erfc.inplace
-    erfinv = special_functions.erfinv.method
-    erfinv_ = special_functions.erfinv.inplace
-    lgamma = special_functions.lgamma.method
-    lgamma_ = special_functions.lgamma.inplace
-    digamma = special_functions.digamma.method
-    digamma_ = special_functions.digamma.inplace
-    polygamma = special_functions.polygamma_method
-    polygamma_ = special_functions.polygamma_inplace
-    mvlgamma = special_functions.mvlgamma
-    mvlgamma_ = special_functions.mvlgamma.inplace
-    i0 = special_functions.i0.method
-    i0_ = special_functions.i0.inplace
-    __add__ = arithmetic.add.operator
-    __radd__ = arithmetic.add.reflected
-    __iadd__ = inplace_operator(arithmetic.add)
-    __sub__ = arithmetic.sub.operator
-    __rsub__ = arithmetic.reflected_sub
-    __isub__ = inplace_operator(arithmetic.sub)
-    __mul__ = arithmetic.mul.operator
-    __rmul__ = arithmetic.mul.reflected
-    __imul__ = inplace_operator(arithmetic.mul)
-    __truediv__ = arithmetic.true_quotient.operator
-    __rtruediv__ = arithmetic.reflected_div
-    __itruediv__ = inplace_operator(arithmetic.div)
-    __div__ = arithmetic.true_quotient.operator
-    __rdiv__ = arithmetic.reflected_div
-    __idiv__ = inplace_operator(arithmetic.div)
-    __floordiv__ = arithmetic.floor_divide.operator
-    __rfloordiv__ = arithmetic.floor_divide.reflected
-    __ifloordiv__ = inplace_operator(arithmetic.floor_divide)
-    __mod__ = operator(arithmetic.remainder)
-    __rmod__ = reflected(arithmetic.remainder)
-    __imod__ = inplace_operator(arithmetic.remainder)
-    __pow__ = powers.power_operator
-    __rpow__ = powers.reflected_power
-    __ipow__ = powers.inplace_power
-    __neg__ = arithmetic.neg.method
-    __pos__ = arithmetic.positive
-    __abs__ = signs.abs.method
-    __invert__ = bits.invert
-    __eq__ = comparison.equals
-    __ne__ = comparison.ne.operator
-    __lt__ = comparison.lt.operator
-    __le__ = comparison.le.operator
-    __gt__ = comparison.gt.operator
-    __ge__ = comparison.ge.operator
-    __hash__ = object.__hash__
-    __and__ = bits.bitwise_and.operator
-    __rand__ = bits.bitwise_and.reflected
-    __iand__ = bits.inplace_and
-    __or__ = bits.bitwise_or.operator
-    __ror__ = bits.bitwise_or.reflected
-    __ior__ = bits.inplace_or
-    __xor__ = bits.bitwise_xor.operator
-    __rxor__ = bits.bitwise_xor.reflected
-    __ixor__ = bits.inplace_xor
-    __lshift__ = bits.bitwise_left_shift.operator
-    __rlshift__ = bits.bitwise_left_shift.reflected
-    __ilshift__ = bits.inplace_left_shift
-    __rshift__ = bits.bitwise_right_shift.operator
-    __rrshift__ = bits.bitwise_right_shift.reflected
-    __irshift__ = bits.inplace_right_shift
-    # ---- end elementwise ----
-
+class _Members:
     # ---- reductions, scans, sorting ----
     sum = reductions.sum.method
     sum_to_size = reductions.sum_to_size
@@ -735,7 +427,7 @@ class _Methods:
     # ---- end protocols ----
 
 
-for _name, _value in vars(_Methods).items():
+for _name, _value in (*vars(ElementwiseMembers).items(), *vars(_Members).items()):
     if _name not in ("__dict__", "__weakref__", "__module__", "__doc__", "__qualname__"):
         late.put(Tensor, _name, _value)
 
