@@ -264,3 +264,27 @@ def test_matrix_power_and_chains():
     check(torch.linalg.multi_dot([x[0], y[0], z[0]]), rushlight.linalg.multi_dot([x[1], y[1], z[1]]))
     check(torch.trace(x[0]), rushlight.trace(x[1]))
     check(torch.linalg.cross(x[0], x[0].flip(0)), rushlight.linalg.cross(x[1], x[1].flip(0)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("columns", [2, 4, 10, 50])
+@pytest.mark.parametrize("p", [0.0, 0.5, 1.0, 2.0, 3.0, float("inf")])
+def test_many_distances(p, columns, dtype):
+    """Rounded once, also of rows that are close or equal, and of what is not finite; in every way it is computed."""
+    rng = np.random.default_rng(0)
+    for rows in (4, 600):
+        x = rng.standard_normal((2, rows, columns)).astype(dtype)
+        y = rng.standard_normal((2, rows + 1, columns)).astype(dtype)
+        y[0, 0], y[0, 1] = x[0, 0], np.nextafter(x[0, 1], 2)
+        x[1, 2, 0], x[1, 3, 1], y[1, 1, 1] = np.inf, np.nan, np.inf
+        want = torch.cdist(
+            torch.from_numpy(x).double(),
+            torch.from_numpy(y).double(),
+            p,
+            compute_mode="donot_use_mm_for_euclid_dist",
+        ).numpy()
+        got = rushlight.cdist(rushlight.from_numpy(x), rushlight.from_numpy(y), p).numpy()
+        assert got.dtype == dtype and got.shape == want.shape
+        # float32: one rounding; float64: PyTorch's own sums
+        np.testing.assert_allclose(got, want, rtol=1e-7 if dtype == "float32" else 1e-13)
+        assert got[0, 0, 0] == 0 < got[0, 1, 1]

@@ -224,7 +224,8 @@ _LATE = {
     "ops.lu": "lu lu_solve lu_unpack",
     "ops.linear_algebra": "det=torch_det inverse logdet pinverse slogdet=torch_slogdet triangular_solve",
     "ops.matrix_functions": "matrix_exp=torch_matrix_exp",
-    "ops.products": "cdist chain_matmul cross ger inner kron matrix_power outer tensordot trace",
+    "ops.distances": "cdist",
+    "ops.products": "chain_matmul cross ger inner kron matrix_power outer tensordot trace",
     # ---- views ----
     "ops.copies": (
         "alias_copy as_strided_copy detach_copy diagonal_copy expand_copy permute_copy select_copy "

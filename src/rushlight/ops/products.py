@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import FLOATING, REDUCED, bool_
+from rushlight.dtypes import bool_
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel, wrap_dim
 from rushlight.ops.contractions import dot, exact_out, explained, matmul, mm, same_out, unsafe_view
@@ -487,108 +487,3 @@ def cross(input, other, dim=None):
             stacklevel=3,
         )
     return linalg_cross(input, other, dim=dim)
-
-
-# ---- distances ----
-
-#: elements of the array of differences that one step of cdist makes
-_STEP = 1 << 20
-
-
-def _distances(x: np.ndarray, y: np.ndarray, p: float) -> np.ndarray:
-    """p-norms of the differences of all rows, (b, n, m) and (b, k, m), some rows at a time."""
-    batch, n, m = x.shape
-    out = np.empty((batch, n, y.shape[1]), x.dtype)
-    rows = max(1, _STEP // max(1, y.shape[1] * m))
-    for b in range(batch):
-        for start in range(0, n, rows):
-            part = slice(start, start + rows)
-            out[b, part] = _norms(np.abs(x[b, part, None] - y[b, None]), p)
-    return out
-
-
-def _norms(d: np.ndarray, p: float) -> np.ndarray:
-    if d.shape[-1] == 0:
-        return np.zeros(d.shape[:-1])
-    if p == 0:
-        return np.count_nonzero(d, -1)
-    if p == np.inf:
-        return d.max(-1)
-    if p == 1:
-        return d.sum(-1, dtype=np.float64)
-    if p == 2:
-        return np.sqrt(np.square(d, dtype=np.float64).sum(-1))
-    return np.power(np.power(d, p, dtype=np.float64).sum(-1), 1 / p)
-
-
-def _distance_gradient(g: Any, x: Any, y: Any, p: float, out: Any) -> Any:
-    """d/dx of the distances: g times sign(x - y) |x - y|**(p-1) / out**(p-1), summed over y's rows."""
-    d = x.unsqueeze(-2) - y.unsqueeze(-3)
-    if p == 0:
-        return x.new_zeros(x.shape)
-    far = out.unsqueeze(-1)
-    if p == 1:
-        slope = d.sign()
-    elif p == 2:
-        slope = (d / far).masked_fill(far == 0, 0)
-    elif p == float("inf"):
-        slope = d.sign() * (far == d.abs())
-    else:
-        slope = d.sign() * d.abs().pow(p - 1) / far.pow(p - 1)
-        slope = slope.masked_fill((far == 0) | (d == 0) & (p < 1), 0)
-    return (g.unsqueeze(-1) * slope).sum(-2)
-
-
-@primitive(
-    "Cdist",
-    vjp=(
-        lambda g, x, y, p, out: _distance_gradient(g, x, y, p, out),
-        lambda g, x, y, p, out: _distance_gradient(g.mT, y, x, p, out.mT),
-    ),
-)
-def cdist_(x, y, *, p):
-    lead = broadcast(x.shape[:-2], y.shape[:-2])
-    n, k, m = x.shape[-2], y.shape[-2], x.shape[-1]
-    rows = np.broadcast_to(x, (*lead, n, m)).reshape(numel(lead), n, m)
-    columns = np.broadcast_to(y, (*lead, k, m)).reshape(numel(lead), k, m)
-    return _distances(rows, columns, p).reshape(*lead, n, k)
-
-
-@public(name="cdist", out=False)
-def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
-    """The p-norm distance between each row of `x1` (.., n, m) and each row of `x2` (.., k, m).
-
-    `compute_mode` is accepted for compatibility; differences are always taken directly, which
-    is the accurate way.
-
-    Raises:
-        RuntimeError: fewer than two dimensions, different numbers of columns, negative p.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.cdist(torch.tensor([[0., 0.]]), torch.tensor([[3., 4.]]))
-        tensor([[5.]])
-    """
-    for at, t in enumerate((x1, x2), 1):
-        as_tensor(t, "cdist", f"x{at}", at)
-    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
-    if compute_mode is not None and compute_mode not in modes:
-        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
-    for at, t in enumerate((x1, x2), 1):
-        if t._a.ndim < 2:
-            raise RuntimeError(f"cdist only supports at least 2D tensors, X{at} got: {t._a.ndim}D")
-    if x1._a.shape[-1] != x2._a.shape[-1]:
-        raise RuntimeError(
-            f"X1 and X2 must have the same number of columns. X1: {x1._a.shape[-1]} X2: {x2._a.shape[-1]}"
-        )
-    for at, t in enumerate((x1, x2), 1):
-        if t._dtype.category != FLOATING:
-            raise RuntimeError(f"cdist only supports floating-point dtypes, X{at} got: {t._dtype.legacy}")
-    if p < 0:
-        raise RuntimeError("cdist only supports non-negative p values")
-    broadcast(x1._a.shape[:-2], x2._a.shape[:-2])
-    if x1._dtype is not x2._dtype:
-        raise RuntimeError(f"expected scalar type {x1._dtype.legacy} but found {x2._dtype.legacy}")
-    if x1._dtype in REDUCED:
-        raise NotImplementedError(f"\"cdist\" not implemented for '{x1._dtype.legacy}'")
-    return cdist_(x1, x2, p=float(p))
