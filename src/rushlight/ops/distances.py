@@ -105,7 +105,7 @@ def _squares(x: np.ndarray, y: np.ndarray, rows: np.ndarray, columns: np.ndarray
 
 def _of_columns(x: np.ndarray, y: np.ndarray, p: float) -> np.ndarray:
     """Distances of rows of few elements: one loop over the pairs."""
-    kind = of_numpy(x.dtype)
+    kind: Any = of_numpy(x.dtype)
     a, b = new_tensor(x, kind), new_tensor(y, kind)
     total: Any = None
     for column in range(x.shape[1]):
