@@ -419,6 +419,11 @@ def instruction(verb: str, like: Traced, *operands: Any) -> Traced:
     return like._next(verb, like.kind, tuple([_place(like, x, like.kind) for x in operands]))
 
 
+def constant(like: Traced, value: float) -> Traced:
+    """A number of the kind of `like` that belongs to the function, such as a coefficient, and not to the call."""
+    return like._next("const", like.kind, (), value)
+
+
 def has_verb(verb: str) -> Callable:
     """Declare that a NumPy function of floating arrays is one instruction of kernels, which `f.verb` names."""
 

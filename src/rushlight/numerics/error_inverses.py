@@ -8,10 +8,12 @@ approximations for the inverse of the error function", Mathematics of Computatio
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from rushlight.numerics.polynomials import blockwise, on_interval, where
+from rushlight.numerics.pieces import everywhere, piecewise
+from rushlight.numerics.polynomials import on_interval
 
 #: erfinv(y) / y, of y^2 on [0, 9/16]
 INVERSE_NEAR = (
@@ -133,37 +135,45 @@ INVERSE_OUT = (
 )
 
 
-def _near(y: np.ndarray) -> np.ndarray:
+def _near(y: Any) -> Any:
     return y * on_interval(INVERSE_NEAR, y * y, 0.0, 0.5625)
 
 
-def _tail(q: np.ndarray) -> np.ndarray:
-    """The x with erfc(x) = q, for 0 < q <= 1/4."""
-    r = np.sqrt(-np.log(q))
-    out = np.empty_like(r)
-    where(r <= 2.5, r, out, lambda r: r * on_interval(INVERSE_TAIL, r, 1.125, 2.5))
-    where((r > 2.5) & (r <= 6.5), r, out, lambda r: r * on_interval(INVERSE_FAR, r, 2.5, 6.5))
-    where(r > 6.5, r, out, lambda r: r * on_interval(INVERSE_OUT, 6.5 / r, 0.2, 1.0))
-    return out
+#: x, of r
+_falling = piecewise(
+    {
+        1.125: lambda r: r * on_interval(INVERSE_TAIL, r, 1.125, 2.5),
+        2.5: lambda r: r * on_interval(INVERSE_FAR, r, 2.5, 6.5),
+        6.5: lambda r: r * on_interval(INVERSE_OUT, 6.5 / r, 0.2, 1.0),
+    },
+    at={math.inf: math.inf},
+)
 
 
-@blockwise
-def erfinv(y: np.ndarray) -> np.ndarray:
+def _tail(q: Any) -> Any:
+    """The x with erfc(x) = q, for q up to 1/4; infinite at 0."""
+    return _falling(np.sqrt(-np.log(q)))
+
+
+_positive = piecewise({0.0: _near, 0.75: lambda y: _tail(1 - y)})
+
+
+@everywhere
+def erfinv(y: Any) -> Any:
     """The x with erf(x) = y; infinite at -1 and 1, nan beyond."""
-    size = np.abs(y)
-    out = np.where(size == 1, np.inf, np.nan)
-    where(size <= 0.75, size, out, _near)
-    where((size > 0.75) & (size < 1), size, out, lambda size: _tail(1 - size))
-    return np.copysign(out, y)
+    return np.copysign(_positive(np.abs(y)), y)
 
 
-@blockwise
-def ndtri(p: np.ndarray) -> np.ndarray:
+_quantile = piecewise(
+    {
+        0.0: lambda p: -math.sqrt(2) * _tail(2 * p),
+        0.125: lambda p: math.sqrt(2) * _near(2 * p - 1),
+        0.875: lambda p: math.sqrt(2) * _tail(2 * (1 - p)),
+    }
+)
+
+
+@everywhere
+def ndtri(p: Any) -> Any:
     """The quantile of the normal distribution: the x with P(X <= x) = p; infinite at 0 and 1, nan beyond."""
-    low = np.minimum(p, 1 - p)
-    out = np.where(low == 0, np.where(p == 0, -np.inf, np.inf), np.nan)
-    where(low >= 0.125, p, out, lambda p: math.sqrt(2) * _near(2 * p - 1))
-    tail = (low > 0) & (low < 0.125)
-    where(tail & (p < 0.5), low, out, lambda low: -math.sqrt(2) * _tail(2 * low))
-    where(tail & (p > 0.5), low, out, lambda low: math.sqrt(2) * _tail(2 * low))
-    return out
+    return _quantile(p)

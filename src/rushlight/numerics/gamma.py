@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from rushlight.numerics.polynomials import blockwise, horner, on_interval, where
+from rushlight.numerics.pieces import choose, everywhere, piecewise
+from rushlight.numerics.polynomials import horner, on_interval
 
 #: log gamma(x) / ((x - 1) (x - 2)) on [1, 3]
 LGAMMA_NEAR = (
@@ -177,82 +179,93 @@ ZETA_B = (
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
-def _stirling(x: np.ndarray) -> np.ndarray:
+def _stirling(x: Any) -> Any:
     """For x >= 8."""
     series = horner(STIRLING, 1 / (x * x)) / x
     return (x - 0.5) * np.log(x) - x + _HALF_LOG_2PI + series
 
 
-def _above_one(x: np.ndarray) -> np.ndarray:
-    out = np.empty_like(x)
-    where(x < 3, x, out, lambda x: (x - 1) * (x - 2) * on_interval(LGAMMA_NEAR, x, 1.0, 3.0))
-    where((x >= 3) & (x < 8), x, out, lambda x: on_interval(LGAMMA_MIDDLE, x, 3.0, 8.0))
-    where(x >= 8, x, out, _stirling)
-    return out
+def _near(x: Any) -> Any:
+    return (x - 1) * (x - 2) * on_interval(LGAMMA_NEAR, x, 1.0, 3.0)
 
 
-def _below_zero(x: np.ndarray) -> np.ndarray:
-    """By reflection: gamma(x) gamma(1 - x) = pi / sin(pi x); infinite at whole numbers."""
+_lgamma_positive = piecewise(
+    {
+        0.0: lambda x: _near(x + 1) - np.log(x),
+        0.5: lambda x: (x - 1) * (x - 2) * on_interval(LGAMMA_LOW, x, 0.5, 1.0),
+        1.0: _near,
+        3.0: lambda x: on_interval(LGAMMA_MIDDLE, x, 3.0, 8.0),
+        8.0: _stirling,
+    },
+    at={0.0: math.inf, math.inf: math.inf},
+)
+
+
+def _lgamma_reflected(x: Any, up: Any) -> Any:
+    """gamma(x) gamma(1 - x) = pi / sin(pi x); infinite at whole numbers and at -inf."""
     distance = np.abs(x - np.rint(x))
     sine = np.log(np.sin(math.pi * distance) / math.pi)
-    return np.where(distance == 0, np.inf, -(np.log(-x) + sine) - lgamma(-x))
+    whole = (distance == 0) | np.isinf(x)
+    return np.where(whole, np.inf, -(np.log(-x) + sine) - up)
 
 
-@blockwise
-def lgamma(x: np.ndarray) -> np.ndarray:
+@everywhere
+def lgamma(x: Any) -> Any:
     """log |gamma(x)|; infinite at 0, at negative whole numbers and at infinities."""
-    out = np.where(np.isinf(x), np.inf, x)
-    where((x >= 1) & (x < np.inf), x, out, _above_one)
-    where((x >= 0.5) & (x < 1), x, out, lambda x: (x - 1) * (x - 2) * on_interval(LGAMMA_LOW, x, 0.5, 1.0))
-    where((x >= 0) & (x < 0.5), x, out, lambda x: _above_one(x + 1) - np.log(x))
-    where((x < 0) & (x > -np.inf), x, out, _below_zero)
-    return out + 0.0  # of the roots 1 and 2, no -0.0
+    up = _lgamma_positive(np.abs(x))
+    return choose(x < 0, _lgamma_reflected, lambda x, up: up, x, up) + 0.0  # of the roots 1 and 2, no -0.0
 
 
 # ---- digamma ----
 
 
-def _digamma_far(x: np.ndarray) -> np.ndarray:
-    """By the recurrence psi(x) = psi(x + 1) - 1/x up to 10, then the asymptotic series."""
-    before = np.zeros_like(x)
-    for _ in range(8):
-        low = x < 10
-        if not low.any():
-            break
-        before = before - np.where(low, 1 / x, 0)
-        x = np.where(low, x + 1, x)
+def _digamma_far(x: Any) -> Any:
+    """The asymptotic series, for x >= 10."""
     square = 1 / (x * x)
-    return before + np.log(x) - 0.5 / x - square * horner(DIGAMMA_FAR, square)
+    return np.log(x) - 0.5 / x - square * horner(DIGAMMA_FAR, square)
 
 
-def _digamma_near(x: np.ndarray) -> np.ndarray:
+def _digamma_middle(x: Any) -> Any:
+    """psi(x) = psi(x + 1) - 1 / x, seven times."""
+    before: Any = 0.0
+    for k in range(6, -1, -1):
+        before = before + 1 / (x + k)
+    return _digamma_far(x + 7) - before
+
+
+def _digamma_near(x: Any) -> Any:
     return ((x - ROOT) - ROOT_TAIL) * on_interval(DIGAMMA_NEAR, x, 1.0, 2.0)
 
 
-def _digamma_positive(x: np.ndarray) -> np.ndarray:
-    out = np.empty_like(x)
-    where((x >= 1) & (x <= 2), x, out, _digamma_near)
-    where(x < 1, x, out, lambda x: _digamma_near(x + 1) - 1 / x)
-    where((x > 2) & (x <= 3), x, out, lambda x: _digamma_near(x - 1) + 1 / (x - 1))
-    where(x > 3, x, out, _digamma_far)
-    return out
+_digamma_positive = piecewise(
+    {
+        0.0: lambda x: _digamma_near(x + 1) - 1 / x,
+        1.0: _digamma_near,
+        2.0: lambda x: _digamma_near(x - 1) + 1 / (x - 1),
+        3.0: _digamma_middle,
+        10.0: _digamma_far,
+    },
+    at={0.0: -math.inf, math.inf: math.inf},
+)
 
 
-def _digamma_negative(x: np.ndarray) -> np.ndarray:
-    """psi(x) = psi(1 - x) - pi / tan(pi x)."""
+def _mirrored(condition: Any, x: Any) -> Any:
+    return choose(condition, lambda x: 1 - x, lambda x: x, x)
+
+
+def _digamma_reflected(x: Any, up: Any) -> Any:
+    """psi(x) = psi(1 - x) - pi / tan(pi x); +inf at -0.0, nan at whole numbers and at -inf."""
     fraction = x - np.rint(x)
-    return np.where(fraction == 0, np.nan, _digamma_positive(1 - x) - math.pi / np.tan(math.pi * fraction))
+    reflected = up - math.pi / np.tan(math.pi * fraction)
+    return np.where(x == 0, np.inf, np.where(fraction == 0, np.nan, reflected))
 
 
-@blockwise
-def digamma(x: np.ndarray) -> np.ndarray:
+@everywhere
+def digamma(x: Any) -> Any:
     """The derivative of log gamma(x): -inf at 0, +inf at -0.0, nan at negative whole numbers."""
-    out = x.copy()
-    where((x > 0) & (x < np.inf), x, out, _digamma_positive)
-    where((x < 0) & (x > -np.inf), x, out, _digamma_negative)
-    out[x == 0] = np.copysign(np.inf, -x[x == 0])
-    out[x == -np.inf] = np.nan
-    return out
+    below = np.signbit(x)
+    up = _digamma_positive(_mirrored(below, x))
+    return choose(below, _digamma_reflected, lambda x, up: up, x, up)
 
 
 # ---- zeta and polygamma ----
@@ -300,7 +313,7 @@ TRIGAMMA_FAR = (
 )
 
 
-def _trigamma_positive(x: np.ndarray) -> np.ndarray:
+def _trigamma_positive(x: Any) -> Any:
     """By psi'(x) = psi'(x + 1) + 1 / x^2, ten times, then the asymptotic series; from the smallest term up."""
     y = x + 10
     square = 1 / (y * y)
@@ -310,18 +323,18 @@ def _trigamma_positive(x: np.ndarray) -> np.ndarray:
     return total
 
 
-@blockwise
-def trigamma(x: np.ndarray) -> np.ndarray:
-    """The second derivative of log gamma(x), by reflection below one half (DLMF 5.15.6)."""
+def _trigamma_reflected(x: Any, up: Any) -> Any:
+    """DLMF 5.15.6."""
+    sine = np.sin(math.pi * np.abs(x - np.rint(x)))
+    return math.pi / sine * (math.pi / sine) - up
+
+
+@everywhere
+def trigamma(x: Any) -> Any:
+    """The second derivative of log gamma(x), by reflection below one half."""
     low = x < 0.5
-    out = _trigamma_positive(np.where(low, 1 - x, x))
-    where(low, x, out, _reflected_trigamma)
-    return out
-
-
-def _reflected_trigamma(x: np.ndarray) -> np.ndarray:
-    distance = np.abs(x - np.rint(x))
-    return (math.pi / np.sin(math.pi * distance)) ** 2 - _trigamma_positive(1 - x)
+    up = _trigamma_positive(_mirrored(low, x))
+    return choose(low, _trigamma_reflected, lambda x, up: up, x, up)
 
 
 def polygamma(n: int, x: np.ndarray) -> np.ndarray:

@@ -9,15 +9,20 @@ the last place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+
+from rushlight.graph.trace import Traced, constant
 
 #: elements worked on at a time, so that the intermediate arrays stay in the cache
 BLOCK = 8192
 
 
-def horner(coefficients: Sequence[float], u: np.ndarray) -> np.ndarray:
-    """c0 + c1 u + c2 u^2 + ..."""
+def horner(coefficients: Sequence[float], u: Any) -> Any:
+    """c0 + c1 u + c2 u^2 + ..., of an array, a number or what stands for an element of a loop."""
+    if type(u) is not np.ndarray:
+        return _horner_of_one(coefficients, u)
     total = np.full_like(u, coefficients[-1])
     for c in reversed(coefficients[:-1]):
         total *= u
@@ -25,13 +30,24 @@ def horner(coefficients: Sequence[float], u: np.ndarray) -> np.ndarray:
     return total
 
 
-def on_interval(coefficients: Sequence[float], x: np.ndarray, low: float, high: float) -> np.ndarray:
+def _horner_of_one(coefficients: Sequence[float], u: Any) -> Any:
+    numbers: Sequence[Any] = coefficients
+    if type(u) is Traced:
+        numbers = [constant(u, c) for c in coefficients]
+    total = numbers[-1]
+    for c in reversed(numbers[:-1]):
+        total = total * u + c
+    return total
+
+
+def on_interval(coefficients: Sequence[float], x: Any, low: float, high: float) -> Any:
     """A polynomial in x mapped from [low, high] to [-1, 1]."""
-    return horner(coefficients, (2 * x - (low + high)) / (high - low))
+    u = (2 * x - (low + high)) / (high - low)
+    return horner(coefficients, float(u) if isinstance(u, float) else u)
 
 
-#: up to this many elements a function of Python numbers is faster, one at a time
-FEW = 128
+#: up to this many elements a function of the C library is faster, one number at a time; and one of polynomials
+FEW, FEW_POLYNOMIALS = 128, 24
 
 
 def blockwise(f: Callable, each: Callable | None = None) -> Callable:
@@ -40,13 +56,16 @@ def blockwise(f: Callable, each: Callable | None = None) -> Callable:
     Args:
         each: the same function of one Python number, if there is one.
     """
+    few = FEW_POLYNOMIALS if each is f else FEW
 
-    def compute(x: np.ndarray) -> np.ndarray:
+    def compute(x: Any) -> Any:
+        if type(x) is Traced:
+            return f(x)
         x = np.asarray(x)
         out = np.empty_like(x)
         source = x.ravel(order="K")
         target = out.ravel(order="K")
-        if each is not None and x.size <= FEW:
+        if each is not None and x.size <= few:
             target[:] = [each(value) for value in source.tolist()]
         else:
             for start in range(0, source.size, BLOCK):

@@ -20,7 +20,7 @@ from rushlight.ops.kinds.pointwise import pointwise
 from rushlight.ops.spec import public
 from rushlight.ops.widening import wide
 from rushlight.ops.writing import make_inplace
-from rushlight.runtime.deferral import FROM_SERIES
+from rushlight.runtime.deferral import FROM_PIECES, FROM_SERIES
 from rushlight.tape.derivative import no_derivative
 
 _SQRT_PI = math.sqrt(math.pi)
@@ -55,6 +55,7 @@ erfc = unary(
 erfinv = unary(
     "erfinv",
     numpy=wide(error_inverses.erfinv),
+    least=FROM_PIECES,
     dtype=floating,
     refuse=not_implemented("erfinv_vml_cpu", COMPLEX),
     vjp=lambda g, out: 0.5 * _SQRT_PI * (out * out).exp() * g,
@@ -87,6 +88,7 @@ ndtri = unary(
     "special_ndtri",
     node="SpecialNdtri",
     numpy=wide(error_inverses.ndtri),
+    least=FROM_PIECES,
     dtype=floating,
     refuse=not_implemented("ndtri_cpu", COMPLEX, *REDUCED),
     vjp=lambda g, out: g * math.sqrt(2 * math.pi) * (out * out / 2).exp(),
@@ -115,6 +117,7 @@ log_ndtr = unary(
 lgamma = unary(
     "lgamma",
     numpy=wide(gamma.lgamma),
+    least=FROM_PIECES,
     dtype=floating,
     refuse=not_implemented("lgamma_vml_cpu", COMPLEX),
     vjp=lambda g, x: g * x.digamma(),
@@ -129,6 +132,7 @@ lgamma = unary(
 digamma = unary(
     "digamma",
     numpy=wide(gamma.digamma),
+    least=FROM_PIECES,
     dtype=floating,
     refuse=not_implemented("digamma", COMPLEX),
     vjp=lambda g, x: g * x.polygamma(1),
@@ -141,6 +145,7 @@ digamma = unary(
     rule=floating,
     refuse=not_implemented("polygamma", COMPLEX),
     vjp=(lambda g, x, n: g * x.polygamma(n + 1),),
+    least=FROM_PIECES,
 )
 def polygamma_values(x, *, n):
     return gamma.polygamma(n, x.astype("d")).astype(x.dtype)
@@ -186,7 +191,7 @@ def _mvlgamma_gradient(g: Any, x: Any, p: int) -> Any:
     return g * total
 
 
-@pointwise("Mvlgamma", rule=floating, vjp=(_mvlgamma_gradient,))
+@pointwise("Mvlgamma", rule=floating, vjp=(_mvlgamma_gradient,), least=FROM_PIECES)
 def mvlgamma_values(x, *, p):
     wide = x.astype("d")
     total = sum(gamma.lgamma(wide + shift) for shift in _orders(p))

@@ -18,6 +18,7 @@ def wide(f: Callable) -> Callable:
     def compute(x: Any, *more: Any) -> Any:
         if type(x) is Traced and hasattr(f, "verb"):
             return f(x)
-        return np.asarray(f(*(np.positive(v, dtype=np.float64) for v in (x, *more)))).astype(x.dtype)
+        out = f(*(np.positive(v, dtype=np.float64) for v in (x, *more)))
+        return (out if type(out) is Traced else np.asarray(out)).astype(x.dtype)
 
     return compute

@@ -39,10 +39,10 @@ def _tier() -> str:
 
 TIER = _tier()
 #: elements from which on an operation is a loop of ours: results of what is one pass of NumPy's; of what takes it much longer than
-#: moving the elements; of what takes it some twenty passes, as polynomials do; operands of reductions; of scans. Smaller
-#: ones NumPy does before our loop would have begun.
-FROM, FROM_COSTLY, FROM_SERIES, FROM_REDUCED, FROM_SCANNED = (
-    (1, 1, 1, 1, 1) if TIER == "jit" else (1 << 18, 1 << 14, 1 << 11, 1 << 13, 1 << 12)
+#: moving the elements; of what takes it some twenty passes, as polynomials do; of several polynomials, whose loop takes long
+#: to compile; operands of reductions; of scans. Smaller ones NumPy does before our loop would have begun.
+FROM, FROM_COSTLY, FROM_SERIES, FROM_PIECES, FROM_REDUCED, FROM_SCANNED = (
+    (1, 1, 1, 1, 1, 1) if TIER == "jit" else (1 << 18, 1 << 14, 1 << 11, 1 << 19, 1 << 13, 1 << 12)
 )
 #: functions of one operand are loops of ours from here on, and up to `FROM_COSTLY` computed at once: there is nothing else to do
 FROM_MAPPED = 1 if TIER == "jit" else 1 << 12
