@@ -223,7 +223,8 @@ _LATE = {
     "ops.low_rank": "pca_lowrank svd_lowrank",
     "ops.lu": "lu lu_solve lu_unpack",
     "ops.linear_algebra": "det=torch_det inverse logdet pinverse slogdet=torch_slogdet triangular_solve",
-    "ops.matrix_functions": "matrix_exp=torch_matrix_exp",
+    "ops.matrix_functions": "frobenius_norm matrix_exp=torch_matrix_exp nuclear_norm",
+    "ops.rare_methods": "is_distributed",
     "ops.distances": "cdist",
     "ops.products": "chain_matmul cross ger inner kron matrix_power outer tensordot trace",
     # ---- views ----

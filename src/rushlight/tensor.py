@@ -28,6 +28,7 @@ conversion = late.module("ops.conversion")
 copying = late.module("ops.copying")
 counted_positions = late.module("ops.counted_positions")
 differences = late.module("ops.differences")
+element_by_element = late.module("ops.element_by_element")
 extremes = late.module("ops.extremes")
 factorizations = late.module("ops.factorizations")
 gathering = late.module("ops.gathering")
@@ -44,6 +45,7 @@ memory = late.module("ops.memory")
 norms = late.module("ops.norms")
 products = late.module("ops.products")
 quantiles = late.module("ops.quantiles")
+rare_methods = late.module("ops.rare_methods")
 reductions = late.module("ops.reductions")
 repeating = late.module("ops.repeating")
 reshaping = late.module("ops.reshaping")
@@ -412,6 +414,24 @@ class _Members:
     register_post_accumulate_grad_hook = hooks.register_post_accumulate_grad_hook
     # ---- end autograd ----
 
+    # ---- rare ----
+    apply_ = element_by_element.apply_
+    map_ = element_by_element.map_
+    map2_ = element_by_element.map2_
+    new = rare_methods.new
+    resize = rare_methods.resize
+    resize_as = rare_methods.resize_as
+    dense_dim = rare_methods.dense_dim
+    sparse_dim = rare_methods.sparse_dim
+    is_distributed = rare_methods.is_distributed
+    const_data_ptr = rare_methods.const_data_ptr
+    pin_memory = rare_methods.pin_memory
+    storage_type = rare_methods.storage_type
+    grad_dtype = rare_methods.grad_dtype_property
+    name = rare_methods.name_property
+    volatile = rare_methods.volatile_property
+    # ---- end rare ----
+
     # ---- Python and NumPy protocols, printing ----
     __array__ = numpy_protocol.array
     __array_wrap__ = numpy_protocol.array_wrap
@@ -433,13 +453,11 @@ for _name, _value in (*vars(ElementwiseMembers).items(), *vars(_Members).items()
 
 #: what PyTorch's class has and this one lacks
 _LACKING = """
-apply_ as_subclass ccol_indices coalesce col_indices const_data_ptr crow_indices dense_dim dequantize eig
-grad_dtype index indices int_repr ipu is_coalesced is_distributed lstsq map2_ map_
-module_load mtia name new pin_memory q_per_channel_axis q_per_channel_scales
-q_per_channel_zero_points q_scale q_zero_point qscheme record_stream reinforce resize resize_as
-resize_as_sparse_ row_indices slice_inverse smm solve sparse_dim sparse_mask sparse_resize_
-sparse_resize_and_clear_ sspaddmm storage_type symeig to_mkldnn to_padded_tensor to_sparse to_sparse_bsc
-to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values volatile xpu
+as_subclass ccol_indices coalesce col_indices crow_indices dequantize eig
+index indices int_repr ipu is_coalesced lstsq module_load mtia q_per_channel_axis q_per_channel_scales
+q_per_channel_zero_points q_scale q_zero_point qscheme record_stream reinforce resize_as_sparse_ row_indices slice_inverse smm solve sparse_mask sparse_resize_
+sparse_resize_and_clear_ sspaddmm symeig to_mkldnn to_padded_tensor to_sparse to_sparse_bsc
+to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values xpu
 """.split()
 
 for _name in _LACKING:

@@ -22,7 +22,7 @@ from rushlight.storage import TypedStorage, UntypedStorage, size_of
 
 def new(cls: type, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
     """`Tensor(sizes)`, `Tensor(data)`: sizes give uninitialised memory, data is copied to the default dtype."""
-    made = _legacy("new", args, device, kwargs, dtypes.get_default_dtype(), any_tensor=True)
+    made = constructed("new", args, device, kwargs, dtypes.get_default_dtype(), any_tensor=True)
     if cls is Tensor:
         return made
     own: Any = object.__new__(cls)
@@ -33,9 +33,10 @@ def new(cls: type, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
 new_method = staticmethod(new)
 
 
-def _legacy(
+def constructed(
     name: str, args: tuple, device: Any, kwargs: dict, kind: dtype, any_tensor: bool = False
 ) -> Tensor:
+    """What an old constructor makes of its arguments: sizes or data."""
     if kwargs:
         raise TypeError(
             f"{name}() received an invalid combination of arguments - got an unexpected {next(iter(kwargs))}"
@@ -87,7 +88,7 @@ class tensortype(type):
     is_cuda = is_sparse = False
 
     def __call__(cls, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
-        return _legacy(cls.__name__, args, device, kwargs, cls.dtype)
+        return constructed(cls.__name__, args, device, kwargs, cls.dtype)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, Tensor) and instance._dtype is cls.dtype

@@ -140,6 +140,32 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     return vector_norm(A, ord, named, keepdim, dtype=dtype)
 
 
+@public
+def frobenius_norm(input, dim, keepdim=False):
+    """The root of the sum of the squares over `dim`, a dimension or two: :func:`linalg.vector_norm`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.frobenius_norm(torch.tensor([[3., 4.]]), [0, 1])
+        tensor(5.)
+    """
+    return vector_norm(input, 2, dim if isinstance(dim, int) else list(dim) or None, keepdim)
+
+
+@public
+def nuclear_norm(input, dim=None, keepdim=False):
+    """The sum of the singular values of the matrices in the two dimensions `dim`: :func:`linalg.matrix_norm`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nuclear_norm(torch.tensor([[3., 0.], [0., 4.]]))
+        tensor(7.)
+    """
+    if dim is None or isinstance(dim, bool):
+        return matrix_norm(input, "nuc", (-2, -1), bool(dim) or keepdim)
+    return matrix_norm(input, "nuc", tuple(dim), keepdim)
+
+
 @public(name="linalg.cond")
 def cond(input, p=None):
     """Condition numbers: the norm of a matrix times that of its inverse.

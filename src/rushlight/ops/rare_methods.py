@@ -1,0 +1,114 @@
+"""Methods and attributes of tensors that few programs use, most of them PyTorch's old ones."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NoReturn
+
+from rushlight import storage
+from rushlight.buffer import Tensor
+from rushlight.dtypes import dtype
+from rushlight.layout import numel
+from rushlight.ops.legacy import constructed
+
+__all__ = [
+    "const_data_ptr",
+    "dense_dim",
+    "is_distributed",
+    "new",
+    "pin_memory",
+    "resize",
+    "resize_as",
+    "sparse_dim",
+]
+
+
+def new(self: Tensor, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
+    """A tensor of the same type: `x.new(sizes)`, of memory as it comes, or `x.new(data)`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ones(2).new([1, 2])
+        tensor([1., 2.])
+    """
+    return constructed("new", args, device, kwargs, self._dtype, True)
+
+
+def resize(self: Tensor, *sizes: Any) -> Tensor:
+    """The same elements in another shape; deprecated in favour of `reshape`.
+
+    Raises:
+        RuntimeError: another number of elements.
+    """
+    warnings.warn("non-inplace resize is deprecated", stacklevel=2)
+    shape = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else tuple(sizes)
+    if numel(shape) != self._a.size:
+        raise RuntimeError(
+            f"requested resize to {'x'.join(map(str, shape))} ({numel(shape)} elements in total), but the given tensor has a "
+            f"size of {'x'.join(map(str, self._a.shape))} ({self._a.size} elements). autograd's resize can only change the "
+            "shape of a given tensor, while preserving the number of elements. "
+        )
+    return self.reshape(shape)
+
+
+def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
+    """The same elements in the shape of another tensor; deprecated in favour of `reshape`."""
+    warnings.warn("non-inplace resize_as is deprecated", stacklevel=2)
+    return self.resize(tensor.shape)
+
+
+def dense_dim(self: Tensor) -> int:
+    """How many dimensions are stored without gaps: all.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ones(2, 3).dense_dim(), torch.ones(2, 3).sparse_dim()
+        (2, 0)
+    """
+    return self._a.ndim
+
+
+def sparse_dim(self: Tensor) -> int:
+    """How many dimensions are stored as a list of positions: none."""
+    return 0
+
+
+def is_distributed(input: Tensor) -> bool:
+    """Whether several processes have a part of it: no."""
+    return False
+
+
+def const_data_ptr(self: Tensor) -> int:
+    """The address of the first element, for who only reads: `data_ptr()`."""
+    return self.data_ptr()
+
+
+def pin_memory(self: Tensor, device: Any = None) -> NoReturn:
+    """A copy in memory that an accelerator can read; RuntimeError, as there is none."""
+    raise RuntimeError("Cannot access accelerator device when none is available.")
+
+
+def storage_type(self: Tensor) -> Any:
+    """The class of the old typed storage of such elements: `FloatStorage` and so on."""
+    return getattr(storage, f"{self._dtype.legacy}Storage")
+
+
+def _grad_dtype(self: Tensor) -> dtype:
+    return self._dtype
+
+
+def _name(self: Tensor) -> None:
+    return None
+
+
+def _volatile(self: Tensor) -> bool:
+    warnings.warn(
+        "volatile was removed (Variable.volatile is always False, use with torch.no_grad() instead)",
+        stacklevel=2,
+    )
+    return False
+
+
+grad_dtype_property = property(_grad_dtype, doc="The type that a gradient of this tensor has.")
+name_property = property(_name, doc="None: tensors have no names.")
+volatile_property = property(_volatile, doc="False; kept from the time before `no_grad`.")
