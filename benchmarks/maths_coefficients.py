@@ -101,6 +101,11 @@ def in_square(f: Callable) -> Callable:
     return lambda z: f(mp.sqrt(z))
 
 
+def second_rest_of_exp(r):
+    """exp(r) less its first two terms, over r^2."""
+    return (mp.exp(r) - 1 - r) / r**2
+
+
 def rest_of_exp(r):
     """exp(r) less its first three terms, over r^3."""
     return (mp.exp(r) - 1 - r - r**2 / 2) / r**3
@@ -133,6 +138,8 @@ S_HIGH = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
 QUARTER, HALF = mp.pi / 4 * (1 + mp.mpf(2) ** -12), mp.pi / 2 * (1 + mp.mpf(2) ** -12)
 
 FITS = {
+    # float32
+    "SINGLE_EXP": Fit(second_rest_of_exp, 4, -LN2_HALF, LN2_HALF, lambda r: r**2),
     # float32, computed in float64
     "WIDE_EXPM1": Fit(lambda r: mp.expm1(r) / r, 6, -LN2_HALF, LN2_HALF),
     "WIDE_EXP2M1": Fit(lambda r: (2**r - 1) / r, 6, -0.5, 0.5),

@@ -48,6 +48,13 @@ def largest(kernel: Kernel) -> int:
     return max(map(SIZES.__getitem__, kinds))
 
 
+def lanes(kernel: Kernel, vector_bytes: int) -> int:
+    """Lanes of a body: as many as a vector has of the largest kind; where functions of float32 take most of the time, as many
+    as it has of these, and two vectors for what is larger."""
+    single = any(is_function(inst.verb) and inst.kind == "f" for inst in kernel.body)
+    return max(1, vector_bytes // (min(4, largest(kernel)) if single else largest(kernel)))
+
+
 def is_function(verb: str) -> bool:
     """Whether a verb is many instructions of a processor."""
     return verb in MATHS and verb not in EMISSIONS

@@ -291,6 +291,15 @@ class Builder:
     def copysign(self, x: V, y: V) -> V:
         return self._intrinsic("copysign", x, y)
 
+    def scalef(self, x: V, n: V) -> V | None:
+        """x * 2**n of float32 and a whole n, rounded once, where the processor has an instruction for that (AVX-512)."""
+        if not (self.masks and x.kind == "f" and x.lanes == 16):
+            return None
+        called, kind = "@llvm.x86.avx512.mask.scalef.ps.512", x.type
+        self.declared.add(f"declare {kind} {called}({kind}, {kind}, {kind}, i16, i32)")
+        given = f"{kind} {x.name}, {kind} {n.name}, {kind} zeroinitializer, i16 -1, i32 4"
+        return self.define(f"call {kind} {called}({given})", "f", 16)
+
     # ---- bits and conversion ----
 
     def bits(self, x: V, kind: str) -> V:

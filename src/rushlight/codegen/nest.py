@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rushlight.codegen.body import Load, is_long, largest
+from rushlight.codegen.body import Load, is_long, lanes, largest
 from rushlight.codegen.builder import SIZES, Builder, V
 from rushlight.codegen.copying import copy, lines, narrow, turn
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Inst, Kernel
-from rushlight.codegen.plan import DIRECT, ONCE, PACKED, SLOTS, TILE, TURN, Scheme
+from rushlight.codegen.plan import ACCUMULATORS, DIRECT, ONCE, PACKED, SLOTS, TILE, TURN, Scheme
 from rushlight.codegen.run import Target
 
 FIRST, LAST = V("%first", "q"), V("%last", "q")
@@ -34,7 +34,7 @@ class Nest:
 
     def __init__(self, kernel: Kernel, scheme: Scheme, plan: tuple[str, ...], vector_bytes: int) -> None:
         self.kernel, self.scheme, self.vector_bytes = kernel, scheme, vector_bytes
-        self.b = Builder(max(1, vector_bytes // largest(kernel)))
+        self.b = Builder(lanes(kernel, vector_bytes))
         self.b.masks = vector_bytes >= 64
         self.frame = Frame(self.b, kernel, plan)
         self.last = self.frame.dims - 1
@@ -48,6 +48,10 @@ class Nest:
             for n, inst in enumerate(kernel.body)
             if inst.verb == "param"
         }
+
+    def accumulators(self) -> int:
+        """How many vectors of accumulators a row has: as many accumulators, and combined in the same order, whatever the lanes."""
+        return max(1, ACCUMULATORS * (self.vector_bytes // largest(self.kernel)) // self.b.lanes)
 
     def rooms_for(self, modes: str) -> list[V | None]:
         """A tile for each operand that is packed."""

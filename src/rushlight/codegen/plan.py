@@ -25,6 +25,10 @@ SIDE = 64
 #: columns of a tile whose operands are copied as they come
 LINE = 1024
 
+#: vectors of accumulators, where the last dimension is reduced: enough to hide an addition's latency, and as many whatever
+#: is computed on the way, so that a sum has the same bits fused or not
+ACCUMULATORS = 4
+
 #: bytes before the pieces of scratch memory that threads have of their own, and pieces at most
 SLOTS = 64
 

@@ -40,10 +40,7 @@ ACCUMULATED = 4096
 JOINED = 1024
 #: kept rows of a tile at most, where the last dimension is reduced
 ROWS = 16
-#: vectors of accumulators, where the last dimension is reduced: enough to hide an addition's latency, and as many whatever
-#: is computed on the way, so that a sum has the same bits fused or not
-ACCUMULATORS = 4
-#: elements of a row, a divisor of LINE, that these take up before they are combined with the row's: chains of additions
+#: elements of a row, a divisor of LINE, that accumulators take up before they are combined with the row's: chains of additions
 #: stay short, and float64 sums as accurate as pairwise ones
 ALONG = 256
 #: elements that one accumulator takes up, about, before it is combined with others: sums stay accurate

@@ -25,7 +25,6 @@ from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
 from rushlight.codegen.plan import SAME, SPLAT, Scheme
 from rushlight.codegen.reduction_plan import (
     ACCUMULATED,
-    ACCUMULATORS,
     ALONG,
     REDUCE_PLAN,
     ROWS,
@@ -54,7 +53,7 @@ class Reduce(Nest):
         self.reduces = reduces(kernel)
         self.kinds = {r: kernel.body[r].kind for r in self.reduces}
         self.monoids = {r: str(kernel.body[r].attr) for r in self.reduces}
-        self.wide = ACCUMULATORS if self.along else 1
+        self.wide = self.accumulators() if self.along else 1
         room = ROWS * self.wide * b.lanes if self.along else ACCUMULATED
         self.sums = {r: b.room(kind, 1, room) for r, kind in self.kinds.items()}
         self.results = {

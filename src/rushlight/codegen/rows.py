@@ -15,7 +15,6 @@ from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import combine, fold, identity
 from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
 from rushlight.codegen.plan import Scheme
-from rushlight.codegen.reduction_plan import ACCUMULATORS
 from rushlight.codegen.row_plan import LONG, ROWS_PLAN, STRETCH, buffers
 from rushlight.codegen.run import run
 from rushlight.codegen.stages import stages
@@ -31,7 +30,7 @@ class Rows(Nest):
     def __init__(self, kernel: Kernel, scheme: Scheme, vector_bytes: int) -> None:
         super().__init__(kernel, scheme, ROWS_PLAN, vector_bytes)
         self.stages = stages(kernel)
-        self.wide = ACCUMULATORS
+        self.wide = self.accumulators()
         self.own = self.rooms()
         self.all = self.rooms()
         packed, cached = buffers(kernel, scheme)

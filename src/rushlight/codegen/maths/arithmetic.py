@@ -1,6 +1,6 @@
 """What the functions are written with: polynomials, clamps, numbers in two parts, powers of two.
 
-A float32 function is computed in float64 ("wide"), where an approximation good to 2**-31 is all it needs: what is
+A float32 function but exp is computed in float64 ("wide"), where an approximation good to 2**-31 is all it needs: what is
 left of its error is the last rounding, and neither subnormals nor the overflow of an intermediate need thought.
 """
 
@@ -14,6 +14,10 @@ from rushlight.codegen.builder import Builder, V
 #: adding this leaves the nearest whole number in the low bits of a float64 (and no more than 51 bits of it)
 SHIFTER = 1.5 * 2.0**52
 SHIFTER_BITS = 0x4338000000000000
+
+#: the same of float32, and 22 bits
+SINGLE_SHIFTER = 1.5 * 2.0**23
+SINGLE_SHIFTER_BITS = 0x4B400000
 
 INF, NAN = math.inf, math.nan
 
@@ -52,6 +56,27 @@ def whole(k: Builder, x: V, factor: float = 1.0) -> tuple[V, V]:
     shift = k.like(SHIFTER, x)
     shifted = k.add(x, shift) if factor == 1.0 else k.fma(x, k.like(factor, x), shift)
     return k.sub(shifted, shift), k.bits(shifted, "q")
+
+
+def single_whole(k: Builder, x: V, factor: float) -> tuple[V, V]:
+    """The same of float32, below 2**22, and as the low bits of an int32."""
+    shift = k.like(SINGLE_SHIFTER, x)
+    shifted = k.fma(x, k.like(factor, x), shift)
+    return k.sub(shifted, shift), k.bits(shifted, "i")
+
+
+def single_raised(k: Builder, x: V, n: V, bits: V) -> V:
+    """x 2**n of a float32 between 1/2 and 2 and an n up to 252 in size, rounded once: by one instruction where there is one,
+    else in two steps, of which the first is exact. `bits`: those that `single_whole` gave with n."""
+    made = k.scalef(x, n)
+    if made is not None:
+        return made
+    count = k.sub(bits, k.like(SINGLE_SHIFTER_BITS, bits))
+    half = k.shr(count, k.like(1, count))
+    for part in (half, k.sub(count, half)):
+        power = k.shl(k.add(part, k.like(127, part)), k.like(23, part))
+        x = k.mul(x, k.bits(power, "f"))
+    return x
 
 
 def counted(k: Builder, bits: V) -> V:

@@ -19,6 +19,8 @@ from rushlight.codegen.maths.arithmetic import (
     polynomial,
     raised,
     scaled,
+    single_raised,
+    single_whole,
     whole,
     wide,
     wide_inside,
@@ -27,6 +29,32 @@ from rushlight.codegen.maths.arithmetic import (
 LOG2_E = 1.4426950408889634
 #: ln 2 in two parts
 LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
+
+# ---- in float32 ----
+
+#: ln 2 in two parts: the first of 15 bits, so that its products with whole numbers up to 2**9 are exact
+SINGLE_LN2, SINGLE_LN2_LOW = 0.693145751953125, 1.4286068203094173e-06
+#: (exp(r) - 1 - r) / r^2 for |r| <= ln 2 / 2, to 2**-28
+SINGLE_EXP = (
+    0.500000009412113,
+    0.1666651899063493,
+    0.04166620278407137,
+    0.008368883612358722,
+    0.0013950817343149693,
+)
+
+
+def single_exp(k: Builder, x: V) -> V:
+    """x - n ln 2 is exact but for the low part of ln 2, and 1 + r is taken in two parts: what is rounded before the end is
+    small, and the result within 0.8 units."""
+    x = at_most(k, at_least(k, x, -104.0), 89.0)
+    n, bits = single_whole(k, x, LOG2_E)
+    high, low = k.fma(n, k.like(-SINGLE_LN2, x), x), k.mul(n, k.like(-SINGLE_LN2_LOW, x))
+    r = k.add(high, low)
+    total, lost = fast_sum(k, k.like(1.0, x), high)
+    y = k.add(total, k.fma(k.mul(r, r), polynomial(k, SINGLE_EXP, r), k.add(lost, low)))
+    return single_raised(k, y, n, bits)
+
 
 # ---- in float64, for float32 ----
 
@@ -161,6 +189,6 @@ def _single_expm1(k: Builder, x: V) -> V:
     return k.copysign(wide(wide_expm1)(k, inside(k, x, 100.0)), x)
 
 
-exp = by_kind(wide_inside(wide_exp, 110.0), _exp)
+exp = by_kind(single_exp, _exp)
 exp2 = by_kind(wide_inside(wide_exp2, 160.0), _exp2)
 expm1 = by_kind(_single_expm1, _expm1)
