@@ -11,8 +11,8 @@ import torch
 
 import rushlight
 
-#: an enumeration in Python here; another name of a class
-OWN = {"torch.nn.attention.SDPBackend", "torch.types.Storage"}
+#: enumerations in Python here; another name of a class
+OWN = {"torch.nn.attention.SDPBackend", "torch.profiler.ProfilerActivity", "torch.types.Storage"}
 SOURCE = str(Path(__file__).parents[1] / "src")
 
 NAMED = """

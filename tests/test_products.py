@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from both import same
 
 import rushlight
 
@@ -186,6 +187,15 @@ def test_adding(name, dtype):
         in_place = tensors[0][1].clone()
         assert getattr(in_place, name + "_")(tensors[1][1], tensors[2][1], beta=beta, alpha=alpha) is in_place
         check(expected, in_place, dtype)
+
+
+@pytest.mark.parametrize("name", ["baddbmm", "addbmm"])
+def test_a_batch_times_itself(name):
+    def program(t):
+        batch = t.arange(8.0).reshape(2, 2, 2)
+        return getattr(t, name)(t.ones(2, 2), batch, batch)
+
+    same(program)
 
 
 @pytest.mark.parametrize("name", ADDING)

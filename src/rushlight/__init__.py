@@ -297,8 +297,9 @@ _LATE = {
     # ---- autograd, precision, threads ----
     "autograd.anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
     "func": "vmap",
-    "amp": (
-        "GradScaler autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
+    "amp": "GradScaler",
+    "amp.autocast_mode": (
+        "autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
         "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled"
     ),
     "compiler": "compile",

@@ -21,7 +21,6 @@ HOMES = {
     "ops.sampling": {"torch._C": "Generator"},
     "tape.modes": {"torch.autograd.grad_mode": "enable_grad inference_mode no_grad set_grad_enabled"},
     "tape.node": {"torch.autograd.graph": "Node"},
-    "amp": {"torch.amp.autocast_mode": "autocast", "torch.amp.grad_scaler": "GradScaler"},
     "autograd": {"torch.autograd.anomaly_mode": "detect_anomaly set_detect_anomaly"},
     "cuda": {"torch.cuda.streams": "Event Stream"},
     "distributions": {
@@ -60,7 +59,7 @@ HOMES = {
         "torch.optim.rprop": "Rprop",
         "torch.optim.sparse_adam": "SparseAdam",
     },
-    "profiler": {"torch.profiler.profiler": "profile"},
+    "profiler": {"torch.profiler.profiler": "profile", "torch.autograd.profiler": "record_function"},
 }
 
 #: (module or package of ours, class) -> PyTorch's module
@@ -76,7 +75,6 @@ PLACES = frozenset(_HOME.values())
 SOURCES = frozenset(f"rushlight.{name}" for name in [*HOMES, "deep", "batched"])
 #: our modules that are packages in PyTorch
 _PACKAGES = (
-    "rushlight.amp",
     "rushlight.cuda",
     "rushlight.jit",
     "rushlight.nn.parallel",

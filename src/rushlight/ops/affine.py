@@ -332,8 +332,8 @@ def _batch_checks(name: str, input: Any, batch1: Any, batch2: Any) -> tuple[int,
     for at, (argument, t) in enumerate((("input", input), ("batch1", batch1), ("batch2", batch2)), 1):
         as_tensor(t, name, argument, at)
     a, b = batch1._a, batch2._a
-    for t in (b, a) if b.ndim < 3 else (a,):
-        if t.ndim < 2 or t is b:
+    for t, least in ((b, 3), (a, 2)):
+        if t.ndim < least:
             raise IndexError(
                 f"Dimension out of range (expected to be in range of [{-max(t.ndim, 1)}, {max(t.ndim, 1) - 1}], but "
                 "got 2)"

@@ -18,6 +18,7 @@ from rushlight.buffer import Tensor, new_tensor, storage, strides
 from rushlight.dtypes import COMPLEX, dtype, int64
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel
+from rushlight.ops.autocasting import STATE, SWITCH
 from rushlight.ops.kinds.contraction import BLAS, SMALL_FACTOR, batched, multiply, product, refuse
 from rushlight.ops.spec import as_tensor, public
 from rushlight.runtime.execute import enter, quiet
@@ -574,9 +575,11 @@ def operator(self: Tensor, other: Any) -> Any:
         m, n = self._a.ndim, other._a.ndim
     except NeedsBatching:
         return TAKE_OVER.function("matmul", operator, (self, other), {})
+    if m == 2 and n == 2:
+        return mm(self, other)
+    if SWITCH.on and STATE.fast is not None:
+        return checked_matmul(self, other)
     if m == 2:
-        if n == 2:
-            return mm(self, other)
         if n == 1:
             return mv(self, other)
     elif m == 1 and n == 1:

@@ -19,7 +19,7 @@ from rushlight.buffer import Tensor
 from rushlight.deep import Deep, is_refusal
 from rushlight.dtypes import complex32
 from rushlight.layout import row_strides
-from rushlight.ops import complex_half
+from rushlight.ops import autocasting, complex_half
 from rushlight.ops.writing import into_out, make_inplace, plainly
 from rushlight.runtime import execute
 from rushlight.runtime.deferral import FROM, launch, tensor_on
@@ -247,11 +247,15 @@ def public(
     names = parameters(function)
     plain = function
     renamed = _renamed(names) if numpy_names else {}
+    lower = autocasting.policy(called)
+    switch = autocasting.SWITCH
     # PyTorch writes nn.functional in Python: there a wrong argument fails where it is first used.
     first_is_tensor = bool(names) and names[0] == "input" and not called.startswith("nn.functional.")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if lower is not None and switch.on and autocasting.STATE.fast is not None:
+            return autocasting.run(call, lower, args, kwargs)
         if kwargs:
             for key in kwargs:
                 if key in renamed:

@@ -21,6 +21,7 @@ from rushlight.nn.recurrence import GRU as GatedRecurrentUnit
 from rushlight.nn.recurrence import LSTM as LongShortTermMemory
 from rushlight.nn.recurrence import RELU, TANH, Recurrence, recurs
 from rushlight.nn.utils.rnn import PackedSequence
+from rushlight.ops.autocasting import STATE, cast
 
 __all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
 
@@ -220,11 +221,18 @@ class RNNBase(Module):
 
     def _layers(self, data: Tensor, counts: list[int], hx: tuple) -> tuple[Tensor, tuple]:
         suffixes = ("", "_reverse")[: 1 + self.bidirectional]
+        fast = (
+            STATE.fast if self.mode == "LSTM" else None
+        )  # what autocast casts of PyTorch's recurrent layers
+        if fast is not None:
+            data, hx = cast(data, fast), cast(hx, fast)
         last = []
         for layer in range(self.num_layers):
             outputs = []
             for at, suffix in enumerate(suffixes, layer * len(suffixes)):
-                w_ih, w_hh, *rest = self._weights(layer, suffix)
+                w_ih, w_hh, *rest = (
+                    self._weights(layer, suffix) if fast is None else cast(self._weights(layer, suffix), fast)
+                )
                 b_ih, b_hh = rest[:2] if self.bias else (None, None)
                 projection = rest[-1] if self.proj_size else None
                 state = tuple(s[at] for s in hx)

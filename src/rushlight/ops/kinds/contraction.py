@@ -13,17 +13,12 @@ from rushlight.dtypes import (
     BOOL,
     WIDE_UNSIGNED,
     complex32,
-    complex64,
-    complex128,
     dtype,
-    float32,
-    float64,
 )
+from rushlight.ops.autocasting import BLAS
 from rushlight.runtime.blas import multiplied
 from rushlight.runtime.results import FEW, array
 
-#: types that NumPy gives to BLAS
-BLAS = frozenset({float32, float64, complex64, complex128})
 _REFUSED = frozenset({*WIDE_UNSIGNED, complex32})
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 #: multiplications from which exact integer products are worth splitting for BLAS
