@@ -140,6 +140,36 @@ def test_state_continues(expression: str) -> None:
             np.testing.assert_allclose(a, b, 1e-6, 1e-7)  # some scalars are float32 until they are loaded
 
 
+def momentum_begins(T: Any, w: Any, o: Any) -> None:
+    o.param_groups[0]["momentum"] = 0.9
+
+
+def momentum_ends(T: Any, w: Any, o: Any) -> None:
+    o.param_groups[0]["momentum"] = 0
+
+
+def start_again(T: Any, w: Any, o: Any) -> None:
+    o.load_state_dict(T.optim.SGD([w], lr=0.1, momentum=0.9).state_dict())
+
+
+@pytest.mark.parametrize("change", [momentum_begins, momentum_ends, start_again])
+@pytest.mark.parametrize("momentum", [0, 0.5])
+@pytest.mark.parametrize("size", [2, 100_000])
+def test_settings_that_change_what_is_held(change: Any, momentum: float, size: int) -> None:
+    def program(T: Any) -> Any:
+        w = T.nn.Parameter(T.arange(size, dtype=T.float64))
+        o = T.optim.SGD([w], lr=0.1, momentum=momentum)
+        w.grad = T.ones(size, dtype=T.float64)
+        o.step()
+        o.step()
+        change(T, w, o)
+        o.step()
+        o.step()
+        return w.data[-3:], [t[-3:] for s in o.state.values() for t in s.values() if t is not None]
+
+    same(program)
+
+
 def test_float32() -> None:
     """In float32 the commonest ones agree to the last bit or two after ten steps; PyTorch contracts some products."""
     for expression in ("SGD([w], 0.1, 0.9)", "Adam([w], 0.1)", "AdamW([w], 0.1)"):

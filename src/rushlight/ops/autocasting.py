@@ -94,7 +94,7 @@ def policy(name: str) -> bool | None:
 def run(function: Callable, lower: bool, args: tuple, kwargs: dict) -> Any:
     """The operation in its precision, and what it consists of as it is; with `out=` it computes what it gets."""
     fast = STATE.fast
-    kind = fast if lower else float32
+    kind = (fast if lower else None) or float32
     STATE.fast = None
     try:
         if kwargs.get("out") is not None:

@@ -37,7 +37,8 @@ class Plan:
     """How the parameters of one group are updated, as long as they and their gradients keep their form.
 
     Attributes:
-        forms: (parameter, its array, its type), by which a later step is known to be like the one planned for.
+        forms: (parameter, its array, its type, the size of its state), by which a later step is known to be like the one
+            planned for.
         vectors: the parameters that are joined.
         cut: those that are cut; a small one that is like no other is one piece.
         alone: those that are updated as they are.
@@ -47,7 +48,7 @@ class Plan:
     __slots__ = ("forms", "vectors", "cut", "alone", "passing")
 
     def __init__(self, ready: Sequence[Ready]) -> None:
-        self.forms = [(p, p._a, p._dtype) for p, _, _ in ready]
+        self.forms = [(p, p._a, p._dtype, len(state)) for p, _, state in ready]
         self.passing = any(t is None for _, _, state in ready for t in state.values())
         overlapping = _overlapping([p._a for p, _, _ in ready])
         alike: dict[tuple, list[int]] = {}
@@ -71,9 +72,18 @@ class Plan:
         """Whether these are the parameters planned for, where they were, with gradients of their form."""
         if self.passing or len(ready) != len(self.forms):
             return False
-        for (p, a, kind), (q, g, _) in zip(self.forms, ready):
-            if q is not p or p._a is not a or g._dtype is not kind or g._a.shape != a.shape:
+        for (p, a, kind, size), (q, g, state) in zip(self.forms, ready):
+            if (
+                q is not p
+                or p._a is not a
+                or g._dtype is not kind
+                or g._a.shape != a.shape
+                or len(state) != size
+            ):
                 return False
+            for t in state.values():
+                if t is None:
+                    return False
         return all(vector.is_level(ready) for vector in self.vectors)
 
     def carry_out(self, ready: Sequence[Ready], update: Update, form: Form) -> None:
