@@ -6,8 +6,11 @@ and at the end values, versions, flags, node names and gradients (of first and s
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -262,3 +265,31 @@ def test_an_extreme_whose_elements_were_changed_unseen(name, layout):
         after = T.autograd.grad(top, x, T.tensor(float("inf")))[0]
         found.append((before.tolist(), before.stride(), after.tolist(), after.stride()))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("side", [3, 600])
+@pytest.mark.parametrize("name", ["sigmoid_", "exp_", "tanh_", "sqrt_", "relu_", "reciprocal_"])
+def test_results_in_place_are_kept_where_they_were_written(name: str, side: int) -> None:
+    """A later write is noticed by the backward pass, also if work waited in between."""
+    for lib in (torch, rushlight):
+        x = lib.full((side, side), 0.25, dtype=lib.float64, requires_grad=True)
+        y = x * 2
+        getattr(y, name)()
+        y.mul_(3) if name == "relu_" else y.zero_()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+
+
+def test_everything_by_kernels() -> None:
+    """The same holds where the smallest tensors wait, too, and loops of ours compute them."""
+    from rushlight.native import jit
+
+    if not jit.available() or os.environ.get("RUSHLIGHT_TIER"):
+        pytest.skip("everything is computed one way")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
+        env={**os.environ, "RUSHLIGHT_TIER": "jit"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout

@@ -294,13 +294,14 @@ def _inplace_recorded(
         other = args[0] if args else kwargs["other"]
         record(REPLACING[called][not isinstance(other, Tensor)], (before, other), None, result)
         kept = False
+    made = result._a  # which is pending, perhaps, until it is copied
     if 0 in t._a.strides and into is not None and overlaps_itself(t._a.shape, t._a.strides):
         into(t, *args, **kwargs)  # what the other elements of an expanded tensor keep must not be written
     else:
-        np.copyto(t._a, result._a)
+        np.copyto(t._a, made)
     wrote(t)
     if not kept:
-        adopt(t, result)
+        _adopt(t, result, made)
     return t
 
 
@@ -319,10 +320,13 @@ def _converted(result: Tensor, t: Tensor) -> Tensor:
 REPLACING: dict[str, tuple[Derivative, Derivative]] = {}
 
 
-def adopt(t: Tensor, result: Tensor) -> None:
-    """Make the history of `result` that of `t`, whose memory already holds its values."""
+def _adopt(t: Tensor, result: Tensor, made: Any) -> None:
+    """Make the history of `result` that of `t`, whose memory already holds its values.
+
+    If its node has kept the values, which were `made`, it now keeps those of `t`, which later writes change.
+    """
     edge = edge_of(result)
     out = getattr(edge, "out", None)
-    if out is not None and len(out) == 1 and out[0][0] is result._a:
+    if out is not None and len(out) == 1 and out[0][0] is made:
         edge.out = ((t._a, t._dtype, t._buf, t._buf.version),)
     rebase(t, edge)
