@@ -186,6 +186,19 @@ PIECES = {
     "trigamma": (gamma.trigamma, lambda x: rushlight.polygamma(1, x), -5, 30),
     "erfinv": (error_inverses.erfinv, rushlight.erfinv, -1, 1),
     "ndtri": (error_inverses.ndtri, rushlight.special.ndtri, 0, 1),
+    "erfcx": (errors.erfcx, rushlight.special.erfcx, -5, 50),
+    "i0e": (bessel.i0e, rushlight.special.i0e, -30, 30),
+    "i1e": (bessel.i1e, rushlight.special.i1e, -30, 30),
+    "j0": (cylinder.j0, rushlight.special.bessel_j0, -30, 30),
+    "j1": (cylinder.j1, rushlight.special.bessel_j1, -30, 30),
+    "y0": (cylinder.y0, rushlight.special.bessel_y0, -1, 30),
+    "y1": (cylinder.y1, rushlight.special.bessel_y1, -1, 30),
+    "spherical j0": (cylinder.spherical_j0, rushlight.special.spherical_bessel_j0, -30, 30),
+    "k0": (macdonald.k0, rushlight.special.modified_bessel_k0, -1, 10),
+    "k1": (macdonald.k1, rushlight.special.modified_bessel_k1, -1, 10),
+    "k0e": (macdonald.k0e, rushlight.special.scaled_modified_bessel_k0, -1, 10),
+    "k1e": (macdonald.k1e, rushlight.special.scaled_modified_bessel_k1, -1, 10),
+    "airy": (airy.ai, rushlight.special.airy_ai, -40, 250),
 }
 
 

@@ -7,10 +7,12 @@ on the left (DLMF 9.7.9).
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from rushlight.numerics.polynomials import blockwise, on_interval, where
+from rushlight.numerics.pieces import everywhere, piecewise
+from rushlight.numerics.polynomials import on_interval
 
 #: Ai on [-6, -3]
 BELOW = (
@@ -198,7 +200,7 @@ _ALL_GONE = 200.0
 _SPLITTER = 134217729.0
 
 
-def _product(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _product(x: Any, y: Any) -> tuple[Any, Any]:
     """x y and its rounding error (Dekker's)."""
     p = x * y
     a, b = x * _SPLITTER, y * _SPLITTER
@@ -207,7 +209,7 @@ def _product(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return p, ((a * b - p) + a * d + c * b) + c * d
 
 
-def _exponent(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _exponent(x: Any) -> tuple[Any, Any]:
     """z = 2/3 x^(3/2) and what its rounding left out: z is large, and its error becomes the result's."""
     root = np.sqrt(x)
     square, error = _product(root, root)
@@ -215,26 +217,26 @@ def _exponent(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cube, error = _product(x, root)
     tail = error + x * root_tail
     third = 2 * cube / 3
-    back, error = _product(third, np.full_like(third, 3.0))
+    back, error = _product(third, 3.0)
     return third, ((2 * cube - back) - error + 2 * tail) / 3
 
 
-def _decayed(x: np.ndarray) -> np.ndarray:
+def _decayed(x: Any) -> Any:
     """exp(-z)."""
     z, tail = _exponent(x)
     return np.exp(-z) * (1 - tail)
 
 
-def _above(x: np.ndarray) -> np.ndarray:
+def _above(x: Any) -> Any:
     return on_interval(ABOVE, x, 1.0, 6.0) * _decayed(x)
 
 
-def _falling(x: np.ndarray) -> np.ndarray:
+def _falling(x: Any) -> Any:
     z = 2 / 3 * x * np.sqrt(x)
     return on_interval(FALLING, 8 / z, 0.0, 1.0) / (2 * math.sqrt(math.pi) * x**0.25) * _decayed(x)
 
 
-def _waves(x: np.ndarray) -> np.ndarray:
+def _waves(x: Any) -> Any:
     x = -x
     z, tail = _exponent(x)
     sin, cos, sin_tail, cos_tail = np.sin(z), np.cos(z), np.sin(tail), np.cos(tail)
@@ -246,15 +248,21 @@ def _waves(x: np.ndarray) -> np.ndarray:
     return swing / (math.sqrt(2 * math.pi) * x**0.25)
 
 
-@blockwise
-def ai(x: np.ndarray) -> np.ndarray:
+_ai = piecewise(
+    {
+        -math.inf: _waves,
+        -6.0: lambda x: on_interval(BELOW, x, -6.0, -3.0),
+        -3.0: lambda x: on_interval(NEAR_BELOW, x, -3.0, 0.0),
+        0.0: lambda x: on_interval(NEAR, x, 0.0, 1.0),
+        1.0: _above,
+        6.0: _falling,
+        _ALL_GONE: lambda x: 0.0 * x,
+    },
+    at={-math.inf: math.nan, math.inf: math.nan},
+)
+
+
+@everywhere
+def ai(x: Any) -> Any:
     """Airy's function; nan at both infinities, as PyTorch's."""
-    out = np.where(x > _ALL_GONE, 0.0, np.nan)
-    where((x < -6) & (x > -np.inf), x, out, _waves)
-    where((x >= -6) & (x < -3), x, out, lambda x: on_interval(BELOW, x, -6.0, -3.0))
-    where((x >= -3) & (x < 0), x, out, lambda x: on_interval(NEAR_BELOW, x, -3.0, 0.0))
-    where((x >= 0) & (x <= 1), x, out, lambda x: on_interval(NEAR, x, 0.0, 1.0))
-    where((x > 1) & (x <= 6), x, out, _above)
-    where((x > 6) & (x <= _ALL_GONE), x, out, _falling)
-    out[x == np.inf] = np.nan
-    return out
+    return _ai(x)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from rushlight.numerics.polynomials import blockwise, on_interval, where
+from rushlight.numerics.pieces import everywhere, piecewise
+from rushlight.numerics.polynomials import on_interval
 
 #: exp(-x) I0(x) on [0, 8]
 I0_SMALL = (
@@ -138,37 +142,43 @@ I1_LARGE = (
 )
 
 
-@blockwise
-def i0e(x: np.ndarray) -> np.ndarray:
+def i0_near(x: Any) -> Any:
+    """exp(-x) I0(x), for x from 0 to 8."""
+    return on_interval(I0_SMALL, x, 0.0, 8.0)
+
+
+def i1_near(x: Any) -> Any:
+    """exp(-x) I1(x), for x from 0 to 8."""
+    return x * on_interval(I1_SMALL, x, 0.0, 8.0)
+
+
+_i0e = piecewise({0.0: i0_near, 8.0: lambda x: on_interval(I0_LARGE, 8 / x, 0.0, 1.0) / np.sqrt(x)})
+_i1e = piecewise({0.0: i1_near, 8.0: lambda x: on_interval(I1_LARGE, 8 / x, 0.0, 1.0) / np.sqrt(x)})
+
+
+@everywhere
+def i0e(x: Any) -> Any:
     """exp(-|x|) I0(x)."""
-    size = np.abs(x)
-    out = x.copy()
-    where(size <= 8, size, out, lambda x: on_interval(I0_SMALL, x, 0.0, 8.0))
-    where(size > 8, size, out, lambda x: on_interval(I0_LARGE, 8 / x, 0.0, 1.0) / np.sqrt(x))
-    return out
+    return _i0e(np.abs(x))
 
 
-@blockwise
-def i1e(x: np.ndarray) -> np.ndarray:
+@everywhere
+def i1e(x: Any) -> Any:
     """exp(-|x|) I1(x)."""
-    size = np.abs(x)
-    out = x.copy()
-    where(size <= 8, size, out, lambda x: x * on_interval(I1_SMALL, x, 0.0, 8.0))
-    where(size > 8, size, out, lambda x: on_interval(I1_LARGE, 8 / x, 0.0, 1.0) / np.sqrt(x))
-    return np.copysign(out, x)
+    return np.copysign(_i1e(np.abs(x)), x)
 
 
-def _unscaled(f, x: np.ndarray) -> np.ndarray:
-    """f(x) exp(|x|), in two factors, so that it overflows no sooner than it must; nan at infinity, as PyTorch's."""
+def _unscaled(scaled: Callable, x: Any) -> Any:
+    """scaled(x) exp(|x|), in two factors, so that it overflows no sooner than it must; nan at infinity, as PyTorch's."""
     half = np.exp(np.abs(x) / 2)
-    return f(x) * half * half
+    return scaled(x) * half * half
 
 
-def i0(x: np.ndarray) -> np.ndarray:
+def i0(x: Any) -> Any:
     """The modified Bessel function of order 0."""
     return _unscaled(i0e, x)
 
 
-def i1(x: np.ndarray) -> np.ndarray:
+def i1(x: Any) -> Any:
     """The modified Bessel function of order 1."""
     return _unscaled(i1e, x)

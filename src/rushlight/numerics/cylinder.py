@@ -7,10 +7,12 @@ such (DLMF 10.17.3 and 10.17.4). The sines are those of x itself, so that x may 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from rushlight.numerics.polynomials import blockwise, on_interval, where
+from rushlight.numerics.pieces import everywhere, piecewise
+from rushlight.numerics.polynomials import on_interval
 
 #: the zero of J0 below 5, to twice float64's digits
 J0_ROOT, J0_TAIL = 2.404825557695773, -1.176691651530894e-16
@@ -201,27 +203,27 @@ Q1 = (
 _TINY = 1e-4
 
 
-def _near(coefficients: tuple, x: np.ndarray) -> np.ndarray:
+def _near(coefficients: tuple, x: Any) -> Any:
     return on_interval(coefficients, x * x, 0.0, 25.0)
 
 
-def _j0_near(x: np.ndarray) -> np.ndarray:
+def _j0_near(x: Any) -> Any:
     return ((x - J0_ROOT) - J0_TAIL) * (x + J0_ROOT) * _near(J0_NEAR, x)
 
 
-def _j1_near(x: np.ndarray) -> np.ndarray:
+def _j1_near(x: Any) -> Any:
     return x * (((x - J1_ROOT) - J1_TAIL) * (x + J1_ROOT) * _near(J1_NEAR, x))
 
 
-def _y0_near(x: np.ndarray) -> np.ndarray:
+def _y0_near(x: Any) -> Any:
     return 2 / math.pi * np.log(x) * _j0_near(x) + _near(Y0_NEAR, x)
 
 
-def _y1_near(x: np.ndarray) -> np.ndarray:
+def _y1_near(x: Any) -> Any:
     return 2 / math.pi * (np.log(x) * _j1_near(x) - 1 / x) + x * _near(Y1_NEAR, x)
 
 
-def _wave(p: tuple, q: tuple, x: np.ndarray, rising: np.ndarray, falling: np.ndarray) -> np.ndarray:
+def _wave(p: tuple, q: tuple, x: Any, rising: Any, falling: Any) -> Any:
     """P times one of the two waves and Q times the other, by the amplitude."""
     t = (5 / x) ** 2
     swing = on_interval(p, t, 0.0, 1.0) * rising + on_interval(q, t, 0.0, 1.0) / x * falling
@@ -231,66 +233,57 @@ def _wave(p: tuple, q: tuple, x: np.ndarray, rising: np.ndarray, falling: np.nda
 # cos(x - pi / 4) and sin(x - pi / 4), times the root of 2, are sin x + cos x and sin x - cos x
 
 
-def _j0_far(x: np.ndarray) -> np.ndarray:
+def _j0_far(x: Any) -> Any:
     sin, cos = np.sin(x), np.cos(x)
     return _wave(P0, Q0, x, sin + cos, cos - sin)
 
 
-def _j1_far(x: np.ndarray) -> np.ndarray:
+def _j1_far(x: Any) -> Any:
     sin, cos = np.sin(x), np.cos(x)
     return _wave(P1, Q1, x, sin - cos, sin + cos)
 
 
-def _y0_far(x: np.ndarray) -> np.ndarray:
+def _y0_far(x: Any) -> Any:
     sin, cos = np.sin(x), np.cos(x)
     return _wave(P0, Q0, x, sin - cos, sin + cos)
 
 
-def _y1_far(x: np.ndarray) -> np.ndarray:
+def _y1_far(x: Any) -> Any:
     sin, cos = np.sin(x), np.cos(x)
     return _wave(P1, Q1, x, -(sin + cos), sin - cos)
 
 
-@blockwise
-def j0(x: np.ndarray) -> np.ndarray:
+_j0 = piecewise({0.0: lambda x: 1 - x * x / 4, _TINY: _j0_near, 5.0: _j0_far})
+_j1 = piecewise({0.0: _j1_near, 5.0: _j1_far})
+_y0 = piecewise({0.0: _y0_near, 5.0: _y0_far}, at={0.0: -math.inf})
+_y1 = piecewise({0.0: _y1_near, 5.0: _y1_far}, at={0.0: -math.inf})
+
+
+@everywhere
+def j0(x: Any) -> Any:
     """The Bessel function of the first kind, of order 0; nan at infinity, as PyTorch's."""
-    size, out = np.abs(x), x.copy()
-    where(size < _TINY, size, out, lambda x: 1 - x * x / 4)  # 1 at 0
-    where((size >= _TINY) & (size <= 5), size, out, _j0_near)
-    where(size > 5, size, out, _j0_far)
-    return out
+    return _j0(np.abs(x))
 
 
-@blockwise
-def j1(x: np.ndarray) -> np.ndarray:
+@everywhere
+def j1(x: Any) -> Any:
     """The Bessel function of the first kind, of order 1, which is odd."""
-    size, out = np.abs(x), np.abs(x)
-    where(size <= 5, size, out, _j1_near)
-    where(size > 5, size, out, _j1_far)
-    return np.where(np.signbit(x), -out, out)
+    return _j1(np.abs(x)) * np.copysign(1.0, x)
 
 
-def _from_zero(near, far, x: np.ndarray) -> np.ndarray:
-    """-inf at 0, nan below."""
-    out = np.where(x == 0, -np.inf, np.nan)
-    where((x > 0) & (x <= 5), x, out, near)
-    where(x > 5, x, out, far)
-    return out
+@everywhere
+def y0(x: Any) -> Any:
+    """The Bessel function of the second kind, of order 0: -inf at 0, nan below."""
+    return _y0(x)
 
 
-@blockwise
-def y0(x: np.ndarray) -> np.ndarray:
-    """The Bessel function of the second kind, of order 0."""
-    return _from_zero(_y0_near, _y0_far, x)
+@everywhere
+def y1(x: Any) -> Any:
+    """The Bessel function of the second kind, of order 1: -inf at 0, nan below."""
+    return _y1(x)
 
 
-@blockwise
-def y1(x: np.ndarray) -> np.ndarray:
-    """The Bessel function of the second kind, of order 1."""
-    return _from_zero(_y1_near, _y1_far, x)
-
-
-def spherical_j0(x: np.ndarray) -> np.ndarray:
+def spherical_j0(x: Any) -> Any:
     """sin(x) / x, 1 at 0 (DLMF 10.49.3), and 0 at infinity."""
     out = np.sin(x) / np.where(x == 0, 1.0, x)
     return np.where(x == 0, 1.0, np.where(np.isinf(x), 0.0, out))

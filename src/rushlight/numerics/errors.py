@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from rushlight.graph.trace import has_verb
+from rushlight.numerics.pieces import everywhere, piecewise
 from rushlight.numerics.polynomials import blockwise, on_interval, where
 
 #: erf(x) / x as a polynomial in x^2 on [0, 1]
@@ -60,7 +62,7 @@ ERFCX = (
 _SQRT_PI = math.sqrt(math.pi)
 
 
-def _scaled_tail(x: np.ndarray) -> np.ndarray:
+def _scaled_tail(x: Any) -> Any:
     """exp(x^2) erfc(x) for x >= 0."""
     return on_interval(ERFCX, 4 / (4 + x), 0.0, 1.0) * 0.5 / (0.5 + x)
 
@@ -109,11 +111,13 @@ def ndtr(x: np.ndarray) -> np.ndarray:
     return 0.5 * erfc(x * -math.sqrt(0.5))
 
 
-@blockwise
-def erfcx(x: np.ndarray) -> np.ndarray:
+_erfcx = piecewise(
+    {-math.inf: lambda x: 2 * np.exp(x * x) - _scaled_tail(-x), 0.0: _scaled_tail},
+    at={-math.inf: math.inf},
+)
+
+
+@everywhere
+def erfcx(x: Any) -> Any:
     """exp(x^2) erfc(x)."""
-    out = x.copy()
-    where(x >= 0, x, out, _scaled_tail)
-    where(x < 0, x, out, lambda x: 2 * np.exp(x * x) - _scaled_tail(-x))
-    out[x == -np.inf] = np.inf
-    return out
+    return _erfcx(x)

@@ -6,12 +6,14 @@ and the root.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from typing import Any
 
 import numpy as np
 
-from rushlight.numerics.bessel import i0, i1
-from rushlight.numerics.polynomials import blockwise, on_interval, where
+from rushlight.numerics.bessel import i0_near, i1_near
+from rushlight.numerics.pieces import everywhere, piecewise
+from rushlight.numerics.polynomials import on_interval
 
 #: K0(x) + log(x / 2) I0(x), of x^2 on [0, 4]
 K0_NEAR = (
@@ -104,36 +106,49 @@ K1_FAR = (
 )
 
 
-def _near(coefficients: tuple, x: np.ndarray) -> np.ndarray:
+def _near(coefficients: tuple, x: Any) -> Any:
     return on_interval(coefficients, x * x, 0.0, 4.0)
 
 
-def _k0_near(x: np.ndarray) -> np.ndarray:
-    return _near(K0_NEAR, x) - np.log(x / 2) * i0(x)
+def _far(coefficients: tuple, x: Any) -> Any:
+    """exp(x) K(x)."""
+    return on_interval(coefficients, 2 / x, 0.0, 1.0) / np.sqrt(x)
 
 
-def _k1_near(x: np.ndarray) -> np.ndarray:
-    return _near(K1_NEAR, x) / x + np.log(x / 2) * i1(x)
+def _k0_near(x: Any) -> Any:
+    return _near(K0_NEAR, x) - np.log(x / 2) * (i0_near(x) * np.exp(x))
 
 
-def _function(near: Callable, far: tuple, scaled: bool, name: str, doc: str) -> Callable:
-    def compute(x: np.ndarray) -> np.ndarray:
-        out = np.where(x == 0, np.inf, np.nan)
-        small, large = (x > 0) & (x <= 2), x > 2
-        where(small, x, out, (lambda x: np.exp(x) * near(x)) if scaled else near)
-        where(
-            large,
-            x,
-            out,
-            lambda x: on_interval(far, 2 / x, 0.0, 1.0) / np.sqrt(x) * (1.0 if scaled else np.exp(-x)),
-        )
-        return out
-
-    compute.__name__, compute.__doc__ = name, doc
-    return blockwise(compute)
+def _k1_near(x: Any) -> Any:
+    return _near(K1_NEAR, x) / x + np.log(x / 2) * (i1_near(x) * np.exp(x))
 
 
-k0 = _function(_k0_near, K0_FAR, False, "k0", "K of order 0: inf at 0, nan below.")
-k1 = _function(_k1_near, K1_FAR, False, "k1", "K of order 1: inf at 0, nan below.")
-k0e = _function(_k0_near, K0_FAR, True, "k0e", "exp(x) K0(x).")
-k1e = _function(_k1_near, K1_FAR, True, "k1e", "exp(x) K1(x).")
+_INF = {0.0: math.inf}
+_k0 = piecewise({0.0: _k0_near, 2.0: lambda x: _far(K0_FAR, x) * np.exp(-x)}, at=_INF)
+_k1 = piecewise({0.0: _k1_near, 2.0: lambda x: _far(K1_FAR, x) * np.exp(-x)}, at=_INF)
+_k0e = piecewise({0.0: lambda x: _k0_near(x) * np.exp(x), 2.0: lambda x: _far(K0_FAR, x)}, at=_INF)
+_k1e = piecewise({0.0: lambda x: _k1_near(x) * np.exp(x), 2.0: lambda x: _far(K1_FAR, x)}, at=_INF)
+
+
+@everywhere
+def k0(x: Any) -> Any:
+    """K of order 0: inf at 0, nan below."""
+    return _k0(x)
+
+
+@everywhere
+def k1(x: Any) -> Any:
+    """K of order 1: inf at 0, nan below."""
+    return _k1(x)
+
+
+@everywhere
+def k0e(x: Any) -> Any:
+    """exp(x) K0(x)."""
+    return _k0e(x)
+
+
+@everywhere
+def k1e(x: Any) -> Any:
+    """exp(x) K1(x)."""
+    return _k1e(x)

@@ -12,6 +12,7 @@ from rushlight.dtypes import COMPLEX, REDUCED
 from rushlight.numerics import airy, bessel, cylinder, macdonald
 from rushlight.ops.kinds.elementwise import floating, not_implemented, unary
 from rushlight.ops.widening import wide
+from rushlight.runtime.deferral import FROM_PIECES
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 
 
@@ -19,6 +20,7 @@ def _function(name: str, numpy: Callable, doc: str) -> Any:
     return unary(
         f"special_{name}",
         numpy=wide(numpy),
+        least=FROM_PIECES,
         dtype=floating,
         refuse=not_implemented(f"{name}_cpu", COMPLEX, *REDUCED),
         vjp=NOT_DIFFERENTIABLE,
