@@ -125,9 +125,12 @@ def is_guarded(buffer: Buffer) -> bool:
 
 def expose(buffer: Buffer) -> None:
     """Note that others are about to get this memory, and may write to it unseen: who reads it does so now."""
-    found = watch(buffer)
+    found = buffer.watch
+    if found is None:
+        found = buffer.watch = Watch()
     found.exposed = True
-    settle(found.readers)
+    if found.readers:
+        settle(found.readers)
 
 
 class _Memory:

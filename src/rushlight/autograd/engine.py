@@ -94,6 +94,7 @@ class _Walk:
         ready: a heap of (-sequence number, node).
         found: edge -> gradient, for the targets.
         ends: nodes behind which nothing is wanted.
+        leaves: how many may be reached; blind: whether a node leads nowhere.
     """
 
     __slots__ = (
@@ -108,6 +109,8 @@ class _Walk:
         "waiting",
         "ready",
         "ends",
+        "leaves",
+        "blind",
         "__weakref__",
     )
 
@@ -119,6 +122,8 @@ class _Walk:
         self.goals: Any = _NOTHING
         self.found: dict[Any, Any] = {}
         self.ends: Any = _NOTHING
+        self.leaves = 0
+        self.blind = False
         self.pending: dict[Any, Any] = {}
         self.waiting: dict[Any, int] = {}
         self.ready: list[tuple[int, Any]] = []
@@ -207,11 +212,16 @@ class _Walk:
         for edge, _ in roots:
             target = edge[0] if type(edge) is tuple else edge
             waiting[target] = waiting.get(target, 0) + 1
-            if isinstance(target, Node) and waiting[target] == 1:
-                stack.append(target)
+            if waiting[target] == 1:
+                if isinstance(target, Node):
+                    stack.append(target)
+                else:
+                    self.leaves += 1
         while stack:
+            leads = False
             for edge in stack.pop().edges:
                 if edge is not None:
+                    leads = True
                     target = edge[0] if type(edge) is tuple else edge
                     if target in waiting:
                         waiting[target] += 1
@@ -219,14 +229,25 @@ class _Walk:
                         waiting[target] = 1
                         if isinstance(target, Node):
                             stack.append(target)
+                        else:
+                            self.leaves += 1
+            if not leads:
+                self.blind = True
 
-    def _useful(self) -> set:
+    def _useful(self) -> set | None:
         """The nodes that run: those from which a target can be reached, and those whose outputs are to retain it.
 
-        Taken from the oldest on, a node comes after all that its edges lead to.
+        None for all of them, as where the targets are all leaves that there are. Otherwise: taken from the oldest on, a node
+        comes after all that its edges lead to.
         """
         assert self.targets is not None
         goals = self.goals = {_key(edge) for edge in self.targets}
+        if not self.blind and self.leaves == len(goals):
+            for goal in goals:
+                if not isinstance(goal, Tensor) or goal not in self.waiting:
+                    break
+            else:
+                return None
         useful: set = set()
         nodes = [node for node in self.waiting if isinstance(node, Node)]
         nodes.sort(key=_AGE)

@@ -208,7 +208,7 @@ def _mean_of(line: Any) -> float:
 def _variance_of(line: Any) -> float:
     """ZeroDivisionError for one number."""
     center = math.fsum(line) / len(line)
-    return math.fsum([(x - center) ** 2 for x in line]) / (len(line) - 1)
+    return math.fsum([(away := x - center) * away for x in line]) / (len(line) - 1)
 
 
 def _deviation_of(line: Any) -> float:

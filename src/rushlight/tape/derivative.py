@@ -222,8 +222,11 @@ class OpNode(Node):
         return tuple([edge is not None for edge in self.edges])
 
     def output(self, _: Any) -> Any:
-        outs = self._outputs()
-        return outs if self.several else outs[0]
+        if self.several:
+            return self._outputs()
+        if self.out is FREED:
+            raise RuntimeError(FREED_MESSAGE)
+        return self._unpack_out(0, *self.out[0])
 
     def second_output(self, _: Any) -> Any:
         return self._outputs()[-1]

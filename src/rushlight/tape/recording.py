@@ -25,6 +25,8 @@ def record1(derivative: Derivative, x: Tensor, attrs: dict | None, out: Tensor) 
     if edge is LEAF:
         edge = x
     elif type(edge) is ViewMeta:
+        if edge.edge is None and edge.base._edge is None:  # (as most views of what needs no gradient)
+            return
         edge = edge_of(x)
         if edge is None:
             return
@@ -82,14 +84,14 @@ def record2(derivative: Derivative, x: Any, y: Any, attrs: dict | None, out: Ten
         if e is LEAF:
             e = x
         elif type(e) is ViewMeta:
-            e = edge_of(x)
+            e = None if e.edge is None and e.base._edge is None else edge_of(x)
             if type(e) is Nowhere:
                 e, ends = None, True
     if f is not None:
         if f is LEAF:
             f = y
         elif type(f) is ViewMeta:
-            f = edge_of(y)
+            f = None if f.edge is None and f.base._edge is None else edge_of(y)
             if type(f) is Nowhere:
                 f, ends = None, True
     if f is None:

@@ -225,6 +225,10 @@ def binary(
     return made
 
 
+#: elements of a matrix that is sooner turned than walked against its order
+_TURNED = 1 << 10
+
+
 def _ordered(numpy: Callable, a: Any, b: Any) -> Any:
     """`numpy(a, b)`, where `a` does not lie in rows, with its dimensions in PyTorch's order."""
     if a.shape != b.shape or 1 in a.shape:
@@ -235,7 +239,11 @@ def _ordered(numpy: Callable, a: Any, b: Any) -> Any:
         made = numpy(number, b)
         return made if b.flags.c_contiguous else in_order(made, a, b)
     if a.flags.f_contiguous and isinstance(numpy, np.ufunc):
-        return numpy(a, b, order="F")
+        if b.flags.f_contiguous or a.size > _TURNED:
+            return numpy(a, b, order="F")
+        return numpy(
+            a, b.copy("F")
+        )  # alike, they need no iterator of NumPy's, which would take longer than the copy
     return in_order(numpy(a, b), a, b)
 
 
