@@ -208,11 +208,16 @@ class _Boolean(Constraint):
         return (value == 0) | (value == 1)
 
 
+def _whole(value: Any, inside: Any) -> Any:
+    """Those inside that are whole numbers, as those of integer types all are."""
+    return (value % 1 == 0) & inside if value.is_floating_point() else inside
+
+
 class _IntegerInterval(_Bounded):
     is_discrete = True
 
     def check(self, value: Any) -> Any:
-        return (value % 1 == 0) & (self.lower_bound <= value) & (value <= self.upper_bound)
+        return _whole(value, (self.lower_bound <= value) & (value <= self.upper_bound))
 
 
 class _IntegerGreaterThan(_Bounded):
@@ -220,7 +225,7 @@ class _IntegerGreaterThan(_Bounded):
     bounds = ("lower_bound",)
 
     def check(self, value: Any) -> Any:
-        return (value % 1 == 0) & (value >= self.lower_bound)
+        return _whole(value, value >= self.lower_bound)
 
 
 class _Real(Constraint):
@@ -310,17 +315,22 @@ class _CorrCholesky(_LowerCholesky):
         return super().check(value) & (length - 1.0).abs().le(tolerance).all(dim=-1)
 
 
+def _is_square(value: Any) -> bool:
+    return value.shape[-2] == value.shape[-1]
+
+
 class _Square(Constraint):
     event_dim = 2
 
     def check(self, value: Any) -> Any:
-        return torch.full(value.shape[:-2], value.shape[-2] == value.shape[-1], dtype=torch.bool)
+        return torch.full(value.shape[:-2], _is_square(value), dtype=torch.bool)
 
 
 class _Symmetric(_Square):
     def check(self, value: Any) -> Any:
-        square = super().check(value)
-        return torch.isclose(value, value.mT, atol=1e-6).all(-2).all(-1) if square.all() else square
+        if not _is_square(value):
+            return super().check(value)
+        return _all_of(torch.isclose(value, value.mT, atol=1e-6), 2)
 
 
 class _PositiveSemidefinite(_Symmetric):
