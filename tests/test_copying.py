@@ -10,6 +10,7 @@ import pickle
 import random
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from both import plain, same
@@ -240,3 +241,34 @@ def test_parameters_stay_parameters():
     file = saved(rushlight, {"p": ours})
     assert type(torch.load(file)["p"]) is torch.nn.Parameter
     assert type(rushlight.load(saved(torch, {"p": torch.nn.Parameter(torch.ones(2))}))["p"]) is Parameter
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "bool", "int8", "int64", "float16", "bfloat16", "complex64"]
+)
+@pytest.mark.parametrize("to", ["float32", "float64", "int32", "bfloat16", "bool"])
+def test_large_copies(dtype: str, to: str) -> None:
+    """Copies in any order of memory: fresh ones and written ones, converted or not."""
+    values = np.random.default_rng(0).integers(-100, 100, (520, 6, 170))
+    for lay in (
+        lambda t: t.permute(2, 0, 1),
+        lambda t: t.transpose(0, 1),
+        lambda t: t[::2, :, 1:],
+        lambda t: t[:1].expand(520, 6, 170),
+        lambda t: t.reshape(520, 6, 17, 10).permute(0, 3, 1, 2),
+    ):
+        results = []
+        for lib in (torch, rushlight):
+            x = lay(lib.tensor(values, dtype=lib.float64).to(getattr(lib, dtype)))
+            target = lib.ones(x.shape, dtype=getattr(lib, to))
+            kept = target.flip(0) if target.is_floating_point() else None
+            made = [x.clone(), x.contiguous(), x.clone(memory_format=lib.contiguous_format)]
+            if not (dtype == "complex64" and to != "complex64"):
+                made += [target.copy_(x), target.transpose(0, 1).copy_(x.transpose(0, 1))]
+            if x.dim() == 4:
+                made.append(x.contiguous(memory_format=lib.channels_last))
+            results.append([*made, *([kept] if kept is not None else [])])
+        for want, got in zip(*results):
+            assert want.stride() == got.stride() and str(want.dtype)[6:] == str(got.dtype).rpartition(".")[2]
+            a, b = (t.to(lib.complex128).numpy() for t, lib in ((want, torch), (got, rushlight)))
+            assert a.tobytes() == b.tobytes()

@@ -11,6 +11,7 @@ from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
 from rushlight.dtypes import FLOATING, complex32, complex128, float32, float64
+from rushlight.graph.expr import Pending, array_of
 from rushlight.layout import broadcast
 from rushlight.memory import address
 from rushlight.ops.construct import nested
@@ -19,6 +20,7 @@ from rushlight.ops.kinds.method import method
 from rushlight.ops.promotion import NUMBERS
 from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
+from rushlight.runtime.deferral import FROM, launch, tensor_on, written
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import FEW, converted, in_rows
 from rushlight.tape.derivative import Derivative
@@ -50,20 +52,36 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         raise errors.wrong_type("clone", "input", 1, input) from None
     except NeedsBatching:
         return TAKE_OVER.function("clone", clone, (input,), {"memory_format": memory_format})
-    copied = a.copy() if a.size < FEW or not a.flags.forc else converted(a, a.dtype)
-    if memory_format is not None or copied.strides != a.strides:
-        copied = _copied(input, memory_format)
-    out = new_tensor(copied, input._dtype)
+    if a.size < FEW:
+        copied = a.copy()
+        if memory_format is not None or copied.strides != a.strides:
+            copied = _copied(input, memory_format)
+        out = new_tensor(copied, input._dtype)
+    else:
+        out = _large_copy(input, memory_format)
     if input._edge is not None:
         record1(_CLONE, input, None, out)
     return out
+
+
+def _large_copy(t: Tensor, wanted: Any) -> Tensor:
+    """A copy that may wait to be part of a loop."""
+    kind = t._dtype
+    if t._a.size >= FROM:
+        steps = tuple([step * kind.itemsize for step in like_strides(t, wanted)])
+        made = launch("clone", np.positive, (t,), (kind,), kind, strides_of=lambda *layouts: steps)
+        if made is not None:
+            return tensor_on(made, kind)
+    return new_tensor(_copied(t, wanted), kind)
 
 
 def _copied(t: Tensor, wanted: Any) -> np.ndarray:
     a = t._a
     if wanted is contiguous_format:
         return in_rows(a)
-    if (wanted is None or wanted is preserve_format) and a.size < FEW:
+    if wanted is None or wanted is preserve_format:
+        if a.size >= FEW and a.flags.forc:
+            return converted(a, a.dtype)
         copied = a.copy("K")
         if copied.strides == a.strides:  # so `a` is dense, and its strides are to be kept
             return copied
@@ -159,14 +177,24 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     a, b = self._a, src._a
     if a.shape != b.shape:
         _check_broadcast(a.shape, b.shape)
-    if src._dtype is self._dtype:
-        np.copyto(a, b)
-    else:
-        np.copyto(a, quiet(convert, b, self._dtype))
+    if a.size < FROM or not _copied_by_loop(src, self):
+        np.copyto(a, b if src._dtype is self._dtype else quiet(convert, b, self._dtype))
     wrote(self)
     if before is not None or source is not None:
         rebase(self, CopyBackwards(self, before, source))
     return self
+
+
+def _copied_by_loop(src: Tensor, t: Tensor) -> bool:
+    """Write `src`, broadcast and converted, to the memory of `t` by a loop of ours; False if NumPy is to do it."""
+    if src._a.shape != t._a.shape or t._a.flags.carray and src._a.flags.carray and src._dtype is t._dtype:
+        return False
+    made = launch("copy_", np.positive, (src,), (src._dtype,), t._dtype)
+    if made is None:
+        return False
+    if type(made) is not Pending or not written(made, t):
+        np.copyto(t._a, array_of(made))
+    return True
 
 
 def _shows_same(t: Tensor, other: Tensor) -> bool:
