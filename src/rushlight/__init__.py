@@ -325,7 +325,7 @@ _LATE = {
 __getattr__, __dir__ = late.names(
     "rushlight",
     _LATE,
-    modules="accelerator amp autograd backends compiler cpu cuda distributed distributions fft func jit linalg mps native nn optim pickling "
+    modules="accelerator amp autograd backends compiler cpu cuda distributed distributions fft func jit linalg masked mps native nn optim pickling "
     "printing profiler random return_types serialization signal special storage streams switches testing types utils version",
 )
 
