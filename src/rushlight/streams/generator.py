@@ -98,6 +98,13 @@ class Generator:
         """The next double word."""
         return int(self.words64(1)[0])
 
+    def double(self) -> float:
+        """One float64 in [0, 1), as `doubles` has them, without an array."""
+        self._fresh = False
+        self._start()
+        high, low = self._engine.random_raw(2).tolist()
+        return ((high << 32 | low) & (2**53 - 1)) * 2.0**-53
+
     def floats(self, n: int) -> np.ndarray:
         """`n` float32 in [0, 1): the low 24 bits of one word each."""
         x = (self.words(n) & np.uint32(2**24 - 1)).astype(np.float32)
@@ -154,25 +161,34 @@ class Generator:
 class Doubles:
     """Uniform doubles one at a time, for algorithms that decide as they go how many they need.
 
-    Words are drawn in blocks; leaving the `with` block gives back the unread ones.
+    For many samples words are drawn in blocks; leaving the `with` block gives back the unread ones. That copies the engine's
+    state twice, so that for few samples each word is drawn by itself.
     """
 
     BLOCK = 256
+    #: up to this many samples
+    FEW = 32
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, samples: int) -> None:
         self._generator = generator
+        self._in_blocks = samples > self.FEW
 
     def __enter__(self) -> Doubles:
-        self._refill()
+        if self._in_blocks:
+            self._refill()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if not self._in_blocks:
+            return
         held = self._generator.held_normal
         self._generator.set_state(self._before)
         self._generator.words(2 * self._read)
         self._generator.held_normal = held
 
     def __call__(self) -> float:
+        if not self._in_blocks:
+            return self._generator.double()
         if self._read == self.BLOCK:
             self._refill()
         self._read += 1

@@ -117,7 +117,7 @@ def dirichlet(gen: Generator, alpha: Array) -> Array:
     dtype = alpha.dtype.name
     require_dtype("dirichlet", dtype, ("float32", "float64"))
     rows = alpha.reshape(-1, alpha.shape[-1] if alpha.size else 1)
-    with Doubles(gen) as uniform:
+    with Doubles(gen, alpha.size) as uniform:
         samples = [_gamma(a, uniform, np.float64) for a in rows.ravel().tolist()]
     gammas = np.maximum(np.array(samples, np.float64), np.finfo(np.float64).tiny).reshape(rows.shape)
     shares = (gammas / _row_sums(gammas)).astype(alpha.dtype)
@@ -154,7 +154,7 @@ def binomial(gen: Generator, counts: Array, probs: Array) -> Array:
     dtype = counts.dtype.name
     require_dtype("binomial_cpu", dtype, ("float32", "float64"))
     real = counts.dtype.type
-    with Doubles(gen) as uniform:
+    with Doubles(gen, counts.size) as uniform:
         samples = [_binomial(n, p, uniform, real) for n, p in zip(counts.ravel(), probs.ravel())]
     return np.array(samples, dtype)
 
@@ -251,6 +251,6 @@ _STIRLING_RESTS = (
 def _one_by_one(
     gen: Generator, parameters: Array, sample: Callable[[float, Doubles], float], dtype: str
 ) -> Array:
-    with Doubles(gen) as uniform:
+    with Doubles(gen, parameters.size) as uniform:
         samples = [sample(parameter, uniform) for parameter in parameters.tolist()]
     return cast(np.array(samples, np.float64), dtype)
