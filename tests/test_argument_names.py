@@ -50,3 +50,18 @@ def test_what_is_given_twice_or_not_at_all_is_refused(call):
     for library in (torch, rushlight):
         with pytest.raises(TypeError):
             call(library)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "std", "amax", "any", "argmax", "sort", "cumsum"])
+@pytest.mark.parametrize("args", [("a",), (0, "a"), ({},), (1.5,), ([1.5],)], ids=repr)
+def test_methods_refuse_wrong_types_by_pytorchs_class(name, args):
+    same(lambda T: getattr(T.ones(2, 3), name)(*args), text=False)
+
+
+@pytest.mark.parametrize("name", ["masked_fill", "masked_fill_", "masked_select"])
+def test_masks_that_do_not_fit(name):
+    def program(T):
+        rest = () if name == "masked_select" else (0,)
+        return getattr(T.ones(3, 4), name)(T.ones(5, dtype=T.bool), *rest)
+
+    same(program)

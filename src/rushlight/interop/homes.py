@@ -20,7 +20,7 @@ HOMES = {
     "ops.lapack": {"torch._C": "_LinAlgError"},
     "ops.sampling": {"torch._C": "Generator"},
     "tape.modes": {"torch.autograd.grad_mode": "enable_grad inference_mode no_grad set_grad_enabled"},
-    "tape.node": {"torch.autograd.graph": "Node"},
+    "tape.node": {"torch.autograd.graph": "Node", "torch.utils.hooks": "RemovableHandle"},
     "autograd": {"torch.autograd.anomaly_mode": "detect_anomaly set_detect_anomaly"},
     "cuda": {"torch.cuda.streams": "Event Stream"},
     "distributions": {

@@ -116,6 +116,8 @@ def masked_fill(input, mask, value):
         >>> torch.tensor([1, 2, 3]).masked_fill(torch.tensor([True, False, True]), 0)
         tensor([0, 2, 0])
     """
+    if isinstance(mask, Tensor) and mask._a.shape != input._a.shape:
+        broadcast(mask._a.shape, input._a.shape)  # the mask is "tensor a" in the message
     number = _check_masked_fill(input, mask, value)
     if isinstance(value, Tensor):
         return masked_fill_tensor(input, mask, value)
@@ -209,7 +211,7 @@ def masked_scatter(input, mask, source):
     vjp=(lambda g, x_meta, mask: masked_select_backward(g, x_meta, mask), None),
 )
 def masked_select_of(x, mask):
-    shape = broadcast(x.shape, mask.shape)
+    shape = broadcast(mask.shape, x.shape)
     return np.broadcast_to(x, shape)[np.broadcast_to(mask, shape)]
 
 

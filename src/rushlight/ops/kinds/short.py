@@ -16,6 +16,7 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.debug import STATE
 from rushlight.dtypes import ALL, dtype, float32, float64, int64
+from rushlight.errors import WrongArgument
 from rushlight.graph.expr import Pending
 from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, rounded_by_loops, scan_along
 from rushlight.runtime.deferral import FROM_REDUCED, ready
@@ -312,7 +313,11 @@ def hot_reduction(
             except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
                 pass
         if made is None:
-            return general(self, dim, keepdim, None)
+            try:
+                return general(self, dim, keepdim, None)
+            except WrongArgument as wrong:
+                given = (self, dim) if keepdim is False else (self, dim, keepdim)
+                raise wrong.worded(call.__name__, ("input", "dim", "keepdim"), given, {}) from None
         out = _make(Tensor)
         out._a = made
         out._dtype = kind
