@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -196,17 +196,22 @@ class Doubles:
 
     def normal(self) -> float:
         """A standard normal double, from the generator's stream of pairs."""
-        held, self._generator.held_normal = self._generator.held_normal, None
-        if held is not None:
-            return held
-        angle, radius = 2.0 * math.pi * self(), math.sqrt(-2.0 * math.log1p(-self()))
-        self._generator.held_normal = radius * math.sin(angle)
-        return radius * math.cos(angle)
+        return next_normal(self._generator, self)
 
     def _refill(self) -> None:
         self._before = self._generator.get_state()
         self._block = self._generator.doubles(self.BLOCK).tolist()
         self._read = 0
+
+
+def next_normal(generator: Generator, uniform: Callable[[], float]) -> float:
+    """The standard normal double that was held back, or the first of a new pair."""
+    held, generator.held_normal = generator.held_normal, None
+    if held is not None:
+        return held
+    angle, radius = 2.0 * math.pi * uniform(), math.sqrt(-2.0 * math.log1p(-uniform()))
+    generator.held_normal = radius * math.sin(angle)
+    return radius * math.cos(angle)
 
 
 def memory_order(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.streams.checks import COMPLEX_PARTS, FLOATS, number, numpy_dtype, require, require_dtype
-from rushlight.streams.generator import Generator
+from rushlight.streams.generator import Generator, next_normal
 from rushlight.streams.rounding import cast, fma32, fma64, log, log1p, sine_and_cosine
 
 Array = np.ndarray
@@ -64,7 +64,9 @@ def normal(
 
 
 def _in_pairs(gen: Generator, size: int) -> Array:
-    """Standard normal doubles, the odd one held back in the generator."""
+    """Standard normal doubles, the odd one held back in the generator; of a few no arrays are made."""
+    if size < GROUP:
+        return np.array([next_normal(gen, gen.double) for _ in range(size)])
     held = [] if gen.held_normal is None else [gen.held_normal]
     missing = size - len(held)
     samples = _pairs(gen.doubles(missing + missing % 2).reshape(-1, 2))
