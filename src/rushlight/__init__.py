@@ -179,7 +179,7 @@ _LATE = {
     "ops.clamping": "addcdiv addcmul clamp clamp_max clamp_min clip lerp nan_to_num",
     "ops.complexes": (
         "angle complex conj_physical is_conj is_neg polar resolve_conj resolve_neg conj=conj_function "
-        "imag=imag_function real=real_function"
+        "imag=imag_function real=real_function view_as_complex view_as_real"
     ),
     "ops.functions": (
         "acos acosh arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh cos "
@@ -236,7 +236,7 @@ _LATE = {
     "ops.memory": "detach_ resize_as_",
     "ops.reshaping": (
         "atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes cartesian_prod combinations flatten "
-        "meshgrid ravel unflatten view_as_complex view_as_real"
+        "meshgrid ravel unflatten"
     ),
     "ops.slicing": (
         "chunk dsplit hsplit narrow narrow_copy select split split_with_sizes tensor_split unbind "

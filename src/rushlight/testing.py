@@ -15,9 +15,9 @@ from rushlight import dtypes, late
 from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING, dtype, finfo, iinfo, promote_types
 from rushlight.ops.comparison import isclose
+from rushlight.ops.complexes import view_as_real
 from rushlight.ops.construct import as_tensor, tensor
 from rushlight.ops.creation import empty
-from rushlight.ops.reshaping import view_as_real
 from rushlight.ops.sampling import randint
 
 __all__ = ["assert_allclose", "assert_close", "make_tensor"]

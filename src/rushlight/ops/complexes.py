@@ -1,4 +1,4 @@
-"""Complex numbers: their parts, conjugates, directions."""
+"""Complex numbers: their parts, as pairs of real ones, conjugates, directions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, shown, storage, strides
+from rushlight.buffer import offset as offset_of
 from rushlight.dtypes import ALL, BY_NUMPY, COMPLEX, complex32, dtype, float16, float32, float64
 from rushlight.layout import broadcast
 from rushlight.ops.kinds.elementwise import floating, same_out, unary
@@ -15,6 +16,7 @@ from rushlight.ops.spec import primitive, public
 from rushlight.runtime import execute
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.recording import record
+from rushlight.tape.writes import TURNS
 
 
 def _nothing(d: dtype) -> tuple[dtype, dtype]:
@@ -138,6 +140,57 @@ def _checked(function: Any) -> Any:
 
 conj_function, real_function, imag_function = _checked(conj), _checked(real), _checked(imag)
 
+
+# ---- complex numbers as pairs of real ones ----
+
+_AS_REAL = Derivative("ViewAsReal", ("x",), (lambda g: view_as_complex(g.contiguous()),))
+_AS_COMPLEX = Derivative("ViewAsComplex", ("x",), (lambda g: view_as_real(g.resolve_conj()),))
+
+
+def _reread(
+    t: Tensor, kind: dtype, shape: tuple, steps: tuple, at: int, derivative: Derivative
+) -> Tensor:
+    out = execute.view(t, shown(storage(t), kind.numpy, shape, steps, at), None, None)
+    out._dtype = kind
+    out._edge.replayed = derivative.node.__name__
+    record(derivative, (t,), None, out)
+    return out
+
+
+@public(out=False)
+def view_as_real(input):
+    """A complex tensor as a real one on the same memory, with a last dimension of real and imaginary part."""
+    if input._dtype.category != COMPLEX:
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    steps = tuple([2 * step for step in strides(input)])
+    at = 2 * offset_of(input)
+    return _reread(input, input._dtype.to_real(), (*input._a.shape, 2), (*steps, 1), at, _AS_REAL)
+
+
+@public(out=False)
+def view_as_complex(input):
+    """A real tensor whose last dimension is (real, imaginary), as a complex one on the same memory."""
+    if input._dtype.name not in ("float32", "float64", "float16"):
+        raise RuntimeError(
+            "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
+            f"{input._dtype.legacy}"
+        )
+    shape, steps, at = input._a.shape, strides(input), offset_of(input)
+    if not shape:
+        raise RuntimeError("Input tensor must have one or more dimensions")
+    if shape[-1] != 2:
+        raise RuntimeError("Tensor must have a last dimension of size 2")
+    if steps[-1] != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(step % 2 for step in steps[:-1]):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    if at % 2:
+        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
+    halves = tuple([step // 2 for step in steps[:-1]])
+    return _reread(input, input._dtype.to_complex(), shape[:-1], halves, at // 2, _AS_COMPLEX)
+
+
+TURNS[1], TURNS[-1] = view_as_real, view_as_complex
 
 # ---- direction ----
 

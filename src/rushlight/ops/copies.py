@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import dtype
-from rushlight.ops import reshaping, slicing, striding, views
+from rushlight.ops import complexes, slicing, striding, views
 from rushlight.ops.kinds.strict import same_type
 from rushlight.ops.spec import public
 from rushlight.tape.node import Node, edge_of
@@ -106,10 +106,10 @@ unsqueeze_copy = _copy_of(
 )
 view_copy = _copy_of("view_copy", _view_or_copy, ":func:`Tensor.view`, its elements copied to fresh memory.")
 view_as_real_copy = _copy_of(
-    "view_as_real_copy", reshaping.view_as_real, ":func:`view_as_real`, its elements copied to fresh memory."
+    "view_as_real_copy", complexes.view_as_real, ":func:`view_as_real`, its elements copied to fresh memory."
 )
 view_as_complex_copy = _copy_of(
     "view_as_complex_copy",
-    reshaping.view_as_complex,
+    complexes.view_as_complex,
     ":func:`view_as_complex`, its elements copied to fresh memory.",
 )

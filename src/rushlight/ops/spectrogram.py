@@ -77,7 +77,7 @@ def stft(
 
 
 def _parts(t: Any) -> Tensor:
-    from rushlight.ops.reshaping import view_as_real
+    from rushlight.ops.complexes import view_as_real
 
     return view_as_real(t)
 
