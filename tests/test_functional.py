@@ -225,6 +225,23 @@ def test_max_pool_gives_indices():
         assert outs[0] == outs[1]
 
 
+@pytest.mark.parametrize("name", ["max_pool1d", "max_pool2d", "adaptive_max_pool2d", "max_pool3d"])
+def test_what_a_max_pool_found_may_be_overwritten_but_not_where(name):
+    shape = (2, 3) + (4,) * int(name[-2])
+    grads = []
+    for lib, x in zip((torch, rushlight), draw(shape)):
+        x.requires_grad_()
+        y = getattr(lib.nn.functional, name)(x, 2)
+        y += 1
+        (y * y).sum().backward()
+        grads.append(x.grad.tolist())
+        values, places = getattr(lib.nn.functional, name)(x, 2, return_indices=True)
+        places += 1
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            values.sum().backward()
+    assert grads[0] == grads[1]
+
+
 # ---- errors ----
 
 WRONG = {

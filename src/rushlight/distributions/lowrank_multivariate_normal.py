@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.normal_vector import NormalVector, solved, squared_size, times
-from rushlight.distributions.utils import lazy_property, standard_normal
+from rushlight.distributions.utils import _standard_normal, lazy_property
 
 __all__ = ["LowRankMultivariateNormal"]
 
@@ -83,8 +83,8 @@ class LowRankMultivariateNormal(NormalVector):
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
-        along = standard_normal(shape[:-1] + self.cov_factor.shape[-1:], self.loc)
-        each = self._unbroadcasted_cov_diag.sqrt() * standard_normal(shape, self.loc)
+        along = _standard_normal(shape[:-1] + self.cov_factor.shape[-1:], self.loc.dtype, self.loc.device)
+        each = self._unbroadcasted_cov_diag.sqrt() * _standard_normal(shape, self.loc.dtype, self.loc.device)
         return self.loc + times(self._unbroadcasted_cov_factor, along) + each
 
     def _log_det(self) -> Any:

@@ -8,7 +8,7 @@ import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.covariance import GivenByCovariance, the_one_given
 from rushlight.distributions.normal_vector import NormalVector, solved, squared_size, times
-from rushlight.distributions.utils import standard_normal
+from rushlight.distributions.utils import _standard_normal
 
 __all__ = ["MultivariateNormal"]
 
@@ -61,7 +61,7 @@ class MultivariateNormal(NormalVector, GivenByCovariance):
         return self._unbroadcasted_scale_tril.pow(2).sum(-1).expand(self._batch_shape + self._event_shape)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        eps = standard_normal(self._extended_shape(sample_shape), self.loc)
+        eps = _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
         return self.loc + times(self._unbroadcasted_scale_tril, eps)
 
     def _log_det(self) -> Any:

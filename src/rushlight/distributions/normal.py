@@ -8,7 +8,7 @@ from typing import Any
 import rushlight as torch
 from rushlight.distributions.exp_family import ExponentialFamily
 from rushlight.distributions.location_scale import LocationScale
-from rushlight.distributions.utils import standard_normal
+from rushlight.distributions.utils import _standard_normal
 
 __all__ = ["Normal"]
 
@@ -36,7 +36,11 @@ class Normal(LocationScale, ExponentialFamily):
             return torch.normal(self.loc.expand(shape), self.scale.expand(shape))
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        return self.loc + standard_normal(self._extended_shape(sample_shape), self.loc) * self.scale
+        return (
+            self.loc
+            + _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
+            * self.scale
+        )
 
     def log_prob(self, value: Any) -> Any:
         value = self._checked(value)

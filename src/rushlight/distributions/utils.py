@@ -43,9 +43,9 @@ def broadcast_all(*values: Any) -> Any:
     return torch.broadcast_tensors(*tensors)
 
 
-def standard_normal(shape: Any, like: Any) -> Any:
-    """Standard normal numbers of the type of `like`."""
-    return torch.empty(shape, dtype=like.dtype).normal_()
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
+    """Standard normal numbers; by PyTorch's name, which other libraries' distributions use."""
+    return torch.empty(shape, dtype=dtype, device=device).normal_()
 
 
 def sum_rightmost(value: Any, dims: int) -> Any:

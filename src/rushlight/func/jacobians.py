@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rushlight.buffer import Tensor
-from rushlight.func import pytree
 from rushlight.func.transforms import chosen, jvp_of, vjp_of
 from rushlight.func.vmap import _named_after, vmap
 from rushlight.ops.joining import cat
+from rushlight.utils import _pytree as pytree
 
 
 def jacrev(
@@ -43,29 +43,31 @@ def jacrev(
     def wrapped(*args: Any) -> Any:
         _refuse_complex("jacrev", args, "inputs")
         output, pull, *aux = vjp_of(func, args, argnums, has_aux)
-        outputs, shape = pytree.flatten(output)
+        outputs, shape = pytree.tree_flatten(output)
         _refuse_complex("jacrev", outputs, "outputs")
-        inputs, structure = pytree.flatten(chosen(args, argnums))
+        inputs, structure = pytree.tree_flatten(chosen(args, argnums))
         rows = _rows(pull, outputs, shape, chunk_size)
         counts = [y.numel() for y in outputs]
         split = [zip(outputs, stacked.split(counts, 0)) for stacked in rows]
         columns = [[part.reshape(y.shape + x.shape) for y, part in parts] for x, parts in zip(inputs, split)]
-        each = [pytree.unflatten(blocks, structure) for blocks in zip(*columns)]
-        found = pytree.unflatten([block[0] for block in each] if isinstance(argnums, int) else each, shape)
+        each = [pytree.tree_unflatten(blocks, structure) for blocks in zip(*columns)]
+        found = pytree.tree_unflatten(
+            [block[0] for block in each] if isinstance(argnums, int) else each, shape
+        )
         return (found, *aux) if has_aux else found
 
     return _named_after(func, wrapped)
 
 
-def _rows(pull: Callable, outputs: list[Tensor], shape: pytree.Structure, size: int | None) -> list[Tensor]:
+def _rows(pull: Callable, outputs: list[Tensor], shape: pytree.TreeSpec, size: int | None) -> list[Tensor]:
     """For each input, the gradients of all elements of all outputs, stacked."""
     chunks = []
     for basis in _basis(outputs, size):
         if size == 1:
-            found = pytree.leaves_of(pull(pytree.unflatten([v.squeeze(0) for v in basis], shape)))
+            found = pytree.tree_leaves(pull(pytree.tree_unflatten([v.squeeze(0) for v in basis], shape)))
             chunks.append([g.unsqueeze(0) for g in found])
         else:
-            chunks.append(pytree.leaves_of(vmap(pull)(pytree.unflatten(basis, shape))))
+            chunks.append(pytree.tree_leaves(vmap(pull)(pytree.tree_unflatten(basis, shape))))
     return chunks[0] if len(chunks) == 1 else [cat(list(column), 0) for column in zip(*chunks)]
 
 
@@ -104,7 +106,7 @@ def jacfwd(
 
     def wrapped(*args: Any) -> Any:
         _refuse_complex("jacfwd", args, "inputs")
-        inputs, structure = pytree.flatten(chosen(args, argnums))
+        inputs, structure = pytree.tree_flatten(chosen(args, argnums))
         (basis,) = _basis(inputs, None)
 
         def push(along: Any) -> Any:
@@ -112,14 +114,16 @@ def jacfwd(
             _refuse_complex("jacfwd", output, "outputs")
             return (tangent, *aux) if has_aux else tangent
 
-        found = vmap(push, randomness=randomness)(pytree.unflatten(basis, structure))
+        found = vmap(push, randomness=randomness)(pytree.tree_unflatten(basis, structure))
         aux: tuple = ()
         if has_aux:
             found, rest = found
-            aux = (pytree.mapped(lambda t: t[0], rest),)
-        columns, shape = pytree.flatten(found)
-        each = [pytree.unflatten(_blocks(stacked, inputs), structure) for stacked in columns]
-        made = pytree.unflatten([block[0] for block in each] if isinstance(argnums, int) else each, shape)
+            aux = (pytree.tree_map(lambda t: t[0], rest),)
+        columns, shape = pytree.tree_flatten(found)
+        each = [pytree.tree_unflatten(_blocks(stacked, inputs), structure) for stacked in columns]
+        made = pytree.tree_unflatten(
+            [block[0] for block in each] if isinstance(argnums, int) else each, shape
+        )
         return (made, *aux) if has_aux else made
 
     return _named_after(func, wrapped)
@@ -145,7 +149,7 @@ def hessian(func: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
 
 
 def _refuse_complex(name: str, tree: Any, what: str) -> None:
-    for at, leaf in enumerate(pytree.leaves_of(tree)):
+    for at, leaf in enumerate(pytree.tree_leaves(tree)):
         if isinstance(leaf, Tensor) and leaf.is_complex():
             raise RuntimeError(
                 f"{name}: Expected all {what} to be real but received complex tensor at flattened input idx: {at}"

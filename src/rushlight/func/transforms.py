@@ -13,11 +13,11 @@ from typing import Any
 from rushlight.autograd.api import grad as gradients
 from rushlight.batched import Batched, Level
 from rushlight.buffer import Tensor
-from rushlight.func import pytree
 from rushlight.func.levels import clothed, running, stripped
 from rushlight.func.vmap import _named_after
 from rushlight.tape.modes import MODES, enable_grad, inference_mode
 from rushlight.tape.node import Node, edge_of
+from rushlight.utils import _pytree as pytree
 
 # ---- what a transform differentiates ----
 
@@ -112,7 +112,7 @@ def _released(inputs: Inputs, tree: Any) -> Any:
             raise RuntimeError(f"Expected tensors, got unsupported type {type(leaf)}")
         return inputs.released(leaf)
 
-    return pytree.mapped(each, tree)
+    return pytree.tree_map(each, tree)
 
 
 def _gradients(
@@ -222,9 +222,9 @@ def _grad_and_value(
 ) -> tuple[Any, Any]:
     numbers = positions(args, argnums)
     wanted = chosen(args, argnums) if isinstance(argnums, tuple) else args[numbers[0]]
-    leaves, structure = pytree.flatten(wanted)
+    leaves, structure = pytree.tree_flatten(wanted)
     with Inputs(leaves, MODES.grad) as inputs:
-        new = pytree.unflatten(inputs.entries(), structure)
+        new = pytree.tree_unflatten(inputs.entries(), structure)
         output = func(*replaced(args, numbers, new if isinstance(argnums, tuple) else (new,)), **kwargs)
         aux = None
         if has_aux:
@@ -233,7 +233,7 @@ def _grad_and_value(
         whole = stripped(output, inputs.levels)
         create = inputs.recorded and inputs.lead_on([whole])
         found = _gradients([whole], inputs.tensors, [whole.detach().new_ones(whole.shape)], create, create)
-    made = pytree.unflatten([inputs.released(clothed(g, inputs.levels)) for g in found], structure)
+    made = pytree.tree_unflatten([inputs.released(clothed(g, inputs.levels)) for g in found], structure)
     output = inputs.released(output)
     return (made, (output, _released(inputs, aux))) if has_aux else (made, output)
 
@@ -276,33 +276,33 @@ def vjp_of(func: Callable, primals: tuple, argnums: Any, has_aux: bool) -> tuple
     wanted: Any = chosen(primals, argnums if argnums is not None else numbers) if numbers else ()
     if isinstance(argnums, int):
         (wanted,) = wanted
-    leaves, structure = pytree.flatten(wanted)
+    leaves, structure = pytree.tree_flatten(wanted)
     with Inputs(leaves, MODES.grad) as inputs:
-        new = pytree.unflatten(inputs.entries(), structure)
+        new = pytree.tree_unflatten(inputs.entries(), structure)
         output = func(*replaced(primals, numbers, (new,) if isinstance(argnums, int) else new))
         aux = None
         if has_aux:
             output, aux = parted(output, "vjp(f, *primals)")
-        flat, shape = pytree.flatten(output)
+        flat, shape = pytree.tree_flatten(output)
         check_outputs(flat, "vjp(f, *primals)")
         _check_differentiable(flat)
         wholes = [stripped(y, inputs.levels) for y in flat]
     pull = _pull(inputs, wholes, shape, structure)
-    results = pytree.mapped(inputs.released, output)
+    results = pytree.tree_map(inputs.released, output)
     return (results, pull, _released(inputs, aux)) if has_aux else (results, pull)
 
 
 def _pull(
-    inputs: Inputs, wholes: list[Tensor], shape: pytree.Structure, structure: pytree.Structure
+    inputs: Inputs, wholes: list[Tensor], shape: pytree.TreeSpec, structure: pytree.TreeSpec
 ) -> Callable:
     leads_on = inputs.lead_on(wholes)
 
     def pull(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
-        flat, given = pytree.flatten(cotangents)
+        flat, given = pytree.tree_flatten(cotangents)
         if given != shape:
             raise RuntimeError(
                 "Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. "
-                f"cotangents: {given}, primal output: {shape}"
+                f"cotangents: {pytree.treespec_pprint(given)}, primal output: {pytree.treespec_pprint(shape)}"
             )
         create = MODES.grad if create_graph is None else create_graph
         create = create and (
@@ -311,7 +311,7 @@ def _pull(
         weights = [stripped(c, inputs.levels) if isinstance(c, Tensor) else c for c in flat]
         with inference_mode(False) if MODES.inference else enable_grad():
             found = _gradients(wholes, inputs.tensors, weights, retain_graph, create)
-        return pytree.unflatten([clothed(g, inputs.levels) for g in found], structure)
+        return pytree.tree_unflatten([clothed(g, inputs.levels) for g in found], structure)
 
     return pull
 
@@ -370,8 +370,8 @@ def jvp_of(func: Callable, primals: Any, tangents: Any, argnums: Any, strict: bo
         )
     numbers = tuple(range(len(primals))) if argnums is None else positions(primals, argnums)
     wanted = tuple([primals[n] for n in numbers])
-    leaves, structure = pytree.flatten(wanted)
-    directions, given = pytree.flatten(tangents)
+    leaves, structure = pytree.tree_flatten(wanted)
+    directions, given = pytree.tree_flatten(tangents)
     if structure != given:
         raise RuntimeError(
             f"{_JVP}: Expected primals and tangents to have the same python structure. For example, if primals is a tuple "
@@ -383,7 +383,7 @@ def jvp_of(func: Callable, primals: Any, tangents: Any, argnums: Any, strict: bo
     for x, v in zip(leaves, directions):
         _check_direction(x, v)
     push = Push(
-        leaves, func, lambda new: replaced(primals, numbers, pytree.unflatten(new, structure)), has_aux
+        leaves, func, lambda new: replaced(primals, numbers, pytree.tree_unflatten(new, structure)), has_aux
     )
     if strict and not all(y.requires_grad for y in push.wholes):
         raise RuntimeError(
@@ -391,7 +391,7 @@ def jvp_of(func: Callable, primals: Any, tangents: Any, argnums: Any, strict: bo
             "with strict=True."
         )
     found = push(directions, False)
-    made = pytree.unflatten(found, push.structure)
+    made = pytree.tree_unflatten(found, push.structure)
     return (push.results, made, push.aux) if has_aux else (push.results, made)
 
 
@@ -431,13 +431,13 @@ class Push:
             if has_aux:
                 output, aux = parted(output, _JVP)
                 self.aux = _released(inputs, aux)
-            flat, self.structure = pytree.flatten(output)
+            flat, self.structure = pytree.tree_flatten(output)
             check_outputs(flat, _JVP)
             self.wholes = [stripped(y, inputs.levels) for y in flat]
             self.leads_on = inputs.recorded and inputs.lead_on(self.wholes)
             self.weights = [_zeros(y).requires_grad_() if y.requires_grad else None for y in self.wholes]
             self.rows = _gradients(self.wholes, inputs.tensors, self.weights, True, True)
-        self.results = pytree.mapped(inputs.released, output)
+        self.results = pytree.tree_map(inputs.released, output)
 
     def __call__(self, directions: Sequence[Tensor], keep: bool) -> list[Tensor]:
         levels = self.inputs.levels
@@ -462,11 +462,11 @@ def linearize(func: Callable, *primals: Any) -> tuple[Any, Callable]:
         >>> push(torch.ones(3))
         tensor([1., 1., 1.])
     """
-    leaves, structure = pytree.flatten(primals)
-    push = Push(leaves, func, lambda new: pytree.unflatten(new, structure), False)
+    leaves, structure = pytree.tree_flatten(primals)
+    push = Push(leaves, func, lambda new: pytree.tree_unflatten(new, structure), False)
 
     def jvp_fn(*tangents: Any) -> Any:
-        directions, given = pytree.flatten(tangents)
+        directions, given = pytree.tree_flatten(tangents)
         if given != structure:
             raise RuntimeError(
                 f"Expected the tangents {given!r} to have the same argspec as the primals {structure!r}"
@@ -478,6 +478,6 @@ def linearize(func: Callable, *primals: Any) -> tuple[Any, Callable]:
                         f"tangent:{at} with {what} {a} in flattened pytree doesn't match the {what} {b} of the "
                         "corresponding primal."
                     )
-        return pytree.unflatten(push(directions, True), push.structure)
+        return pytree.tree_unflatten(push(directions, True), push.structure)
 
     return push.results, jvp_fn

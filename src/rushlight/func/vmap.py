@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 from rushlight.batched import LEVELS, Batched, Level, batched
 from rushlight.buffer import Tensor
-from rushlight.func import pytree
 from rushlight.func.dispatch import At
 from rushlight.ops.joining import cat
 from rushlight.random import get_rng_state, set_rng_state
+from rushlight.utils import _pytree as pytree
 
 
 def vmap(
@@ -79,7 +79,7 @@ def _name(func: Any) -> str:
 
 def _read_inputs(
     func: Callable, in_dims: Any, args: tuple
-) -> tuple[int, list[int | None], list[Any], pytree.Structure]:
+) -> tuple[int, list[int | None], list[Any], pytree.TreeSpec]:
     """The number of entries, the dimension of each leaf of the inputs, the leaves, and their structure."""
     if not isinstance(in_dims, (int, tuple)):
         raise ValueError(
@@ -91,12 +91,12 @@ def _read_inputs(
             f"vmap({_name(func)})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap "
             "over a function with no inputs. The latter is unsupported."
         )
-    leaves, structure = pytree.flatten(args)
-    dims = pytree.broadcast(in_dims, structure)
+    leaves, structure = pytree.tree_flatten(args)
+    dims = pytree._broadcast_to_and_flatten(in_dims, structure)
     if dims is None:
         raise ValueError(
             f"vmap({_name(func)}, in_dims={in_dims}, ...)(<inputs>): in_dims is not compatible with the structure of "
-            f"`inputs`. in_dims has structure {pytree.flatten(in_dims)[1]!r} but inputs has structure {structure!r}."
+            f"`inputs`. in_dims has structure {pytree.tree_flatten(in_dims)[1]!r} but inputs has structure {structure!r}."
         )
     dims = [_checked_in_dim(func, in_dims, leaf, dim) for leaf, dim in zip(leaves, dims)]
     return _count(dims, leaves), dims, leaves, structure
@@ -151,7 +151,7 @@ def level(size: int, randomness: str) -> Iterator[Level]:
 
 def _run(
     func: Callable,
-    structure: pytree.Structure,
+    structure: pytree.TreeSpec,
     dims: list[int | None],
     out_dims: Any,
     randomness: str,
@@ -164,7 +164,7 @@ def _run(
             leaf if dim is None else batched(leaf.movedim(dim, 0) if dim else leaf, now.depth)
             for leaf, dim in zip(leaves, dims)
         ]
-        outputs = func(*pytree.unflatten(entries, structure), **kwargs)
+        outputs = func(*pytree.tree_unflatten(entries, structure), **kwargs)
     return _gathered(func, outputs, out_dims, At(now.depth, count))
 
 
@@ -179,12 +179,12 @@ def _in_chunks(
             set_rng_state(state)
         length = min(size, count - start)
         chunk = [leaf if dim is None else leaf.narrow(dim, start, length) for leaf, dim in zip(leaves, dims)]
-        parts.append(pytree.flatten(run(chunk, length)))
+        parts.append(pytree.tree_flatten(run(chunk, length)))
     structure = parts[0][1]
-    places = pytree.broadcast(out_dims, structure)
+    places = pytree._broadcast_to_and_flatten(out_dims, structure)
     assert places is not None
     joined = [cat(list(column), dim) for dim, column in zip(places, zip(*[flat for flat, _ in parts]))]
-    return pytree.unflatten(joined, structure)
+    return pytree.tree_unflatten(joined, structure)
 
 
 # ---- outputs ----
@@ -193,7 +193,7 @@ def _in_chunks(
 def _check_out_dims(func: Callable, out_dims: Any) -> None:
     if isinstance(out_dims, int):
         return
-    for dim in pytree.leaves_of(out_dims):
+    for dim in pytree.tree_leaves(out_dims):
         if dim is not None and not isinstance(dim, int):
             raise ValueError(
                 f"vmap({_name(func)}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection "
@@ -203,23 +203,23 @@ def _check_out_dims(func: Callable, out_dims: Any) -> None:
 
 def _gathered(func: Callable, outputs: Any, out_dims: Any, at: At) -> Any:
     """The outputs as ordinary tensors, with the entries in the dimensions `out_dims`."""
-    leaves, structure = pytree.flatten(outputs)
+    leaves, structure = pytree.tree_flatten(outputs)
     if isinstance(outputs, Tensor):
         dims = [out_dims] if out_dims is None or isinstance(out_dims, int) else None
         if isinstance(out_dims, tuple) and len(out_dims) == 1:
             dims = list(out_dims)
     else:
-        dims = pytree.broadcast(out_dims, structure)
+        dims = pytree._broadcast_to_and_flatten(out_dims, structure)
     if dims is None:
         _refuse_out_dims(func, out_dims, structure)
     found = [_gathered_leaf(func, leaf, dim, at) for leaf, dim in zip(leaves, dims)]
-    return pytree.unflatten(found, structure)
+    return pytree.tree_unflatten(found, structure)
 
 
-def _refuse_out_dims(func: Callable, out_dims: Any, structure: pytree.Structure) -> NoReturn:
+def _refuse_out_dims(func: Callable, out_dims: Any, structure: pytree.TreeSpec) -> NoReturn:
     raise ValueError(
         f"vmap({_name(func)}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of "
-        f"`outputs`. out_dims has structure {pytree.flatten(out_dims)[1]!r} but outputs has structure {structure!r}."
+        f"`outputs`. out_dims has structure {pytree.tree_flatten(out_dims)[1]!r} but outputs has structure {structure!r}."
     )
 
 

@@ -24,7 +24,7 @@ from rushlight.interop import homes
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
     "accelerator amp autograd backends compiler cpu cuda distributed distributions fft func jit linalg masked mps nn optim overrides"
-    " profiler quasirandom random return_types serialization signal special testing types utils version".split()
+    " profiler quasirandom random return_types serialization signal special testing torch_version types utils version".split()
 )
 
 
@@ -50,6 +50,7 @@ def install() -> None:
         if _is_known(name):
             _adopt(module)
     sys.meta_path.insert(0, _Finder())
+    importlib.import_module("rushlight.torch_version").answer()
     for name in _SPAWN:
         if name in sys.modules:
             _tell_workers(sys.modules[name])

@@ -73,7 +73,7 @@ def _adaptive_max(node: str) -> Any:
     pool.__name__ = node
     return primitive(
         node,
-        vjp=(lambda g, x, out1: spread_largest(g, x, indices=out1._a),),
+        vjp=(lambda g, x, out1: spread_largest(g[0], x, indices=out1._a),),
         several=True,
         differentiable=(0,),
     )(pool)

@@ -147,9 +147,7 @@ _AS_REAL = Derivative("ViewAsReal", ("x",), (lambda g: view_as_complex(g.contigu
 _AS_COMPLEX = Derivative("ViewAsComplex", ("x",), (lambda g: view_as_real(g.resolve_conj()),))
 
 
-def _reread(
-    t: Tensor, kind: dtype, shape: tuple, steps: tuple, at: int, derivative: Derivative
-) -> Tensor:
+def _reread(t: Tensor, kind: dtype, shape: tuple, steps: tuple, at: int, derivative: Derivative) -> Tensor:
     out = execute.view(t, shown(storage(t), kind.numpy, shape, steps, at), None, None)
     out._dtype = kind
     out._edge.replayed = derivative.node.__name__

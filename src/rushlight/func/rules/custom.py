@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from rushlight.autograd.function import Function
 from rushlight.batched import LEVELS
 from rushlight.buffer import Tensor
-from rushlight.func import pytree
 from rushlight.func.dispatch import At, rule
+from rushlight.utils import _pytree as pytree
 
 
 class VmapInfo(NamedTuple):
@@ -39,8 +39,8 @@ def apply(at: At, function: Callable, args: tuple, kwargs: dict) -> Any:
             "https://pytorch.org/docs/main/notes/extending.func.html"
         )
     randomness = LEVELS.running[at.depth - 1].randomness
-    in_dims = pytree.mapped(lambda x: 0 if at.has(x) else None, args)
-    made = cls.vmap(VmapInfo(at.size, randomness), in_dims, *pytree.mapped(at.inner, args), **kwargs)
+    in_dims = pytree.tree_map(lambda x: 0 if at.has(x) else None, args)
+    made = cls.vmap(VmapInfo(at.size, randomness), in_dims, *pytree.tree_map(at.inner, args), **kwargs)
     if not (isinstance(made, tuple) and len(made) == 2):
         raise RuntimeError(
             f"Expected the vmap staticmethod of {cls.__name__} to have two returns, an output and out_dims with pytree "
@@ -51,12 +51,14 @@ def apply(at: At, function: Callable, args: tuple, kwargs: dict) -> Any:
 
 def _placed(at: At, output: Any, out_dims: Any) -> Any:
     """The outputs as entries, from where `out_dims` says that the batch is in each."""
-    leaves, structure = pytree.flatten(output)
-    dims = pytree.broadcast(out_dims, structure)
+    leaves, structure = pytree.tree_flatten(output)
+    dims = pytree._broadcast_to_and_flatten(out_dims, structure)
     if dims is None:
-        raise RuntimeError(f"out_dims {out_dims} does not fit the output's structure {structure}")
+        raise RuntimeError(
+            f"out_dims {out_dims} does not fit the output's structure {pytree.treespec_pprint(structure)}"
+        )
     placed = [
         at.out(leaf.movedim(dim, 0)) if isinstance(leaf, Tensor) and dim is not None else leaf
         for leaf, dim in zip(leaves, dims)
     ]
-    return pytree.unflatten(placed, structure)
+    return pytree.tree_unflatten(placed, structure)
