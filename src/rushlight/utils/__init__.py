@@ -5,6 +5,8 @@ from __future__ import annotations
 from rushlight import late
 
 #: read when they are first asked for, to keep `import rushlight` quick
-__getattr__, __dir__ = late.names("rushlight.utils", {}, modules="_pytree benchmark checkpoint data dlpack hooks")
+__getattr__, __dir__ = late.names(
+    "rushlight.utils", {}, modules="_pytree benchmark checkpoint data dlpack hooks"
+)
 
 __all__ = ["benchmark", "checkpoint", "data", "dlpack", "hooks"]
