@@ -77,3 +77,49 @@ def test_sums_of_what_lies_apart_have_the_bits_of_sums_of_what_was_computed_befo
     with T.eager():
         eager = (x * y + x).sum(dims)
     equal(fused, eager.numpy())
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "bool", "complex64", "complex128", "bfloat16"])
+@pytest.mark.parametrize(
+    "turn",
+    [
+        lambda a: a.transpose(0, 1), lambda a: a[:, ::2], lambda a: a[::3], lambda a: a[:, 100:],
+        lambda a: a.reshape(60, 10, 13, 77).permute(0, 2, 3, 1), lambda a: a.reshape(60, 10, 13, 77).permute(3, 1, 0, 2),
+        lambda a: a[:, :1].expand(600, 1001), lambda a: a[:1].expand(600, 1001),
+    ],
+)  # fmt: skip
+def test_copies_have_every_bit(kind, turn):
+    """Of whatever type, not-a-number with whatever payload: in rows, in a given order, and over what was there."""
+    bits = np.random.default_rng(0).integers(0, 256, 600 * 1001 * 16, np.uint8)
+    x = (
+        T.from_numpy(bits % 2 if kind == "bool" else bits)
+        .view(getattr(T, kind))[: 600 * 1001]
+        .view(600, 1001)
+    )
+    shown = turn(x)
+    wanted = as_bytes(shown)
+    for made in (
+        shown.contiguous(),
+        shown.reshape(-1).view(shown.shape),
+        T.empty_like(x).resize_(shown.shape).copy_(shown),
+    ):
+        assert made.is_contiguous() and as_bytes(made).tobytes() == wanted.tobytes()
+    again = shown.clone()
+    assert as_bytes(again).tobytes() == wanted.tobytes()
+    target = turn(T.zeros_like(x)) if 0 not in shown.stride() else T.zeros_like(again)
+    assert as_bytes(target.copy_(shown)).tobytes() == wanted.tobytes()
+
+
+def as_bytes(t):
+    """The elements' memory, in order, whatever their type; copied by NumPy."""
+    return np.array(t._a, order="C").view(np.uint8)
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_parts_that_lie_in_another_order_are_joined(dim):
+    a, b = numbers((700, 600), "float32"), numbers((700, 600), "float32")[::-1]
+    x, y = T.tensor(np.ascontiguousarray(a.T)).t(), T.tensor(np.ascontiguousarray(b))
+    equal(T.cat([x, y, x], dim), np.concatenate([a, b, a], dim))
+    equal(T.stack([x, y], dim), np.stack([a, b], dim))
+    with pytest.raises(RuntimeError):
+        T.cat([x, y[:, 1:][1:]], dim)

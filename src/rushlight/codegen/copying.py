@@ -36,7 +36,7 @@ def copy(size: int, vector_bytes: int, declared: set[str]) -> str:
     with b.loop(b.integer(0), rows) as i:
         here, there = b.at(to, b.mul(i, to_row)), b.at(source, b.mul(i, from_row))
         b.store(b.integer(0), done)
-        for step in FEW:
+        for step in (1, *FEW):
             with b.when(_are(b, (to_column, size), (from_column, step * size))):
                 b.store(_picked(b, size, here, there, columns, step, beyond), done)
         _line(b, size, here, there, b.load(done, "q", 1), columns, to_column, from_column)
@@ -70,7 +70,7 @@ def _beyond(b: Builder, length: V, pitch: V) -> V:
 def _picked(b: Builder, size: int, to: V, source: V, count: V, step: int, beyond: V) -> V:
     """Copy every so many elements to where they lie side by side; gives how many. (Not the last ones: beyond these a
     vector may reach what is nobody's.)"""
-    whole = b.and_(b.sub(count, b.integer(1)), b.integer(-b.lanes))
+    whole = b.and_(b.sub(count, b.integer(int(step > 1))), b.integer(-b.lanes))
     with b.loop(b.integer(0), whole, b.lanes) as j:
         there = b.at(source, b.mul(j, b.integer(step * size)))
         places = [b.at(there, b.integer(n * b.lanes * size)) for n in range(step)]

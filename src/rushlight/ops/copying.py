@@ -22,7 +22,7 @@ from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, launch, tensor_on, written
 from rushlight.runtime.execute import quiet
-from rushlight.runtime.results import FEW, converted, in_rows
+from rushlight.runtime.results import FEW, converted, copy_into, in_rows
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Node, edge_of, meta_of, requires_grad, start
@@ -86,7 +86,7 @@ def _copied(t: Tensor, wanted: Any) -> np.ndarray:
         if copied.strides == a.strides:  # so `a` is dense, and its strides are to be kept
             return copied
     made = strided(a.shape, like_strides(t, wanted), t._dtype)
-    made[...] = a
+    copy_into(made, a)
     return made
 
 

@@ -159,7 +159,7 @@ def launch(
         if type(a) is Pending and (a.value is not None or a.shape != shape):
             a = a.look()
         args.append(a)
-        casts.append(cast)
+        casts.append(cast[:1] if function is np.positive else cast)  # (copying looks at no bit)
         layouts.append((a.shape, a.strides, a.itemsize, value._dtype is not kind))
         tensors.append(value)
     try:
@@ -327,6 +327,26 @@ def computed_into(p: Pending, out: np.ndarray) -> bool:
             if np.may_share_memory(a, out) and not (same and address(a) == address(out)):
                 return False
         store(p, out)
+    return True
+
+
+#: words and their kinds, by bytes: what is copied is not looked at
+_WORDS = {word.itemsize: (word, str(char(word))) for word in map(np.dtype, ("u1", "u2", "u4", "u8"))}
+
+
+def copied_into(a: Any, out: np.ndarray) -> bool:
+    """Copy an array to other memory, for its shape and type, by a loop of our own; False if NumPy is to do it, which is as
+    fast where both lie in the same order without gaps."""
+    word, kind = _WORDS.get(a.itemsize, (None, ""))
+    alike = a.flags.c_contiguous and out.flags.c_contiguous or a.flags.f_contiguous and out.flags.f_contiguous
+    if word is None or a.size < FROM or alike or 0 in out.strides or not can_compile():
+        return False
+    from rushlight.graph.fuse import store
+
+    a, out = array_of(a).view(word), out.view(word)
+    fragment = trace(np.positive, (kind,), _NO_ATTRS)
+    with LOCK:
+        store(Pending("copy", fragment, (a,), ((kind,),), a.shape, word, out.strides, a.size), out)
     return True
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from rushlight.errors import OutOfMemory
 from rushlight.graph.expr import array_of
 from rushlight.memory import LARGE, array, empty_cache, stats, zeros
+from rushlight.runtime.deferral import copied_into
 
 #: results of fewer elements, of whatever type, are not large
 FEW = LARGE // 16
@@ -111,10 +112,16 @@ def converted(a: np.ndarray, kind: np.dtype) -> np.ndarray:
     return out
 
 
+def copy_into(out: np.ndarray, a: Any) -> None:
+    """Copy an array to other memory, for its shape and type."""
+    if not copied_into(a, out):
+        out[...] = a
+
+
 def in_rows(a: np.ndarray) -> np.ndarray:
     """A row-major copy."""
     out = array(a.shape, a.dtype)
-    out[...] = a
+    copy_into(out, a)
     return out
 
 
@@ -132,7 +139,28 @@ def concatenated(join: Callable, arrays: list[np.ndarray], dim: int) -> np.ndarr
         shape.insert(dim if dim >= 0 else dim + first.ndim + 1, len(arrays))
     elif -first.ndim <= dim < first.ndim and all(a.ndim == first.ndim for a in arrays):
         shape[dim] = sum([a.shape[dim] for a in arrays])
-    return join(arrays, dim, array(tuple(shape), first.dtype))
+    out = array(tuple(shape), first.dtype)
+    if all(a.flags.c_contiguous for a in arrays):
+        return join(arrays, dim, out)
+    parts = _parts(out, arrays, dim, join is np.stack)
+    if any(part.shape != a.shape for part, a in zip(parts, arrays)):
+        return join(arrays, dim, out)
+    for part, a in zip(parts, arrays):
+        copy_into(part, a)
+    return out
+
+
+def _parts(out: np.ndarray, arrays: list[np.ndarray], dim: int, stacked: bool) -> list[np.ndarray]:
+    """Where in the joined array each of the arrays belongs."""
+    before = (slice(None),) * (dim % out.ndim)
+    if stacked:
+        return [out[(*before, n)] for n in range(len(arrays))]
+    parts, at = [], 0
+    for a in arrays:
+        size = a.shape[dim] if -a.ndim <= dim < a.ndim else 0
+        parts.append(out[(*before, slice(at, at + size))])
+        at += size
+    return parts
 
 
 def _stacked(arrays: list[np.ndarray], dim: int) -> np.ndarray:
@@ -154,7 +182,7 @@ def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
     if not a.size:
         return np.ndarray(a.shape, a.dtype, np.empty(0, a.dtype), 0, strides)
     out = array(a.shape, a.dtype, strides)
-    out[...] = a
+    copy_into(out, a)
     return out
 
 
@@ -165,6 +193,7 @@ __all__ = [
     "concatenated",
     "converted",
     "elementwise",
+    "copy_into",
     "in_rows",
     "laid_out",
     "like",
