@@ -152,10 +152,11 @@ def concatenated(join: Callable, arrays: list[np.ndarray], dim: int) -> np.ndarr
 
 def _parts(out: np.ndarray, arrays: list[np.ndarray], dim: int, stacked: bool) -> list[np.ndarray]:
     """Where in the joined array each of the arrays belongs."""
-    before = (slice(None),) * (dim % out.ndim)
+    before: Any = (slice(None),) * (dim % out.ndim)
     if stacked:
         return [out[(*before, n)] for n in range(len(arrays))]
-    parts, at = [], 0
+    parts: list[np.ndarray] = []
+    at = 0
     for a in arrays:
         size = a.shape[dim] if -a.ndim <= dim < a.ndim else 0
         parts.append(out[(*before, slice(at, at + size))])
