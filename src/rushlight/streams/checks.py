@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,12 @@ def numpy_dtype(dtype: str) -> np.dtype[Any]:
     if dtype != "bfloat16":
         return np.dtype(dtype)
     return BFLOAT16.numpy
+
+
+@functools.cache
+def name_of(dtype: np.dtype[Any]) -> str:
+    """A NumPy dtype's name, which NumPy puts together anew each time."""
+    return dtype.name
 
 
 def require(condition: bool, sentence: str) -> None:

@@ -21,6 +21,8 @@ from rushlight.streams.normals import normal
 from rushlight.streams.rounding import cast, exp, fma32, fma64, in_chunks, log1p, single_log1p, tan
 
 Array = np.ndarray
+#: so many numbers are computed one by one, without arrays
+FEW = 16
 
 
 def uniform(gen: Generator, size: int, dtype: str = "float32", low: float = 0.0, high: float = 1.0) -> Array:
@@ -60,7 +62,10 @@ def exponential(gen: Generator, size: int, dtype: str = "float32", rate: float =
     """
     require(rate > 0, f"exponential_ expects lambda > 0.0, but found lambda={number(rate)}")
     require(dtype in FLOATS, _continuous("Exponential", SCALAR_TYPES[dtype][0]))
-    factor, x = -1.0 / rate, -gen.doubles(size)
+    factor = -1.0 / rate
+    if size <= FEW:
+        return cast(np.array([factor * math.log1p(-gen.double()) for _ in range(size)]), dtype)
+    x = -gen.doubles(size)
     if dtype == "float64":
         return factor * log1p(x)
     return cast(in_chunks(lambda part: single_log1p(part, factor), x), dtype)

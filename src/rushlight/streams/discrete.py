@@ -14,6 +14,7 @@ from rushlight.streams.checks import (
     LARGEST,
     SCALAR_TYPES,
     UNSIGNED,
+    name_of,
     number,
     numpy_dtype,
     require,
@@ -269,9 +270,9 @@ def bernoulli_each(gen: Generator, p: Array, dtype: str | None = None) -> Array:
 
     A float64 `p` is compared with double uniforms, any other float with single ones. `dtype` is p's own by default.
     """
-    dtype = p.dtype.name if dtype is None else dtype
+    dtype = name_of(p.dtype) if dtype is None else dtype
     require_dtype("bernoulli_tensor_cpu_self_", dtype, (*INTEGERS, *FLOATS, "bool"))
-    require_dtype("bernoulli_tensor_cpu_p_", p.dtype.name, FLOATS)
+    require_dtype("bernoulli_tensor_cpu_p_", name_of(p.dtype), FLOATS)
     flat = np.ravel(p)
     flat = flat if flat.dtype == np.float64 else flat.astype(np.float32)
     _check_probabilities(flat)

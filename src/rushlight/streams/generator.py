@@ -15,6 +15,8 @@ import numpy as np
 
 DEFAULT_SEED = 67280421310721
 WORDS = 624
+#: so many words are drawn without `numpy.random.Generator`, whose checks of the bounds take longer
+FEW = 64
 
 # Note [State layout]
 # PyTorch saves a C struct whose fields are wider than the engine needs: the seed, `left` (words left before the next twist, counted one too many),
@@ -83,6 +85,8 @@ class Generator:
         if n:
             self._fresh = False
         self._start()
+        if n <= FEW:
+            return self._engine.random_raw(n).astype(np.uint32)
         return self._draw.integers(0, 2**32, n, dtype=np.uint32)
 
     def words64(self, n: int) -> np.ndarray:

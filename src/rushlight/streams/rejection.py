@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.streams.checks import require, require_dtype
+from rushlight.streams.checks import name_of, require, require_dtype
 from rushlight.streams.generator import Doubles, Generator
 from rushlight.streams.rounding import cast
 
@@ -23,10 +23,10 @@ def poisson(gen: Generator, rates: Array) -> Array:
     >>> poisson(Generator(0), np.array([1.0, 4.0, 20.0])).tolist()
     [2.0, 5.0, 17.0]
     """
-    require_dtype("poisson_cpu", rates.dtype.name, ("float16", "bfloat16", "float32", "float64"))
+    require_dtype("poisson_cpu", name_of(rates.dtype), ("float16", "bfloat16", "float32", "float64"))
     flat = np.ravel(rates).astype(np.float64)
     require(bool((flat >= 0).all()), "invalid Poisson rate, expected rate to be non-negative")
-    return _one_by_one(gen, flat, _poisson, rates.dtype.name)
+    return _one_by_one(gen, flat, _poisson, name_of(rates.dtype))
 
 
 def _poisson(rate: float, uniform: Doubles) -> int:
@@ -74,7 +74,7 @@ def _log(v: float) -> float:
 
 def standard_gamma(gen: Generator, alpha: Array) -> Array:
     """One gamma sample of scale 1 for each shape `alpha`, flat, in the dtype of `alpha` (float32 or float64)."""
-    dtype = alpha.dtype.name
+    dtype = name_of(alpha.dtype)
     require_dtype("gamma_cpu", dtype, ("float32", "float64"))
     samples = _one_by_one(
         gen, np.ravel(alpha), lambda a, uniform: _gamma(a, uniform, alpha.dtype.type), dtype
@@ -114,7 +114,7 @@ def dirichlet(gen: Generator, alpha: Array) -> Array:
 
     Raises NotImplementedError for dtypes other than float32 and float64.
     """
-    dtype = alpha.dtype.name
+    dtype = name_of(alpha.dtype)
     require_dtype("dirichlet", dtype, ("float32", "float64"))
     rows = alpha.reshape(-1, alpha.shape[-1] if alpha.size else 1)
     with Doubles(gen, alpha.size) as uniform:
@@ -151,7 +151,7 @@ def _row_sums(rows: Array) -> Array:
 
 def binomial(gen: Generator, counts: Array, probs: Array) -> Array:
     """One binomial sample for each pair of a count and a probability, flat, in their dtype (float32 or float64)."""
-    dtype = counts.dtype.name
+    dtype = name_of(counts.dtype)
     require_dtype("binomial_cpu", dtype, ("float32", "float64"))
     real = counts.dtype.type
     with Doubles(gen, counts.size) as uniform:

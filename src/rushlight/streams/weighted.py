@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.streams.checks import FLOATS, SCALAR_TYPES, require
+from rushlight.streams.checks import FLOATS, SCALAR_TYPES, name_of, require
 from rushlight.streams.continuous import exponential
 from rushlight.streams.generator import Generator, memory_order
 
@@ -42,7 +42,7 @@ def _with_replacement(gen: Generator, rows: Array, samples: int) -> Array:
 
 def _without_replacement(gen: Generator, rows: Array, samples: int) -> Array:
     """The largest of weight / exponential: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", IPL 97 (2006)."""
-    dtype = rows.dtype.name
+    dtype = name_of(rows.dtype)
     waits = exponential(gen, rows.size, dtype)
     by_column = memory_order(rows.shape, rows.strides) == (1, 0)
     waits = waits.reshape(rows.shape[::-1]).T if by_column else waits.reshape(rows.shape)
@@ -59,7 +59,7 @@ def _at_least_single(x: Array) -> Array:
 
 def _check_request(weights: Array, samples: int, replacement: bool) -> None:
     require(weights.ndim in (1, 2), "prob_dist must be 1 or 2 dim")
-    dtype = weights.dtype.name
+    dtype = name_of(weights.dtype)
     require(
         dtype in FLOATS,
         f"multinomial only supports floating-point dtypes for input, got: {SCALAR_TYPES[dtype][0]}",
@@ -79,9 +79,9 @@ def _check_weights(rows: Array) -> None:
         "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.",
     )
     wide = _at_least_single(rows)
+    highest = wide.max(axis=1)  # nan, where there is one
     require(
-        bool((wide >= 0).all() and (wide < np.inf).all()),
+        bool(wide.min() >= 0 and highest.max() < np.inf),
         "probability tensor contains either `inf`, `nan` or element < 0",
     )
-    nothing = (wide == 0).all(axis=1)
-    require(not nothing.any(), "invalid multinomial distribution (sum of probabilities <= 0)")
+    require(bool(highest.min() > 0), "invalid multinomial distribution (sum of probabilities <= 0)")
