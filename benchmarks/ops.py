@@ -1,12 +1,14 @@
 """The operations of the notes, and chains of them, beside PyTorch (eager and compiled), NumPy and JAX.
 
-    python benchmarks/ops.py [--sides 3,100,1000,4096] [--rounds 5] [--peers torch,compile,numpy,jax] [--only CODE]
+    python benchmarks/ops.py [--sides 3,100,1000,4096] [--rounds 5] [--peers torch,compile,numpy,jax] [--only CODE] [--alone]
 
 Each contender runs in a process of its own with the threads it takes by itself, and they take turns at one case each. A sample
 is the mean over as many calls as fill 30 ms (at least one), every result computed to the end; the table gives medians in
 microseconds. "Floor" is the bytes that must move (operands read once, results written once) over the
 streaming bandwidth of the same run: the best rate at which a copy over memory that was written before went, by NumPy on one thread
-or by Rushlight's own loop on all. What fits in the caches may beat it. JAX and PyTorch's compiler are asked for where they are installed.
+or by Rushlight's own loop on all. What fits in the caches may beat it. Memory moves in lines: of an operand of which every other
+element is read, all bytes count. With `--alone` each has one thread where it can be told so, and what is measured is the
+time of CPUs, which other programs on the machine change little. JAX and PyTorch's compiler are asked for where they are installed.
 
 The report ends with every case that is slower than a peer, or (at 4096, where memory is the limit) more than 1.5 times its floor.
 """
@@ -29,11 +31,13 @@ PEERS = ("torch", "compile", "numpy", "jax")
 
 
 class Case(NamedTuple):
-    """A statement in PyTorch's words and in NumPy's, and how many arrays of the operand's size it must move."""
+    """A statement in PyTorch's words and in NumPy's, and how many arrays of the operand's size it must move; `writes`: how
+    many of these it writes."""
 
     torch: str
     numpy: str
     moves: float
+    writes: float = 1
 
 
 MAPS = (
@@ -48,14 +52,14 @@ MAPS = (
 )
 SQUARE = (Case("A.T + B", "A.T + B", 3),)
 SUMS = (
-    Case("A.sum()", "A.sum()", 1),
-    Case("A.sum(0)", "A.sum(0)", 1),
-    Case("A.sum(1)", "A.sum(1)", 1),
-    Case("A.mean(0)", "A.mean(0)", 1),
-    Case("(A * B).sum(0)", "(A * B).sum(0)", 2),
-    Case("(A * B).sum()", "(A * B).sum()", 2),
-    Case("A.amax(1)", "A.max(1)", 1),
-    Case("A.var(0)", "A.var(0, ddof=1)", 1),
+    Case("A.sum()", "A.sum()", 1, 0),
+    Case("A.sum(0)", "A.sum(0)", 1, 0),
+    Case("A.sum(1)", "A.sum(1)", 1, 0),
+    Case("A.mean(0)", "A.mean(0)", 1, 0),
+    Case("(A * B).sum(0)", "(A * B).sum(0)", 2, 0),
+    Case("(A * B).sum()", "(A * B).sum()", 2, 0),
+    Case("A.amax(1)", "A.max(1)", 1, 0),
+    Case("A.var(0)", "A.var(0, ddof=1)", 1, 0),
 )
 SCANS = (
     Case("A.cumsum(0)", "np.cumsum(A, 0)", 2),
@@ -99,7 +103,7 @@ class Job(NamedTuple):
 # ---- in a worker ----
 
 
-def work(contender: str) -> None:
+def work(contender: str, clock: Callable[[], float]) -> None:
     """For each job read from stdin, write the microseconds of a call; "nan" for what this contender cannot do."""
     prepared = functools.cache(functools.partial(statement, contender))
     print("ready", flush=True)
@@ -107,7 +111,7 @@ def work(contender: str) -> None:
         code, numpy, kind, shape, step, gradient = json.loads(line)
         try:
             call = prepared(code, numpy, kind, tuple(shape), step, gradient)
-            print(seconds_a_call(call) * 1e6, flush=True)
+            print(seconds_a_call(call, clock) * 1e6, flush=True)
         except Exception as error:
             if not isinstance(error, NotImplementedError):
                 print(f"{contender}: {code}: {error}", file=sys.stderr)
@@ -116,16 +120,16 @@ def work(contender: str) -> None:
             prepared.cache_clear()
 
 
-def seconds_a_call(call: Callable[[], None], fill: float = 0.03) -> float:
+def seconds_a_call(call: Callable[[], None], clock: Callable[[], float], fill: float = 0.03) -> float:
     call()
-    began = time.perf_counter()
+    began = clock()
     call()
-    once = time.perf_counter() - began
+    once = clock() - began
     times = max(1, min(10000, int(fill / max(once, 1e-7))))
-    began = time.perf_counter()
+    began = clock()
     for _ in range(times):
         call()
-    return (time.perf_counter() - began) / times
+    return (clock() - began) / times
 
 
 def statement(
@@ -203,9 +207,14 @@ def jobs(side: int) -> list[tuple[Job, Case]]:
     return found
 
 
-def start(contender: str) -> subprocess.Popen[str]:
+#: what tells contenders to take one thread
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def start(contender: str, alone: bool) -> subprocess.Popen[str]:
     worker = subprocess.Popen(
-        [sys.executable, __file__, "--worker", contender],
+        [sys.executable, __file__, "--worker", contender, *["--alone"] * alone],
+        env={**os.environ, **(ONE_THREAD if alone else {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -244,13 +253,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--only", default="", help="only cases whose code holds this")
+    parser.add_argument("--alone", action="store_true", help="the CPU time of one thread each")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        work(options.worker)
+        work(options.worker, time.process_time if options.alone else time.perf_counter)
         return
     peers = [p for p in options.peers.split(",") if p != "jax" or importlib.util.find_spec("jax")]
-    workers = {name: start(name) for name in ("rushlight", *peers)}
+    workers = {name: start(name, options.alone) for name in ("rushlight", *peers)}
     rate = bandwidth()
     print(
         f"streaming {rate / 1e9:.1f} GB/s; {os.cpu_count()} CPUs; medians of {options.rounds} in microseconds\n"
@@ -281,7 +291,8 @@ def report(
         times = {name: statistics.median(samples) for name, samples in taken.items()}
         ours = times["rushlight"]
         others = {name: t for name, t in times.items() if name != "rushlight" and t == t}
-        floor = case.moves * job.shape[0] * job.shape[1] * (4 if job.kind == "float32" else 8) / rate * 1e6
+        moves = (case.moves - case.writes) * job.step + case.writes
+        floor = moves * job.shape[0] * job.shape[1] * (4 if job.kind == "float32" else 8) / rate * 1e6
         best = min(others, key=others.__getitem__) if others else ""
         where = f"{job.kind} {job.shape[0]}x{job.shape[1]}{' strided' * (job.step > 1)}{' gradient' * job.gradient}"
         print(
