@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rushlight import late
 from rushlight.nn import functional, init, modules, parallel, parameter, utils
+from rushlight.nn.class_heads import LinearCrossEntropyOptions
 from rushlight.nn.modules import *
 from rushlight.nn.modules import __all__ as _layers
 from rushlight.nn.parallel import DataParallel
@@ -13,6 +14,7 @@ __all__ = [
     *_layers,
     "Buffer",
     "DataParallel",
+    "LinearCrossEntropyOptions",
     "Parameter",
     "UninitializedBuffer",
     "UninitializedParameter",

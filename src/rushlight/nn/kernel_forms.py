@@ -6,7 +6,16 @@ from typing import Any
 
 from rushlight.buffer import Tensor
 from rushlight.errors import wrong_type
-from rushlight.nn import functional as F
+from rushlight.nn.grids import affine_grid, grid_sample
+from rushlight.nn.indexed_pooling import max_pool1d_with_indices as _indexed
+from rushlight.ops.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 
 _MODES = ("bilinear", "nearest", "bicubic")
 _PADDINGS = ("zeros", "border", "reflection")
@@ -21,14 +30,14 @@ def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tens
         tensor([[-1.,  0.],
                 [ 1.,  0.]])
     """
-    return F.affine_grid(theta, size, align_corners)
+    return affine_grid(theta, size, align_corners)
 
 
 def grid_sampler(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
     """:func:`nn.functional.grid_sample`: modes 0 bilinear, 1 nearest, 2 bicubic; outside 0 zeros, 1 border, 2 reflection."""
-    return F.grid_sample(input, grid, _MODES[interpolation_mode], _PADDINGS[padding_mode], align_corners)
+    return grid_sample(input, grid, _MODES[interpolation_mode], _PADDINGS[padding_mode], align_corners)
 
 
 def grid_sampler_2d(
@@ -83,7 +92,7 @@ def max_pool1d_with_indices(
         >>> torch.max_pool1d_with_indices(torch.tensor([[1., 3., 2.]]), 3)
         (tensor([[3.]]), tensor([[1]]))
     """
-    return F.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+    return _indexed(input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def convolution(
@@ -105,7 +114,7 @@ def convolution(
         tensor([[[2., 2.]]])
     """
     rank = weight.dim() - 2
-    forms = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d) if transposed else _PLAIN
+    forms = (conv_transpose1d, conv_transpose2d, conv_transpose3d) if transposed else _PLAIN
     if not 1 <= rank <= 3:
         raise RuntimeError(f"convolution: weight should have 3 to 5 dimensions, but has {weight.dim()}")
     if transposed:
@@ -113,7 +122,7 @@ def convolution(
     return forms[rank - 1](input, weight, bias, stride, padding, dilation, groups)
 
 
-_PLAIN = (F.conv1d, F.conv2d, F.conv3d)
+_PLAIN = (conv1d, conv2d, conv3d)
 
 
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
@@ -135,4 +144,4 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
             raise RuntimeError(f"{name} must have 3 dims: {shape}")
     if bias.dim() != 1:
         raise RuntimeError("Bias must be 1-D")
-    return F.conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(2, 0, 1)
+    return conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(2, 0, 1)

@@ -36,6 +36,7 @@ from rushlight.nn.modules.adaptive import AdaptiveLogSoftmaxWithLoss
 from rushlight.nn.modules.attention import (
     MultiheadAttention,
 )
+from rushlight.nn.modules.class_heads import LinearCrossEntropyLoss
 from rushlight.nn.modules.container import (
     Container,
     ModuleDict,
@@ -201,12 +202,10 @@ from rushlight.nn.modules.upsampling import (
 )
 
 __all__ = [
-    "AdaptiveLogSoftmaxWithLoss",
-    "FractionalMaxPool2d",
-    "FractionalMaxPool3d",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
@@ -250,6 +249,8 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "GELU",
     "GLU",
     "GRU",
@@ -289,6 +290,7 @@ __all__ = [
     "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
