@@ -330,3 +330,43 @@ def test_as_tuple():
         assert len(ours) == len(theirs)
         for mine, wanted in zip(ours, theirs):
             assert_same(mine, wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bfloat16", "complex64"])
+@pytest.mark.parametrize(
+    ("rows", "picked", "width"), [(50, 60, 40), (3, 3000, 7), (1, 5000, 1), (400, 300, 3)]
+)
+@pytest.mark.parametrize("dim", [0, 1])
+def test_many_rows_added_at_places(rows, picked, width, dim, dtype):
+    """However often a row comes, all of them are added, as exactly as PyTorch does."""
+    rng = np.random.default_rng(0)
+    index = rng.integers(0, rows, picked)
+    start, source = rng.integers(-100, 100, (rows, width)), rng.integers(-100, 100, (picked, width)) / 8
+    exact = start.astype(np.float64)
+    np.add.at(exact, index, source.astype("i4") if dtype == "int32" else source)
+    for name in ("index_add", "index_put", "getitem"):
+        x, s = (rushlight.tensor(a).to(getattr(rushlight, dtype)) for a in (start, source))
+        at = rushlight.tensor(index)
+        if name == "index_add":
+            x, s = (x, s) if dim == 0 else (x.t(), s.t())
+            got = x.index_add(dim, at, s)
+            got = got if dim == 0 else got.t()
+        elif name == "index_put" and not (dtype == "bfloat16" and picked > 100):
+            got = x.index_put((at,), s, accumulate=True)
+        elif dtype == "int32":
+            continue
+        elif dtype == "bfloat16" and picked > 100:
+            continue  # adds up one by one in bfloat16, as PyTorch does, and is as far off
+        else:
+            x.requires_grad_()
+            (x[at] * s).sum().backward() if dtype != "complex64" else (x[at] * s).real.sum().backward()
+            got = x.grad + x.detach()
+        # eighths of small whole numbers add up exactly, but in bfloat16
+        tolerance = 0.05 if dtype == "bfloat16" else 0
+        wanted = torch.from_numpy(exact)
+        np.testing.assert_allclose(
+            got.detach().to(rushlight.complex128).numpy(),
+            wanted.numpy(),
+            rtol=tolerance,
+            atol=tolerance * 100,
+        )

@@ -9,6 +9,7 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import WIDE_UNSIGNED, int32, int64
 from rushlight.layout import iteration_strides, wrap_dim
+from rushlight.numerics.segments import combine_at
 from rushlight.runtime.results import laid_out
 
 
@@ -74,7 +75,7 @@ def added_at(g: Any, shape: tuple[int, ...], key: Any) -> Tensor:
     if len(key) == 1 and all_different(key[0], shape[0]):
         out[key] = g._a
     else:
-        np.add.at(out, key, g._a)
+        combine_at(np.add, out, key, g._a)
     return new_tensor(out, g._dtype)
 
 

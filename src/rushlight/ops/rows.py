@@ -8,10 +8,11 @@ import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BY_NUMPY, int32, int64
+from rushlight.numerics.segments import combine_at
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.positions import check_dim, check_range, implemented, preserved, rows
 from rushlight.ops.promotion import checked_number
-from rushlight.ops.scattering import combine_at, combine_widely, value_of
+from rushlight.ops.scattering import combine_widely, value_of
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
@@ -78,7 +79,11 @@ def _add_rows(a: np.ndarray, index: np.ndarray, source: np.ndarray, dim: int, al
         return
     # PyTorch takes the way of scatter_add, which adds half types in float32, in these cases only
     wide = a.ndim > 1 and dim in (0, a.ndim - 1) and alpha is None and index.dtype == np.int64
-    (combine_widely if wide else combine_at)(np.add, a, rows(dim, index.reshape(-1)), source)
+    key = rows(dim, index.reshape(-1))
+    if wide:
+        combine_widely(np.add, a, key, source)
+    else:
+        quiet(combine_at, np.add, a, key, source)
 
 
 def _scaled(g: Any, alpha: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BY_NUMPY, int32, int64
+from rushlight.numerics.segments import combine_at
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.places import MASKS, Places
 from rushlight.ops.places import index as read_places
@@ -22,17 +23,12 @@ from rushlight.runtime.execute import quiet
 # ---- what every write shares ----
 
 
-def combine_at(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> None:
-    """a[key] = ufunc(a[key], values), one after another, in order, so that repeated places add up."""
-    quiet(ufunc.at, a, key, values)
-
-
 def combine_widely(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> None:
     """`combine_at`, but half types are combined in float32 and rounded once."""
     if dtypes.BY_NUMPY[a.dtype] not in dtypes.REDUCED:
-        return combine_at(ufunc, a, key, values)
+        return quiet(combine_at, ufunc, a, key, values)
     wide = a.astype(np.float32)
-    combine_at(ufunc, wide, key, values.astype(np.float32))
+    quiet(combine_at, ufunc, wide, key, values.astype(np.float32))
     a[...] = wide.astype(a.dtype)
 
 
@@ -72,9 +68,9 @@ def _put(a: np.ndarray, places: Places, values: np.ndarray, accumulate: bool) ->
     places.check()
     if a.flags.c_contiguous:
         values = np.broadcast_to(values, places.shape)
-        combine_at(np.add, a.reshape(-1), places.linear().reshape(-1), values.reshape(-1))
+        quiet(combine_at, np.add, a.reshape(-1), places.linear().reshape(-1), values.reshape(-1))
     else:
-        combine_at(np.add, a, places.key, values)
+        quiet(combine_at, np.add, a, places.key, values)
 
 
 def _put_values_vjp(g: Any, places: Places) -> Any:
@@ -369,9 +365,9 @@ def _put_flat(a: np.ndarray, index: np.ndarray, source: np.ndarray, accumulate: 
     if not accumulate:
         flat[p] = source
     elif a.flags.c_contiguous:
-        combine_at(np.add, a.reshape(-1), p, source)
+        quiet(combine_at, np.add, a.reshape(-1), p, source)
     else:
-        combine_at(np.add, a, np.unravel_index(np.mod(p, a.size), a.shape), source)
+        quiet(combine_at, np.add, a, np.unravel_index(np.mod(p, a.size), a.shape), source)
 
 
 @primitive(
