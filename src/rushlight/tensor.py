@@ -97,9 +97,9 @@ class _Members:
     log_softmax = softmaxes.log_softmax
     logsumexp = softmaxes.logsumexp
     logcumsumexp = softmaxes.logcumsumexp
-    cumsum = scans.cumsum
+    cumsum = scans.cumsum.method
     cumsum_ = scans.cumsum.inplace
-    cumprod = scans.cumprod
+    cumprod = scans.cumprod.method
     cumprod_ = scans.cumprod.inplace
     std = statistics.std
     var = statistics.var

@@ -20,7 +20,7 @@ from rushlight.ops.kinds.reduction import (
     refuse_kinds,
     scan_along,
 )
-from rushlight.ops.kinds.short import short_scan
+from rushlight.ops.kinds.short import scan_method, short_scan
 from rushlight.ops.spec import primitive, public
 
 # ---- linear ----
@@ -89,6 +89,7 @@ def _in_own_type(name: str, plain: Callable) -> Callable:
     return inplace
 
 
+cumsum.method = scan_method(cumsum, np.add, cumsum_dim)
 cumsum.inplace = cumsum.operation.inplace = _in_own_type("cumsum_", cumsum.inplace)
 
 
@@ -177,4 +178,5 @@ def cumprod(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any
     return cumprod_dim(input, dim=dim, dtype=to)
 
 
+cumprod.method = scan_method(cumprod, np.multiply, cumprod_dim)
 cumprod.inplace = cumprod.operation.inplace = _in_own_type("cumprod_", cumprod.inplace)

@@ -11,7 +11,17 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BOOL, COMPLEX, FLOATING, INTEGER, as_dtype, default_float, finfo, float32
+from rushlight.dtypes import (
+    BOOL,
+    COMPLEX,
+    FLOATING,
+    INTEGER,
+    as_dtype,
+    default_float,
+    finfo,
+    float32,
+    float64,
+)
 from rushlight.ops.kinds.reduction import (
     check_keepdim,
     lifted,
@@ -179,16 +189,19 @@ def _short_log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
     return np.subtract(wide, np.log(sums, sums), wide).astype(_F32)
 
 
-def _short(compute: Any, input: Any, dim: Any, whole: Any) -> Tensor | None:
-    """Of a small row-major float32 matrix, without any generic layer; None for anything else."""
-    if type(input) is not Tensor or input._dtype is not float32 or type(dim) is not int:
+def _short(narrow: Any, wide: Any, input: Any, dim: Any, whole: Any) -> Tensor | None:
+    """Of a small row-major float32 or float64 matrix, without any generic layer; None for anything else."""
+    if type(input) is not Tensor or type(dim) is not int:
+        return None
+    kind = input._dtype
+    if kind is not float32 and kind is not float64:
         return None
     a = input._a
     if a.ndim != 2 or not -2 <= dim < 2 or not 0 < a.size < FROM_REDUCED or not a.flags.c_contiguous:
         return None
     dim &= 1
     try:
-        out = new_tensor(enter(compute, a, dim), float32)
+        out = new_tensor(enter(narrow if kind is float32 else wide, a, dim), kind)
     except (RuntimeError, OverflowError):
         return None
     if input._edge is not None:
@@ -216,7 +229,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         tensor([0.5000, 0.5000])
     """
     if dtype is None:
-        out = _short(_short_softmax, input, dim, softmax_dim)
+        out = _short(_short_softmax, _softmax, input, dim, softmax_dim)
         if out is not None:
             return out
     input, dim = _prepared(input, dim, dtype, "softmax", "softmax_kernel_impl")
@@ -233,7 +246,7 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         tensor([-0.6931, -0.6931])
     """
     if dtype is None:
-        out = _short(_short_log_softmax, input, dim, log_softmax_dim)
+        out = _short(_short_log_softmax, _log_softmax, input, dim, log_softmax_dim)
         if out is not None:
             return out
     input, dim = _prepared(input, dim, dtype, "log_softmax", "log_softmax_kernel_impl")

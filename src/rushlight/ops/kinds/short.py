@@ -19,12 +19,13 @@ from rushlight.dtypes import ALL, dtype, float32, float64, int64
 from rushlight.errors import WrongArgument
 from rushlight.graph.expr import Pending
 from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, rounded_by_loops, scan_along
-from rushlight.runtime.deferral import FROM_REDUCED, ready
+from rushlight.runtime.deferral import FROM_REDUCED, FROM_SCANNED, ready
 from rushlight.runtime.execute import enter
 from rushlight.runtime.results import FEW
 from rushlight.tape.recording import record1
 
 _make = object.__new__
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 #: references to a tensor that only the method called on it holds: its argument, and `getrefcount`'s. Later releases of
 #: CPython do not count the first, so that nothing can be told.
@@ -39,7 +40,10 @@ def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None
     if dim < 0:
         dim += a.ndim
     try:
-        made = enter(scan_along, ufunc, a, dim, kind.numpy)
+        if a.size < FROM_SCANNED:
+            made = enter(_scanned_at_once, ufunc, a, dim, kind.numpy)
+        else:
+            made = enter(scan_along, ufunc, a, dim, kind.numpy)
     except RuntimeError:
         return None
     out = _make(Tensor)
@@ -49,6 +53,35 @@ def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None
     if x._edge is not None:
         record1(scan.derivative, x, {"dim": dim, "dtype": None, "reverse": False}, out)
     return out
+
+
+def _scanned_at_once(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -> np.ndarray:
+    """`scan_along` of few elements of a type whose accumulating type is known."""
+    if kind is not _F32:
+        made = a.astype(kind, "C")
+        return ufunc.accumulate(made, dim, None, made)
+    wide = a.astype(_F64, "C")
+    return ufunc.accumulate(wide, dim, None, wide).astype(kind)
+
+
+def scan_method(function: Callable, ufunc: np.ufunc, form: Any) -> Callable:
+    """The method of a scan: of few elements, without any generic layer."""
+
+    @functools.wraps(function)
+    def method(self: Tensor, *args: Any, **given: Any) -> Any:
+        if len(args) == 1 and not given:
+            try:
+                out = short_scan(ufunc, self, args[0], form)
+            except (
+                AttributeError,
+                RuntimeError,
+            ):  # no tensor, or one that stands for a batch: said, or done, there
+                out = None
+            if out is not None:
+                return out
+        return function(self, *args, **given)
+
+    return method
 
 
 def _given(dim: Any, keepdim: Any) -> dict:
@@ -245,6 +278,7 @@ def hot_reduction(
 
     def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
         a, kind = self._a, self._dtype
+        made = dims = None
         if keepdim is False and 0 < a.size <= SMALL and (kind is float32 or kind is float64) and not more:
             try:
                 if dim is NOT_GIVEN:
@@ -262,34 +296,29 @@ def hot_reduction(
                     return other(self, dim, keepdim)
             except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
                 return general(self, dim, False, None)
-            out = _make(Tensor)
-            out._a = made
-            out._dtype = kind
-            out._buf = out._edge = None
-            if self._edge is not None:
-                if dim is NOT_GIVEN:
-                    record1(of_all, self, whole, out)
-                else:
-                    record1(of_dim, self, by_dim[dim][0], out)
-            return out
-        if type(a) is Pending:
+        elif type(a) is Pending:
             a.temporary = sys.getrefcount(self) <= _TEMPORARY
         elif a.size >= FROM_REDUCED and keepdim is False and not more:
             if (dim is NOT_GIVEN or type(dim) is int) and not STATE.level and not STATE.listeners:
                 key = dim, False, a.shape, a.strides, kind
                 found = known.get(key) or loops.look(key, a)
                 if found is not None:
-                    out = _make(Tensor)
-                    (out._a,) = found[0](a)
-                    out._dtype = kind
-                    out._buf = out._edge = None
-                    if self._edge is not None:
-                        if dim is NOT_GIVEN:
-                            record1(of_all, self, whole, out)
-                        else:
-                            record1(of_dim, self, {"dims": found[1], "keepdim": False, "dtype": None}, out)
-                    return out
-        return other(self, dim, keepdim, **more)
+                    run, dims = found
+                    (made,) = run(a)
+        if made is None:
+            return other(self, dim, keepdim, **more)
+        out = _make(Tensor)
+        out._a = made
+        out._dtype = kind
+        out._buf = out._edge = None
+        if self._edge is not None:
+            if dim is NOT_GIVEN:
+                record1(of_all, self, whole, out)
+            elif dims is None:
+                record1(of_dim, self, by_dim[dim][0], out)
+            else:
+                record1(of_dim, self, {"dims": dims, "keepdim": False, "dtype": None}, out)
+        return out
 
     def other(self: Tensor, dim: Any, keepdim: Any, **more: Any) -> Any:
         a, kind = self._a, self._dtype
@@ -318,10 +347,7 @@ def hot_reduction(
             except WrongArgument as wrong:
                 given = (self, dim) if keepdim is False else (self, dim, keepdim)
                 raise wrong.worded(call.__name__, ("input", "dim", "keepdim"), given, {}) from None
-        out = _make(Tensor)
-        out._a = made
-        out._dtype = kind
-        out._buf = out._edge = None
+        out = new_tensor(made, kind)
         if self._edge is not None:
             record1(of_all if attrs is whole else of_dim, self, attrs, out)
         return out
