@@ -766,3 +766,12 @@ def test_writes_to_complex_views_of_pairs():
         return x.grad
 
     same(program)
+
+
+def test_tensors_of_inference_mode_count_no_writes():
+    def program(T):
+        with T.inference_mode():
+            t = T.ones(2)
+        return t._version
+
+    same(program)

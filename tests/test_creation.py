@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from both import outcome
+from both import same as alike
 
 import rushlight
 
@@ -413,3 +414,23 @@ LEGACY: dict[str, Callable] = {
 @pytest.mark.parametrize("name", LEGACY)
 def test_old_constructors(name: str) -> None:
     same(*(outcome(LEGACY[name], T) for T in LIBRARIES))
+
+
+@pytest.mark.parametrize("wanted", [{}, {"requires_grad": True}, {"requires_grad": False}])
+@pytest.mark.parametrize("how", [{}, {"copy": True}, {"dtype": "float64"}])
+@pytest.mark.parametrize("kind", ["leaf", "computed", "plain", "numbers"])
+@pytest.mark.filterwarnings("ignore")
+def test_asarray_keeps_a_tensor_in_its_graph(kind, how, wanted):
+    def program(T):
+        leaf = T.tensor([1.0, 2.0], requires_grad=True)
+        obj = {"leaf": leaf, "computed": leaf + 2, "plain": T.ones(2), "numbers": [1.0]}[kind]
+        named = {name: getattr(T, value) if name == "dtype" else value for name, value in how.items()}
+        made = T.asarray(obj, **named, **wanted)
+        return made.detach(), made is obj, made.is_leaf, type(made.grad_fn).__name__, leaf.requires_grad
+
+    alike(program)
+
+
+def test_asarray_says_that_a_tensor_stays_in_its_graph():
+    with pytest.warns(UserWarning, match="unspecified requires_grad now defaults"):
+        rushlight.asarray(rushlight.ones(1, requires_grad=True))

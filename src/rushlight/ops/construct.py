@@ -128,11 +128,16 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool | None = None,
 ) -> Tensor:
     """`obj` as a tensor, sharing its memory unless `copy=True`; `copy=False` forbids a copy.
 
-    Tensors, NumPy arrays, NumPy scalars, DLPack exporters, buffers (bytes, bytearray, memoryview) and sequences are accepted.
+    A tensor stays in its graph, with a warning if `requires_grad` does not say so; False takes it out. Tensors, NumPy arrays, NumPy scalars, DLPack exporters, buffers (bytes, bytearray, memoryview) and sequences are accepted.
 
     Raises:
         ValueError: a copy is needed but was forbidden.
@@ -143,7 +148,7 @@ def asarray(
     if shared is None:
         if copy is False:
             raise ValueError("can't alias arbitrary sequence into a tensor.")
-        return with_grad(nested(obj, kind), requires_grad)
+        return with_grad(nested(obj, kind), bool(requires_grad))
     if kind is not None and kind is not shared._dtype:
         if copy is False:
             raise ValueError(
@@ -153,16 +158,24 @@ def asarray(
     elif copy:
         shared = shared.clone()
     if isinstance(obj, Tensor):
-        if requires_grad:
-            return (
-                shared.detach().requires_grad_(True)
-                if shared is obj or shared.grad_fn is not None
-                else with_grad(shared, True)
-            )
-        return (
-            shared.detach() if shared is not obj and shared.requires_grad or shared.requires_grad else shared
-        )
-    return with_grad(shared, requires_grad)
+        return _in_its_graph(shared, requires_grad)
+    return with_grad(shared, bool(requires_grad))
+
+
+def _in_its_graph(t: Tensor, wanted: bool | None) -> Tensor:
+    if wanted is None:
+        if t.requires_grad:
+            warnings.warn(_STAYS, stacklevel=3)
+        return t
+    if t.requires_grad == bool(wanted):
+        return t
+    return t.requires_grad_(bool(wanted)) if t.is_leaf else t.detach()
+
+
+_STAYS = (
+    "torch.asarray: unspecified requires_grad now defaults to obj.requires_grad instead of False. Pass "
+    "requires_grad=False explicitly to get the old behavior and silence this warning."
+)
 
 
 def _shared(obj: Any, kind: dtype | None) -> Tensor | None:

@@ -209,6 +209,8 @@ def never_method(input: Tensor) -> bool:
 
 
 def get_version(self: Tensor) -> int:
+    if self._buf is not None and self._buf.inference:
+        raise RuntimeError("Inference tensors do not track version counter.")
     return version(self)
 
 
