@@ -35,3 +35,18 @@ def test_nothing_is_recorded_of_what_needs_no_gradient():
             (1, 1, 3), T.ones(1, 1, 2), T.ones(1, 1, 2)
         )
     )
+
+
+def test_weights_are_laid_out_as_asked():
+    def program(T):
+        nn = T.nn
+        T.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(2, 3, 2), nn.Sequential(nn.ConvTranspose2d(3, 2, 2), nn.Conv3d(2, 2, 2))
+        )
+        same_net = nn.utils.convert_conv2d_weight_memory_format(net, T.channels_last)
+        first = [p.stride() for p in net.parameters()]
+        nn.utils.convert_conv3d_weight_memory_format(net, T.channels_last_3d)
+        return same_net is net, first, [(p.stride(), p) for p in net.parameters()]
+
+    same(program)

@@ -8,6 +8,7 @@ from rushlight.nn.utils import (
     convert_parameters,
     fusion,
     init,
+    memory_format,
     parametrizations,
     parametrize,
     rnn,
@@ -28,6 +29,10 @@ from rushlight.nn.utils.fusion import (
     fuse_linear_bn_weights,
 )
 from rushlight.nn.utils.init import skip_init
+from rushlight.nn.utils.memory_format import (
+    convert_conv2d_weight_memory_format,
+    convert_conv3d_weight_memory_format,
+)
 from rushlight.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm
 from rushlight.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
@@ -37,6 +42,8 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",
+    "convert_conv2d_weight_memory_format",
+    "convert_conv3d_weight_memory_format",
     "convert_parameters",
     "fuse_conv_bn_eval",
     "fuse_conv_bn_weights",
@@ -45,6 +52,7 @@ __all__ = [
     "fusion",
     "get_total_norm",
     "init",
+    "memory_format",
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
