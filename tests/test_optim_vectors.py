@@ -8,6 +8,8 @@ import torch
 from test_optim import OPTIMIZERS
 
 import rushlight
+from rushlight import profiler
+from rushlight.native import jit
 from rushlight.optim import vectors
 from rushlight.runtime import blas
 
@@ -68,8 +70,11 @@ ELEMENTWISE = [each for each in OPTIMIZERS if not each.startswith("LBFGS")]
 
 
 @pytest.mark.parametrize("expression", ELEMENTWISE)
-def test_joining_and_cutting_change_nothing(expression, monkeypatch):
+@pytest.mark.parametrize("loops", [True, False])
+def test_joining_and_cutting_change_nothing(loops, expression, monkeypatch):
+    """In loops of our own, as vectors and in pieces, or each alone."""
     monkeypatch.setattr(vectors, "PIECE", 1 << 12)
+    monkeypatch.setattr(vectors, "FROM_SERIES", 1 if loops else 1 << 60)
     joined = history(rushlight, expression)
     monkeypatch.setattr(vectors, "_is_plain", lambda p, state: False)
     alone = history(rushlight, expression)
@@ -77,6 +82,35 @@ def test_joining_and_cutting_change_nothing(expression, monkeypatch):
     for (x, version), (y, expected) in zip(joined, alone):
         assert version == expected
         assert same_bits(x, y)
+
+
+#: those whose update is no loop: it looks at elements, or starts a state
+APART = ("Rprop", "Adafactor", "Muon", "SparseAdam")
+
+
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no loops")
+@pytest.mark.parametrize("expression", [e for e in ELEMENTWISE if not e.startswith(APART)])
+def test_a_step_is_one_loop_for_each_parameter(expression):
+    ps = [rushlight.rand(n, requires_grad=True) for n in (3000, 1, 50_000, 300_000)]
+    optimizer = eval("O." + expression, {"O": rushlight.optim, "T": rushlight, "P": ps})
+    for _ in range(3):  # (what begins a state waits until the second step)
+        for p in ps:
+            p.grad = rushlight.rand(p.shape)
+        with profiler.profile() as seen:
+            optimizer.step()
+    assert [(row.key, row.runs) for row in seen.key_averages()] == [("map update", 4)]
+
+
+def test_a_gradient_may_be_the_parameter(monkeypatch):
+    """Each statement sees what those before it wrote."""
+    monkeypatch.setattr(vectors, "FROM_SERIES", 1)
+    found = []
+    for T in (torch, rushlight):
+        p = T.ones(4, requires_grad=True)
+        p.grad = p.detach()
+        T.optim.AdamW([p], lr=0.1, weight_decay=0.5).step()
+        found.append(p.tolist())
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
@@ -96,9 +130,10 @@ def test_what_is_joined_is_what_may_be():
     give_gradients(rushlight, ps, 9)
     optimizer.step()
     plan = optimizer._plans[0]
-    shapes = [[tuple(ps[at].shape) for at in vector.members] for vector in plan.vectors]
+    joined = [vector.members for group in plan.groups for vector in group.vectors]
+    shapes = [[tuple(ps[at].shape) for at in members] for members in joined]
     assert shapes == [[(3, 4), (4,), (1,), (2, 3, 2)], [(5,), (7, 3)]]
-    assert [tuple(ps[at].shape) for at in plan.cut] == [(40, 1000)]
+    assert [tuple(ps[at].shape) for group in plan.groups for at in group.cut] == [(40, 1000)]
     assert len(plan.alone) == len(ps) - 7
 
 
@@ -113,12 +148,12 @@ def test_a_plan_is_kept_and_made_anew_when_it_must():
         return optimizer._plans[0]
 
     plan = step()
-    assert step() is plan and len(plan.vectors) == 1
+    assert step() is plan and len(plan.groups) == 1
     ps[1].data = rushlight.zeros(3)
     assert step() is not plan
     optimizer.state[ps[0]]["step"] += 5  # its bias correction is now another's
     plan = step()
-    assert [vector.members for vector in plan.vectors] == [[1, 2]] and plan.cut == [0]
+    assert [group.members for group in plan.groups] == [[0], [1, 2]]
     assert [optimizer.state[p]["step"].item() for p in ps] == [9, 4, 4]
 
 
@@ -130,7 +165,7 @@ def test_momentum_is_joined_once_it_is_there():
         for p in ps:
             p.grad = rushlight.ones(3)
         optimizer.step()
-        joined.append([vector.members for vector in optimizer._plans[0].vectors])
+        joined.append([group.members for group in optimizer._plans[0].groups])
     assert joined == [[], [[0, 1, 2]], [[0, 1, 2]]]
 
 

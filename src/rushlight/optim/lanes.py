@@ -43,38 +43,38 @@ class Lane:
     # ---- results of their own ----
 
     def __neg__(self) -> Lane:
-        return Lane(np.negative(self.a))
+        return type(self)(np.negative(self.a))
 
     def __truediv__(self, other: Any) -> Lane:
-        return Lane(np.divide(self.a, _operand(other)))
+        return type(self)(np.divide(self.a, _operand(other)))
 
     def __rtruediv__(self, other: float) -> Lane:
-        return Lane(np.divide(other, self.a))
+        return type(self)(np.divide(other, self.a))
 
     def __mul__(self, other: Any) -> Lane:
-        return Lane(np.multiply(self.a, _operand(other)))
+        return type(self)(np.multiply(self.a, _operand(other)))
 
     def add(self, other: Any, *, alpha: float = 1) -> Lane:
         made = np.add(self.a, _operand(other)) if alpha == 1 else _sum(self.a, other.a, alpha=alpha)
-        return Lane(made)
+        return type(self)(made)
 
     def sub(self, other: Any) -> Lane:
-        return Lane(np.subtract(self.a, _operand(other)))
+        return type(self)(np.subtract(self.a, _operand(other)))
 
     def div(self, other: Any) -> Lane:
         return self / other
 
     def sqrt(self) -> Lane:
-        return Lane(np.sqrt(self.a))
+        return type(self)(np.sqrt(self.a))
 
     def abs(self) -> Lane:
-        return Lane(np.abs(self.a))
+        return type(self)(np.abs(self.a))
 
     def maximum(self, other: Lane) -> Lane:
-        return Lane(np.maximum(self.a, other.a))
+        return type(self)(np.maximum(self.a, other.a))
 
     def addcmul(self, x: Lane, y: Lane, *, value: float = 1) -> Lane:
-        return Lane(_addcmul(self.a, x.a, y.a, value=value))
+        return type(self)(_addcmul(self.a, x.a, y.a, value=value))
 
     # ---- in place ----
 
@@ -127,4 +127,4 @@ class Lane:
 
 
 def _operand(value: Any) -> Any:
-    return value.a if type(value) is Lane else value
+    return value.a if isinstance(value, Lane) else value

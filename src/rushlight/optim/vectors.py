@@ -1,4 +1,5 @@
-"""Which parameters are updated together: small ones as one vector, large ones piece by piece.
+"""Which parameters are updated together: all by one loop of our own or, where there is none, small ones as one vector and large
+ones piece by piece.
 
 An update is elementwise, so what it is applied to may be joined or cut without changing a bit. Joined, many small
 parameters cost one update and a copy each; cut, a large one is updated while its pieces are in the cache.
@@ -14,9 +15,10 @@ import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor, storage, version
 from rushlight.dtypes import dtype, float32, float64
+from rushlight.graph.expr import array_of
 from rushlight.memory import address
 from rushlight.optim.lanes import Lane
-from rushlight.runtime.deferral import before_write, large
+from rushlight.runtime.deferral import FROM_SERIES, before_write, can_compile, large
 from rushlight.runtime.execute import quiet
 from rushlight.tape.writes import wrote_all
 
@@ -39,34 +41,25 @@ class Plan:
     Attributes:
         forms: (parameter, its array, its type, the size of its state), by which a later step is known to be like the one
             planned for.
-        vectors: the parameters that are joined.
-        cut: those that are cut; a small one that is like no other is one piece.
+        groups: the parameters that one loop may update.
         alone: those that are updated as they are.
         passing: whether a state is not complete yet, so that the next step is planned anew.
     """
 
-    __slots__ = ("forms", "vectors", "cut", "alone", "passing")
+    __slots__ = ("forms", "groups", "alone", "passing")
 
     def __init__(self, ready: Sequence[Ready]) -> None:
         self.forms = [(p, p._a, p._dtype, len(state)) for p, _, state in ready]
         self.passing = any(t is None for _, _, state in ready for t in state.values())
         overlapping = _overlapping([p._a for p, _, _ in ready])
         alike: dict[tuple, list[int]] = {}
-        self.cut: list[int] = []
         self.alone: list[int] = []
         for at, (p, _, state) in enumerate(ready):
-            # (a statement on a large parameter is one loop of ours, on all threads)
-            if at in overlapping or large(p._a) or not _is_plain(p, state):
+            if at in overlapping or not _is_plain(p, state):
                 self.alone.append(at)
-            elif p._a.size > PIECE:
-                self.cut.append(at)
             else:
                 alike.setdefault((p._dtype, *_scalars(state).items()), []).append(at)
-        self.vectors = [
-            Vector(part, ready) for group in alike.values() for part in _parts(group, ready) if len(part) > 1
-        ]
-        joined = {at for vector in self.vectors for at in vector.members}
-        self.cut += [at for group in alike.values() for at in group if at not in joined]
+        self.groups = [Group(members, ready) for members in alike.values()]
 
     def fits(self, ready: Sequence[Ready]) -> bool:
         """Whether these are the parameters planned for, where they were, with gradients of their form."""
@@ -84,7 +77,7 @@ class Plan:
             for t in state.values():
                 if t is None:
                     return False
-        return all(vector.is_level(ready) for vector in self.vectors)
+        return all(group.is_level(ready) for group in self.groups)
 
     def carry_out(self, ready: Sequence[Ready], update: Update, form: Form) -> None:
         """Update every parameter once; what is joined or cut gets the form of a tensor or of a lane."""
@@ -92,13 +85,16 @@ class Plan:
             for t in (p, *state.values()):
                 if isinstance(t, Tensor):
                     before_write(t)
+        alone = self.alone
         written: list[Written] = []
-        for vector in self.vectors:
-            written += vector.carry_out(ready, update, form)
-        for at in self.cut:
-            written += _in_pieces(*ready[at], update, form)
+        for group in self.groups:
+            made = group.in_loops(ready, update) if form is in_lanes else None
+            if made is None:
+                alone = [*alone, *group.large]
+                made = group.in_parts(ready, update, form)
+            written += made
         wrote_all(written)
-        for at in self.alone:
+        for at in alone:
             update(*ready[at])
 
 
@@ -149,17 +145,16 @@ def _parts(group: list[int], ready: Sequence[Ready]) -> Iterator[list[int]]:
     yield part
 
 
-class Vector:
-    """Small parameters of one type, whose states hold the same names and the same numbers, side by side.
+class Alike:
+    """Parameters of one type, whose states hold the same names and the same numbers.
 
     Attributes:
-        members: their positions in the group.
-        places: where each is in the vector, and its shape.
+        members: their positions in the group of parameters.
         held: names of what their states hold for each element.
         numbers: names of what their states hold once.
     """
 
-    __slots__ = ("members", "kind", "places", "held", "numbers")
+    __slots__ = ("members", "kind", "held", "numbers")
 
     def __init__(self, members: list[int], ready: Sequence[Ready]) -> None:
         self.members = members
@@ -167,8 +162,30 @@ class Vector:
         self.kind: dtype = p._dtype
         self.held = [name for name, t in state.items() if t._a.ndim]
         self.numbers = [name for name, t in state.items() if not t._a.ndim]
-        ends = [0, *accumulate(ready[at][0]._a.size for at in members)]
-        self.places = [(slice(*span), ready[at][0]._a.shape) for at, span in zip(members, pairwise(ends))]
+
+
+class Group(Alike):
+    """All that are alike.
+
+    Attributes:
+        elements: of all of them.
+        vectors: those that are joined, where they are not updated by a loop of our own.
+        cut: those that are cut then; a small one that is like no other is one piece.
+        large: those that are updated as they are then: each statement on them is one loop, on all threads.
+    """
+
+    __slots__ = ("elements", "vectors", "cut", "large")
+
+    def __init__(self, members: list[int], ready: Sequence[Ready]) -> None:
+        super().__init__(members, ready)
+        size = {at: ready[at][0]._a.size for at in members}
+        self.elements = sum(size.values())
+        self.large = [at for at in members if large(ready[at][0]._a)]
+        small = [at for at in members if size[at] <= PIECE]
+        parts = [part for part in _parts(small, ready) if len(part) > 1] if small else []
+        self.vectors = [Vector(part, ready) for part in parts]
+        apart = {*self.large, *[at for part in parts for at in part]}
+        self.cut = [at for at in members if at not in apart]
 
     def is_level(self, ready: Sequence[Ready]) -> bool:
         """Whether the states still are of the form that they had, and hold the same numbers."""
@@ -181,6 +198,57 @@ class Vector:
             if not all(_is_like(state[name], p) for name in self.held):
                 return False
         return all(_are_equal([state[name]._a for state in states]) for name in self.numbers)
+
+    def in_loops(self, ready: Sequence[Ready], update: Update) -> list[Written] | None:
+        """Update every member in one pass over its elements; None if that is no loop of ours, or not worth one."""
+        if self.elements < FROM_SERIES or not can_compile():
+            return None
+        from rushlight.optim.loops import sketched
+
+        members = [ready[at] for at in self.members]
+        numbers = {name: Lane(members[0][2][name]._a.copy()) for name in self.numbers}
+        sketch = sketched(update, self.kind, self.held, numbers)
+        if sketch is None:
+            return None
+        assignment, (writes, _, *held) = sketch
+        operands = [
+            [_flat(t) for t in (p, g, *[state[name] for name in self.held])] for p, g, state in members
+        ]
+        addresses = [list(map(address, each)) for each in operands]
+        for each, at in zip(operands, addresses):
+            if not _are_apart(at, each[0].nbytes) or not assignment.ready(each):
+                return None
+        written: list[Written] = []
+        for (p, _, state), each, at in zip(members, operands, addresses):
+            assignment.run(each, at)
+            written += (p, writes), *zip([state[name] for name in self.held], held)
+        for name, t in numbers.items():
+            written += _fill([state[name] for _, _, state in members], t)
+        return written
+
+    def in_parts(self, ready: Sequence[Ready], update: Update, form: Form) -> list[Written]:
+        """Update those that are not large, joined or in pieces."""
+        written: list[Written] = []
+        for vector in self.vectors:
+            written += vector.carry_out(ready, update, form)
+        for at in self.cut:
+            written += _in_pieces(*ready[at], update, form)
+        return written
+
+
+class Vector(Alike):
+    """Small parameters side by side.
+
+    Attributes:
+        places: where each is in the vector, and its shape.
+    """
+
+    __slots__ = ("places",)
+
+    def __init__(self, members: list[int], ready: Sequence[Ready]) -> None:
+        super().__init__(members, ready)
+        ends = [0, *accumulate(ready[at][0]._a.size for at in members)]
+        self.places = [(slice(*span), ready[at][0]._a.shape) for at, span in zip(members, pairwise(ends))]
 
     def carry_out(self, ready: Sequence[Ready], update: Update, form: Form) -> list[Written]:
         """Join, update, and give every member its part back."""
@@ -205,6 +273,17 @@ class Vector:
             for t, (part, shape) in zip(tensors, self.places):
                 t._a[...] = whole[part].reshape(shape)
         return [(t, writes) for t in tensors]
+
+
+def _flat(t: Tensor) -> np.ndarray:
+    """The elements in a line; of a gradient in another order, a copy."""
+    return array_of(t._a).reshape(-1)
+
+
+def _are_apart(addresses: list[int], nbytes: int) -> bool:
+    """Whether lines of one length lie in different memory: a gradient may be shown where its parameter is."""
+    low = sorted(addresses)
+    return min([after - before for before, after in pairwise(low)]) >= nbytes
 
 
 def _joined(tensors: Sequence[Tensor]) -> np.ndarray:
