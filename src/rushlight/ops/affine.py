@@ -6,6 +6,8 @@ input is not looked at, so that its NaNs do not matter.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -103,11 +105,33 @@ def check_expands(t: Tensor, shape: tuple[int, ...]) -> None:
             )
 
 
+def _in_either_order(called: str) -> Callable:
+    """Declare an in-place form that also takes its factors in front; see `old_signatures`."""
+
+    def declare(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def inplace(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except TypeError:
+                from rushlight.ops import old_signatures  # which few programs need
+
+                older = old_signatures.reordered(called, args, kwargs)
+                if older is None:
+                    raise
+                return function(*older[0], **older[1], **kwargs)
+
+        return inplace
+
+    return declare
+
+
 def _in_place(name: str, plain: Any) -> Any:
     """The in-place form, which does not broadcast the tensor it writes to."""
     general = plain.inplace
 
     @in_place_of(plain)
+    @_in_either_order(name + "_")
     def inplace(self: Any, x: Any, y: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
         if isinstance(x, Tensor) and isinstance(y, Tensor):
             shape = _result_shape(name, x, y)
@@ -169,7 +193,7 @@ _PLAIN = {"beta": 1, "alpha": 1}
 
 
 @completes(checked_addmm)
-def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+def addmm(input, mat1, mat2, *rest, beta=1, alpha=1, out=None):
     """beta * input + alpha * (mat1 @ mat2); `input` is broadcast to (n, p).
 
     Raises:
@@ -181,6 +205,9 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
         tensor([[4., 1.],
                 [1., 4.]])
     """
+    if rest:  # the factors are in front
+        given = {name: value for name, value in (("beta", beta), ("alpha", alpha)) if value != 1}
+        return checked_addmm(input, mat1, mat2, *rest, out=out, **given)
     try:
         kind = input._dtype
         if (
@@ -305,6 +332,7 @@ _general_addr_inplace = addr.inplace
 
 
 @in_place_of(addr)
+@_in_either_order("addr_")
 def _addr_inplace(self: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """In-place form of :func:`addr`; writes to this matrix."""
     if self._a.ndim != 2:
@@ -429,6 +457,7 @@ _general_addbmm_inplace = addbmm.inplace
 
 
 @in_place_of(addbmm)
+@_in_either_order("addbmm_")
 def _addbmm_inplace(self: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """In-place form of :func:`addbmm`; a tensor of another shape takes the result's, as PyTorch's does."""
     made = addbmm(self.detach(), batch1.detach(), batch2.detach(), beta=beta, alpha=alpha)

@@ -265,6 +265,9 @@ def public(
                 target = kwargs.pop("out")
                 if target is not None:
                     rule = plainly if out is True else out
+                    older = _in_old_order(called, args, kwargs)
+                    if older is not None:
+                        args, kwargs = tuple(older[0]), older[1] | kwargs
                     return into_out(called, plain, rule, target, args, kwargs, check)
         try:
             return plain(*args, **kwargs)
@@ -282,6 +285,9 @@ def public(
                 if complex_half.uses((*args, *kwargs.values())):
                     raise complex_half.refusal(called) from None
                 raise
+            older = _in_old_order(called, args, kwargs)
+            if older is not None:
+                return call(*older[0], **older[1], **kwargs)
             missing = errors.missing_argument(called, plain.__name__, wrong, args, overloaded)
             if missing is None:
                 raise
@@ -297,6 +303,13 @@ def public(
     call.inplace = make_inplace(called, call, into, apart)  # type: ignore[attr-defined]
     call.operation = REGISTRY[called] = Operation(called, call, plain, call.inplace)  # type: ignore[attr-defined]
     return call
+
+
+def _in_old_order(called: str, args: tuple, kwargs: dict) -> Any:
+    """A call that has its factors in front, as functions once took them; see `old_signatures`."""
+    from rushlight.ops import old_signatures  # which few programs need
+
+    return old_signatures.reordered(called, args, kwargs)
 
 
 def _renamed(names: tuple[str, ...]) -> dict[str, str]:

@@ -199,6 +199,13 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
             return self
         except NeedsBatching:
             pass
+        except TypeError:
+            from rushlight.ops import old_signatures  # which few programs need
+
+            older = old_signatures.reordered(called, (self, *args), kwargs)
+            if older is None:
+                raise
+            return inplace(*older[0], **older[1], **kwargs)
         return TAKE_OVER.inplace(called, inplace, (self, *args), kwargs)
 
     inplace.__name__ = called
