@@ -205,7 +205,7 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
             older = old_signatures.reordered(called, (self, *args), kwargs)
             if older is None:
                 raise
-            return inplace(*older[0], **older[1], **kwargs)
+            return inplace(*older[0], **older[1], **kwargs)  # type: ignore[misc]
         return TAKE_OVER.inplace(called, inplace, (self, *args), kwargs)
 
     inplace.__name__ = called
