@@ -57,25 +57,26 @@ class LinearCrossEntropyOptions:
                 f"{self.acc_dtype!r}. Pass acc_dtype=None to let the op pick automatically."
             )
 
-    def rows(self, batch: int, features: int, classes: int) -> int:
-        """How many rows a piece has.
 
-        Raises:
-            ValueError: the size and the method disagree.
-        """
-        size, method = self.batch_chunk_size, self.chunking_method
-        if method == "auto":
-            method = "aspect_ratio:2" if size is None else None
-        if method is None:
-            return max(min(batch if size is None else size, batch), 1)
-        share = math.ceil(batch / math.ceil(classes / features))
-        wanted = min((1 << (share - 1).bit_length()) // (_factor(method) or 1), batch)
-        if size not in (None, wanted):
-            raise ValueError(
-                f"batch_chunk_size (={size}) and chunking_method ('{method}') give different chunk sizes ({size} vs "
-                f"{wanted}); pass only one."
-            )
-        return max(wanted, 1)
+def _rows(options: LinearCrossEntropyOptions, batch: int, features: int, classes: int) -> int:
+    """How many rows a piece has.
+
+    Raises:
+        ValueError: the size and the method disagree.
+    """
+    size, method = options.batch_chunk_size, options.chunking_method
+    if method == "auto":
+        method = "aspect_ratio:2" if size is None else None
+    if method is None:
+        return max(min(batch if size is None else size, batch), 1)
+    share = math.ceil(batch / math.ceil(classes / features))
+    wanted = min((1 << (share - 1).bit_length()) // (_factor(method) or 1), batch)
+    if size not in (None, wanted):
+        raise ValueError(
+            f"batch_chunk_size (={size}) and chunking_method ('{method}') give different chunk sizes ({size} vs "
+            f"{wanted}); pass only one."
+        )
+    return max(wanted, 1)
 
 
 def _factor(method: str) -> int | None:
@@ -177,7 +178,7 @@ def _piecewise(
 
     single = input.dim() == 1
     rows, targets = (input.unsqueeze(0), target.unsqueeze(0)) if single else (input, target)
-    size = options.rows(rows.shape[0], rows.shape[1], linear_weight.shape[0])
+    size = _rows(options, rows.shape[0], rows.shape[1], linear_weight.shape[0])
 
     def loss(x: Tensor, t: Tensor) -> Tensor:
         how = "none" if reduction == "none" else "sum"
