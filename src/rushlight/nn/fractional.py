@@ -8,7 +8,7 @@ import numpy as np
 
 import rushlight
 from rushlight.buffer import Tensor
-from rushlight.runtime.execute import wrap
+from rushlight.runtime.execute import quiet, wrap
 
 
 def fractional_max_pool2d(
@@ -62,7 +62,7 @@ def _pool(
     if samples is None:
         samples = rushlight.rand(*images.shape[:2], rank, dtype=x.dtype)
     _check_windows(name, images.shape[-rank:], kernel, size)
-    indices = wrap(_largest(images.detach().numpy(), samples.detach().numpy(), kernel, size))
+    indices = wrap(quiet(_largest, images.detach().numpy(), samples.detach().numpy(), kernel, size))
     values = images.flatten(-rank).gather(-1, indices.flatten(-rank)).reshape(indices.shape)
     if single:
         values, indices = values.squeeze(0), indices.squeeze(0)

@@ -220,7 +220,7 @@ def addmm(input, mat1, mat2, *rest, beta=1, alpha=1, out=None):
             and mat1._a.ndim == 2
             and mat2._a.ndim == 2
         ):
-            a = product(mat1._a, mat2._a)
+            a = enter(product, mat1._a, mat2._a)
             enter(np.add, a, input._a, a)
             made = new_tensor(a, kind)
             if input._edge is not None or mat1._edge is not None or mat2._edge is not None:

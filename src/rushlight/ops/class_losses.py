@@ -13,7 +13,7 @@ from rushlight.layout import broadcast
 from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced, reduced_by, reduction_of, share
 from rushlight.ops.positions import in_range
 from rushlight.ops.spec import as_tensor, primitive, public
-from rushlight.runtime.execute import wrap
+from rushlight.runtime.execute import quiet, wrap
 from rushlight.tape.modes import direct
 from rushlight.tape.recording import record
 
@@ -70,7 +70,7 @@ def _nll_gradient(g: Any, x: Any, target: Any, weight: Any, reduction: str, igno
     weights = _class_weights(target._a, None if weight is None else weight._a, ignore_index, x_dtype.numpy)
     if reduction == "mean":
         wide = weights.astype(np.float64)
-        weights = (wide / wide.sum()).astype(weights.dtype)
+        weights = quiet(np.divide, wide, wide.sum()).astype(weights.dtype)
     each = g.expand(target._a.shape) if reduction != "none" else g
     at = np.where(target._a == ignore_index, 0, target._a).astype(np.int64)
     return spread_nll(each, x, target=at, weights=-weights)

@@ -90,14 +90,14 @@ def _recorded(derivative: Derivative, x: Tensor, y: Tensor, a: np.ndarray, kind:
 def times_adjoint(g: Any, y: Any) -> Any:
     """g y^H: the gradient of the left factor."""
     if not MODES.grad and g._dtype in BLAS and g._dtype is y._dtype and g._dtype.category != COMPLEX:
-        return new_tensor(product(g._a, y._a.T), g._dtype)
+        return new_tensor(quiet(product, g._a, y._a.T), g._dtype)
     return mm(g, adjoint(y))
 
 
 def adjoint_times(x: Any, g: Any) -> Any:
     """x^H g: the gradient of the right factor."""
     if not MODES.grad and g._dtype in BLAS and g._dtype is x._dtype and g._dtype.category != COMPLEX:
-        return new_tensor(product(x._a.T, g._a), g._dtype)
+        return new_tensor(quiet(product, x._a.T, g._a), g._dtype)
     return mm(adjoint(x), g)
 
 
@@ -166,12 +166,12 @@ def mm(input, mat2, *, out=None):
         a = input._a
         b = mat2._a
         if kind in BLAS and kind is mat2._dtype and a.ndim == 2 and b.ndim == 2 and out is None:
-            a = a.dot(b) if a.size < SMALL_FACTOR else product(a, b)
+            a = enter(a.dot, b) if a.size < SMALL_FACTOR else enter(product, a, b)
         elif kind is int64 and kind is mat2._dtype and a.ndim == 2 and b.ndim == 2 and out is None:
             a = multiply(a, b) if a.size else None
         else:
             a = None
-    except (AttributeError, ValueError, NeedsBatching):
+    except (AttributeError, ValueError, RuntimeError):
         a = None
     if a is not None:
         made = _make(Tensor)
@@ -327,8 +327,8 @@ def mv(input, vec, *, out=None):
         a = input._a
         b = vec._a
         if kind in BLAS and kind is vec._dtype and a.ndim == 2 and b.ndim == 1 and out is None:
-            return _recorded(_MV, input, vec, a.dot(b), kind)
-    except (AttributeError, ValueError, NeedsBatching):
+            return _recorded(_MV, input, vec, enter(a.dot, b), kind)
+    except (AttributeError, ValueError, RuntimeError):
         pass
     if out is None:
         return checked_mv(input, vec)
@@ -390,8 +390,8 @@ def dot(input, tensor, *, out=None):
         a = input._a
         b = tensor._a
         if kind in BLAS and kind is tensor._dtype and a.ndim == 1 and b.ndim == 1 and out is None:
-            return _recorded(_DOT, input, tensor, np.asarray(a.dot(b)), kind)
-    except (AttributeError, ValueError, NeedsBatching):
+            return _recorded(_DOT, input, tensor, np.asarray(enter(a.dot, b)), kind)
+    except (AttributeError, ValueError, RuntimeError):
         pass
     if out is None:
         return checked_dot(input, tensor)
@@ -474,7 +474,7 @@ def _unrecorded(x: Tensor, y: Tensor) -> Tensor | None:
     m, n = a.shape[:-2], b.shape[:-2]
     if m != n:
         if b.ndim == 2 and a.size and a.flags.c_contiguous:
-            rows = product(a.reshape(-1, a.shape[-1]), b)
+            rows = quiet(product, a.reshape(-1, a.shape[-1]), b)
             return new_tensor(rows.reshape(a.shape[:-1] + b.shape[1:]), kind)
         broadcast(m, n)
     return new_tensor(quiet(batched, a, b), kind)

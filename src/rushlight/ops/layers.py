@@ -172,9 +172,9 @@ def _renormalize(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: f
     for row in np.unique(rows):
         line = weight._a[row]
         kind = line.dtype.type
-        norm = float(_norm(line, norm_type))
+        norm = float(quiet(_norm, line, norm_type))
         if norm > max_norm:
-            weight._a[row] = line * kind(max_norm / (norm + 1e-7))
+            weight._a[row] = quiet(np.multiply, line, kind(max_norm / (norm + 1e-7)))
     wrote(weight)
 
 

@@ -26,7 +26,7 @@ from rushlight.ops.lapack import (
     zero_pivot,
 )
 from rushlight.ops.spec import primitive, public
-from rushlight.runtime.execute import wrap
+from rushlight.runtime.execute import quiet, wrap
 
 # ---- inverse ----
 
@@ -86,7 +86,7 @@ def inv_ex(A, *, check_errors=False):
 def info_of(a: np.ndarray, test: Any) -> np.ndarray:
     info = np.zeros(a.shape[:-2], np.int32)
     for index in np.ndindex(info.shape):
-        info[index] = test(a[index])
+        info[index] = quiet(test, a[index])
     return info
 
 

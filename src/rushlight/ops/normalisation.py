@@ -339,25 +339,37 @@ def batch_norm_(x, weight, bias, mean, variance, *, training, eps):
 
 
 def _track(running_mean: Any, running_var: Any, x: np.ndarray, momentum: float) -> None:
-    """Move the running mean and (sample) variance towards those of a batch, in place.
+    """Move the running mean and (sample) variance towards those of a batch, in place; see `_batch_moments`.
+
+    PyTorch's numbers to the bit: in single precision the variance is moved by a fused multiply and add, the mean is not.
+    """
+    mean, variance = quiet(_batch_moments, x)
+    for running, now, fused in ((running_mean, mean, False), (running_var, variance, True)):
+        if running is not None:
+            check_write(running, "batch_norm")
+            running._a[...] = quiet(_moved, running._a, now, now.dtype.type(momentum), fused)
+            wrote(running)
+
+
+def _moved(a: np.ndarray, now: np.ndarray, momentum: Any, fused: bool) -> np.ndarray:
+    """`(1 - momentum) a + momentum now`, where the product is rounded unless it is fused with the sum."""
+    kept = now.dtype.type(1 - momentum) * a.astype(now.dtype)
+    moved = _double(now) * momentum + kept if fused else now * momentum + kept
+    return moved.astype(a.dtype)
+
+
+def _batch_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the sample variance of each channel.
 
     PyTorch's numbers to the bit: the mean is rounded, differences and their squares too (but see
-    `_squares_in_order`), and sums run through a channel in double precision from first to last; in single precision the
-    variance is moved by a fused multiply and add, the mean is not.
+    `_squares_in_order`), and sums run through a channel in double precision from first to last.
     """
     kind = np.dtype(np.float32) if x.dtype.itemsize == 2 else x.dtype
     flat = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).astype(kind)
     count = flat.shape[1]
     mean = (_in_order(_double(flat)) / count).astype(kind)
     squares = _squares_in_order(flat - mean[:, None], x[0, 0].size).astype(kind)
-    variance = squares / kind.type(max(count - 1, 1))
-    for running, now, fused in ((running_mean, mean, False), (running_var, variance, True)):
-        if running is not None:
-            check_write(running, "batch_norm")
-            kept = kind.type(1 - momentum) * running._a.astype(kind)
-            moved = _double(now) * kind.type(momentum) + kept if fused else now * kind.type(momentum) + kept
-            running._a[...] = moved.astype(running._a.dtype)
-            wrote(running)
+    return mean, squares / kind.type(max(count - 1, 1))
 
 
 def _in_order(a: np.ndarray) -> np.ndarray:

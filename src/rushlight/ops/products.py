@@ -86,7 +86,7 @@ def inner(input, other):
             f"{list(a.shape)} and {list(b.shape)}"
         )
     if a.ndim == 2 == b.ndim and _unrecorded(input, other):
-        return new_tensor(product(a, b.T), input._dtype)
+        return new_tensor(quiet(product, a, b.T), input._dtype)
     return _contract(input, other, [-1], [-1])
 
 
@@ -130,7 +130,7 @@ def tensordot(a, b, dims=2):
             f"lists, but got dims={dims}"
         )
     if dims == 1 and a._a.ndim == 2 == b._a.ndim and a._a.shape[1] == b._a.shape[0] and _unrecorded(a, b):
-        return new_tensor(product(a._a, b._a), a._dtype)
+        return new_tensor(quiet(product, a._a, b._a), a._dtype)
     if dims < 0:
         raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
     if dims > min(a.dim(), b.dim()):
