@@ -303,6 +303,7 @@ _LATE = {
         "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled"
     ),
     "compiler": "compile",
+    "cuda": "OutOfMemoryError",
     "switches": (
         "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision "
         "is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled "
@@ -325,7 +326,7 @@ _LATE = {
 __getattr__, __dir__ = late.names(
     "rushlight",
     _LATE,
-    modules="accelerator amp autograd backends compiler cpu cuda distributed distributions fft func jit linalg masked mps native nn optim pickling "
+    modules="accelerator amp autograd backends compiler cpu cuda distributed distributions fft func jit linalg masked mps multiprocessing native nn optim pickling "
     "printing profiler random return_types serialization signal special storage streams switches testing types utils version",
 )
 

@@ -11,6 +11,7 @@ __all__ = [
     "Event",
     "Stream",
     "StreamContext",
+    "OutOfMemoryError",
     "amp",
     "current_device",
     "current_stream",
@@ -56,6 +57,10 @@ __all__ = [
 
 #: read when it is first asked for
 __getattr__, __dir__ = late.names("rushlight.cuda", {}, modules="amp")
+
+
+class OutOfMemoryError(RuntimeError):
+    """The memory of a GPU is used up; programs catch it, and nothing raises it."""
 
 
 def is_available() -> bool:

@@ -22,7 +22,7 @@ HOMES = {
     "tape.modes": {"torch.autograd.grad_mode": "enable_grad inference_mode no_grad set_grad_enabled"},
     "tape.node": {"torch.autograd.graph": "Node", "torch.utils.hooks": "RemovableHandle"},
     "autograd": {"torch.autograd.anomaly_mode": "detect_anomaly set_detect_anomaly"},
-    "cuda": {"torch.cuda.streams": "Event Stream"},
+    "cuda": {"torch": "OutOfMemoryError", "torch.cuda.streams": "Event Stream"},
     "distributions": {
         "torch.distributions.transforms": "AbsTransform AffineTransform CatTransform ComposeTransform"
         " CorrCholeskyTransform CumulativeDistributionTransform ExpTransform IndependentTransform"
@@ -40,6 +40,8 @@ HOMES = {
         "torch.nn.modules.fold": "Fold Unfold",
         "torch.nn.modules.instancenorm": "_InstanceNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d"
         " LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d",
+        "torch.nn.modules.linear_cross_entropy_options": "LinearCrossEntropyOptions",
+        "torch.nn.modules.loss": "LinearCrossEntropyLoss",
         "torch.nn.modules.module": "_IncompatibleKeys",
         "torch.nn.modules.pixelshuffle": "PixelShuffle PixelUnshuffle",
         "torch.nn.parallel.data_parallel": "DataParallel",

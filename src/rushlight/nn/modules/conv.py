@@ -33,7 +33,7 @@ __all__ = [
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class _Convolution(Module):
+class _ConvNd(Module):
     """What all share. A subclass says how many dimensions are convolved (`count`) and by what (`function`)."""
 
     count: ClassVar[int]
@@ -131,7 +131,7 @@ def _check(in_channels: int, out_channels: int, groups: int, stride: Any, paddin
 # ---- convolution ----
 
 
-class _Conv(_Convolution):
+class _Conv(_ConvNd):
     def __init__(
         self,
         in_channels: int,
@@ -201,7 +201,7 @@ class Conv3d(_Conv):
 # ---- transposed ----
 
 
-class _ConvTranspose(_Convolution):
+class _ConvTranspose(_ConvNd):
     transposed = True
 
     def __init__(
