@@ -152,12 +152,18 @@ class Generator:
     def _start(self) -> None:
         """Seed the engine, if that is still due: until somebody draws, `numpy.random` need not be loaded."""
         if self._due:
-            self._set_engine(_seeded_words(self._seed & 0xFFFFFFFF), WORDS)
+            self._make_engine()
+            # NumPy's oldest generator seeds as PyTorch does: init_genrand of Matsumoto and Nishimura's mt19937ar.c
+            np.random.RandomState(self._engine).seed(self._seed & 0xFFFFFFFF)
+            self._due = False
 
-    def _set_engine(self, words: np.ndarray, position: int) -> None:
+    def _make_engine(self) -> None:
         if self._engine is None:
             self._engine = np.random.MT19937()
             self._draw = np.random.Generator(self._engine)
+
+    def _set_engine(self, words: np.ndarray, position: int) -> None:
+        self._make_engine()
         self._due = False
         self._engine.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": position}}
 
@@ -233,13 +239,6 @@ def memory_order(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...
                 break
             order[j - 1], order[j] = inner, outer
     return tuple(order)
-
-
-def _seeded_words(seed: int) -> np.ndarray:
-    words = [seed]
-    for i in range(1, WORDS):
-        words.append((1812433253 * (words[-1] ^ (words[-1] >> 30)) + i) & 0xFFFFFFFF)
-    return np.array(words, np.uint32)
 
 
 def _hold(state: np.ndarray, value: str, flag: str, held: float | None) -> None:
