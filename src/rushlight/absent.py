@@ -82,15 +82,30 @@ _ELSEWHERE = ("torch", "torch.Tensor", "torch.nn.functional", "torch.linalg", "t
 
 
 def _nearest(namespace: str, name: str) -> list[str]:
-    """The same name in other namespaces, else the most alike in this one."""
+    """The same name in other namespaces, else those most alike in this one; none where none is near."""
     import difflib
 
     same = [f"{other}.{name}" for other in _ELSEWHERE if other != namespace and name in _present(other)]
     if same:
         return same
-    here = _present(namespace)
-    alike = difflib.get_close_matches(name, here, 2, 0.72) or difflib.get_close_matches(name, here, 1, 0.5)
+    here = [known for known in _present(namespace) if known[0].isupper() == name[0].isupper()]
+    alike = difflib.get_close_matches(name, here, 2, _NEAR) or _ending(name, here)
     return [f"{namespace}.{near}" for near in alike]
+
+
+#: how alike two names must be; short ones have most letters in common too easily
+_NEAR = 0.82
+
+
+def _ending(name: str, here: list[str]) -> list[str]:
+    """The longest name that this one ends with: what `hspmm` and `cudnn_batch_norm` are kinds of."""
+    ends = [known for known in here if len(known) > 1 and name.endswith(known) and _is_word(name, known)]
+    return [max(ends, key=len)] if ends else []
+
+
+def _is_word(name: str, end: str) -> bool:
+    """Whether a name's end is a word of its own: set off by an underscore, or a kind of product."""
+    return name[: -len(end)].endswith("_") or end.endswith("mm")
 
 
 def _present(namespace: str) -> list[str]:
