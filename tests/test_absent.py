@@ -72,7 +72,9 @@ def test_what_pytorch_lacks_too_is_a_plain_error(namespace, name):
 def test_the_nearest_name_is_told():
     assert "torch.nn.functional.kl_div" in str(rushlight.absent.of_module("rushlight", "kl_div"))
     assert "torch.mm" in str(rushlight.absent.of_module("rushlight", "hspmm"))
-    assert str(rushlight.absent.of_module("rushlight", "cudnn_batch_norm")).endswith("has is torch.batch_norm")
+    assert str(rushlight.absent.of_module("rushlight", "cudnn_batch_norm")).endswith(
+        "has is torch.batch_norm"
+    )
 
 
 @pytest.mark.parametrize("name", ["jit", "onnx", "ops", "sparse", "export"])
