@@ -231,6 +231,10 @@ def cross_entropy(
 
     `target` holds class numbers (N, ...), or probabilities in the shape of `input`.
 
+    Raises:
+        IndexError: a class number is negative or not below C.
+        ValueError: batch sizes differ, or the reduction is unknown.
+
     Example:
         >>> import rushlight as torch
         >>> torch.nn.functional.cross_entropy(torch.tensor([[0., 0.]]), torch.tensor([1]))

@@ -97,7 +97,13 @@ isnan = unary(
     numpy=np.isnan,
     dtype=boolean,
     vjp=NOT_DIFFERENTIABLE,
-    doc="Whether each element is not a number.",
+    doc="""Whether each element is not a number.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.isnan(torch.tensor([1.0, float("nan")]))
+        tensor([False,  True])
+    """,
 )
 
 
@@ -243,7 +249,13 @@ minimum = binary(
     refuse=_refuse_extremum("minimum", "minimum"),
     vjp=(_shared("x smaller"), _shared("y smaller")),
     numbers=NONE,
-    doc="The smaller of two, elementwise; nan where either is nan.",
+    doc="""The smaller of two, elementwise; nan where either is nan.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.minimum(torch.tensor([1, 5]), torch.tensor([3, 4]))
+        tensor([1, 4])
+    """,
 )
 fmax = binary(
     "fmax",

@@ -392,7 +392,19 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 @public(name="conv2d", out=False)
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """Correlation of (N, C, H, W) with weights (O, C / groups, KH, KW)."""
+    """Correlation of (N, C, H, W) with weights (O, C / groups, KH, KW).
+
+    The result is (N, O, H', W'). A batch of one image may leave N out.
+
+    Raises:
+        RuntimeError: channels, groups or kernel do not fit the input.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2))
+        tensor([[[[4., 4.],
+                  [4., 4.]]]])
+    """
     return _conv(2, input, weight, bias, stride, padding, dilation, groups)
 
 

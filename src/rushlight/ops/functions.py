@@ -65,7 +65,13 @@ log = unary(
     numpy=in_double(np.log),
     dtype=floating,
     vjp=lambda g, x: g / x.conj(),
-    doc="The natural logarithm; -inf at 0, nan below.",
+    doc="""The natural logarithm; -inf at 0, nan below.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.log(torch.tensor([1.0, 0.0, -1.0]))
+        tensor([0., -inf, nan])
+    """,
 )
 log2 = unary(
     "log2",
@@ -293,7 +299,13 @@ tanh = unary(
     numpy=in_double(np.tanh),
     dtype=floating,
     vjp=_tanh_gradient,
-    doc="The hyperbolic tangent.",
+    doc="""The hyperbolic tangent.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tanh(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
+    """,
 )
 asinh = unary(
     "asinh",
@@ -343,7 +355,13 @@ sigmoid = unary(
     numpy=in_double(_sigmoid),
     dtype=floating,
     vjp=_sigmoid_gradient,
-    doc="`1 / (1 + exp(-input))`.",
+    doc="""`1 / (1 + exp(-input))`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.sigmoid(torch.tensor([0.0, 100.0]))
+        tensor([0.5000, 1.0000])
+    """,
 )
 
 

@@ -224,6 +224,9 @@ def masked_select_backward(g: Any, x_meta: Any, mask: Tensor) -> Any:
 def masked_select(input, mask):
     """The elements where `mask` is True, as a vector; shapes broadcast.
 
+    Raises:
+        RuntimeError: the mask is not of type bool, or the shapes do not broadcast.
+
     Example:
         >>> import rushlight as torch
         >>> torch.tensor([1, 2, 3]).masked_select(torch.tensor([True, False, True]))

@@ -40,7 +40,13 @@ sqrt = unary(
     numpy=np.sqrt,
     dtype=floating,
     vjp=lambda g, out: g / (2 * out.conj()),
-    doc="""The square root; nan for negative numbers.""",
+    doc="""The square root; nan for negative numbers.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.sqrt(torch.tensor([4.0, -1.0]))
+        tensor([2., nan])
+    """,
 )
 
 

@@ -203,7 +203,16 @@ def _integer(value: Any) -> bool:
 def randperm(
     n, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
 ):
-    """The integers 0 to n - 1 in random order."""
+    """The integers 0 to n - 1 in random order.
+
+    Raises:
+        RuntimeError: `n` is negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.randperm(4).sort().values
+        tensor([0, 1, 2, 3])
+    """
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     kind = _kind(dtype, int64, "randperm")

@@ -220,6 +220,9 @@ def _check_dim(t: Tensor, dim: Any, operation: str) -> int:
 def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     """Views of consecutive parts along a dimension, each of a given size (the last may be smaller), or of given sizes.
 
+    Raises:
+        RuntimeError: the size is not positive, or the sizes do not fill the dimension.
+
     Example:
         >>> import rushlight as torch
         >>> torch.arange(5).split(2)
@@ -257,7 +260,16 @@ def split_with_sizes(input, split_sizes, dim=0):
 
 @public(out=False)
 def chunk(input, chunks, dim=0):
-    """At most `chunks` views of consecutive equal parts along a dimension; the last may be smaller."""
+    """At most `chunks` views of consecutive equal parts along a dimension; the last may be smaller.
+
+    Raises:
+        RuntimeError: `chunks` is not positive, or the tensor has no dimensions.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.arange(5).chunk(2)
+        (tensor([0, 1, 2]), tensor([3, 4]))
+    """
     dim, sizes = _chunked(input, chunks, dim)
     return _split(input, sizes, dim, _SPLIT if sizes[0] or len(sizes) == 1 else _SPLIT_SIZES)
 

@@ -57,6 +57,13 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     Raises:
         RuntimeError: the tensor requires grad.
         TypeError: bfloat16 or complex32, which NumPy does not have.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.zeros(2)
+        >>> x.numpy()[0] = 5
+        >>> x
+        tensor([5., 0.])
     """
     if not force and requires_grad(self):
         raise RuntimeError(

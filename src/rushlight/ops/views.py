@@ -150,6 +150,9 @@ def _resized_elements(t: Tensor, kind: Any, shape: tuple, steps: tuple, at: int)
 def reshape(input, *sizes, shape=None):
     """The same elements in another shape: a view where the strides allow it, else a copy.
 
+    Raises:
+        RuntimeError: the sizes hold another number of elements.
+
     Example:
         >>> import rushlight as torch
         >>> torch.arange(4).reshape(2, 2)
@@ -210,6 +213,9 @@ def t(input):
 def transpose(input, dim0, dim1):
     """Dimensions `dim0` and `dim1` swapped, on the same memory.
 
+    Raises:
+        IndexError: a dimension is out of range.
+
     Example:
         >>> import rushlight as torch
         >>> torch.zeros(2, 3, 4).transpose(0, 2).shape
@@ -249,6 +255,11 @@ def permute(input, *order, dims=None):
 
     Raises:
         RuntimeError: `dims` does not name every dimension once.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ones(2, 3, 4).permute(2, 0, 1).shape
+        torch.Size([4, 2, 3])
     """
     if dims is None:
         if not order:
@@ -398,6 +409,9 @@ mH_property = property(_get_mH, doc="The last two dimensions swapped, and conjug
 def unsqueeze(input, dim):
     """A dimension of size 1 put in at `dim`, on the same memory.
 
+    Raises:
+        IndexError: `dim` is out of range.
+
     Example:
         >>> import rushlight as torch
         >>> torch.ones(3).unsqueeze(0).shape
@@ -419,7 +433,18 @@ def unsqueeze(input, dim):
 
 @public(out=False)
 def squeeze(input, dim=None):
-    """Without its dimensions of size 1: all of them, or those in `dim` that are of size 1."""
+    """Without its dimensions of size 1: all of them, or those in `dim` that are of size 1.
+
+    Raises:
+        IndexError: `dim` is out of range.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ones(1, 3, 1).squeeze().shape
+        torch.Size([3])
+        >>> torch.ones(1, 3, 1).squeeze(0).shape
+        torch.Size([3, 1])
+    """
     shape = input._a.shape
     if dim is None:
         gone, form = [i for i, n in enumerate(shape) if n == 1], 0

@@ -16,6 +16,15 @@ class SGD(ParameterWise):
 
     Raises:
         ValueError: a setting out of range.
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.tensor([1.0], requires_grad=True)
+        >>> optimizer = torch.optim.SGD([w], lr=0.1)
+        >>> (3 * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.7000])
     """
 
     def __init__(
