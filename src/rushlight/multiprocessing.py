@@ -81,14 +81,17 @@ def _wait(processes: list[Any]) -> None:
     left = list(processes)
     while left:
         wait([process.sentinel for process in left])
-        failed = [process for process in left if process.exitcode]
+        ended = [
+            process for process in left if process.exitcode is not None
+        ]  # asked once: others may end now
+        failed = [process for process in ended if process.exitcode]
         if failed:
             for process in left:
                 process.terminate()
                 process.join()
             rank = processes.index(failed[0])
             raise RuntimeError(f"process {rank} terminated with exit code {failed[0].exitcode}")
-        left = [process for process in left if process.exitcode is None]
+        left = [process for process in left if process not in ended]
 
 
 __getattr__ = late.modules("rushlight.multiprocessing")
