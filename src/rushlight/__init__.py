@@ -96,7 +96,6 @@ from rushlight.ops.arithmetic import (
 
 # ---- views ----
 from rushlight.ops.views import (
-    adjoint,
     broadcast_tensors,
     broadcast_to,
     detach,
@@ -243,6 +242,7 @@ _LATE = {
         "unsafe_chunk unsafe_split unsafe_split_with_sizes vsplit"
     ),
     "ops.striding": "as_strided as_strided_scatter diagonal diagonal_scatter select_scatter slice_scatter",
+    "ops.transposes": "adjoint",
     "ops.triangles": "diag diag_embed diagflat tril triu vander",
     # ---- creation, conversion ----
     "ops.copying": "clone fill fill_ zero_",

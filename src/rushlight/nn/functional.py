@@ -67,9 +67,8 @@ from rushlight.ops.convolution import (
     conv_transpose1d,
     conv_transpose2d,
     conv_transpose3d,
-    fold,
-    unfold,
 )
+from rushlight.ops.folding import fold, unfold
 from rushlight.ops.functions import sigmoid, tanh
 from rushlight.ops.layers import (
     alpha_dropout,

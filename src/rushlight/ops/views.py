@@ -16,7 +16,7 @@ from rushlight.dtypes import dtype
 from rushlight.graph.expr import array_of
 from rushlight.layout import broadcast, infer_size, numel, view_strides, wrap_dim, wrap_dims
 from rushlight.layout import sizes as sizes_of
-from rushlight.ops.kinds.method import method, warn_once
+from rushlight.ops.kinds.method import method
 from rushlight.ops.spec import public
 from rushlight.runtime import execute
 from rushlight.runtime.execute import restrided
@@ -33,7 +33,7 @@ UNSAFE_VIEW = Derivative("UnsafeView", ("x",), (lambda g, x_meta: g.reshape(x_me
 _EXPAND = Derivative("Expand", ("x",), (lambda g: g,))
 _T = Derivative("T", ("x",), (lambda g: g.t(),))
 _TRANSPOSE = Derivative("Transpose", ("x",), (lambda g, dim0, dim1: g.transpose(dim0, dim1),))
-_PERMUTE = Derivative("Permute", ("x",), (lambda g, dims: g.permute(_inverse(dims)),))
+PERMUTE = Derivative("Permute", ("x",), (lambda g, dims: g.permute(_inverse(dims)),))
 UNSQUEEZE = Derivative("Unsqueeze", ("x",), (lambda g, dim: g.squeeze(dim),))
 _reshaped = (lambda g, x_meta: g.reshape(x_meta.shape),)
 _SQUEEZE = [Derivative(f"SqueezeBackward{n}", ("x",), _reshaped) for n in range(3)]
@@ -270,7 +270,7 @@ def permute(input, *order, dims=None):
     a = input._a
     ndim = a.ndim
     if type(dims) is tuple and len(dims) == ndim and a.size and sorted(dims) == _ORDERS[ndim]:
-        return _view(input, a.transpose(dims), _PERMUTE, {"dims": dims})
+        return _view(input, a.transpose(dims), PERMUTE, {"dims": dims})
     dims = sizes_of((dims,), "permute")
     if len(dims) != a.ndim:
         raise RuntimeError(
@@ -281,7 +281,7 @@ def permute(input, *order, dims=None):
     if len(set(wrapped)) != len(wrapped):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
     return _view(
-        input, a.transpose(wrapped) if a.size else _reordered(input, wrapped), _PERMUTE, {"dims": wrapped}
+        input, a.transpose(wrapped) if a.size else _reordered(input, wrapped), PERMUTE, {"dims": wrapped}
     )
 
 
@@ -333,73 +333,6 @@ _ALIAS = Derivative("Alias", ("x",), (lambda g: g,))
 def alias(t: Tensor) -> Tensor:
     """The whole tensor as a view."""
     return _view(t, t._a[...], _ALIAS, None)
-
-
-# ---- T, mT, H, mH ----
-
-
-def _get_T(self: Tensor) -> Tensor:
-    a = self._a
-    if not a.size:
-        return permute(self, tuple(range(a.ndim))[::-1])
-    if a.ndim == 2:
-        return _view(self, a.T, _PERMUTE, {"dims": (1, 0)})
-    if a.ndim == 0:
-        warn_once("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
-        return _view(self, a[...], _PERMUTE, {"dims": ()})
-    warn_once(
-        "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
-        "error in a future release. Consider `x.mT` to transpose batches of matrices or "
-        "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
-    )
-    return _view(self, a.T, _PERMUTE, {"dims": tuple(range(a.ndim - 1, -1, -1))})
-
-
-def _get_mT(self: Tensor) -> Tensor:
-    ndim = self._a.ndim
-    if ndim < 2:
-        raise RuntimeError(
-            f"tensor.mT is only supported on matrices or batches of matrices. Got {ndim}-D tensor."
-        )
-    return transpose(self, -2, -1)
-
-
-def _get_H(self: Tensor) -> Tensor:
-    ndim = self._a.ndim
-    if ndim not in (0, 2):
-        more = " For batches of matrices, consider using tensor.mH" if ndim > 2 else ""
-        raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}"
-        )
-    if ndim == 0:
-        warn_once("Tensor.H is deprecated on 0-D tensors. Consider using x.conj().")
-    return adjoint(self) if ndim else self.conj()
-
-
-def _get_mH(self: Tensor) -> Tensor:
-    ndim = self._a.ndim
-    if ndim < 2:
-        raise RuntimeError(
-            f"tensor.mH is only supported on matrices or batches of matrices. Got {ndim}-D tensor."
-        )
-    return adjoint(self)
-
-
-@public(out=False)
-def adjoint(input):
-    """The last two dimensions swapped, and conjugated if complex."""
-    if input._a.ndim < 2:
-        raise RuntimeError(
-            f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input._a.ndim}-D tensor."
-        )
-    turned = transpose(input, -2, -1)
-    return turned.conj() if input._dtype.is_complex else turned
-
-
-T_property = property(_get_T, doc="The dimensions in reverse order.")
-mT_property = property(_get_mT, doc="The last two dimensions swapped.")
-H_property = property(_get_H, doc="A matrix transposed and conjugated.")
-mH_property = property(_get_mH, doc="The last two dimensions swapped, and conjugated.")
 
 
 # ---- dimensions of size one ----
