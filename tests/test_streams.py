@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import rushlight
 from rushlight import streams
 from rushlight.streams import Generator
 from rushlight.streams.rounding import fma32, fma64
@@ -542,3 +543,20 @@ def test_fma64_rounds_once(b, c):
     a = np.random.default_rng(0).standard_normal(2000)
     for x, out in zip(a.tolist(), fma64(a, b, c).tolist(), strict=True):
         assert out == float(Fraction(x) * Fraction(b) + Fraction(c))
+
+
+@pytest.mark.parametrize("drawn", [-(1 << 40), 1 << 40])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "complex64"])
+def test_normals_by_arrays_and_by_loops(drawn, dtype, monkeypatch):
+    """Whether few were drawn before, or many, they are PyTorch's to the last bit."""
+    from rushlight.streams import normals
+
+    monkeypatch.setattr(normals, "_drawn", [drawn])
+    for size in (16, 17, 31, 32, 100, 128, 1000, 1025, 8192, 8200, 70001):
+        for mean, std in ((0.0, 1.0), (1.5, 0.25), (-3.0, 1e-3), (0.0, 0.0)):
+            made = []
+            for lib in (torch, rushlight):
+                lib.manual_seed(size)
+                t = lib.empty(size, dtype=getattr(lib, dtype)).normal_(mean, std)
+                made.append(t.to(lib.complex128).numpy().tobytes())
+            assert made[0] == made[1], (size, mean, std)

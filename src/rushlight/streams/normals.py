@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from rushlight import late
 from rushlight.streams.checks import COMPLEX_PARTS, FLOATS, number, numpy_dtype, require, require_dtype
 from rushlight.streams.generator import Generator, next_normal
 from rushlight.streams.rounding import cast, fma32, fma64, log, log1p, sine_and_cosine
@@ -87,13 +89,14 @@ def _pairs(u: Array) -> Array:
 def _in_groups(
     draw: Callable[[int], Array], drawn_first: int, size: int, transformed: Callable[[Array], Array]
 ) -> Array:
-    out = draw(drawn_first)
-    groups = out[: size - size % GROUP].reshape(-1, GROUP)
+    whole = size - size % GROUP
+    drawn = draw(drawn_first)
+    if whole < size:
+        drawn = np.concatenate([drawn[:whole], draw(GROUP)])
+    groups = drawn.reshape(-1, GROUP)
     for start in range(0, len(groups), CHUNK):
         groups[start : start + CHUNK] = transformed(groups[start : start + CHUNK])
-    if size % GROUP == 0:
-        return out
-    return np.concatenate([out[: size - GROUP], transformed(draw(GROUP).reshape(1, GROUP))[0]])
+    return drawn if whole == size else np.concatenate([drawn[: size - GROUP], drawn[whole:]])
 
 
 def _transformed64(u: Array, mean: float, std: float) -> Array:
@@ -104,9 +107,29 @@ def _transformed64(u: Array, mean: float, std: float) -> Array:
 
 
 def _transformed32(u: Array, mean: np.float32, std: np.float32) -> Array:
+    """By arrays, until so many were drawn that it is worth while to compile a loop."""
+    _drawn[0] += u.size
+    if _drawn[0] >= _COMPILED_FROM:
+        transform = _loop()
+        if transform is not None and transform(u, mean, std):
+            return u
     radius = np.sqrt(F(-2) * _log(F(1) - u[:, :8]))
-    sine, cosine = _sine_and_cosine(F(2 * math.pi) * u[:, 8:])
+    sine, cosine = _sine_and_cosine(TWO_PI * u[:, 8:])
     return np.concatenate([fma32(radius * cosine, std, mean), fma32(radius * sine, std, mean)], axis=1)
+
+
+#: how many were drawn, about
+_drawn = [0]
+#: how many arrays transform in the time in which the compiler is loaded and has made a loop
+_COMPILED_FROM = 1 << 15
+
+
+@cache
+def _loop() -> Callable[[Array, np.float32, np.float32], bool] | None:
+    """`normal_loops.transform`, where there is a compiler."""
+    if not late.load("rushlight.native.jit").available():
+        return None
+    return late.load("rushlight.streams.normal_loops").transform
 
 
 # ---- single precision polynomials ----
@@ -116,13 +139,13 @@ def _transformed32(u: Array, mean: np.float32, std: np.float32) -> Array:
 # They are a bit off a correctly rounded result now and then, so every rounding counts. A product that only feeds one sum was fused with it by
 # the compiler (see Note [Fused multiply-add]); a product used twice was not.
 
-_LOG = [F(c) for c in (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1)]
-_LOG += [F(c) for c in (-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)]
-_LN2_HIGH, _LN2_LOW, _ROOT_HALF = F(0.693359375), F(-2.12194440e-4), F(0.707106781186547524)
-_SIN = [F(c) for c in (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)]
-_COS = [F(c) for c in (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)]
-_QUARTER_PI = [F(c) for c in (-0.78515625, -2.4187564849853515625e-4, -3.77489497744594108e-8)]
-_FOUR_OVER_PI = F(1.27323954473516)
+LOG = [F(c) for c in (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1)]
+LOG += [F(c) for c in (-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)]
+LN2_HIGH, LN2_LOW, ROOT_HALF = F(0.693359375), F(-2.12194440e-4), F(0.707106781186547524)
+SIN = [F(c) for c in (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)]
+COS = [F(c) for c in (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)]
+QUARTER_PI = [F(c) for c in (-0.78515625, -2.4187564849853515625e-4, -3.77489497744594108e-8)]
+FOUR_OVER_PI, TWO_PI = F(1.27323954473516), F(2 * math.pi)
 
 
 def _log(x: Array) -> Array:
@@ -131,26 +154,26 @@ def _log(x: Array) -> Array:
     bits = x.view(np.int32)
     e = ((bits >> 23) - 126).astype(F)
     m = ((bits & 0x007FFFFF) | 0x3F000000).view(F)
-    small = m < _ROOT_HALF
+    small = m < ROOT_HALF
     e -= small
     x = (m - F(1)) + np.where(small, m, F(0))
     # 2. log(1 + x) = x - x**2 / 2 + x**3 * P(x), and e * ln 2 in two parts.
     z = x * x
-    y = fma32(_polynomial(_LOG, x) * x, z, e * _LN2_LOW)
+    y = fma32(_polynomial(LOG, x) * x, z, e * LN2_LOW)
     y -= z * F(0.5)
-    return fma32(e, _LN2_HIGH, x + y)
+    return fma32(e, LN2_HIGH, x + y)
 
 
 def _sine_and_cosine(x: Array) -> tuple[Array, Array]:
     """Sine and cosine of float32 in [0, 2*pi]."""
     # 1. Take off the nearest even multiple j of pi/4, in three parts.
-    j = ((x * _FOUR_OVER_PI).astype(np.int32) + 1) & ~1
-    for part in _QUARTER_PI:
+    j = ((x * FOUR_OVER_PI).astype(np.int32) + 1) & ~1
+    for part in QUARTER_PI:
         x = fma32(j.astype(F), part, x)
     # 2. Both polynomials on [-pi/4, pi/4].
     z = x * x
-    cosine = fma32(_polynomial(_COS, z) * z, z, z * F(-0.5)) + F(1)
-    sine = fma32(_polynomial(_SIN, z) * z, x, x)
+    cosine = fma32(_polynomial(COS, z) * z, z, z * F(-0.5)) + F(1)
+    sine = fma32(_polynomial(SIN, z) * z, x, x)
     # 3. The octant says which is which, and the signs.
     straight = (j & 2) == 0
     s, c = np.where(straight, sine, cosine), np.where(straight, cosine, sine)
