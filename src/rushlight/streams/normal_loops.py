@@ -17,6 +17,8 @@ from rushlight.memory import address
 from rushlight.streams import normals
 
 F = np.float32
+#: what stands for an array takes part in arithmetic and in NumPy's functions, of which its type says nothing
+Values = Any
 #: groups that are transformed together: few lengths, so that few loops are planned, and the last stays in the cache
 _LENGTHS = (1, 8, 64, 512)
 _HALF = normals.GROUP // 2
@@ -47,7 +49,8 @@ def transform(groups: np.ndarray, mean: np.float32, std: np.float32) -> bool:
 def _loop(mean: float, std: float) -> Assignment:
     """For each mean and deviation the numbers of one loop."""
     into = Fragment(2)
-    u, v = Traced(into, 0, "f"), Traced(into, 1, "f")
+    u: Values = Traced(into, 0, "f")
+    v: Values = Traced(into, 1, "f")
     radius = np.sqrt(_const(u, -2) * _log(_const(u, 1) - u))
     sine, cosine = _sine_and_cosine(_const(u, normals.TWO_PI) * v)
     made = [_fma(radius * part, std, mean) for part in (cosine, sine)]
@@ -55,22 +58,22 @@ def _loop(mean: float, std: float) -> Assignment:
     return Assignment("normal", into, np.dtype(F), (0, 1))
 
 
-def _const(like: Traced, value: Any) -> Traced:
+def _const(like: Values, value: Any) -> Values:
     return Traced(like.into, like.into.emit("const", "f", (), float(F(value))), "f")
 
 
-def _fma(x: Traced, y: Any, z: Any) -> Traced:
+def _fma(x: Values, y: Any, z: Any) -> Values:
     return instruction("fma", x, x, y, z)
 
 
-def _polynomial(coefficients: list[np.float32], x: Traced) -> Traced:
+def _polynomial(coefficients: list[np.float32], x: Values) -> Values:
     y = _const(x, coefficients[0])
     for c in coefficients[1:]:
         y = _fma(y, x, _const(x, c))
     return y
 
 
-def _log(x: Traced) -> Traced:
+def _log(x: Values) -> Values:
     one, two, none = _const(x, 1), _const(x, 2), _const(x, 0)
     below = np.floor(np.log2(x))
     power = np.exp2(below)
@@ -86,7 +89,7 @@ def _log(x: Traced) -> Traced:
     return _fma(e, _const(x, normals.LN2_HIGH), t + y)
 
 
-def _sine_and_cosine(x: Traced) -> tuple[Traced, Traced]:
+def _sine_and_cosine(x: Values) -> tuple[Values, Values]:
     half, one, two = _const(x, 0.5), _const(x, 1), _const(x, 2)
     quarter = np.floor((np.trunc(x * _const(x, normals.FOUR_OVER_PI)) + one) * half)  # of a turn, 0 to 4
     eighths = quarter * two
