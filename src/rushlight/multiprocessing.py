@@ -1,4 +1,7 @@
-"""`torch.multiprocessing`: Python's `multiprocessing`, and `spawn`. Tensors go to other processes as copies."""
+"""`torch.multiprocessing`: Python's `multiprocessing`, and `spawn`.
+
+Tensors go to other processes as copies, apart from those in shared memory (`Tensor.share_memory_`).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ __all__ = [
 
 
 def get_all_sharing_strategies() -> set[str]:
-    """The ways in which PyTorch shares memory here; tensors are copied whichever is chosen."""
+    """The ways in which PyTorch shares memory here; whichever is chosen, files without names are shared."""
     return {"file_descriptor", "file_system"}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, late
 from rushlight.buffer import Buffer, Tensor, expose, new_tensor, offset, shown, storage, strides, watch
 from rushlight.device import CPU, device
 from rushlight.dtypes import dtype
@@ -42,25 +42,34 @@ def twin(buffer: Buffer) -> Buffer:
 def resize(buffer: Buffer, nbytes: int, alone: bool = False) -> None:
     """Give the storage another size, keeping what fits; every tensor on it moves along.
 
-    1. Copy the bytes to new memory.
-    2. Find the tensors that show the buffer: they are among the objects that refer to it. (This is slow; a caller who
-       holds the only tensor says `alone`, and moves it.)
-    3. Let each show the new memory; one that no longer fits keeps what it had.
+    Args:
+        alone: see `move`.
     """
     if not buffer.array.flags.writeable:
         raise RuntimeError("Trying to resize storage that is not resizable")
-    old = buffer.bytes()
-    owners = (
-        [] if alone else [t for t in gc.get_referrers(buffer) if isinstance(t, Tensor) and t._buf is buffer]
-    )
-    holders = [(t, strides(t), offset(t)) for t in owners]
     try:
         memory = np.zeros(nbytes, np.uint8)
     except (ValueError, MemoryError):
         raise RuntimeError(
             f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes."
         ) from None
-    kept = min(nbytes, old.size)
+    move(buffer, memory, alone)
+
+
+def move(buffer: Buffer, memory: np.ndarray, alone: bool = False) -> None:
+    """Give the storage other memory, with what fits of its contents; every tensor on it moves along.
+
+    1. Copy the bytes to the new memory.
+    2. Find the tensors that show the buffer: they are among the objects that refer to it. (This is slow; a caller who
+       holds the only tensor says `alone`, and moves it.)
+    3. Let each show the new memory; one that no longer fits keeps what it had.
+    """
+    old = buffer.bytes()
+    owners = (
+        [] if alone else [t for t in gc.get_referrers(buffer) if isinstance(t, Tensor) and t._buf is buffer]
+    )
+    holders = [(t, strides(t), offset(t)) for t in owners]
+    kept = min(memory.size, old.size)
     memory[:kept] = old[:kept]
     buffer.replace(memory)
     for t, steps, at in holders:
@@ -144,7 +153,7 @@ class UntypedStorage:
         return self._buffer.array.flags.writeable
 
     def is_shared(self) -> bool:
-        return False
+        return late.load("rushlight.sharing").mapping_of(self._buffer) is not None
 
     def is_pinned(self, device: Any = None) -> bool:
         return False
@@ -342,7 +351,7 @@ class TypedStorage(metaclass=_ByElement):
         return self
 
     def is_shared(self) -> bool:
-        return False
+        return self._untyped_storage.is_shared()
 
     def resize_(self, size: int) -> TypedStorage:
         self._untyped_storage.resize_(size * self.dtype.itemsize)

@@ -70,6 +70,7 @@ dlpack = late.module("interop.dlpack")
 hooks = late.module("autograd.hooks")
 pickling = late.module("pickling")
 printing = late.module("printing")
+sharing = late.module("sharing")
 storage = late.module("storage")
 
 
@@ -321,9 +322,9 @@ class _Members:
     is_same_size = properties.is_same_size
     is_set_to = properties.is_set_to
     is_inference = properties.is_inference
-    is_shared = properties.is_shared
+    is_shared = sharing.is_shared
     is_pinned = properties.is_pinned
-    share_memory_ = properties.itself
+    share_memory_ = sharing.share
     to_dense = properties.itself
     dim_order = properties.dim_order
     is_cpu = properties.always

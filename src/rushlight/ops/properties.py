@@ -185,11 +185,6 @@ def dim_order(self: Tensor) -> tuple[int, ...]:
     return tuple(sorted(range(len(steps)), key=lambda dim: (-steps[dim], dim)))
 
 
-def is_shared(self: Tensor) -> bool:
-    """Whether other processes share the memory: they do not."""
-    return False
-
-
 def is_pinned(self: Tensor, device: Any = None) -> bool:
     """Whether the memory is pinned for an accelerator: it is not."""
     return False

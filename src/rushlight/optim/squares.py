@@ -59,7 +59,9 @@ class Adagrad(ParameterWise):
         return {"step": steps(p), "sum": filled}
 
     def share_memory(self) -> None:
-        """Let processes share the sums; here there is nothing to do."""
+        """Let processes share the sums."""
+        for state in self.state.values():
+            state["sum"].share_memory_()
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         at = count(state)

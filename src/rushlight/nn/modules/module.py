@@ -507,7 +507,7 @@ class Module:
         return self._apply(lambda t: t.cuda(device))
 
     def share_memory(self) -> Any:
-        """Nothing but to call `share_memory_` of each tensor."""
+        """Move parameters and buffers to memory that processes share, see `Tensor.share_memory_`."""
         return self._apply(lambda t: t.share_memory_())
 
     def compile(self, *args: Any, **kwargs: Any) -> None:

@@ -1,0 +1,111 @@
+"""Memory that processes share, as programs see it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import numpy as np
+import pytest
+
+import rushlight
+from rushlight import multiprocessing as mp
+
+fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def test_everything_moves_along():
+    """The storage moves; its views, versions and graph stay."""
+    x = rushlight.arange(6.0, requires_grad=True)
+    base = x.detach()
+    row = base.view(2, 3)[1]
+    pending = rushlight.ones(1 << 19) * 2
+    assert not x.is_shared() and not row.is_shared()
+    assert row.share_memory_() is row
+    assert x.is_shared() and base.is_shared() and x.untyped_storage().is_shared()
+    base[4] = 40.0
+    assert row.tolist() == [3.0, 40.0, 5.0] and x.tolist() == [0.0, 1.0, 2.0, 3.0, 40.0, 5.0]
+    where = x.data_ptr()
+    assert x.share_memory_().data_ptr() == where == base.data_ptr()
+    (x * x).sum().backward()
+    assert x.grad.tolist() == [0.0, 2.0, 4.0, 6.0, 80.0, 10.0] and not x.grad.is_shared()
+    assert pending.share_memory_().sum().item() == 2 * (1 << 19)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (5,)])
+@pytest.mark.parametrize("dtype", ["bool", "int64", "float16", "bfloat16", "complex64", "complex32"])
+def test_every_dtype_and_size(dtype, shape):
+    x = rushlight.ones(shape).to(getattr(rushlight, dtype))
+    before = x.to(rushlight.complex128).tolist()
+    kind = x.dtype
+    assert x.share_memory_() is x and x.is_shared() and x.dtype is kind
+    assert x.to(rushlight.complex128).tolist() == before
+
+
+def test_read_only_memory_is_left_alone():
+    a = np.arange(3.0)
+    a.flags.writeable = False
+    with pytest.warns(UserWarning), pytest.raises(RuntimeError, match="read-only"):
+        rushlight.from_numpy(a).share_memory_()
+
+
+def add_one(rank, tensors):
+    for t in tensors:
+        t.detach().add_(rank + 1)
+
+
+@fork
+def test_forked_processes_write_for_all():
+    """Views that were made before, and gradients' parameters, see it; what is not shared does not."""
+    shared, own = rushlight.zeros(4, 1000).share_memory_(), rushlight.zeros(3)
+    model = rushlight.nn.Linear(3, 2).share_memory()
+    before = model.weight.detach().clone()
+    tensors = [shared[1:3], own, model.weight]
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=add_one, args=(0, tensors))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert shared.sum().item() == 2000 and own.sum().item() == 0
+    assert rushlight.equal(model.weight.detach(), before + 1) and model.weight.is_shared()
+
+
+def test_processes_started_afresh_write_for_all():
+    x = rushlight.zeros(2, 3, dtype=rushlight.float64).share_memory_()
+    own = rushlight.zeros(3)
+    weight = rushlight.nn.Parameter(rushlight.ones(3).share_memory_())
+    mp.spawn(add_one, args=([x.t()[1:], own, weight],), nprocs=2)
+    assert x.tolist() == [[0.0, 3.0, 3.0]] * 2 and own.tolist() == [0.0] * 3
+    assert weight.tolist() == [4.0] * 3
+
+
+def answer(queue, back):
+    t, p = queue.get()
+    t.add_(1)
+    back.put((t.is_shared(), type(p).__name__, p.requires_grad, t.stride()))
+    queue.get()
+
+
+def test_queues_carry_what_is_shared():
+    context = multiprocessing.get_context("spawn")
+    queue, back = context.Queue(), context.Queue()
+    process = context.Process(target=answer, args=(queue, back))
+    process.start()
+    x = rushlight.zeros(3, 4).share_memory_()
+    queue.put((x.t(), rushlight.nn.Parameter(rushlight.ones(2).share_memory_())))
+    assert back.get(timeout=60) == (True, "Parameter", True, (1, 4))
+    assert x.sum().item() == 12
+    queue.put(None)
+    process.join(60)
+    assert process.exitcode == 0
+
+
+def test_files_are_closed():
+    """With the last tensor on it."""
+    folder = "/proc/self/fd"
+    if not os.path.isdir(folder):
+        pytest.skip("no list of open files")
+    before = len(os.listdir(folder))
+    for _ in range(20):
+        rushlight.zeros(10).share_memory_()
+    assert len(os.listdir(folder)) == before
