@@ -15,7 +15,6 @@ import numpy as np
 
 from rushlight.buffer import Buffer, Tensor, expose, new_tensor, offset, shown, storage, strides
 from rushlight.dtypes import BY_NAME
-from rushlight.errors import OutOfMemory
 from rushlight.nn.parameter import Parameter
 from rushlight.storage import move
 
@@ -70,7 +69,7 @@ def _mapped(nbytes: int) -> np.ndarray:
         memory = Mapping.of(descriptor, max(nbytes, 1))
     except (OSError, ValueError) as error:
         os.close(descriptor)
-        raise OutOfMemory(f"cannot share {nbytes} bytes of memory: {error}") from None
+        raise MemoryError(f"cannot share {nbytes} bytes of memory: {error}") from None
     return np.frombuffer(memory, np.uint8, nbytes)
 
 
