@@ -457,3 +457,13 @@ def test_T_of_other_ranks_warns_once() -> None:
         assert rushlight.zeros(2, 3, 4).T.shape == (4, 3, 2)
         rushlight.zeros(2, 3, 4).T
     assert len(caught) <= 1
+
+
+def test_a_single_element_keeps_its_stride():
+    """Which says where the next would be, and whether two tensors are the same memory."""
+    for lib in (torch, rushlight):
+        x = lib.arange(12.0).reshape(3, 4)[:, 0][:1]
+        for flat in (x.view(-1), x.reshape(-1), x.view(1), x.view(1, 1), x[None].view(-1)):
+            assert flat.stride()[-1] == 4 and x.stride() == (4,)
+        x.view(-1).add_(x)
+        assert x.tolist() == [0.0]

@@ -68,7 +68,8 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
     if len(shape) == 1:
         n = shape[0]
         if type(n) is int:
-            if n == -1 and a.flags.c_contiguous and size is None and dtype is None:
+            # (a single element may have any stride, which the view takes over)
+            if n == -1 and a.size > 1 and a.flags.c_contiguous and size is None and dtype is None:
                 return _view(self, a.reshape(-1), VIEW, None)
         else:
             shape = n
