@@ -417,6 +417,9 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_errors(case):
+    torch.distributions.Distribution.set_default_validate_args(
+        True
+    )  # (torch.compile switches it off for good)
     want = outcome(lambda: WRONG[case](torch.distributions, torch))
     got = outcome(lambda: WRONG[case](rushlight.distributions, rushlight))
     assert isinstance(want, tuple) and got == want

@@ -213,3 +213,28 @@ def test_gradients_of_writes(write: str) -> None:
 def test_storage_of_tensors_made_elsewhere_is_kept_alive() -> None:
     x = rushlight.arange(1000.0).untyped_storage()
     assert rushlight.ones(1).set_(x)[999].item() == 999.0
+
+
+def test_files_are_mapped(tmp_path):
+    """Private ones keep writes to themselves, shared ones are made as large as is asked for."""
+    path = tmp_path / "bytes"
+    path.write_bytes(bytes(range(8)))
+    for lib in (torch, rushlight):
+        mapped = lib.UntypedStorage.from_file(str(path), False, 4)
+        assert mapped.nbytes() == 4 and mapped.untyped() is mapped and mapped.tolist() == [0, 1, 2, 3]
+        mapped[0] = 9
+        assert path.read_bytes()[0] == 0
+        shared = lib.UntypedStorage.from_file(str(path), True, 16)
+        shared[1] = 7
+        del shared
+        assert path.read_bytes() == bytes([0, 7, *range(2, 8), *bytes(8)])
+        path.write_bytes(bytes(range(8)))
+        assert lib.UntypedStorage.from_file(str(tmp_path / f"new {lib.__name__}"), True, 3).tolist() == [
+            0,
+            0,
+            0,
+        ]
+        with pytest.raises(RuntimeError):
+            lib.UntypedStorage.from_file(str(path), False, 100)
+        with pytest.raises(RuntimeError):
+            lib.UntypedStorage.from_file(str(tmp_path / "none"), False, 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import mmap
+import os
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -160,6 +162,36 @@ class UntypedStorage:
 
     def type(self, kind: Any = None) -> Any:
         return "torch.storage.UntypedStorage" if kind is None else TypedStorage.of(self, kind)
+
+    def untyped(self) -> UntypedStorage:
+        return self
+
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """A file's bytes, mapped: what is not looked at is not read.
+
+        Args:
+            shared: whether writes go to the file, which is made or grown if it has fewer bytes; else they stay here.
+
+        Raises:
+            RuntimeError: the file cannot be opened, or has fewer than `nbytes` bytes and is not shared.
+        """
+        try:
+            with open(
+                filename, "r+b" if shared and os.path.exists(filename) else "w+b" if shared else "rb"
+            ) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < nbytes and not shared:
+                    raise RuntimeError(
+                        f"file {os.fspath(filename)!r} has {size} bytes, fewer than the {nbytes} asked for"
+                    )
+                if size < nbytes:
+                    file.truncate(nbytes)
+                access = mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY
+                memory: Any = mmap.mmap(file.fileno(), nbytes, access=access) if nbytes else b""
+        except (OSError, ValueError) as error:
+            raise RuntimeError(f"unable to map file {os.fspath(filename)!r}: {error}") from None
+        return of_buffer(Buffer.of(np.frombuffer(memory, np.uint8) if nbytes else np.empty(0, np.uint8)))
 
     def resize_(self, size: int) -> UntypedStorage:
         """Another size, keeping what fits; tensors on this storage see it."""

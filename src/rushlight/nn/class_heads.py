@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rushlight import dtypes
+from rushlight.batched import Batched
 from rushlight.buffer import Tensor
 from rushlight.dtypes import dtype
 from rushlight.ops.class_losses import cross_entropy
@@ -120,7 +121,9 @@ def linear_cross_entropy(
         raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
     ignored = -100 if ignore_index is None else ignore_index
     settings = {"weight": weight, "ignore_index": ignored}
-    if options is not None and _in_pieces(inner, reduction, label_smoothing, target):
+    batched = any(isinstance(t, Batched) for t in (input, linear_weight, target, linear_bias))
+    # (under vmap it is taken whole: pieces are checkpoints, which know nothing of batches)
+    if options is not None and not batched and _in_pieces(inner, reduction, label_smoothing, target):
         return _piecewise(input, linear_weight, target, linear_bias, settings, reduction, options)
     flat = linear_weight.reshape(-1, linear_weight.shape[-1])
     bias = None if linear_bias is None else linear_bias.reshape(-1)

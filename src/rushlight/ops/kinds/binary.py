@@ -97,8 +97,8 @@ def binary(
             if kind is y._dtype:
                 kind = direct[kind.index]
                 if kind is not None:
-                    a, b = x._a, y._a
                     try:
+                        a, b = x._a, y._a
                         if a.size >= least:
                             return slow(x, y)
                         if a.flags.c_contiguous:
