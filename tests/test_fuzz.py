@@ -379,8 +379,8 @@ def _unspecified(name: str, mode: str, chosen: list[Pair]) -> bool:
         return True  # which of two faults is found first
     if name in ("tril_", "sum out", "index_put_") and 0 in x.stride():
         return True  # writes that do not refuse expanded tensors, where the order of elements shows
-    if name == "Dirty" and attempt(lambda: x.retains_grad)[0]:
-        return True  # the gradient kept so far is lost
+    if name == "Dirty" and attempt(lambda: x.retains_grad or x.grad is not None)[0]:
+        return True  # the gradient kept, or set, so far is lost
     if name in WRITES and name.startswith("x[") and x is y and name != "x[...] = y":
         return True  # reads what it writes
     if name in ("isfinite", "isclose", "argsort") and any(
