@@ -280,6 +280,33 @@ def test_results_in_place_are_kept_where_they_were_written(name: str, side: int)
             y.sum().backward()
 
 
+@pytest.mark.parametrize("mode", ["enable_grad", "no_grad", "inference_mode"])
+@pytest.mark.parametrize("made_in", ["enable_grad", "inference_mode"])
+def test_an_expanded_tensor_written_to_itself(made_in: str, mode: str) -> None:
+    """Changes nothing and is allowed; anything else is not."""
+    outcomes = []
+    for lib in (torch, rushlight):
+        with getattr(lib, made_in)():
+            x = lib.arange(6.0).reshape(2, 3).t().expand(2, 3, 2)
+        found = []
+        for write in (
+            lambda x: x.__setitem__(..., x),
+            lambda x: x.__setitem__(slice(None), x),
+            lambda x: x.copy_(x),
+            lambda x: x.copy_(x.view(2, 3, 2)),
+            lambda x: x.__setitem__(..., x + 0),
+            lambda x: x.__setitem__(slice(None), 1.0),
+        ):
+            try:
+                with getattr(lib, mode)():
+                    write(x)
+                found.append("done")
+            except RuntimeError as error:
+                found.append(str(error).partition("\n")[0])
+        outcomes.append(found)
+    assert outcomes[0] == outcomes[1]
+
+
 def test_everything_by_kernels() -> None:
     """The same holds where the smallest tensors wait, too, and loops of ours compute them."""
     from rushlight.native import jit

@@ -27,7 +27,14 @@ from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Node, edge_of, meta_of, requires_grad, start
 from rushlight.tape.recording import record, record1
-from rushlight.tape.writes import check_partial_overlap, check_recorded, check_write, rebase, wrote
+from rushlight.tape.writes import (
+    check_inference,
+    check_partial_overlap,
+    check_recorded,
+    check_write,
+    rebase,
+    wrote,
+)
 
 _CLONE = Derivative("Clone", ("x",), (lambda g: g,))
 
@@ -164,10 +171,12 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
             return copy_(self, nested(src, None))
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     same = src is self or src._buf is not None and self._buf is not None and _shows_same(self, src)
-    if not same or self._buf is not None and self._buf.inference:
+    if not same:
         check_write(self, "copy_")
-    elif MODES.grad and requires_grad(self):
-        check_recorded(self)
+    else:  # which changes nothing, also where elements are shown twice
+        check_inference(self)
+        if MODES.grad and requires_grad(self):
+            check_recorded(self)
     before = source = None
     if MODES.grad and (self._edge is not None or src._edge is not None) and self._dtype.category >= FLOATING:
         before, source = edge_of(self), edge_of(src)

@@ -534,11 +534,12 @@ def _without_leading_ones(value: Tensor) -> Tensor:
 
 
 def _copy_to(target: Tensor, value: Tensor) -> None:
-    if 0 in target._a.strides:
-        check_write(target, "copy_")
     if value._a.shape == target._a.shape:
         target.copy_(value)
-    elif value._a.ndim == 0:
+        return
+    if 0 in target._a.strides:
+        check_write(target, "copy_")
+    if value._a.ndim == 0:
         target.fill_(value)
     else:
         target.copy_(_without_leading_ones(value).expand(target._a.shape))

@@ -55,7 +55,13 @@ def check_write(t: Tensor, operation: str = "") -> None:
         return
     if buffer.watch is not None:
         settle(buffer.watch.readers)
-    if buffer.inference and not MODES.inference:
+    check_inference(t)
+
+
+def check_inference(t: Tensor) -> None:
+    """Raise if `t` is an inference tensor that may not be written to here."""
+    buffer = t._buf
+    if buffer is not None and buffer.inference and not MODES.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
