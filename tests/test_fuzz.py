@@ -410,7 +410,10 @@ def _overlaps_itself(x: Any) -> bool:
 
 
 def _shares_memory(x: Any, y: Any) -> bool:
-    return x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr()
+    """Whether the storages overlap; one that came in by NumPy may begin inside another."""
+    one, two = x.untyped_storage(), y.untyped_storage()
+    start, other = one.data_ptr(), two.data_ptr()
+    return start == other or start < other + two.nbytes() and other < start + one.nbytes()
 
 
 def _overlap_in_part(x: Any, y: Any) -> bool:
