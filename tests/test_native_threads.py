@@ -246,13 +246,13 @@ def test_nobody_looks_for_work_where_threads_outnumber_cpus():
     T.set_num_threads(2)
     run(kernel(COUNT), np.zeros(100, np.int64))
 
-    def spins():
-        return threads.ctypes.c_int32.from_address(threads._pool.state + handover.SPINS).value
+    def field(at):
+        return threads.ctypes.c_int32.from_address(threads._pool.state + at).value
 
     T.set_num_threads(cpu.threads())
-    assert 1 <= spins() < 1_000_000
+    assert 1 <= field(handover.SPINS) < 1_000_000 and field(handover.PATIENCE) == 100_000
     T.set_num_threads(cpu.threads() + 1)
-    assert spins() == 0
+    assert field(handover.SPINS) == field(handover.PATIENCE) == 0
 
 
 # ---- interrupts and signals ----

@@ -6,7 +6,8 @@ All state is one block of memory, in lines of 64 bytes so that threads do not di
     sleepers  how many workers sleep;  waiting: whether the owner of the job does
     job       kernel, params, tasks, step (how many tasks are taken at once), mode (of floating point)
     next      the first task that nobody has taken
-    busy      whether a job is on;  workers: how many may help;  spins: how often to look before going to sleep
+    busy      whether a job is on;  workers: how many may help;  spins: how often to look before going to sleep;
+              patience: for how many nanoseconds to look, where the last job came within them
 
 1. The owner takes `busy`; if another thread has it, it does its tasks alone.
 2. It writes the job and opens the gate under a new number. That is what workers look at, or sleep on (futex).
@@ -19,6 +20,11 @@ Whoever goes to sleep first says so and then looks again (the futex call does); 
 sleepers afterwards. All four accesses are sequentially consistent, so one of the two sees the other. (Drepper, "Futexes Are
 Tricky", 2011.)
 
+A program that computes one large tensor after another makes jobs tens of microseconds apart, which is as long as it takes to wake
+a sleeper. So a worker whose last job came soon after the one before looks for the next longer, and between two looks lets whoever
+else wants its CPU have it (sched_yield). One wait in vain, and it goes to sleep early the next time. (Karlin, Li, Manasse and
+Owicki, "Empirical Studies of Competitive Spinning for a Shared-Memory Multiprocessor", 1991.)
+
 Workers compute in the owner's floating-point mode (rounding, subnormals), which they were not started with.
 """
 
@@ -27,10 +33,10 @@ from __future__ import annotations
 import platform
 import sys
 
-__all__ = ["MOST", "SIZE", "SPINS", "WORKERS", "supported", "text"]
+__all__ = ["MOST", "PATIENCE", "SIZE", "SPINS", "WORKERS", "supported", "text"]
 
 #: bytes of the state, and where the fields that Python sets are
-SIZE, WORKERS, SPINS = 384, 324, 328
+SIZE, WORKERS, SPINS, PATIENCE = 384, 324, 328, 332
 
 #: workers at most, whatever number of threads is asked for
 MOST = 1023
@@ -59,7 +65,22 @@ _MACHINES = {
 
 _TEXT = """
 declare i64 @syscall(i64, ...)
+declare i32 @sched_yield()
+declare i32 @clock_gettime(i32, ptr)
 {declarations}
+
+; nanoseconds since some moment
+define internal i64 @now() {{
+entry:
+  %time = alloca [2 x i64]
+  %ok = call i32 @clock_gettime(i32 1, ptr %time)
+  %seconds = load i64, ptr %time
+  %rest.at = getelementptr i8, ptr %time, i64 8
+  %rest = load i64, ptr %rest.at
+  %whole = mul i64 %seconds, 1000000000
+  %all = add i64 %whole, %rest
+  ret i64 %all
+}}
 
 ; all tasks that are left
 define internal void @work(ptr %s) {{
@@ -185,14 +206,17 @@ entry:
   %mode = getelementptr i8, ptr %s, i64 160
   %workers.at = getelementptr i8, ptr %s, i64 324
   %spins.at = getelementptr i8, ptr %s, i64 328
+  %patience.at = getelementptr i8, ptr %s, i64 332
   %gate.first = load atomic i64, ptr %s monotonic, align 8
   %number.first = lshr i64 %gate.first, 32
   %number.before = sub i64 %number.first, 1
   %seen.first = trunc i64 %number.before to i32
   br label %look
 look:
-  %seen = phi i32 [%seen.first, %entry], [%seen, %idle], [%seen, %sleep], [%seen, %enter], [%number, %leave], [%number, %notify]
-  %left = phi i32 [0, %entry], [%left.less, %idle], [0, %sleep], [%left, %enter], [%spins, %leave], [%spins, %notify]
+  %seen = phi i32 [%seen.first, %entry], [%seen, %idle], [%seen, %yield], [%seen, %sleep], [%seen, %enter], [%number, %leave], [%number, %notify]
+  %left = phi i32 [0, %entry], [%left.less, %idle], [0, %yield], [0, %sleep], [%left, %enter], [%spins, %leave], [%spins, %notify]
+  %until = phi i64 [0, %entry], [%until, %idle], [%until, %yield], [0, %sleep], [%until, %enter], [%until.new, %leave], [%until.new, %notify]
+  %idle.since = phi i64 [0, %entry], [%idle.since, %idle], [%idle.since, %yield], [%idle.since, %sleep], [%idle.since, %enter], [%end, %leave], [%end, %notify]
   %gate = load atomic i64, ptr %s acquire, align 8
   %gate.high = lshr i64 %gate, 32
   %number = trunc i64 %gate.high to i32
@@ -211,10 +235,18 @@ enter:
   %in = extractvalue {{ i64, i1 }} %try, 1
   br i1 %in, label %job, label %look
 job:
+  %begin = call i64 @now()
   {load_mode}
   call void @work(ptr %s)
   %gate.before = atomicrmw sub ptr %s, i64 1 seq_cst
   %spins = load atomic i32, ptr %spins.at monotonic, align 4
+  %patience = load atomic i32, ptr %patience.at monotonic, align 4
+  %long = zext i32 %patience to i64
+  %end = call i64 @now()
+  %gap = sub i64 %begin, %idle.since
+  %soon = icmp slt i64 %gap, %long
+  %patient = select i1 %soon, i64 %long, i64 0
+  %until.new = add i64 %end, %patient
   br label %leave
 leave:
   %low = trunc i64 %gate.before to i32
@@ -228,7 +260,14 @@ notify:
   br label %look
 nothing:
   %more = icmp ne i32 %left, 0
-  br i1 %more, label %idle, label %sleep
+  br i1 %more, label %idle, label %tired
+tired:
+  %time = call i64 @now()
+  %hopeful = icmp slt i64 %time, %until
+  br i1 %hopeful, label %yield, label %sleep
+yield:
+  %yielded = call i32 @sched_yield()
+  br label %look
 idle:
   {pause}
   %left.less = sub i32 %left, 1

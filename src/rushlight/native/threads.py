@@ -31,8 +31,10 @@ __all__ = [
     "set_num_threads",
 ]
 
-#: how long a worker looks for the next job before it goes to sleep; waking it takes about as long
+#: how long a worker looks for the next job before it goes to sleep, and how long if the last job came that soon (see
+#: `handover`); waking it takes from 10 to 50 microseconds
 _SPIN_SECONDS = 10e-6
+_PATIENCE_SECONDS = 100e-6
 
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _CALLS: dict[int, Callable[[int | bytes, int, int], None]] = {}
@@ -111,7 +113,7 @@ class _Futex:
         self._deafen = _deafener()
         self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(native["run"])
         self._worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(native["worker"])
-        self._patience = _spins(ctypes.CFUNCTYPE(None, ctypes.c_int64)(native["spin"]))
+        self._pauses = _spins(ctypes.CFUNCTYPE(None, ctypes.c_int64)(native["spin"]))
 
     def run(self, address: int, params: int | bytes, tasks: int) -> None:
         if self.workers < self.wanted and self.workers < tasks - 1:
@@ -123,7 +125,9 @@ class _Futex:
         self.wanted = min(threads - 1, handover.MOST)
         self._set(handover.WORKERS, self.wanted)
         # With fewer CPUs than threads, who looks for work keeps somebody else from doing it.
-        self._set(handover.SPINS, self._patience if threads <= cpu.threads() else 0)
+        room = threads <= cpu.threads()
+        self._set(handover.SPINS, self._pauses if room else 0)
+        self._set(handover.PATIENCE, round(_PATIENCE_SECONDS * 1e9) if room else 0)
 
     def _set(self, field: int, value: int) -> None:
         ctypes.c_int32.from_address(self.state + field).value = value
