@@ -95,7 +95,7 @@ def _lines(root: Pending) -> list[str]:
 
     for p in in_order(root):
         operands = ", ".join([operand(arg) for arg in p.args])
-        lines.append(f"{named(p)} = {p.name}({operands}) {_facts(p)}")
+        lines.append(f"{named(p)} = {p.outline.name}({operands}) {_facts(p)}")
     return lines
 
 

@@ -148,8 +148,11 @@ class Pool:
         The array's death is what ends the loan.
         """
         size = block_size(nbytes)
+        kept = self.kept.get(size)
+        if kept is None:
+            kept = self.kept.setdefault(size, deque())
         try:
-            block = self.kept.setdefault(size, deque()).pop()
+            block = kept.pop()
             fresh = False
             self.reused += 1
         except IndexError:
@@ -163,9 +166,11 @@ class Pool:
         loan = Loan(flat, self._came_back)
         loan.block = block
         self.lent[id(loan)] = loan
-        self.in_use += size
-        self.peak = max(self.peak, self.in_use)
-        self.highest = max(self.highest, self.in_use)
+        self.in_use = used = self.in_use + size
+        if used > self.peak:
+            self.peak = used
+        if used > self.highest:
+            self.highest = used
         return flat, fresh
 
     def _mapped(self, size: int, nbytes: int) -> Block:
@@ -193,7 +198,10 @@ class Pool:
         self.returns += 1
         block.returned = self.returns
         self.kept[block.size].append(block)
-        self.trim()
+        if (
+            self.highest > self.limit
+        ):  # (else no more is kept than was lent once; a return adds nothing to both together)
+            self.trim()
 
     def pooled(self) -> int:
         """Bytes kept."""
@@ -275,8 +283,10 @@ def array(shape: tuple[int, ...], kind: np.dtype, strides: tuple[int, ...] | Non
     Raises:
         MemoryError: neither the pool nor the system has the memory.
     """
-    nbytes = math.prod(shape) * kind.itemsize
-    if nbytes < LARGE or POOL.limit == 0:
+    nbytes = kind.itemsize
+    for n in shape:
+        nbytes *= n
+    if nbytes < LARGE or POOL.bound == 0:
         return np.empty(shape, kind) if strides is None else np.ndarray(shape, kind, None, 0, strides)
     return np.ndarray(shape, kind, POOL.lend(nbytes)[0], 0, strides)
 

@@ -137,7 +137,7 @@ class Program:
         scratch = _SPARE.take(size) if size else None
         if pieces:
             scratch[0] = (1 << 64) - (1 << pieces)  # type: ignore[index]
-        head = self._head.pack(*addresses, 0 if scratch is None else scratch.ctypes.data, *scalars)
+        head = self._head.pack(*addresses, 0 if scratch is None else memory.address(scratch), *scalars)
         for tasks, told in job.phases:
             if job.alone:
                 threads.kernel(job.address)(head + told, 0, tasks)

@@ -80,8 +80,9 @@ class Body:
 
     def _expression(self, p: Pending, seen: dict[int, int]) -> int:
         places = []
-        self.names.append(p.name)
-        for arg, casts in zip(p.args, p.casts):
+        outline = p.outline
+        self.names.append(outline.name)
+        for arg, casts in zip(p.args, outline.casts):
             if type(arg) is Pending:
                 place = seen[id(arg)] if arg.value is None else self.load(arg.value)
             elif type(arg) is np.ndarray:
@@ -91,7 +92,7 @@ class Body:
             for kind in casts:
                 place = self.cast(place, kind)
             places.append(place)
-        return self.cast(self.join(p.fragment, places)[0], CHARS[p.dtype])
+        return self.cast(self.join(outline.fragment, places)[0], CHARS[p.dtype])
 
     def instructions(self) -> tuple[Inst, ...]:
         return tuple([Inst(*inst) for inst in self.insts])
@@ -99,6 +100,8 @@ class Body:
 
 def in_order(root: Pending) -> list[Pending]:
     """The pending arrays that `root` is made of, operands first, itself last. (No recursion: expressions may be deep.)"""
+    if not any([type(a) is Pending and a.value is None for a in root.args]):
+        return [root]
     found: list[Pending] = []
     done: set[int] = set()
     stack = [root]

@@ -15,8 +15,9 @@ that somebody may look. To be wrong costs a store or a second computation, never
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,15 +58,65 @@ def _walks(shape: tuple[int, ...], strides: tuple[int, ...], step: int) -> bool:
     return True
 
 
+class Outline:
+    """An elementwise operation on operands of certain types and layouts: all that a pending array is, but for what it is made of.
+
+    Alike calls share one, so that it stands for all of this where work is looked up that was done before.
+
+    Attributes:
+        name: the operation's.
+        fragment: the instructions.
+        casts: for each operand the kinds that it passes through on the way to the one computed in.
+        shape, dtype, strides, size, nbytes, itemsize, ndim: those of the result.
+        weight: how many instructions it comes to.
+        given: the values of the numbers that the instructions bring.
+    """
+
+    __slots__ = (
+        "name",
+        "fragment",
+        "casts",
+        "shape",
+        "dtype",
+        "strides",
+        "ndim",
+        "size",
+        "nbytes",
+        "itemsize",
+        "weight",
+        "given",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        fragment: Fragment,
+        casts: tuple,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        strides: tuple[int, ...],
+    ) -> None:
+        self.name = name
+        self.fragment = fragment
+        self.casts = casts
+        self.shape = shape
+        self.dtype = dtype
+        self.strides = strides
+        self.ndim = len(shape)
+        self.size = math.prod(shape)
+        self.itemsize = dtype.itemsize
+        self.nbytes = self.size * dtype.itemsize
+        self.weight = len(fragment.insts) + 1
+        self.given = fragment.given()
+
+
 class Pending:
     """An elementwise result that is not computed yet.
 
     Attributes:
         shape, dtype, strides, size, nbytes, itemsize, ndim: those of the array to be.
-        fragment: the instructions.
+        outline: what is done.
         args: for each operand a Pending, or the array to be read, or a number.
-        kind: the kind that the instructions give; stored as `dtype`, to which it is rounded.
-        casts: for each operand the kinds that it passes through on the way to the one computed in.
         depth, inputs, instructions: how much waits in it.
         value: the array, once it is computed.
         holders: the tensors that show it, to be given the array when there is one.
@@ -80,10 +131,8 @@ class Pending:
         "size",
         "nbytes",
         "itemsize",
-        "name",
-        "fragment",
+        "outline",
         "args",
-        "casts",
         "depth",
         "instructions",
         "inputs",
@@ -97,43 +146,32 @@ class Pending:
     #: fresh memory is nobody's view
     base = None
 
-    def __init__(
-        self,
-        name: str,
-        fragment: Fragment,
-        args: tuple,
-        casts: tuple,
-        shape: tuple[int, ...],
-        dtype: np.dtype,
-        strides: tuple[int, ...],
-        size: int,
-    ) -> None:
-        self.name = name
-        self.fragment = fragment
+    def __init__(self, outline: Outline, args: Sequence[Any]) -> None:
+        self.outline = outline
         self.args = args
-        self.casts = casts
-        self.shape = shape
-        self.dtype = dtype
-        self.strides = strides
-        self.ndim = len(shape)
-        self.size = size
-        self.itemsize = dtype.itemsize
-        self.nbytes = size * dtype.itemsize
+        self.shape = outline.shape
+        self.dtype = outline.dtype
+        self.strides = outline.strides
+        self.ndim = outline.ndim
+        self.size = outline.size
+        self.itemsize = outline.itemsize
+        self.nbytes = outline.nbytes
         self.value: np.ndarray | None = None
         self.holders: list[weakref.ref] = []
         self.readers: list[weakref.ref] = []
         self.temporary = False
-        depth = instructions = 0
+        depth, instructions = 0, outline.weight
         inputs = set()
         for arg in args:
-            if type(arg) is Pending:
-                depth = max(depth, arg.depth)
+            if type(arg) is np.ndarray:
+                inputs.add(id(arg))
+            elif type(arg) is Pending:
+                if arg.depth > depth:
+                    depth = arg.depth
                 instructions += arg.instructions
                 inputs |= arg.inputs
-            elif type(arg) is np.ndarray:
-                inputs.add(id(arg))
         self.depth = depth + 1
-        self.instructions = instructions + len(fragment.insts) + 1
+        self.instructions = instructions
         self.inputs = inputs
 
     def heavy(self) -> bool:
@@ -153,10 +191,8 @@ class Pending:
         value = self.value
         if value is None:
             with LOCK:
-                from rushlight.graph.fuse import compute  # (and the compiler: only when first needed)
-
                 if self.value is None:
-                    compute(self)
+                    _LOOPS.compute(self)
                 value = self.value
         assert value is not None
         return value
@@ -165,8 +201,7 @@ class Pending:
         """Take the computed array, forget how, and give it to the tensors that show this."""
         self.value = value
         self.args = ()
-        self.fragment = _DONE
-        self.inputs = set()
+        self.inputs = _NONE
         self.depth = self.instructions = 0
         for ref in self.holders:
             t = ref()
@@ -202,8 +237,22 @@ class Pending:
         return function(*_looked(args), **{name: _looked(value) for name, value in kwargs.items()})
 
 
-#: the instructions of what is computed
-_DONE = Fragment(0)
+#: the arrays that what is computed waits for
+_NONE: set[int] = set()
+
+
+class _Loops:
+    """What computes pending arrays; `rushlight.graph.fuse`, which comes with the compiler, says it when it is first needed."""
+
+    compute: Callable[[Pending], None]
+
+
+_LOOPS = _Loops()
+
+
+def computed_by(compute: Callable[[Pending], None]) -> None:
+    """Say what computes pending arrays."""
+    _LOOPS.compute = compute  # type: ignore[method-assign]
 
 
 def array_of(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from rushlight import debug
 from rushlight.codegen.kernel import STEPS, Kernel, Operand, Store
 from rushlight.codegen.program import Job, Program, program, supported
 from rushlight.graph.body import Body, domain, in_order
-from rushlight.graph.expr import Pending
+from rushlight.graph.expr import Pending, computed_by
 from rushlight.graph.recipes import Made, Recipe, facts, keep, known, signature
 from rushlight.graph.trace import CHARS, Untraceable, char, trace
 from rushlight.lock import LOCK
@@ -32,7 +31,7 @@ def compute(root: Pending) -> None:
     nodes = in_order(root)
     stored = _stored(nodes, root)
     shape, arrays, numbers = signature(nodes)
-    key = ("map", shape, root.shape, root.strides, *[(n, nodes[n].strides) for n in stored])
+    key = ("map", stored, shape)
     recipe = known(key)
     if recipe is not None:
         values = recipe.run(arrays, numbers)
@@ -45,6 +44,9 @@ def compute(root: Pending) -> None:
             keep(key, Recipe(*ran, (0,) * (len(places) + len(arrays)), tuple(outs)))
     for n, value in zip(stored, values):
         nodes[n].settled(value)
+
+
+computed_by(compute)
 
 
 def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -> tuple[Program, Job] | None:
@@ -83,14 +85,15 @@ def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], Sequence
         return None if ran is None else Recipe(*ran, (0, 0), (made,), tuple(body.numbers)).ready().quick
 
 
-def _stored(nodes: list[Pending], root: Pending) -> list[int]:
+def _stored(nodes: list[Pending], root: Pending) -> tuple[int, ...]:
     """Which nodes of an expression are stored by its loop: those that somebody holds, as many as it may have."""
-    return [n for n in looked_for(nodes, root) if nodes[n] is not root][-MOST_OUTPUTS + 1 :] + [
-        len(nodes) - 1
-    ]
+    last = len(nodes) - 1
+    if not last:
+        return (0,)
+    return *[n for n in looked_for(nodes, root) if n != last][-MOST_OUTPUTS + 1 :], last
 
 
-def _joined(nodes: list[Pending], stored: list[int]) -> tuple[Body, list[int]]:
+def _joined(nodes: list[Pending], stored: Sequence[int]) -> tuple[Body, list[int]]:
     """The instructions of an expression, and where those of the stored nodes are."""
     body = Body()
     seen: dict[int, int] = {}
@@ -123,7 +126,7 @@ def store(p: Pending, out: np.ndarray) -> None:
     """Compute a pending array into memory that exists, of its shape; elements may be those that the expression reads."""
     nodes = in_order(p)
     shape, arrays, numbers = signature(nodes)
-    key = ("store", shape, *facts(out))
+    key = ("store", facts(out), shape)
     recipe = known(key)
     if recipe is not None:
         recipe.into(arrays, [out], numbers)
@@ -145,15 +148,25 @@ def looked_for(nodes: list[Pending], called_with: Any) -> list[int]:
     `called_with` is held by the functions that are running, whose number is not known: it is looked for unless it is marked
     as temporary.
     """
-    inside = Counter([id(arg) for p in nodes for arg in p.args if type(arg) is Pending])
+    known = _references_to(nodes)
     found = []
     for n in range(len(nodes)):
         if nodes[n] is called_with:
             if not called_with.temporary:
                 found.append(n)
-        elif sys.getrefcount(nodes[n]) > inside[id(nodes[n])] + _OURS:
+        elif sys.getrefcount(nodes[n]) > known[id(nodes[n])]:
             found.append(n)
     return found
+
+
+def _references_to(nodes: list[Pending]) -> dict[int, int]:
+    """What `getrefcount` says of each node that nobody but its list and expressions hold."""
+    known = dict.fromkeys(map(id, nodes), _OURS)
+    for p in nodes:
+        for arg in p.args:
+            if type(arg) is Pending and arg.value is None:
+                known[id(arg)] += 1
+    return known
 
 
 def _references() -> int:

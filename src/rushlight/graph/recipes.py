@@ -7,6 +7,7 @@ next call that is alike only brings addresses and numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Recipe(NamedTuple):
         begins: bytes from the first element of each array, inputs and then outputs, to the one where the loop begins.
         outs: how memory for the outputs is made.
         numbers: what follows the numbers of the call.
-        quick: the outputs as a function of the arrays, where the loop is small and there are no other numbers.
+        quick: the outputs as a function of the arrays, where there are no other numbers.
     """
 
     program: Program
@@ -75,16 +76,22 @@ class Recipe(NamedTuple):
 
     def ready(self) -> Recipe:
         """The same, quicker to run if it can be."""
-        call = None if any(self.begins) else self.program.direct(self.job, self.numbers)
-        if call is None or any(made.strides is not None for made in self.outs):
+        if any(self.begins) or any(made.strides is not None for made in self.outs):
             return self
+        call = self.program.direct(self.job, self.numbers) or self._addressed()
         return self._replace(
             quick=_one(self.outs[0], call) if len(self.outs) == 1 else _several(self.outs, call)
         )
 
+    def _addressed(self) -> Callable[..., None]:
+        """The loop as a function of all arrays."""
+        do, job, numbers = self.program.do, self.job, self.numbers
+        return lambda *arrays: do(job, [*map(address, arrays)], numbers)
+
 
 def _one(made: Made, call: Callable[..., None]) -> Callable[..., tuple[np.ndarray]]:
-    empty, shape, kind = np.empty, made.shape if made.shown is None else made.shown, made.kind
+    shape, kind = made.shape if made.shown is None else made.shown, made.kind
+    empty = np.empty if math.prod(shape) * kind.itemsize < memory.LARGE else memory.array
 
     def run(*arrays: np.ndarray) -> tuple[np.ndarray]:
         out = empty(shape, kind)
@@ -133,30 +140,30 @@ def signature(
     """
     if not nodes and (len(operands) == 1 or len(set(map(id, operands))) == len(operands)):
         return tuple(map(facts, operands)), operands, ()
-    shape: list[tuple] = []
+    shape: list[Any] = []
     arrays: list[np.ndarray] = []
     numbers: list[Any] = []
-    at: dict[int, int] = {}
-
-    def place(arg: Any) -> int:
-        """That of a node, or (negative) of an array."""
-        arg = computed(arg)
-        found = at.get(id(arg))
-        if found is None:
-            found = at[id(arg)] = ~len(arrays)
-            arrays.append(arg)
-        return found
-
+    at: dict[int, int] = {}  # the place of a node, or (negative) of an array
     for p in nodes:
-        refs: list[int | None] = []
+        shape.append(p.outline)
         for arg in p.args:
-            if type(arg) is Pending or type(arg) is np.ndarray:
-                refs.append(place(arg))
+            if type(arg) is Pending and arg.value is not None:
+                arg = arg.value
+            if type(arg) is np.ndarray or type(arg) is Pending:
+                found = at.get(id(arg))
+                if found is None:
+                    found = at[id(arg)] = ~len(arrays)
+                    arrays.append(arg)
+                shape.append(found)
             else:
                 numbers.append(arg)
-                refs.append(None)
-        numbers += p.fragment.given()
-        shape.append((p.fragment, p.casts, p.dtype, *refs))
-        at[id(p)] = len(shape)
-    given = [(place(operand), operand.shape, operand.strides) for operand in operands]
-    return (*shape, *given, *map(facts, arrays)), arrays, numbers
+        numbers += p.outline.given
+        at[id(p)] = len(at)
+    for operand in operands:
+        operand = computed(operand)
+        found = at.get(id(operand))
+        if found is None:
+            found = at[id(operand)] = ~len(arrays)
+            arrays.append(operand)
+        shape.append((found, *facts(operand)))
+    return tuple(shape), arrays, numbers

@@ -74,7 +74,7 @@ def _reduced(
     """The results of a call; `nodes`: what its operands consist of that is pending."""
     facts, arrays, numbers = signature(nodes, operands)
     live = looked_for(nodes, operands[0]) if nodes else []
-    key = _key(call, attrs, facts, *[(n, nodes[n].strides) for n in live])
+    key = _key(call, attrs, facts, *live)
     recipe = known(key)
     if recipe is None:
         with LOCK:

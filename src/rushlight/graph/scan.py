@@ -48,7 +48,7 @@ def _scanned(call: _Call, a: Any, nodes: list[Pending]) -> np.ndarray | None:
     """The result; `nodes`: what is pending of which `a` consists."""
     facts, arrays, numbers = signature(nodes, [a])
     live = looked_for(nodes, a) if nodes else []
-    key = call, facts, *[(n, nodes[n].strides) for n in live]
+    key = call, facts, *live
     recipe = known(key)
     if recipe is None:
         with LOCK:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
 from rushlight.dtypes import FLOATING, complex32, complex128, float32, float64
 from rushlight.graph.expr import Pending, array_of
-from rushlight.layout import broadcast
+from rushlight.layout import broadcast, kept_strides
 from rushlight.memory import address
 from rushlight.ops.construct import nested
 from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
@@ -75,11 +77,24 @@ def _large_copy(t: Tensor, wanted: Any) -> Tensor:
     """A copy that may wait to be part of a loop."""
     kind = t._dtype
     if t._a.size >= FROM:
-        steps = tuple([step * kind.itemsize for step in like_strides(t, wanted)])
-        made = launch("clone", np.positive, (t,), (kind,), kind, strides_of=lambda *layouts: steps)
+        strides_of: Callable = kept_strides
+        if wanted is not None and wanted is not preserve_format:
+            like_strides(t, wanted)  # says what is wrong with the format
+            strides_of = _strides_in(wanted)
+        made = launch("clone", np.positive, (t,), (kind,), kind, strides_of=strides_of)
         if made is not None:
             return tensor_on(made, kind)
     return new_tensor(_copied(t, wanted), kind)
+
+
+@cache
+def _strides_in(wanted: Any) -> Callable:
+    """A memory format's strides, as `launch` asks for them; the same function each time, since outlines are known by it."""
+
+    def strides_of(shape: tuple[int, ...], item: int, operands: tuple) -> tuple[int, ...]:
+        return tuple([step * item for step in format_strides(shape, wanted)])
+
+    return strides_of
 
 
 def _copied(t: Tensor, wanted: Any) -> np.ndarray:

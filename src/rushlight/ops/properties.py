@@ -10,6 +10,7 @@ from rushlight.buffer import offset as offset_of
 from rushlight.device import CPU
 from rushlight.device import strided as strided_layout
 from rushlight.dtypes import COMPLEX, FLOATING
+from rushlight.graph.expr import array_of
 from rushlight.layout import wrap_dim
 from rushlight.memory import address
 from rushlight.ops.kinds.method import method
@@ -76,10 +77,11 @@ def storage_offset(self: Tensor) -> int:
 @method
 def data_ptr(self: Tensor) -> int:
     """The address of the first element; 0 for a tensor without elements or memory."""
-    if self._a.size == 0:
+    a = array_of(self._a)
+    if a.size == 0:
         return 0
     expose(storage(self))
-    return address(self._a)
+    return address(a)
 
 
 @method

@@ -12,15 +12,15 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
 from rushlight.buffer import Tensor, Watch, new_tensor, storage, watch
 from rushlight.dtypes import ALL, BFLOAT16, WIDE, dtype
-from rushlight.graph.expr import MOST_BYTES, Pending, array_of, forget, settle
-from rushlight.graph.trace import Untraceable, char, trace
+from rushlight.graph.expr import MOST_BYTES, Outline, Pending, array_of, forget, settle
+from rushlight.graph.trace import Untraceable, char, identity, trace
 from rushlight.layout import NUMBER, broadcast, result_strides
 from rushlight.lock import LOCK
 from rushlight.memory import address
@@ -141,36 +141,36 @@ def launch(
     shape, size, first = _extent(operands)
     if size < least or not size or first is None or not can_compile():
         return None
-    args: list[Any] = []
-    casts: list[tuple[str, ...]] = []
-    layouts, tensors = [], []
-    for value, kind in zip(operands, computed):
-        cast = _ENTERS[kind.index]
-        if cast is None:
-            return None
+    args: list[Any] = list(operands)
+    layouts: list[_Layout] = []
+    tensors = []
+    for n, value in enumerate(operands):
         if not isinstance(value, Tensor) or not value._a.ndim:
-            args.append(np.asarray(as_number(value, kind))[()])
-            casts.append(cast[-1:])
-            layouts.append(NUMBER)
+            layouts.append(None)
+            args[n] = np.asarray(as_number(value, computed[n]))[()]
             continue
         a = value._a
-        if _STORED[value._dtype.index] is None:
-            return None
         if type(a) is Pending and (a.value is not None or a.shape != shape):
             a = a.look()
-        args.append(a)
-        casts.append(cast[:1] if function is np.positive else cast)  # (copying looks at no bit)
-        layouts.append((a.shape, a.strides, a.itemsize, value._dtype is not kind))
+        args[n] = a
+        layouts.append((a.shape, a.strides, value._dtype))
         tensors.append(value)
-    try:
-        fragment = trace(function, tuple([cast[-1] for cast in casts]), attrs or _NO_ATTRS)
-    except Untraceable:
-        return None
-    strides = strides_of(shape, result.itemsize, tuple(layouts))
-    p = Pending(name, fragment, tuple(args), tuple(casts), shape, result.numpy, strides, size)
+    key: tuple | None = (name, function, computed, result, strides_of, *layouts)
+    if attrs:
+        named = [(attr, identity(value)) for attr, value in attrs.items()]
+        key = None if any([fact is None for _, fact in named]) else (key, *named)
+    outline = _OUTLINES.get(key)
+    if outline is None:
+        outline = _outline(name, function, computed, result, attrs or {}, strides_of, shape, layouts)
+        if outline is None:
+            return None
+        if key is not None:
+            if len(_OUTLINES) >= _MOST_OUTLINES:
+                _OUTLINES.clear()
+            _OUTLINES[key] = outline
+    p = Pending(outline, args)
     if p.heavy():  # what it is made of first: computed with it, operands that are about to die would be stored all the same
-        args = [array_of(arg) for arg in args]
-        p = Pending(name, fragment, tuple(args), tuple(casts), shape, result.numpy, strides, size)
+        p = Pending(outline, list(map(array_of, args)))
     at_once = not SWITCHES.fuse or p.nbytes > MOST_BYTES or size < waits
     if not at_once:
         ref = weakref.ref(p)
@@ -184,7 +184,43 @@ def launch(
     return p.look() if at_once else p
 
 
-_NO_ATTRS: dict = {}
+#: the shape, strides and type of an operand; None for a number
+_Layout = tuple[tuple[int, ...], tuple[int, ...], dtype] | None
+#: the outlines of calls, by the facts that they follow from; forgotten all at once when there are many
+_OUTLINES: dict[tuple | None, Outline] = {}
+_MOST_OUTLINES = 4096
+
+
+def _outline(
+    name: str,
+    function: Callable,
+    computed: tuple[dtype, ...],
+    result: dtype,
+    attrs: dict,
+    strides_of: Callable,
+    shape: tuple[int, ...],
+    layouts: list[_Layout],
+) -> Outline | None:
+    """What `launch` leaves waiting for operands like these; None if NumPy is to do it."""
+    casts: list[tuple[str, ...]] = []
+    for kind, layout in zip(computed, layouts):
+        cast = _ENTERS[kind.index]
+        if cast is None or layout is not None and _STORED[layout[2].index] is None:
+            return None
+        # (copying looks at no bit)
+        casts.append(cast[-1:] if layout is None else cast[:1] if function is np.positive else cast)
+    try:
+        fragment = trace(function, tuple([cast[-1] for cast in casts]), attrs)
+    except Untraceable:
+        return None
+    walked = [
+        NUMBER if layout is None else (layout[0], layout[1], layout[2].itemsize, layout[2] is not kind)
+        for layout, kind in zip(layouts, computed)
+    ]
+    strides = strides_of(shape, result.itemsize, tuple(walked))
+    return Outline(name, fragment, tuple(casts), shape, result.numpy, strides)
+
+
 #: by the index of a type: its kind in memory, and the kinds that an operand passes through on the way to the one that is
 #: computed in (a half is rounded to before it becomes a float32)
 _STORED = ["E" if d is BFLOAT16 else char(d.numpy) for d in ALL]
@@ -344,10 +380,18 @@ def copied_into(a: Any, out: np.ndarray) -> bool:
     from rushlight.graph.fuse import store
 
     a, out = array_of(a).view(word), out.view(word)
-    fragment = trace(np.positive, (kind,), _NO_ATTRS)
+    outline = _copy(kind, a.shape, word, a.strides, out.strides)
     with LOCK:
-        store(Pending("copy", fragment, (a,), ((kind,),), a.shape, word, out.strides, a.size), out)
+        store(Pending(outline, (a,)), out)
     return True
+
+
+@lru_cache(_MOST_OUTLINES)
+def _copy(
+    kind: str, shape: tuple[int, ...], word: np.dtype, walked: tuple[int, ...], strides: tuple[int, ...]
+) -> Outline:
+    """Copying elements that lie at the steps `walked`."""
+    return Outline("copy", trace(np.positive, (kind,), {}), ((kind,),), shape, word, strides)
 
 
 def large(a: Any) -> bool:
