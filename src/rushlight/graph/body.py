@@ -100,7 +100,7 @@ class Body:
 
 def in_order(root: Pending) -> list[Pending]:
     """The pending arrays that `root` is made of, operands first, itself last. (No recursion: expressions may be deep.)"""
-    if not any([type(a) is Pending and a.value is None for a in root.args]):
+    if not any(type(a) is Pending and a.value is None for a in root.args):
         return [root]
     found: list[Pending] = []
     done: set[int] = set()

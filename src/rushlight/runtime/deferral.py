@@ -158,7 +158,7 @@ def launch(
     key: tuple | None = (name, function, computed, result, strides_of, *layouts)
     if attrs:
         named = [(attr, identity(value)) for attr, value in attrs.items()]
-        key = None if any([fact is None for _, fact in named]) else (key, *named)
+        key = None if any(fact is None for _, fact in named) else (key, *named)
     outline = _OUTLINES.get(key)
     if outline is None:
         outline = _outline(name, function, computed, result, attrs or {}, strides_of, shape, layouts)
