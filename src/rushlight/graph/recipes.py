@@ -141,7 +141,7 @@ def signature(
     if not nodes and (len(operands) == 1 or len(set(map(id, operands))) == len(operands)):
         return tuple(map(facts, operands)), operands, ()
     shape: list[Any] = []
-    arrays: list[np.ndarray] = []
+    arrays: list[Any] = []
     numbers: list[Any] = []
     at: dict[int, int] = {}  # the place of a node, or (negative) of an array
     for p in nodes:
