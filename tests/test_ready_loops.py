@@ -123,7 +123,7 @@ def test_nothing_is_ready_for_what_never_ran():
     a = np.ones((97, 101), np.float32)
     assert ready(added, a, (0,), False, None, a.dtype) is None
     T.from_numpy(a).sum(0)
-    assert ready(added, a, (0,), False, None, a.dtype)(a)[0].tolist() == [97] * 101
+    assert ready(added, a, (0,), False, None, a.dtype)(a).tolist() == [97] * 101
     assert ready(added, a[:1], (0,), False, None, a.dtype) is None
 
 

@@ -146,14 +146,25 @@ class Program:
         if scratch is not None:
             _SPARE.leave(scratch)
 
-    def direct(self, job: Job, scalars: Sequence[float]) -> Callable[..., None] | None:
-        """A small job of this program as a function of the arrays it runs on; None if it is not that simple."""
+    def direct(
+        self,
+        job: Job,
+        scalars: Sequence[float],
+        given: Sequence[direct.Facts],
+        made: tuple[tuple[int, ...], np.dtype] | None,
+        begins: Sequence[int],
+    ) -> Callable[..., Any] | None:
+        """A small job of this program as a function of the arrays it runs on; None if it is not that simple.
+
+        Args:
+            given, made, begins: see `direct.caller`.
+        """
         if not job.alone or not job.phases:
             return None
         count = len(self.kernel.inputs) + len(self.kernel.outputs)
         told = self._head.pack(*[0] * (count + 1), *scalars)[8 * (count + 1) :]
         scratch = job.scratch or job.each and SLOTS + job.each
-        return direct.caller(job.address, count, told, job.phases, scratch)
+        return direct.caller(job.address, given, made, begins, told, job.phases, scratch)
 
     def job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
         """How to run it over these sizes and steps, see `run`."""

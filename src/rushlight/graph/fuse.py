@@ -65,7 +65,7 @@ def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -
     return None
 
 
-def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], Sequence[np.ndarray]] | None:
+def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], np.ndarray | None] | None:
     """The loop that computes an elementwise function of arrays like `a`, row-major, to its own type; None if there is none."""
     kind = char(a.dtype)
     if kind is None:
@@ -82,7 +82,7 @@ def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], Sequence
         body.names.append(getattr(function, "__name__", "map"))
         made = Made(a.shape, a.dtype)
         ran = run_loop("map", body, [place], [made.memory()], a.shape, a.strides)
-        return None if ran is None else Recipe(*ran, (0, 0), (made,), tuple(body.numbers)).ready().quick
+        return None if ran is None else Recipe(*ran, (0, 0), (made,), tuple(body.numbers)).ready([a]).quick
 
 
 def _stored(nodes: list[Pending], root: Pending) -> tuple[int, ...]:

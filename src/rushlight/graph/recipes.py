@@ -49,7 +49,8 @@ class Recipe(NamedTuple):
         begins: bytes from the first element of each array, inputs and then outputs, to the one where the loop begins.
         outs: how memory for the outputs is made.
         numbers: what follows the numbers of the call.
-        quick: the outputs as a function of the arrays, where there are no other numbers.
+        quick: the output as a function of the arrays, where there is one output and no other numbers; None, if it says so,
+            of arrays that are not alike.
     """
 
     program: Program
@@ -57,15 +58,17 @@ class Recipe(NamedTuple):
     begins: tuple[int, ...]
     outs: tuple[Made, ...]
     numbers: tuple[Any, ...] = ()
-    quick: Callable[..., Sequence[np.ndarray]] | None = None
+    quick: Callable[..., np.ndarray | None] | None = None
 
     def run(self, arrays: Sequence[np.ndarray], numbers: Sequence[Any] = ()) -> Sequence[np.ndarray]:
         """The outputs, made of arrays whose layouts are those of the recipe."""
         if self.quick is not None:
-            return self.quick(*arrays)
-        outs = [made.memory() for made in self.outs]
+            made = self.quick(*arrays)
+            if made is not None:
+                return (made,)
+        outs = [one.memory() for one in self.outs]
         self.into(arrays, outs, numbers)
-        return [made.as_shown(out) for made, out in zip(self.outs, outs)]
+        return [one.as_shown(out) for one, out in zip(self.outs, outs)]
 
     def into(
         self, arrays: Sequence[np.ndarray], outs: Sequence[np.ndarray], numbers: Sequence[Any] = ()
@@ -74,40 +77,28 @@ class Recipe(NamedTuple):
         addresses = [address(a) + begin for a, begin in zip((*arrays, *outs), self.begins)]
         self.program.do(self.job, addresses, (*numbers, *self.numbers))
 
-    def ready(self) -> Recipe:
-        """The same, quicker to run if it can be."""
-        if any(self.begins) or any(made.strides is not None for made in self.outs):
+    def ready(self, arrays: Sequence[np.ndarray]) -> Recipe:
+        """The same, quicker to run if it can be; `arrays`: such as `run` takes."""
+        if len(self.outs) > 1 or self.outs[0].strides is not None:
             return self
-        call = self.program.direct(self.job, self.numbers) or self._addressed()
-        return self._replace(
-            quick=_one(self.outs[0], call) if len(self.outs) == 1 else _several(self.outs, call)
-        )
+        (out,) = self.outs
+        made = out.shape if out.shown is None else out.shown, out.kind
+        small = self.program.direct(self.job, self.numbers, [facts(a) for a in arrays], made, self.begins)
+        return self._replace(quick=small or self._addressed(*made))
 
-    def _addressed(self) -> Callable[..., None]:
-        """The loop as a function of all arrays."""
+    def _addressed(self, shape: tuple[int, ...], kind: np.dtype) -> Callable[..., np.ndarray] | None:
+        """The loop as a function of its arrays, where it is not small."""
+        if any(self.begins):
+            return None
         do, job, numbers = self.program.do, self.job, self.numbers
-        return lambda *arrays: do(job, [*map(address, arrays)], numbers)
+        empty = np.empty if math.prod(shape) * kind.itemsize < memory.LARGE else memory.array
 
+        def run(*arrays: np.ndarray) -> np.ndarray:
+            out = empty(shape, kind)
+            do(job, [*map(address, arrays), address(out)], numbers)
+            return out
 
-def _one(made: Made, call: Callable[..., None]) -> Callable[..., tuple[np.ndarray]]:
-    shape, kind = made.shape if made.shown is None else made.shown, made.kind
-    empty = np.empty if math.prod(shape) * kind.itemsize < memory.LARGE else memory.array
-
-    def run(*arrays: np.ndarray) -> tuple[np.ndarray]:
-        out = empty(shape, kind)
-        call(*arrays, out)
-        return (out,)
-
-    return run
-
-
-def _several(outs: tuple[Made, ...], call: Callable[..., None]) -> Callable[..., list[np.ndarray]]:
-    def run(*arrays: np.ndarray) -> list[np.ndarray]:
-        made = [one.memory() for one in outs]
-        call(*arrays, *made)
-        return [one.as_shown(out) for one, out in zip(outs, made)]
-
-    return run
+        return run
 
 
 _KNOWN: dict[tuple, Recipe] = {}

@@ -54,7 +54,7 @@ _Call = tuple[Callable, tuple[int, ...], bool, Any]
 
 def ready(
     function: Callable, a: np.ndarray, dims: tuple[int, ...], keepdim: bool, attrs: dict | None, to: Any
-) -> Callable[[np.ndarray], Sequence[np.ndarray]] | None:
+) -> Callable[[np.ndarray], np.ndarray | None] | None:
     """The loop that `reduced` ran for a call like this one, as a function of the array; None if there was none, or it is large."""
     recipe = known(_key((function, dims, keepdim, to), attrs, signature([], (a,))[0]))
     return None if recipe is None else recipe.quick
@@ -144,7 +144,7 @@ def _anew(
     if key is not None:
         begins = (0,) * (len(body.inputs) + len(outs))
         recipe = Recipe(*ran, begins, tuple(made), tuple(body.numbers[given:]))
-        keep(key, recipe if nodes else recipe.ready())
+        keep(key, recipe if nodes else recipe.ready(body.inputs))
     return tuple([m.as_shown(out) for m, out in zip(made[len(live) :], outs[len(live) :])])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,14 @@ def scanned(
         return _scanned(call, a, [])
     with LOCK:
         return _scanned(call, computed(a), expressions([a]))
+
+
+def ready(
+    ufunc: np.ufunc, a: np.ndarray, dim: int, wide: np.dtype, kind: np.dtype
+) -> Callable[[np.ndarray], np.ndarray | None] | None:
+    """The loop that `scanned` ran for a call like this one, as a function of the array; None if there was none, or it is large."""
+    recipe = known((_Call(ufunc, dim, wide, kind, False), signature([], [a])[0]))
+    return None if recipe is None else recipe.quick
 
 
 class _Call(NamedTuple):
@@ -83,7 +92,7 @@ def _anew(call: _Call, a: Any, nodes: list[Pending], live: list[int], key: tuple
         return None
     begins = tuple([address(turned) - address(x) for turned, x in zip(shown, arrays)])
     recipe = Recipe(*ran, begins, tuple(made))
-    keep(key, recipe if nodes else recipe.ready())
+    keep(key, recipe if nodes else recipe.ready([a]))
     for n, value in zip(live, outs):
         nodes[n].settled(value)
     return outs[-1]

@@ -36,6 +36,7 @@ from rushlight.ops.kinds.reduction import (
     sum_mapped,
     sum_over,
 )
+from rushlight.ops.kinds.short import Loops, again
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.deferral import FROM_REDUCED, reduced
@@ -189,21 +190,33 @@ def _short_log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
     return np.subtract(wide, np.log(sums, sums), wide).astype(_F32)
 
 
-def _short(narrow: Any, wide: Any, input: Any, dim: Any, whole: Any) -> Tensor | None:
-    """Of a small row-major float32 or float64 matrix, without any generic layer; None for anything else."""
+#: the loops of larger arrays: their calls keep the dimension, along which all is reduced
+_SOFTMAX, _LOG_SOFTMAX = (Loops(row, to=lambda kind: kind) for row in (_softmax_row, _log_softmax_row))
+
+
+def _short(narrow: Any, wide: Any, loops: Loops, input: Any, dim: Any, whole: Any) -> Tensor | None:
+    """Of a small row-major float32 or float64 matrix, or as a loop of ours did before, without any generic layer; None for
+    anything else."""
     if type(input) is not Tensor or type(dim) is not int:
         return None
     kind = input._dtype
     if kind is not float32 and kind is not float64:
         return None
     a = input._a
-    if a.ndim != 2 or not -2 <= dim < 2 or not 0 < a.size < FROM_REDUCED or not a.flags.c_contiguous:
-        return None
-    dim &= 1
-    try:
-        out = new_tensor(enter(narrow if kind is float32 else wide, a, dim), kind)
-    except (RuntimeError, OverflowError):
-        return None
+    if a.size >= FROM_REDUCED:
+        made, dims = again(input, dim, True, loops)
+        if made is None:
+            return None
+        (dim,) = dims
+    else:
+        if a.ndim != 2 or not -2 <= dim < 2 or not a.size or not a.flags.c_contiguous:
+            return None
+        dim &= 1
+        try:
+            made = enter(narrow if kind is float32 else wide, a, dim)
+        except (RuntimeError, OverflowError):
+            return None
+    out = new_tensor(made, kind)
     if input._edge is not None:
         record1(whole.derivative, input, {"dim": dim}, out)
     return out
@@ -229,7 +242,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         tensor([0.5000, 0.5000])
     """
     if dtype is None:
-        out = _short(_short_softmax, _softmax, input, dim, softmax_dim)
+        out = _short(_short_softmax, _softmax, _SOFTMAX, input, dim, softmax_dim)
         if out is not None:
             return out
     input, dim = _prepared(input, dim, dtype, "softmax", "softmax_kernel_impl")
@@ -246,7 +259,7 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         tensor([-0.6931, -0.6931])
     """
     if dtype is None:
-        out = _short(_short_log_softmax, _log_softmax, input, dim, log_softmax_dim)
+        out = _short(_short_log_softmax, _log_softmax, _LOG_SOFTMAX, input, dim, log_softmax_dim)
         if out is not None:
             return out
     input, dim = _prepared(input, dim, dtype, "log_softmax", "log_softmax_kernel_impl")

@@ -58,7 +58,8 @@ def can_compile() -> bool:
             return False
         from rushlight.graph import fuse, reduction, scan
 
-        _LOOPS.reduced, _LOOPS.ready, _LOOPS.scanned = reduction.reduced, reduction.ready, scan.scanned
+        _LOOPS.reduced, _LOOPS.ready = reduction.reduced, reduction.ready
+        _LOOPS.scanned, _LOOPS.scan_ready = scan.scanned, scan.ready
         _LOOPS.mapped = fuse.mapped
         return True
 
@@ -69,6 +70,7 @@ class _Loops:
     reduced: Any
     ready: Any
     scanned: Any
+    scan_ready: Any
     mapped: Any
 
 
@@ -288,7 +290,8 @@ def ready(
     attrs: dict | None = None,
     to: np.dtype | None = None,
 ) -> Callable[[np.ndarray], Any] | None:
-    """The loop that `reduced` ran for a call like this one, as a function that gives the result in a tuple; None if there is none."""
+    """The loop that `reduced` ran for a call like this one, as a function that gives the result, or None of an array that is not
+    alike; None if there is none."""
     if a.size < FROM_REDUCED or not can_compile():
         return None
     return _LOOPS.ready(function, a, dims, keepdim, attrs, to)
@@ -296,7 +299,7 @@ def ready(
 
 def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], Any] | None:
     """An elementwise function of arrays with the layout of `a`, which is row-major and not large, as a loop of our own: it gives the
-    result, of the same type, in a tuple. None if there is no such loop.
+    result, of the same type, or None of an array that is not alike. None if there is no such loop.
     """
     return _LOOPS.mapped(function, a) if a.size and can_compile() else None
 
@@ -309,6 +312,15 @@ def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, r
     if not a.size or a.size < FROM_SCANNED or not can_compile():
         return None
     return _LOOPS.scanned(ufunc, a, dim, wide, kind, reverse)
+
+
+def scan_ready(
+    ufunc: np.ufunc, a: np.ndarray, dim: int, wide: np.dtype, kind: np.dtype
+) -> Callable[[np.ndarray], Any] | None:
+    """The loop that `scanned` ran for a call like this one, forwards; as `ready`."""
+    if a.size < FROM_SCANNED or not can_compile():
+        return None
+    return _LOOPS.scan_ready(ufunc, a, dim, wide, kind)
 
 
 def stepwise(function: Callable, arrays: Sequence, outs: Sequence) -> Callable[[int], None] | None:

@@ -306,9 +306,9 @@ def unary(
             if len(loops) >= _MOST_LOOPS:
                 loops.clear()
             run = loops[key] = mapped(numpy, x)
-        if run is None:
+        a = None if run is None else run(x)
+        if a is None:
             return slow(self)
-        (a,) = run(x)
         out = _make(Tensor)
         out._a = a if rows else a.T
         out._dtype = kind

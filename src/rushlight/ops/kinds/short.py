@@ -19,7 +19,7 @@ from rushlight.dtypes import ALL, dtype, float32, float64, int64
 from rushlight.errors import WrongArgument
 from rushlight.graph.expr import Pending
 from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, rounded_by_loops, scan_along
-from rushlight.runtime.deferral import FROM_REDUCED, FROM_SCANNED, ready
+from rushlight.runtime.deferral import FROM_REDUCED, FROM_SCANNED, ready, scan_ready
 from rushlight.runtime.execute import enter
 from rushlight.runtime.results import FEW
 from rushlight.tape.recording import record1
@@ -43,7 +43,9 @@ def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None
         if a.size < FROM_SCANNED:
             made = enter(_scanned_at_once, ufunc, a, dim, kind.numpy)
         else:
-            made = enter(scan_along, ufunc, a, dim, kind.numpy)
+            made = _scanned_again(ufunc, a, dim, kind)
+            if made is None:
+                made = enter(scan_along, ufunc, a, dim, kind.numpy)
     except RuntimeError:
         return None
     out = _make(Tensor)
@@ -62,6 +64,26 @@ def _scanned_at_once(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -
         return ufunc.accumulate(made, dim, None, made)
     wide = a.astype(_F64, "C")
     return ufunc.accumulate(wide, dim, None, wide).astype(kind)
+
+
+#: (operation, dim, shape, strides, dtype) -> the loop of ours that scanned an array like this one
+_SCANS: dict[tuple, Callable] = {}
+
+
+def _scanned_again(ufunc: np.ufunc, a: Any, dim: int, kind: dtype) -> np.ndarray | None:
+    """By the loop of ours that ran for a call like this one; None if there is none."""
+    if type(a) is not np.ndarray or STATE.level or STATE.listeners:
+        return None
+    key = ufunc, dim, a.shape, a.strides, kind
+    run = _SCANS.get(key)
+    if run is None:
+        run = scan_ready(ufunc, a, dim, kind.numpy if kind is int64 else _F64, kind.numpy)
+        if run is None:
+            return None
+        if len(_SCANS) >= _MOST_KNOWN:
+            _SCANS.clear()
+        _SCANS[key] = run
+    return run(a)
 
 
 def scan_method(function: Callable, ufunc: np.ufunc, form: Any) -> Callable:
@@ -167,20 +189,31 @@ class Loops:
 _MOST_KNOWN = 1024
 
 
-def looped(x: Any, dim: Any, keepdim: Any, loops: Loops, form: Any) -> Tensor | None:
-    """A reduction by the loop that ran for a call like this one; None if there is none."""
+def again(x: Any, dim: Any, keepdim: Any, loops: Loops) -> tuple[Any, tuple[int, ...]]:
+    """What the loop gives that ran for a call like this one, and the dims it reduces; None if there is no such loop."""
     a = x._a
     if a.size < FROM_REDUCED or type(a) is not np.ndarray or type(dim) is not int and dim != ():
-        return None
+        return _NONE
     if STATE.level or STATE.listeners:
-        return None
+        return _NONE
     key = dim, keepdim, a.shape, a.strides, x._dtype
     found = loops.known.get(key) or loops.look(key, a)
     if found is None:
-        return None
+        return _NONE
     run, dims = found
+    return run(a), dims
+
+
+_NONE = None, ()
+
+
+def looped(x: Any, dim: Any, keepdim: Any, loops: Loops, form: Any) -> Tensor | None:
+    """A reduction by the loop that ran for a call like this one; None if there is none."""
+    made, dims = again(x, dim, keepdim, loops)
+    if made is None:
+        return None
     out = _make(Tensor)
-    (out._a,) = run(a)
+    out._a = made
     out._dtype = x._dtype
     out._buf = out._edge = None
     if x._edge is not None:
@@ -304,7 +337,7 @@ def hot_reduction(
                 found = known.get(key) or loops.look(key, a)
                 if found is not None:
                     run, dims = found
-                    (made,) = run(a)
+                    made = run(a)
         if made is None:
             return other(self, dim, keepdim, **more)
         out = _make(Tensor)
