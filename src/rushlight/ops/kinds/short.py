@@ -41,7 +41,7 @@ def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None
         dim += a.ndim
     try:
         if a.size < FROM_SCANNED:
-            made = enter(_scanned_at_once, ufunc, a, dim, kind.numpy)
+            made: Any = enter(_scanned_at_once, ufunc, a, dim, kind.numpy)
         else:
             made = _scanned_again(ufunc, a, dim, kind)
             if made is None:
