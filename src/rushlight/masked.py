@@ -307,8 +307,9 @@ def log_softmax(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | No
 
 def softmin(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """:func:`softmax` of -x."""
+    kind = dtype or input.dtype
     made = input if mask is None else _filled(input, mask, _highest(input.dtype, "amin"))
-    return softmaxes.softmax(-made, _dims(dim, input.ndim)[0], dtype=dtype or input.dtype)
+    return softmaxes.softmax(-made, _dims(dim, input.ndim)[0], dtype=kind)
 
 
 def normalize(

@@ -9,7 +9,9 @@ import rushlight
 from rushlight.buffer import Tensor
 from rushlight.ops.layers import embedding
 from rushlight.ops.loss_reduction import reduction_of
+from rushlight.ops.margin_losses import check_classes, check_ranks, check_samples
 from rushlight.ops.pooling import avg_pool3d
+from rushlight.ops.spec import all_tensors, as_tensor
 
 __all__ = [
     "channel_shuffle",
@@ -31,6 +33,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
         >>> torch.nn.functional.channel_shuffle(torch.arange(4).view(1, 4, 1), 2).flatten()
         tensor([0, 2, 1, 3])
     """
+    as_tensor(input, "channel_shuffle", "input", 1)
     if input.dim() <= 2:
         raise RuntimeError(
             f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}"
@@ -74,10 +77,12 @@ def embedding_bag(
         tensor([[ 11.],
                 [110.]])
     """
+    if weight.dim() == 1 or weight.dtype in (rushlight.int32, rushlight.int64) and input.is_floating_point():
+        raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}")
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
         raise ValueError(
-            f"embedding_bag: If per_sample_weights ({list(per_sample_weights.shape)}) is not None, then it must have the "
-            f"same shape as the input ({list(input.shape)})"
+            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then it must have the "
+            f"same shape as the input ({input.shape})"
         )
     input, offsets, per_sample_weights = _flat_bags(input, offsets, per_sample_weights)
     if mode not in ("sum", "mean", "max"):
@@ -93,7 +98,13 @@ def embedding_bag(
     starts = offsets[:-1] if include_last_offset else offsets
     bags = starts.numel()
     if padding_idx is not None:
-        padding_idx %= weight.size(0)
+        count = weight.size(0)
+        if not -count <= padding_idx < count:
+            raise RuntimeError(
+                f"padding_idx must be within the number of embeddings, {-count} through {count - 1}, but got {padding_idx}"
+            )
+        padding_idx %= count
+    _check_bags(input, offsets, weight)
     rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     bag = (
         rushlight.searchsorted(
@@ -115,6 +126,28 @@ def embedding_bag(
     if mode == "sum":
         return total
     return total / rushlight.bincount(bag, minlength=bags).clamp_min(1).unsqueeze(1).to(total.dtype)
+
+
+def _check_bags(input: Tensor, offsets: Tensor, weight: Tensor) -> None:
+    """RuntimeError for what is no position, or no start of a bag."""
+    for t in (input, offsets):
+        if t.dtype not in (rushlight.int32, rushlight.int64):
+            raise RuntimeError(
+                "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
+                f"but got {t.type()} instead (while checking arguments for embedding_bag)"
+            )
+    if offsets.numel() and offsets[0]:
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
+            f"However, got {offsets[0]}"
+        )
+    rows = weight.size(0)
+    wrong = ((input < 0) | (input >= rows)).nonzero()
+    if len(wrong):
+        at = wrong[0].item()
+        raise RuntimeError(
+            f"Index {at} of input takes value {input[at]} which is not in the valid range [0, {rows})"
+        )
 
 
 def _flat_bags(input: Tensor, offsets: Any, weights: Any) -> tuple[Tensor, Tensor, Any]:
@@ -164,10 +197,15 @@ def multilabel_margin_loss(
     Each row of `target` lists classes, up to its first -1.
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    all_tensors("multilabel_margin_loss", input=input, target=target)
+    check_samples(input)
     if input.shape != target.shape:
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
+    check_classes("multilabel_margin_loss_forward_out_frame", input, target)
+    if target.numel() and not (target.min() >= -1 and target.max() < (input.size(-1) if input.dim() else 1)):
+        raise RuntimeError("argument #2 'target' is out of range")
     single = input.dim() < 2
     x, y = (input.reshape(1, -1), target.reshape(1, -1)) if single else (input, target)
     listed = (y < 0).cumsum(1) == 0
@@ -201,6 +239,7 @@ def triplet_margin_with_distance_loss(
         raise ValueError(f"{reduction} is not a valid value for reduction")
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
+    check_ranks(anchor.ndim, positive.ndim, negative.ndim)
     distance = rushlight.pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:

@@ -68,6 +68,7 @@ from rushlight.ops.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from rushlight.ops.distances import pdist
 from rushlight.ops.folding import fold, unfold
 from rushlight.ops.functions import sigmoid, tanh
 from rushlight.ops.layers import (
@@ -110,9 +111,6 @@ from rushlight.ops.pooling import (
     max_pool1d,
     max_pool2d,
     max_pool3d,
-    max_unpool1d,
-    max_unpool2d,
-    max_unpool3d,
 )
 from rushlight.ops.regression_losses import (
     gaussian_nll_loss,
@@ -136,6 +134,7 @@ from rushlight.ops.smooth_activations import (
     softsign,
     tanhshrink,
 )
+from rushlight.ops.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 celu_, elu_, hardtanh_, leaky_relu_ = celu.inplace, elu.inplace, hardtanh.inplace, leaky_relu.inplace
 relu_, rrelu_, selu_, threshold_ = _relu.inplace, rrelu.inplace, selu.inplace, threshold.inplace
@@ -231,14 +230,6 @@ def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) 
 def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """:func:`interpolate` between pixels, whose outermost stay in the corners."""
     return interpolate(input, size, scale_factor, "bilinear", align_corners=True)
-
-
-def pdist(input: Tensor, p: float = 2.0) -> Tensor:
-    """The p-norm distances between all pairs of rows."""
-    from rushlight.ops.sequences import triu_indices
-
-    rows, columns = triu_indices(input.shape[0], input.shape[0], 1).unbind(0)
-    return (input[rows] - input[columns]).norm(p, -1)
 
 
 __all__ = [

@@ -8,6 +8,7 @@ from typing import Any
 
 import rushlight
 from rushlight.buffer import Tensor
+from rushlight.ops.spec import all_tensors
 
 _DEFAULT = (
     "Default {} behavior has changed to align_corners=False since 1.3.0. Please specify align_corners=True if the old "
@@ -102,6 +103,7 @@ def grid_sample(
     if align_corners is None:
         warnings.warn(_DEFAULT.format("grid_sample and affine_grid"), stacklevel=2)
         align_corners = False
+    all_tensors("grid_sampler", input=input, grid=grid)
     _check(input, grid, mode)
     sampler = _Sampler(input, padding_mode, align_corners)
     places = [sampler.position(grid[..., at], n) for at, n in enumerate(reversed(input.shape[2:]))]

@@ -83,8 +83,9 @@ _ADAPTIVE_MAX = {2: _adaptive_max("AdaptiveMaxPool2D"), 3: _adaptive_max("Adapti
 
 
 def _target_size(name: str, input: Any, count: int, output_size: Any) -> tuple[int, ...]:
-    as_tensor(input, name, "input", 1)
-    shape = input._a.shape
+    if count == 1:  # (of planes and volumes PyTorch asks for the size first)
+        as_tensor(input, name, "input", 1)
+    shape = tuple(input.size())
     if isinstance(output_size, (tuple, list)) and len(shape) <= len(output_size):
         raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
     if len(shape) not in (count + 1, count + 2):
@@ -107,7 +108,8 @@ def adaptive_average(count: int, input: Any, output_size: Any) -> Any:
     out = _target_size(name, input, count, output_size)
     if min(out) < 0:
         raise RuntimeError(
-            f"{name}: elements of output_size must be greater than or equal to 0 but received {out}"
+            f"{name}: elements of output_size must be greater than or equal to 0 "
+            f"but received {{{', '.join(map(str, out))}}}"
         )
     if input._dtype.category != FLOATING:
         raise NotImplementedError(f"\"{name}\" not implemented for '{input._dtype.legacy}'")
@@ -142,6 +144,13 @@ def adaptive_avg_pool3d(input, output_size):
 def _adaptive_max_pool(count: int, input: Any, output_size: Any, return_indices: bool) -> Any:
     name = f"adaptive_max_pool{count}d"
     out = _target_size(name, input, count, output_size)
+    if min(out) < 0:
+        shape = [
+            *input._a.shape[:-count],
+            *([1] if count == 1 else []),
+            *out,
+        ]  # (a line is pooled as a plane)
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(out)}: {shape}")
     if input._dtype.category != FLOATING:
         raise NotImplementedError(f"\"{name}\" not implemented for '{input._dtype.legacy}'")
     x = input if input._a.ndim == count + 2 else input.unsqueeze(0)

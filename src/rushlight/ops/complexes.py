@@ -12,7 +12,7 @@ from rushlight.dtypes import ALL, BY_NUMPY, COMPLEX, complex32, dtype, float16, 
 from rushlight.layout import broadcast
 from rushlight.ops.kinds.elementwise import floating, same_out, unary
 from rushlight.ops.promotion import check_tensors
-from rushlight.ops.spec import primitive, public
+from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import execute
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.recording import record
@@ -299,12 +299,12 @@ def polar(abs, angle):
 
 def resolve_conj(input: Tensor) -> Tensor:
     """`input` itself: conjugates are computed when they are made."""
-    return input
+    return as_tensor(input, "resolve_conj", "input", 1)
 
 
 def resolve_neg(input: Tensor) -> Tensor:
     """`input` itself: negatives are computed when they are made."""
-    return input
+    return as_tensor(input, "resolve_neg", "input", 1)
 
 
 def is_conj(input: Tensor) -> bool:

@@ -192,3 +192,30 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     if x1._dtype in REDUCED:
         raise NotImplementedError(f"\"cdist\" not implemented for '{x1._dtype.legacy}'")
     return cdist_(x1, x2, p=float(p))
+
+
+@public(name="nn.functional.pdist", out=False)
+def pdist(input, p=2.0):
+    """The p-norm distances between all pairs of rows: the upper triangle of `cdist(x, x, p)`, row by row.
+
+    Raises:
+        RuntimeError: no matrix, no floats, or a negative `p`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.pdist(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+        tensor([5.0000, 1.0000, 4.2426])
+    """
+    from rushlight.ops.sequences import triu_indices
+
+    as_tensor(input, "pdist", "input", 1)
+    if input._a.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input._a.ndim}D")
+    if input._dtype.category != FLOATING:
+        raise RuntimeError("pdist only supports floating-point dtypes")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    if input._dtype in REDUCED:
+        raise NotImplementedError(f"\"pdist\" not implemented for '{input._dtype.legacy}'")
+    rows, columns = triu_indices(input._a.shape[0], input._a.shape[0], 1).unbind(0)
+    return cdist_(input, input, p=float(p))[rows, columns]

@@ -253,7 +253,7 @@ def _drop_features(input: Any, p: float, training: bool, inplace: bool, ranks: t
     check_probability(p)
     if input._a.ndim == ranks[0]:
         made = _drop_features(input.unsqueeze(0), p, training, inplace, ranks)
-        return input if made is input else made.squeeze(0)
+        return input if inplace else made.squeeze(0)
     if p == 0 or not training or not input._a.size:
         return input
     noise = input.new_zeros(()) if p == 1 else draw_dropout(_feature_noise(input, p), p)

@@ -8,13 +8,13 @@ import numpy as np
 
 from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import bool_, can_cast, default_float
+from rushlight.dtypes import bool_, can_cast, default_float, float32, float64, int64
 from rushlight.layout import broadcast
 from rushlight.ops.arithmetic import neg
 from rushlight.ops.kinds.binary import check_fits
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.loss_reduction import reduce_tensor, reduced, reduction_of, share
-from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.ops.spec import all_tensors, primitive, public
 
 
 def _margin_result(t: Any, reduction: str, size_average: Any, reduce: Any) -> Any:
@@ -24,6 +24,7 @@ def _margin_result(t: Any, reduction: str, size_average: Any, reduce: Any) -> An
 @public(name="nn.functional.hinge_embedding_loss", out=False)
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
     """x where the target is 1, max(0, margin - x) where it is -1."""
+    all_tensors("hinge_embedding_loss", input=input, target=target)
     zeros = input.new_zeros(())
     apart = (margin - input).clamp_min(0).where(target != 1, zeros)
     near = input.where(target != -1, zeros)
@@ -33,7 +34,7 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
 @public(name="nn.functional.margin_ranking_loss", out=False)
 def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
     """max(0, -y (x1 - x2) + margin)."""
-    ranks = [t._a.ndim for t in (input1, input2, target)]
+    ranks = [t.dim() for t in (input1, input2, target)]
     if len(set(ranks)) > 1:
         sizes = [f"{list(t._a.shape)}" for t in (input1, input2, target)]
         raise RuntimeError(
@@ -47,6 +48,7 @@ def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, red
 @public(name="nn.functional.cosine_embedding_loss", out=False)
 def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
     """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
+    all_tensors("cosine_embedding_loss", input1=input1, input2=input2, target=target)
     ranks = (input1._a.ndim, input2._a.ndim)
     if not (target._a.ndim == 1 and ranks == (2, 2) or target._a.ndim == 0 and ranks == (1, 1)):
         if target._a.ndim > 1:
@@ -67,6 +69,14 @@ def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, r
     return _margin_result(made, reduction, size_average, reduce)
 
 
+def check_ranks(anchor: int, positive: int, negative: int) -> None:
+    if not anchor == positive == negative:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {anchor}D, positive {positive}D, and negative {negative}D inputs"
+        )
+
+
 @public(name="nn.functional.triplet_margin_loss", out=False)
 def triplet_margin_loss(
     anchor,
@@ -81,18 +91,10 @@ def triplet_margin_loss(
     reduction="mean",
 ):
     """max(0, |anchor - positive| - |anchor - negative| + margin). Balntas et al., BMVC 2016."""
-    for at, (argument, t) in enumerate(
-        (("anchor", anchor), ("positive", positive), ("negative", negative)), 1
-    ):
-        as_tensor(t, "triplet_margin_loss", argument, at)
+    all_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
-    if len({t._a.ndim for t in (anchor, positive, negative)}) > 1:
-        ranks = [t._a.ndim for t in (anchor, positive, negative)]
-        raise RuntimeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
-            f"anchor {ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs"
-        )
+    check_ranks(*[t._a.ndim for t in (anchor, positive, negative)])
     from rushlight.ops.normalisation import pairwise_distance
 
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
@@ -130,8 +132,7 @@ def _check_soft_margin(input: Tensor, target: Tensor) -> None:
 @public(name="nn.functional.soft_margin_loss", out=False)
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """log(1 + exp(-y x)) for targets 1 and -1, which are taken in the input's type and shape."""
-    as_tensor(input, "soft_margin_loss", "input", 1)
-    as_tensor(target, "soft_margin_loss", "target", 2)
+    all_tensors("soft_margin_loss", input=input, target=target)
     chosen = reduction_of(reduction, size_average, reduce)
     _check_soft_margin(input, target)
     y = target.to(input._dtype).expand(input._a.shape)
@@ -149,6 +150,22 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
     return _margin_result(made.sum(dim) / input._a.shape[dim], reduction, size_average, reduce)
 
 
+def check_samples(x: Any) -> None:
+    """RuntimeError unless these are the classes of one example, or of any number of examples."""
+    shape = x._a.shape
+    if len(shape) > 2 or shape and shape[-1] == 0:
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(shape)}"
+        )
+
+
+def check_classes(kernel: str, x: Any, target: Any) -> None:
+    if x._dtype not in (float32, float64):
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{x._dtype.legacy}'")
+    if target._dtype is not int64:
+        raise RuntimeError(f"expected scalar type Long but found {target._dtype.legacy}")
+
+
 @public(name="nn.functional.multi_margin_loss", out=False)
 def multi_margin_loss(
     input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
@@ -157,13 +174,26 @@ def multi_margin_loss(
     chosen = reduction_of(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.dim() != 1:
+        raise ValueError("weight must be one-dimensional")
+    all_tensors("multi_margin_loss", input=input, target=target)
+    check_samples(input)
     flat = input._a.ndim < 2
     x = input.reshape(1, -1) if flat else input
     y = target.reshape(-1)
-    if x._a.ndim != 2 or y._a.size != x._a.shape[0] or not x._a.shape[1]:
+    if target._a.ndim > 1 or y._a.size != x._a.shape[0]:
         raise RuntimeError(
-            f"inconsistent target size, expected {x._a.shape[0]} but got {list(target._a.shape)}"
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+            f"Expected target size [{x._a.shape[0]}], but got {list(target._a.shape)}. "
+            f"Input has shape {list(input._a.shape)}."
         )
+    if weight is not None and weight._a.size != x._a.shape[1]:
+        raise RuntimeError(
+            f"inconsistent weight size, expected {x._a.shape[1]} but got {list(weight._a.shape)}"
+        )
+    check_classes("multi_margin_loss_cpu_kernel", x, y)
+    if weight is not None and weight._dtype is not x._dtype:
+        raise RuntimeError(f"expected scalar type {x._dtype.legacy} but found {weight._dtype.legacy}")
     if y._a.size and ((y._a < 0) | (y._a >= x._a.shape[1])).any():
         raise RuntimeError("target out of range")
     right = x.gather(1, y.unsqueeze(1))

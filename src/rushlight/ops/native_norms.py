@@ -1,6 +1,6 @@
 """Normalisations that also give the statistics they used, and dropout that gives its mask: `torch.native_layer_norm` and so on.
 
-The statistics carry no gradient.
+The statistics carry no gradient, save those of groups.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rushlight.ops.statistics import var_mean
 
 def _statistics(x: Tensor, dims: Any, keepdim: bool, eps: float) -> tuple[Tensor, Tensor]:
     """The mean, and one over the standard deviation."""
-    variance, mean = var_mean(x.detach(), dims, correction=0, keepdim=keepdim)
+    variance, mean = var_mean(x, dims, correction=0, keepdim=keepdim)
     return mean, (variance + eps).rsqrt()
 
 
@@ -33,7 +33,7 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """
     out = normalisation.layer_norm(input, normalized_shape, weight, bias, eps)
     dims = tuple(range(-len(normalized_shape), 0))
-    return (out, *_statistics(input, dims, True, eps))
+    return (out, *_statistics(input.detach(), dims, True, eps))
 
 
 @public
@@ -54,7 +54,7 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
     if not training:
         return out, empty(0, dtype=input._dtype), empty(0, dtype=input._dtype)
     dims = [d for d in range(input._a.ndim) if d != 1]
-    return (out, *_statistics(input, dims, False, eps))
+    return (out, *_statistics(input.detach(), dims, False, eps))
 
 
 @public(out=False)

@@ -26,7 +26,7 @@ def _out_size(size: int, kernel: int, stride: int, padding: int, dilation: int, 
     return count
 
 
-def _tuple(value: Any, count: int, argument: str, name: str) -> tuple[int, ...]:
+def tuple_of(value: Any, count: int, argument: str, name: str) -> tuple[int, ...]:
     if isinstance(value, (tuple, list)):
         if len(value) not in (1, count):
             raise RuntimeError(
@@ -55,11 +55,11 @@ class _Plan:
         dilation: Any,
         ceil: bool,
     ) -> None:
-        self.kernel = _tuple(kernel, count, "kernel_size", name)
+        self.kernel = tuple_of(kernel, count, "kernel_size", name)
         omitted = stride is None or isinstance(stride, (tuple, list)) and not stride
-        self.stride = self.kernel if omitted else _tuple(stride, count, "stride", name)
-        self.padding = _tuple(padding, count, "padding", name)
-        self.dilation = _tuple(dilation, count, "dilation", name)
+        self.stride = self.kernel if omitted else tuple_of(stride, count, "stride", name)
+        self.padding = tuple_of(padding, count, "padding", name)
+        self.dilation = tuple_of(dilation, count, "dilation", name)
         self._check(name, input, count)
         spatial = input._a.shape[-count:]
         self.out = tuple(
@@ -247,44 +247,6 @@ def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def _max_unpool(
-    count: int, input: Any, indices: Any, kernel: Any, stride: Any, padding: Any, size: Any
-) -> Any:
-    name = f"max_unpool{count}d"
-    kernel = _tuple(kernel, count, "kernel_size", name)
-    stride = kernel if stride is None else _tuple(stride, count, "stride", name)
-    padding = _tuple(padding, count, "padding", name)
-    if size is None:
-        shape = input._a.shape[-count:]
-        size = tuple((n - 1) * s + k - 2 * p for n, s, k, p in zip(shape, stride, kernel, padding))
-    size = tuple(size)[-count:]
-    lead = input._a.shape[:-count]
-    if indices._a.size and not (0 <= indices._a.min() and indices._a.max() < numel(size)):
-        raise RuntimeError(
-            f"Found an invalid max index: {int(indices._a.max())} (output volumes are of size {size})"
-        )
-    flat = input.new_zeros(*lead, numel(size))
-    return flat.scatter(-1, indices.reshape(*lead, -1), input.reshape(*lead, -1)).reshape(*lead, *size)
-
-
-@public(name="nn.functional.max_unpool1d", out=False)
-def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """The largest put back to their places, zeros elsewhere."""
-    return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
-
-
-@public(name="nn.functional.max_unpool2d", out=False)
-def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """The largest put back to their places, zeros elsewhere."""
-    return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
-
-
-@public(name="nn.functional.max_unpool3d", out=False)
-def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """The largest put back to their places, zeros elsewhere."""
-    return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
-
-
 # ---- the mean ----
 
 
@@ -432,6 +394,6 @@ def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """The p-norm of each window of (N, C, H, W)."""
     made = avg_pool2d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
-    return (made.sign() * made.relu() * numel(_tuple(kernel_size, 2, "kernel_size", "lp_pool2d"))).pow(
+    return (made.sign() * made.relu() * numel(tuple_of(kernel_size, 2, "kernel_size", "lp_pool2d"))).pow(
         1.0 / norm_type
     )

@@ -11,7 +11,7 @@ import numpy as np
 from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING
 from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced_by, reduction_of, same_shape, share
-from rushlight.ops.spec import primitive, public
+from rushlight.ops.spec import all_tensors, primitive, public
 
 # ---- of the difference ----
 
@@ -135,6 +135,7 @@ def poisson_nll_loss(
 ):
     """exp(x) - y x for a rate given by its logarithm; `full` adds Stirling's approximation of log y!."""
     chosen = reduction_of(reduction, size_average, reduce)
+    all_tensors("poisson_nll_loss", input=input, target=target)
     made = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
         stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()

@@ -11,7 +11,7 @@ from rushlight import dtypes, errors, streams
 from rushlight.batched import check_random, for_batches
 from rushlight.buffer import LEAF, Tensor, new_tensor, strides
 from rushlight.deep import MOST, from_core
-from rushlight.dtypes import FLOATING, as_dtype, dtype, get_default_dtype, int64
+from rushlight.dtypes import COMPLEX, FLOATING, as_dtype, dtype, get_default_dtype, int64
 from rushlight.layout import broadcast, numel, sizes
 from rushlight.ops.promotion import is_number
 from rushlight.ops.spec import REGISTRY, Operation, public
@@ -113,7 +113,37 @@ def _like(x: Tensor, kind: dtype, make: Callable) -> Tensor:
 # ---- functions that make tensors ----
 
 
+def _draw_as(out: Tensor, shape: tuple[int, ...], draw: Callable) -> Tensor:
+    """What `draw(size, dtype name, whether it is contiguous)` fills `out` with once it has that shape.
+
+    The numbers are in the order of its memory, and as PyTorch draws them for memory with gaps.
+    """
+    kind = out._dtype
+    plain = out._a.shape != shape or out._a.flags.c_contiguous
+    flat = draw(numel(shape), kind.name, plain)
+    if plain:
+        return _fresh(flat, shape, kind)
+    made = np.empty(shape, kind.numpy)
+    place = made.transpose(streams.memory_order(shape, strides(out)))
+    place[...] = flat.reshape(place.shape)
+    return new_tensor(made, kind)
+
+
+def _check_asked(asked: Any, out: Tensor, operation: str) -> None:
+    kind = _kind(asked, out._dtype, operation)
+    if kind is not out._dtype:
+        raise RuntimeError(f"dtype {kind.legacy} does not match dtype of out parameter ({out._dtype.legacy})")
+
+
 def _maker(name: str, doc: str, draw: Callable) -> Any:
+    """`name(*size, ...)`, of numbers that `draw(stream, size, dtype name, contiguous)` gives."""
+
+    def fill(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Tensor:
+        out = outs[0]
+        _check_asked(kwargs.get("dtype"), out, name)
+        stream = source(kwargs.get("generator"), name)
+        return _draw_as(out, _shape(args, kwargs.get("size"), name), lambda *how: draw(stream, *how))
+
     def make(
         *args: Any,
         size: Any = None,
@@ -130,11 +160,12 @@ def _maker(name: str, doc: str, draw: Callable) -> Any:
                 lambda core: make(core, generator=generator, dtype=dtype, requires_grad=requires_grad), shape
             )
         kind = _kind(dtype, get_default_dtype(), name)
-        return _fresh(draw(source(generator, name), numel(shape), kind.name), shape, kind, requires_grad)
+        flat = draw(source(generator, name), numel(shape), kind.name, True)
+        return _fresh(flat, shape, kind, requires_grad)
 
     make.__name__ = name
     make.__doc__ = doc
-    return public(make, name=name)
+    return public(make, name=name, out=fill)
 
 
 rand = _maker(
@@ -147,7 +178,7 @@ rand = _maker(
         >>> torch.rand(2)
         tensor([0.4963, 0.7682])
     """,
-    lambda *args: streams.uniform(*args),
+    lambda g, n, name, plain: streams.uniform(g, n, name),
 )
 randn = _maker(
     "randn",
@@ -159,7 +190,7 @@ randn = _maker(
         >>> torch.randn(2)
         tensor([ 1.5410, -0.2934])
     """,
-    lambda *args: streams.normal(*args),
+    lambda g, n, name, plain: streams.normal(g, n, name, contiguous=plain),
 )
 
 
@@ -279,7 +310,39 @@ for _function in (rand_like, randn_like, randint_like):
     REGISTRY[_function.__name__] = Operation(_function.__name__, _function, _function, None)  # type: ignore[arg-type]
 
 
-@public
+def _normal_into(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Tensor:
+    """Drawn in the dtype of `out`. PyTorch lets its shape take part where one of the two is a number."""
+    out = outs[0]
+    given = dict(zip(("mean", "std", "size"), args)) | kwargs
+    mean, std, size = given.get("mean", 0.0), given.get("std", 1.0), given.get("size")
+    tensors = [v for v in (mean, std) if isinstance(v, Tensor)]
+    if out._dtype.category == COMPLEX or not tensors and size is None:
+        return plain(*args, **kwargs)
+    stream = source(given.get("generator"), "normal")
+    if not tensors:
+        _check_asked(given.get("dtype"), out, "normal")
+        shape, spread = _shape((size,), None, "normal"), (mean, std)
+    else:
+        _check_spread(std)
+        shape = broadcast(
+            *[v._a.shape for v in tensors],
+            *([] if mean is not tensors[0] or len(tensors) > 1 else [out._a.shape]),
+        )
+        spread = 0.0, 1.0 if isinstance(std, Tensor) else std
+    made = _draw_as(
+        out, shape, lambda n, name, plain: streams.normal(stream, n, name, *spread, contiguous=plain)
+    )
+    if isinstance(std, Tensor):
+        made = made.mul(std)
+    return made.add(mean) if tensors else made
+
+
+def _check_spread(std: Any) -> None:
+    if isinstance(std, Tensor) and std._a.size and bool((std._a < 0).any()):
+        raise RuntimeError("normal expects all elements of std >= 0.0")
+
+
+@public(out=_normal_into)
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, layout=None, device=None,
            requires_grad=False, pin_memory=False):  # fmt: skip
     """Normal numbers with the given means and standard deviations (numbers or tensors, broadcast).
@@ -300,8 +363,7 @@ def _normal_of_tensors(stream: Generator, mean: Any, std: Any) -> Tensor:
     like = mean if isinstance(mean, Tensor) else std
     kind = like._dtype
     shape = broadcast(*[v._a.shape for v in (mean, std) if isinstance(v, Tensor)])
-    if isinstance(std, Tensor) and std._a.size and bool((std._a < 0).any()):
-        raise RuntimeError("normal expects all elements of std >= 0.0")
+    _check_spread(std)
     spread = 1.0 if isinstance(std, Tensor) else std
     out = _fresh(streams.normal(stream, numel(shape), kind.name, 0.0, spread), shape, kind)
     with_std = out.mul(std.detach()) if isinstance(std, Tensor) else out

@@ -11,7 +11,7 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING
 from rushlight.ops.creation import full
 from rushlight.ops.scatter_reductions import scatter_reduce
-from rushlight.ops.spec import public
+from rushlight.ops.spec import as_tensor, public
 from rushlight.runtime.execute import wrap
 
 #: reduction -> what an empty segment gives, and `scatter_reduce`'s name for it
@@ -48,6 +48,7 @@ def segment_reduce(
         >>> torch.segment_reduce(torch.tensor([1., 2., 3.]), "sum", lengths=torch.tensor([2, 0, 1]))
         tensor([3., 0., 3.])
     """
+    as_tensor(data, "segment_reduce", "data", 1)
     if reduce not in _REDUCTIONS:
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     if indices is not None:

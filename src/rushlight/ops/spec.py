@@ -334,3 +334,9 @@ def as_tensor(value: Any, operation: str, argument: str, position: int) -> Tenso
     if isinstance(value, Tensor):
         return value
     raise errors.wrong_type(operation, argument, position, value)
+
+
+def all_tensors(operation: str, **given: Any) -> None:
+    """Refuse what is no tensor of an operation's first arguments, which are given by name and in order."""
+    for position, (argument, value) in enumerate(given.items(), 1):
+        as_tensor(value, operation, argument, position)
