@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight.buffer import Tensor
+from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.words import NAMES
 from rushlight.graph.body import in_order
 from rushlight.graph.expr import Pending
@@ -69,14 +70,42 @@ def explain(tensor: Tensor) -> Explanation:
     p = tensor._a
     if type(p) is not Pending or p.value is not None:
         return Explanation(False, [], [], p.nbytes)
-    from rushlight.graph.fuse import planned
-
     with LOCK:
-        kernel, moved = planned(p)
-        return Explanation(True, _lines(p), [kernel.text()], moved)
+        reductions = _reductions(p)
+        kernels = _planned(p, reductions)
+        texts = [kernel.text() for kernel, _ in kernels]
+        return Explanation(True, _lines(p, reductions), texts, sum([moved for _, moved in kernels]))
 
 
-def _lines(root: Pending) -> list[str]:
+def _reductions(root: Pending) -> list[Pending]:
+    """Those that wait below an expression, or itself."""
+    if root.work is not None:
+        return [root]
+    found = {
+        id(arg): arg
+        for p in in_order(root)
+        for arg in p.args
+        if type(arg) is Pending and arg.value is None and arg.work is not None
+    }
+    return [*found.values()]
+
+
+def _planned(root: Pending, reductions: list[Pending]) -> list[tuple[Kernel, int]]:
+    """The kernels that will run, and the bytes that each moves."""
+    from rushlight.graph import fuse, together
+
+    kernels = []
+    left = reductions
+    while left:
+        kernels.append(together.planned(left[0]))
+        company = {id(p) for p in together.company(left[0])}
+        left = [p for p in left if id(p) not in company]
+    if root.work is None:
+        kernels.append(fuse.planned(root))
+    return [planned for planned in kernels if planned is not None]
+
+
+def _lines(root: Pending, reductions: list[Pending]) -> list[str]:
     names: dict[int, str] = {}
     lines: list[str] = []
 
@@ -93,7 +122,9 @@ def _lines(root: Pending) -> list[str]:
             return names[id(value)]
         return names[id(value)] if type(value) is Pending else f"{value:g}"
 
-    for p in in_order(root):
+    for p in reductions:
+        lines.append(f"{named(p)} = {p.outline.name}({operand(p.work.operands[0])}) {_facts(p)}")
+    for p in in_order(root) if root.work is None else ():
         operands = ", ".join([operand(arg) for arg in p.args])
         lines.append(f"{named(p)} = {p.outline.name}({operands}) {_facts(p)}")
     return lines

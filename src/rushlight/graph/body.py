@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.codegen.kernel import FIXED, STEPS, UNIT, Inst
-from rushlight.graph.expr import Pending
+from rushlight.graph.expr import Pending, computed
 from rushlight.graph.trace import CHARS, Fragment
 
 
@@ -43,7 +43,11 @@ class Body:
     def cast(self, place: int, kind: str) -> int:
         return place if self.insts[place][1] == kind else self.emit("cast", kind, (place,))
 
-    def load(self, a: np.ndarray) -> int:
+    def read(self, arg: Any) -> Any:
+        """The array, where it is to be loaded; an expression, or a number, itself."""
+        return computed(arg)
+
+    def load(self, a: Any) -> int:
         """An array's elements; one that was loaded before is not loaded again."""
         place = self.places.get(id(a))
         if place is None:
@@ -69,10 +73,9 @@ class Body:
 
     def value(self, arg: Any, seen: dict[int, int]) -> int:
         """The elements of a pending array (its expression joined) or of an array, in the kind of its memory."""
-        if type(arg) is not Pending:
+        arg = self.read(arg)
+        if type(arg) is not Pending or arg.work is not None:
             return self.load(arg)
-        if arg.value is not None:
-            return self.load(arg.value)
         for p in in_order(arg):
             if id(p) not in seen:
                 seen[id(p)] = self._expression(p, seen)
@@ -83,9 +86,10 @@ class Body:
         outline = p.outline
         self.names.append(outline.name)
         for arg, casts in zip(p.args, outline.casts):
-            if type(arg) is Pending:
-                place = seen[id(arg)] if arg.value is None else self.load(arg.value)
-            elif type(arg) is np.ndarray:
+            arg = self.read(arg)
+            if type(arg) is Pending and arg.work is None:
+                place = seen[id(arg)]
+            elif type(arg) is np.ndarray or type(arg) is Pending:
                 place = self.load(arg)
             else:
                 place = self.number(arg, casts[0])
@@ -110,7 +114,11 @@ def in_order(root: Pending) -> list[Pending]:
         if id(p) in done:
             stack.pop()
             continue
-        waiting = [a for a in p.args if type(a) is Pending and a.value is None and id(a) not in done]
+        waiting = [
+            a
+            for a in p.args
+            if type(a) is Pending and a.value is None and a.work is None and id(a) not in done
+        ]
         if waiting:
             stack.extend(waiting)
         else:
@@ -124,7 +132,7 @@ def expressions(roots: Sequence[Any]) -> list[Pending]:
     found: list[Pending] = []
     seen: set[int] = set()
     for root in roots:
-        if type(root) is Pending and root.value is None:
+        if type(root) is Pending and root.value is None and root.work is None:
             found += [p for p in in_order(root) if id(p) not in seen]
             seen |= {id(p) for p in found}
     return found

@@ -121,6 +121,7 @@ class Pending:
         value: the array, once it is computed.
         holders: the tensors that show it, to be given the array when there is one.
         readers: the pending arrays made of this one; those that remain when it is computed read its memory.
+        work: what computes it, if it is no expression but a reduction; see `rushlight.graph.together`.
     """
 
     __slots__ = (
@@ -140,6 +141,7 @@ class Pending:
         "holders",
         "readers",
         "temporary",
+        "work",
         "__weakref__",
     )
 
@@ -160,10 +162,11 @@ class Pending:
         self.holders: list[weakref.ref] = []
         self.readers: list[weakref.ref] = []
         self.temporary = False
+        self.work: Any = None
         depth, instructions = 0, outline.weight
         inputs = set()
         for arg in args:
-            if type(arg) is np.ndarray:
+            if type(arg) is np.ndarray or type(arg) is Pending and arg.work is not None:
                 inputs.add(id(arg))
             elif type(arg) is Pending:
                 if arg.depth > depth:
@@ -192,7 +195,10 @@ class Pending:
         if value is None:
             with LOCK:
                 if self.value is None:
-                    _LOOPS.compute(self)
+                    if self.work is None:
+                        _LOOPS.compute(self)
+                    else:
+                        self.work.compute(self)
                 value = self.value
         assert value is not None
         return value
@@ -200,6 +206,7 @@ class Pending:
     def settled(self, value: np.ndarray) -> None:
         """Take the computed array, forget how, and give it to the tensors that show this."""
         self.value = value
+        self.work = None
         self.args = ()
         self.inputs = _NONE
         self.depth = self.instructions = 0
@@ -261,8 +268,10 @@ def array_of(value: Any) -> Any:
 
 
 def computed(value: Any) -> Any:
-    """The array of what is computed already; the same for anything else."""
-    return value.value if type(value) is Pending and value.value is not None else value
+    """The array of what is computed already, or is a reduction, which is computed; an expression, and anything else, itself."""
+    if type(value) is Pending and (value.value is not None or value.work is not None):
+        return value.look()
+    return value
 
 
 def _looked(value: Any) -> Any:

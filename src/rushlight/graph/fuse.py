@@ -93,25 +93,46 @@ def _stored(nodes: list[Pending], root: Pending) -> tuple[int, ...]:
     return *[n for n in looked_for(nodes, root) if n != last][-MOST_OUTPUTS + 1 :], last
 
 
-def _joined(nodes: list[Pending], stored: Sequence[int]) -> tuple[Body, list[int]]:
+def _joined(
+    nodes: list[Pending], stored: Sequence[int], body: Body | None = None
+) -> tuple[Body, list[int]]:
     """The instructions of an expression, and where those of the stored nodes are."""
-    body = Body()
+    body = Body() if body is None else body
     seen: dict[int, int] = {}
     body.value(nodes[-1], seen)
     return body, [seen[id(nodes[n])] for n in stored]
 
 
+class _Planned(Body):
+    """Instructions that will be needed; reductions that wait stand for their results."""
+
+    def read(self, arg: Any) -> Any:
+        return arg.value if type(arg) is Pending and arg.value is not None else arg
+
+
 def planned(root: Pending) -> tuple[Kernel, int]:
-    """The kernel that would compute a pending array now, and the bytes it would move."""
+    """The kernel that would compute an expression now, and the bytes it would move."""
     nodes = in_order(root)
     found = _stored(nodes, root)
-    body, places = _joined(nodes, found)
-    stored = [nodes[n] for n in found]
-    arrays: list[Any] = [*body.inputs, *stored]
+    body, places = _joined(nodes, found, _Planned())
+    return planned_loop("map", body, places, [nodes[n] for n in found], root.shape, root.strides)
+
+
+def planned_loop(
+    form: str,
+    body: Body,
+    places: list[int],
+    outs: list[Any],
+    shape: tuple[int, ...],
+    lead: tuple[int, ...],
+    flags: str = "",
+) -> tuple[Kernel, int]:
+    """The kernel that `run_loop` would run, and the bytes that it would move."""
+    arrays: list[Any] = [*body.inputs, *outs]
     operands = tuple([(a.shape, a.strides, a.itemsize) for a in arrays])
-    _, _, walks, dims = domain(root.shape, root.strides, operands)
-    stream = sum([p.nbytes for p in stored]) >= STREAM
-    return _kernel("map", dims, body, places, stored, walks, stream), sum([touched(a) for a in arrays])
+    _, _, walks, dims = domain(shape, lead, operands, flags)
+    stream = form != "reduce" and sum([a.nbytes for a in outs]) >= STREAM
+    return _kernel(form, dims, body, places, outs, walks, stream), sum([touched(a) for a in arrays])
 
 
 def touched(a: Any) -> int:

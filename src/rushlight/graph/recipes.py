@@ -16,6 +16,7 @@ import numpy as np
 from rushlight import debug, memory
 from rushlight.codegen.program import Job, Program
 from rushlight.graph.expr import Pending, computed
+from rushlight.layout import row_strides
 from rushlight.memory import address
 
 #: recipes that are kept
@@ -37,6 +38,10 @@ class Made(NamedTuple):
 
     def memory(self) -> np.ndarray:
         return memory.array(self.shape, self.kind, self.strides)
+
+    def steps(self) -> tuple[int, ...]:
+        """The strides, in bytes."""
+        return row_strides(self.shape, self.kind.itemsize, ()) if self.strides is None else self.strides
 
     def as_shown(self, made: np.ndarray) -> np.ndarray:
         return made if self.shown is None else made.reshape(self.shown)
@@ -138,8 +143,8 @@ def signature(
     for p in nodes:
         shape.append(p.outline)
         for arg in p.args:
-            if type(arg) is Pending and arg.value is not None:
-                arg = arg.value
+            if type(arg) is Pending and (arg.value is not None or arg.work is not None):
+                arg = arg.look()
             if type(arg) is np.ndarray or type(arg) is Pending:
                 found = at.get(id(arg))
                 if found is None:

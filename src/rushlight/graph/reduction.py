@@ -56,11 +56,11 @@ def ready(
     function: Callable, a: np.ndarray, dims: tuple[int, ...], keepdim: bool, attrs: dict | None, to: Any
 ) -> Callable[[np.ndarray], np.ndarray | None] | None:
     """The loop that `reduced` ran for a call like this one, as a function of the array; None if there was none, or it is large."""
-    recipe = known(_key((function, dims, keepdim, to), attrs, signature([], (a,))[0]))
+    recipe = known(key_of((function, dims, keepdim, to), attrs, signature([], (a,))[0]))
     return None if recipe is None else recipe.quick
 
 
-def _key(call: _Call, attrs: dict | None, *facts: Any) -> tuple | None:
+def key_of(call: _Call, attrs: dict | None, *facts: Any) -> tuple | None:
     """What a call on operands of which these are the facts is known by; None if an attribute is like no other."""
     if not attrs:
         return call, *facts
@@ -74,7 +74,7 @@ def _reduced(
     """The results of a call; `nodes`: what its operands consist of that is pending."""
     facts, arrays, numbers = signature(nodes, operands)
     live = looked_for(nodes, operands[0]) if nodes else []
-    key = _key(call, attrs, facts, *live)
+    key = key_of(call, attrs, facts, *live)
     recipe = known(key)
     if recipe is None:
         with LOCK:
@@ -85,7 +85,7 @@ def _reduced(
     return tuple(made[len(live) :])
 
 
-def _fragment(function: Callable, attrs: dict, operands: tuple, dims: tuple[int, ...]) -> Fragment | None:
+def fragment(function: Callable, attrs: dict, operands: tuple, dims: tuple[int, ...]) -> Fragment | None:
     """The instructions of a call; None if there are none, or nothing to combine."""
     kinds = [kind for a in operands if (kind := char(a.dtype)) is not None]
     if len(kinds) < len(operands) or all(operands[0].shape[d] == 1 for d in dims):
@@ -108,34 +108,26 @@ def _anew(
     """The same for a call that was not seen before; it is kept under `key`. `given`: how many numbers its operands bring."""
     function, dims, keepdim, to = call
     first = operands[0]
-    fragment = _fragment(function, attrs, operands, dims)
-    if fragment is None:
+    own = fragment(function, attrs, operands, dims)
+    if own is None:
         return None
     body = Body()
     seen: dict[int, int] = {}
     for a in operands:  # (in the order of `signature`: what is pending comes first)
         if type(a) is Pending:
             body.value(a, seen)
-    values = [body.value(a, seen) for a in operands]
-    results = body.join(
-        fragment, [body.cast(v, _SEEN.get(body.insts[v][1], body.insts[v][1])) for v in values]
-    )
-    body.names += [inst[3] for inst in body.insts if inst[0] == "reduce"]
-    if to is not None:
-        results = [body.cast(place, CHARS[to]) for place in results]
+    places = place_results(body, own, [body.value(a, seen) for a in operands], to)
     uniform, nested = _standing(body.insts)
-    form = "rows" if nested or not all(uniform[place] for place in results) else "reduce"
+    form = "rows" if nested or not all(uniform[place] for place in places) else "reduce"
     if form == "rows" and (len(dims) != 1 or not _is_row(first, dims[0])):
         return None
     made = [Made(p.shape, p.dtype, p.strides) for p in [nodes[n] for n in live]]
-    made += _results(
-        dims, keepdim, first.shape, [(body.insts[place][1], uniform[place]) for place in results]
-    )
+    made += results(body, places, dims, keepdim, first.shape)
     outs = [m.memory() for m in made]
     flags = "".join(["k" if d not in dims else "R" if form == "rows" else "r" for d in range(first.ndim)])
     if nodes and not _added_alike(body, operands, outs, first.shape, flags):
         return _reduced(call, attrs, tuple(map(array_of, operands)), [])
-    stored = [*[seen[id(nodes[n])] for n in live], *results]
+    stored = [*[seen[id(nodes[n])] for n in live], *places]
     ran = run_loop(form, body, stored, outs, first.shape, first.strides, flags)
     if ran is None:
         return None
@@ -148,15 +140,30 @@ def _anew(
     return tuple([m.as_shown(out) for m, out in zip(made[len(live) :], outs[len(live) :])])
 
 
-def _results(
-    dims: tuple[int, ...], keepdim: bool, shape: tuple[int, ...], facts: list[tuple[str, bool]]
+def place_results(body: Body, own: Fragment, values: list[int], to: np.dtype | None) -> list[int]:
+    """Join the instructions of a call, given where its operands are; gives where its results are."""
+    places = body.join(own, [body.cast(v, _SEEN.get(body.insts[v][1], body.insts[v][1])) for v in values])
+    body.names += [inst[3] for inst in body.insts if inst[0] == "reduce" and inst[3] not in body.names]
+    return places if to is None else [body.cast(place, CHARS[to]) for place in places]
+
+
+def is_reduced(body: Body, places: list[int]) -> bool:
+    """Whether these values are the same for all that is reduced, and need one pass."""
+    uniform, nested = _standing(body.insts)
+    return not nested and all(uniform[place] for place in places)
+
+
+def results(
+    body: Body, places: list[int], dims: tuple[int, ...], keepdim: bool, shape: tuple[int, ...]
 ) -> list[Made]:
-    """Memory for results, given their kinds and whether a row has one of each."""
+    """Memory for the results at these places."""
+    uniform = _standing(body.insts)[0]
     kept = tuple([1 if d in dims else n for d, n in enumerate(shape)])
     dropped = None if keepdim else tuple([n for d, n in enumerate(shape) if d not in dims])
     return [
-        Made(kept, DTYPES[kind], None, dropped) if single else Made(shape, DTYPES[kind])
-        for kind, single in facts
+        Made(kept, kind, None, dropped) if uniform[place] else Made(shape, kind)
+        for place in places
+        for kind in [DTYPES[body.insts[place][1]]]
     ]
 
 

@@ -28,6 +28,7 @@ from rushlight.ops.positions import along
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.merging import Loop
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 from rushlight.tape.modes import direct
 from rushlight.tape.recording import record, record1
@@ -80,26 +81,44 @@ def _reduced(ufunc: np.ufunc, x: np.ndarray, dims: tuple[int, ...], keepdim: boo
 
 
 #: one function for each, so that equal kernels are found again
-_LOOPS = {np.maximum: lambda a: np.maximum.reduce(a), np.minimum: lambda a: np.minimum.reduce(a)}
+def _greatest(a: np.ndarray) -> Any:
+    return np.maximum.reduce(a)
+
+
+def _least(a: np.ndarray) -> Any:
+    return np.minimum.reduce(a)
+
+
+_LOOPS = {np.maximum: _greatest, np.minimum: _least}
 _READY = {ufunc: Loops(loop, to=lambda kind: kind) for ufunc, loop in _LOOPS.items()}
 
 
-@primitive("Amax", vjp=(_shared,), row_major=True)
+def _loop_of(ufunc: np.ufunc) -> Callable:
+    def loop(a: np.ndarray, dims: tuple[int, ...] | None = None, keepdim: bool = False) -> Loop:
+        return Loop(_LOOPS[ufunc], tuple(range(a.ndim)) if dims is None else dims, keepdim, a.dtype, {})
+
+    return loop
+
+
+_LARGEST, _SMALLEST = _loop_of(np.maximum), _loop_of(np.minimum)
+
+
+@primitive("Amax", vjp=(_shared,), row_major=True, loop=_LARGEST)
 def amax_dims(x, *, dims, keepdim):
     return _reduced(np.maximum, x, dims, keepdim)
 
 
-@primitive("Amin", vjp=(_shared,), row_major=True)
+@primitive("Amin", vjp=(_shared,), row_major=True, loop=_SMALLEST)
 def amin_dims(x, *, dims, keepdim):
     return _reduced(np.minimum, x, dims, keepdim)
 
 
-@primitive("MaxBackward1", vjp=(shared_by_all,))
+@primitive("MaxBackward1", vjp=(shared_by_all,), loop=_LARGEST)
 def max_all(x):
     return _reduced(np.maximum, x, tuple(range(x.ndim)), False)
 
 
-@primitive("MinBackward1", vjp=(shared_by_all,))
+@primitive("MinBackward1", vjp=(shared_by_all,), loop=_SMALLEST)
 def min_all(x):
     return _reduced(np.minimum, x, tuple(range(x.ndim)), False)
 

@@ -41,6 +41,7 @@ from rushlight.ops.scans import exclusive_product
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import reduced
+from rushlight.runtime.merging import Loop
 from rushlight.runtime.results import FEW
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 from rushlight.tape.modes import direct
@@ -57,7 +58,17 @@ def _rounded(a: np.ndarray, to: DType) -> np.ndarray:
     return convert(a, to) if to is bool_ else narrowed(a, to.numpy)
 
 
-@primitive("Sum", vjp=(lambda g, x_meta: spread_number(g, x_meta.shape),), promotes=False)
+def _sum_loop(
+    a: np.ndarray, dtype: DType | None, dims: tuple[int, ...] | None = None, keepdim: bool = False
+) -> Loop | None:
+    result = int64.numpy if a.dtype.kind == "i" else a.dtype
+    dims = tuple(range(a.ndim)) if dims is None else dims
+    return (
+        Loop(added, dims, keepdim, result, {}) if dtype is None or dtype.numpy == result == a.dtype else None
+    )
+
+
+@primitive("Sum", vjp=(lambda g, x_meta: spread_number(g, x_meta.shape),), promotes=False, loop=_sum_loop)
 def sum_all(x, *, dtype):
     return _sum(x, tuple(range(x.ndim)), False, dtype)
 
@@ -67,6 +78,7 @@ def sum_all(x, *, dtype):
     vjp=(lambda g, x_meta, dims, keepdim: spread(g, x_meta.shape, dims, keepdim),),
     row_major=True,
     promotes=False,
+    loop=_sum_loop,
 )
 def sum_dims(x, *, dims, keepdim, dtype):
     return _sum(x, dims, keepdim, dtype)
@@ -147,12 +159,21 @@ def _mean_all_vjp(g: Any, x_meta: Any) -> Any:
     return new_tensor(out, g._dtype)
 
 
-@primitive("Mean", vjp=(_mean_all_vjp,), promotes=False)
+def _mean_loop(
+    a: np.ndarray, dtype: DType | None, dims: tuple[int, ...] | None = None, keepdim: bool = False
+) -> Loop | None:
+    if a.dtype.kind != "f" or dtype is not None and dtype.numpy != a.dtype:
+        return None
+    dims = tuple(range(a.ndim)) if dims is None else dims
+    return Loop(averaged, dims, keepdim, a.dtype, {"count": count_of(a.shape, dims)})
+
+
+@primitive("Mean", vjp=(_mean_all_vjp,), promotes=False, loop=_mean_loop)
 def mean_all(x, *, dtype):
     return _mean(x, tuple(range(x.ndim)), False, dtype)
 
 
-@primitive("MeanBackward1", vjp=(_mean_vjp,), row_major=True, promotes=False)
+@primitive("MeanBackward1", vjp=(_mean_vjp,), row_major=True, promotes=False, loop=_mean_loop)
 def mean_dims(x, *, dims, keepdim, dtype):
     return _mean(x, dims, keepdim, dtype)
 

@@ -17,13 +17,14 @@ from rushlight import errors
 from rushlight.batched import TAKE_OVER, DrawsRandomly, NeedsBatching
 from rushlight.buffer import Tensor
 from rushlight.deep import Deep, is_refusal
-from rushlight.dtypes import complex32
+from rushlight.dtypes import complex32, float32, float64, int64
 from rushlight.layout import row_strides
 from rushlight.ops import autocasting, complex_half
 from rushlight.ops.writing import into_out, make_inplace, plainly
 from rushlight.runtime import execute
 from rushlight.runtime.deferral import FROM, launch, tensor_on
 from rushlight.runtime.execute import enter
+from rushlight.runtime.merging import FROM_MERGED, Loop, waiting
 from rushlight.runtime.results import retried
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.recording import record
@@ -32,6 +33,8 @@ from rushlight.tape.recording import record
 REGISTRY: dict[str, Operation] = {}
 #: every primitive, by name
 PRIMITIVES: dict[str, Primitive] = {}
+#: the types whose reductions may wait: those that loops of ours round to their end
+_MERGED = frozenset([float32.numpy, float64.numpy, int64.numpy])
 
 
 class Primitive:
@@ -41,22 +44,32 @@ class Primitive:
     attributes by keyword.
     """
 
-    __slots__ = ("name", "compute", "derivative", "elementwise")
+    __slots__ = ("name", "compute", "derivative", "elementwise", "loop")
     derivative: Any  # a Derivative or None
 
     def __init__(
-        self, name: str, compute: Callable, derivative: Derivative | None, elementwise: Callable | None = None
+        self,
+        name: str,
+        compute: Callable,
+        derivative: Derivative | None,
+        elementwise: Callable | None = None,
+        loop: Callable[..., Loop | None] | None = None,
     ) -> None:
         self.name = name
         self.compute = compute
         self.derivative = derivative
         self.elementwise = elementwise
+        self.loop = loop
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
         if self.elementwise is not None and inputs[0]._a.size >= FROM:
-            waiting = self._waiting(inputs, attrs)
-            if waiting is not None:
-                return waiting
+            later = self._waiting(inputs, attrs)
+            if later is not None:
+                return later
+        if self.loop is not None and inputs[0]._a.size >= FROM_MERGED:
+            later = self._reduced(inputs[0], attrs)
+            if later is not None:
+                return later
         try:
             made = enter(self.compute, *[None if t is None else t._a for t in inputs], **attrs)
             out = tuple([execute.wrap(a) for a in made]) if type(made) is tuple else execute.wrap(made)
@@ -98,6 +111,23 @@ class Primitive:
             record(self.derivative, inputs, attrs, out)
         return out
 
+    def _reduced(self, t: Tensor, attrs: dict) -> Tensor | None:
+        """The result of a reduction that may wait for others, if it can."""
+        assert self.loop is not None
+        a = t._a
+        loop = self.loop(a, **attrs) if type(a) is np.ndarray and a.ndim and a.dtype in _MERGED else None
+        if loop is None:
+            return None
+        out = waiting(
+            self.name.removesuffix("_dims").removesuffix("_all"),
+            t,
+            loop,
+            lambda: execute.quiet(self.compute, a, **attrs),
+        )
+        if out is not None and self.derivative is not None and t._edge is not None:
+            record(self.derivative, (t,), attrs, out)
+        return out
+
     def _widened(self, inputs: tuple, attrs: dict) -> Any:
         """The result for complex32, which NumPy does not have, where PyTorch has one."""
         arrays, wide_attrs = complex_half.widened(self.name, inputs, attrs)
@@ -116,6 +146,7 @@ def primitive(
     row_major: bool = False,
     promotes: bool = True,
     elementwise: Callable | None = None,
+    loop: Callable[..., Loop | None] | None = None,
 ) -> Callable[[Callable], Primitive]:
     """Declare a primitive; `vjp` is required, NOT_DIFFERENTIABLE where that is the truth.
 
@@ -126,6 +157,7 @@ def primitive(
         differentiable: which of several outputs carry a gradient.
         elementwise: what it computes, element by element, as a function of arrays that makes no copies of them: with it,
             a result of the first operand's type may be part of a fused loop.
+        loop: (array, attributes) -> the reduction as a loop, whose result may wait for others of the same array; or None.
         row_major: whether results are laid out so whatever the order of the input's dimensions, as of reductions.
     """
 
@@ -141,7 +173,7 @@ def primitive(
             )
             _check_vjp(name, compute, derivative)
         made = Primitive(
-            compute.__name__, _in_row_order(compute) if row_major else compute, derivative, elementwise
+            compute.__name__, _in_row_order(compute) if row_major else compute, derivative, elementwise, loop
         )
         if made.name in PRIMITIVES:
             raise ValueError(f"two primitives are named {made.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from rushlight.ops.kinds.short import short_reduction
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.merging import Loop
 from rushlight.tape.modes import direct
 
 # ---- values: distances to a center, and their squares, in float64 ----
@@ -59,13 +61,35 @@ def _in_one_pass(x: Any, dims: tuple[int, ...], count: int, freedom: float, root
     variance", Am. Statistician 37, 1983): what cancels is at most `count` times the result, for the square of an element's
     distance to the mean is at most `count` times the variance; and float64 has digits to spare for that.
     """
-    if x.dtype.kind != "f" or x.itemsize > 4 or not 1 < count <= _ONE_PASS:
+    if not _fits_one_pass(x, count):
         return None
     x = array_of(x)
-    first = x[tuple([slice(0, 1) if d in dims else slice(None) for d in range(x.ndim)])]
+    first = _first(x, dims)
     attrs = {"count": count, "freedom": freedom, "root": root, "center": center}
     made = reduced(_moments, (x, first), dims, True, attrs, None if center else rounded_by_loops(x.dtype))
     return (made[0], first + made[1]) if center and made is not None else made
+
+
+def _fits_one_pass(x: Any, count: int) -> bool:
+    return x.dtype.kind == "f" and x.itemsize <= 4 and 1 < count <= _ONE_PASS
+
+
+def _first(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    return x[tuple([slice(0, 1) if d in dims else slice(None) for d in range(x.ndim)])]
+
+
+def _loop_of(root: bool) -> Callable:
+    def loop(
+        x: np.ndarray, dims: tuple[int, ...], correction: float, keepdim: bool, whole: bool
+    ) -> Loop | None:
+        count = count_of(x.shape, dims)
+        if not x.size or not _fits_one_pass(x, count):
+            return None
+        freedom = float(max(count - correction, 0))
+        attrs = {"count": count, "freedom": freedom, "root": root, "center": False}
+        return Loop(_moments, dims, keepdim, x.dtype, attrs, (_first(x, dims),))
+
+    return loop
 
 
 def _spread(
@@ -148,12 +172,12 @@ def _std_mean_vjp(
 # ---- operations ----
 
 
-@primitive("Var", vjp=(_var_vjp,), row_major=True)
+@primitive("Var", vjp=(_var_vjp,), row_major=True, loop=_loop_of(False))
 def var_dims(x, *, dims, correction, keepdim, whole):
     return _finished(_spread(x, dims, correction), x, dims, keepdim, True)
 
 
-@primitive("Std", vjp=(_std_vjp,), row_major=True)
+@primitive("Std", vjp=(_std_vjp,), row_major=True, loop=_loop_of(True))
 def std_dims(x, *, dims, correction, keepdim, whole):
     return _finished(_spread(x, dims, correction, True), x, dims, keepdim, True)
 

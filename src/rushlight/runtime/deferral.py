@@ -152,7 +152,7 @@ def launch(
             args[n] = np.asarray(as_number(value, computed[n]))[()]
             continue
         a = value._a
-        if type(a) is Pending and (a.value is not None or a.shape != shape):
+        if type(a) is Pending and a.work is None and (a.value is not None or a.shape != shape):
             a = a.look()
         args[n] = a
         layouts.append((a.shape, a.strides, value._dtype))
@@ -342,7 +342,7 @@ def written(new: Pending, t: Tensor) -> bool:
     2. Otherwise it is computed straight into the memory of `t`.
     """
     old = t._a
-    if type(old) is not Pending or old.value is not None:
+    if type(old) is not Pending or old.value is not None or new.work is not None:
         return computed_into(new, array_of(old))
     buffer = t._buf
     if buffer is None or buffer.watch is None or buffer.array is not old or new.value is not None:
@@ -365,7 +365,13 @@ def computed_into(p: Pending, out: np.ndarray) -> bool:
 
     The expression may read that memory, element for element as it is written.
     """
-    if p.value is not None or char(out.dtype) is None or 0 in out.strides or out.shape != p.shape:
+    if (
+        p.value is not None
+        or p.work is not None
+        or char(out.dtype) is None
+        or 0 in out.strides
+        or out.shape != p.shape
+    ):
         return False
     from rushlight.graph.fuse import inputs_of, store
 

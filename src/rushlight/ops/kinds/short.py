@@ -21,6 +21,7 @@ from rushlight.graph.expr import Pending
 from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, rounded_by_loops, scan_along
 from rushlight.runtime.deferral import FROM_REDUCED, FROM_SCANNED, ready, scan_ready
 from rushlight.runtime.execute import enter
+from rushlight.runtime.merging import FROM_MERGED
 from rushlight.runtime.results import FEW
 from rushlight.tape.recording import record1
 
@@ -192,7 +193,12 @@ _MOST_KNOWN = 1024
 def again(x: Any, dim: Any, keepdim: Any, loops: Loops) -> tuple[Any, tuple[int, ...]]:
     """What the loop gives that ran for a call like this one, and the dims it reduces; None if there is no such loop."""
     a = x._a
-    if a.size < FROM_REDUCED or type(a) is not np.ndarray or type(dim) is not int and dim != ():
+    if (
+        not FROM_REDUCED <= a.size < FROM_MERGED
+        or type(a) is not np.ndarray
+        or type(dim) is not int
+        and dim != ()
+    ):
         return _NONE
     if STATE.level or STATE.listeners:
         return _NONE
@@ -331,7 +337,7 @@ def hot_reduction(
                 return general(self, dim, False, None)
         elif type(a) is Pending:
             a.temporary = sys.getrefcount(self) <= _TEMPORARY
-        elif a.size >= FROM_REDUCED and keepdim is False and not more:
+        elif FROM_REDUCED <= a.size < FROM_MERGED and keepdim is False and not more:
             if (dim is NOT_GIVEN or type(dim) is int) and not STATE.level and not STATE.listeners:
                 key = dim, False, a.shape, a.strides, kind
                 found = known.get(key) or loops.look(key, a)
