@@ -93,9 +93,7 @@ def _stored(nodes: list[Pending], root: Pending) -> tuple[int, ...]:
     return *[n for n in looked_for(nodes, root) if n != last][-MOST_OUTPUTS + 1 :], last
 
 
-def _joined(
-    nodes: list[Pending], stored: Sequence[int], body: Body | None = None
-) -> tuple[Body, list[int]]:
+def _joined(nodes: list[Pending], stored: Sequence[int], body: Body | None = None) -> tuple[Body, list[int]]:
     """The instructions of an expression, and where those of the stored nodes are."""
     body = Body() if body is None else body
     seen: dict[int, int] = {}
