@@ -183,7 +183,7 @@ def _references_to(nodes: list[Pending]) -> dict[int, int]:
     known = dict.fromkeys(map(id, nodes), _OURS)
     for p in nodes:
         for arg in p.args:
-            if type(arg) is Pending and arg.value is None:
+            if type(arg) is Pending and arg.value is None and arg.work is None:
                 known[id(arg)] += 1
     return known
 
