@@ -40,6 +40,8 @@ ACCUMULATED = 4096
 JOINED = 1024
 #: kept rows of a tile at most, where the last dimension is reduced
 ROWS = 16
+#: a row that is gone through several times is worth being one of several beside each other, if it is shorter than this
+SHORT_ROW = 32
 #: elements of a row, a divisor of LINE, that accumulators take up before they are combined with the row's: chains of additions
 #: stay short, and float64 sums as accurate as pairwise ones
 ALONG = 256
@@ -135,7 +137,7 @@ def turns(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> bool:
         size = SIZES[operand.kind]
         beside += step[-2] == size and step[-1] not in (size, 0)
         along += step[-1] == size
-    return sizes[-1] < SHORT or beside > along
+    return sizes[-1] < (SHORT if kernel.form == "reduce" else SHORT_ROW) or beside > along
 
 
 def turned(kernel: Kernel) -> Kernel:

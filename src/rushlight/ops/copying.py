@@ -21,6 +21,7 @@ from rushlight.ops.creation import format_strides, like_strides, number_of, scal
 from rushlight.ops.kinds.method import method
 from rushlight.ops.promotion import NUMBERS
 from rushlight.ops.spec import public
+from rushlight.ops.views import CLONE
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, launch, tensor_on, written
 from rushlight.runtime.execute import quiet
@@ -37,9 +38,6 @@ from rushlight.tape.writes import (
     rebase,
     wrote,
 )
-
-_CLONE = Derivative("Clone", ("x",), (lambda g: g,))
-
 
 # ---- clone ----
 
@@ -69,7 +67,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     else:
         out = _large_copy(input, memory_format)
     if input._edge is not None:
-        record1(_CLONE, input, None, out)
+        record1(CLONE, input, None, out)
     return out
 
 

@@ -15,7 +15,7 @@ from rushlight.graph.expr import array_of
 from rushlight.layout import numel
 from rushlight.numerics.fused import multiply_add
 from rushlight.ops.spec import as_tensor, primitive, public
-from rushlight.runtime.deferral import FROM_COSTLY, launch, reduced
+from rushlight.runtime.deferral import FROM_COSTLY, FROM_MAPPED, launch, reduced
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES
 from rushlight.tape.writes import check_write, wrote
@@ -131,14 +131,16 @@ def _layer_gradient_in_loops(
     attrs = {"size": x.shape[1], "eps": eps}
     given = () if weight is None else (weight,)
     if needs[0]:
-        made = reduced(_layer_gradient_row, (x, g, *given), (1,), True, attrs)
+        made = reduced(_layer_gradient_row, (x, g, *given), (1,), True, attrs, least=FROM_MAPPED)
     else:
-        made = reduced(_row_factors, (x,), (1,), True, attrs)
+        made = reduced(_row_factors, (x,), (1,), True, attrs, least=FROM_MAPPED)
     if made is None:
         return None
     *to_input, mean, scale = made
     sums = (
-        reduced(_layer_gradient_column, (g, x, mean, scale), (0,)) if needs[1] or needs[2] else (None, None)
+        reduced(_layer_gradient_column, (g, x, mean, scale), (0,), least=FROM_MAPPED)
+        if needs[1] or needs[2]
+        else (None, None)
     )
     return None if sums is None else (*(to_input or (None,)), *sums)
 
@@ -174,7 +176,7 @@ def _layer_in_one(x: np.ndarray, weight: Any, bias: Any, eps: float) -> Any:
     """Rows of the last dimension, read once and written once; None where that is no loop of ours."""
     given = [a for a in (weight, bias) if a is not None]
     attrs = {"size": x.shape[-1], "eps": eps, "weighted": weight is not None}
-    return reduced(_layer_row, (x, *given), (x.ndim - 1,), True, attrs, x.dtype)
+    return reduced(_layer_row, (x, *given), (x.ndim - 1,), True, attrs, x.dtype, FROM_MAPPED)
 
 
 def _layer_row(x: np.ndarray, *given: np.ndarray, size: int, eps: float, weighted: bool) -> np.ndarray:

@@ -39,7 +39,7 @@ from rushlight.ops.kinds.reduction import (
 from rushlight.ops.kinds.short import Loops, again
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import primitive, public
-from rushlight.runtime.deferral import FROM_REDUCED, reduced
+from rushlight.runtime.deferral import FROM_MAPPED, FROM_REDUCED, reduced
 from rushlight.runtime.execute import enter
 from rushlight.tape.recording import record1
 
@@ -74,7 +74,7 @@ def _log_softmax_row(x: np.ndarray) -> np.ndarray:
 def _softmax(a: np.ndarray, dim: int) -> np.ndarray:
     if not a.size:
         return a.copy()
-    made = reduced(_softmax_row, (a,), (dim % a.ndim,), to=a.dtype)
+    made = reduced(_softmax_row, (a,), (dim % a.ndim,), to=a.dtype, least=FROM_MAPPED)
     if made is not None:
         return made
     out = np.ascontiguousarray(_below_largest(_single(a), dim))
@@ -85,7 +85,7 @@ def _softmax(a: np.ndarray, dim: int) -> np.ndarray:
 def _log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
     if not a.size:
         return a.copy()
-    made = reduced(_log_softmax_row, (a,), (dim % a.ndim,), to=a.dtype)
+    made = reduced(_log_softmax_row, (a,), (dim % a.ndim,), to=a.dtype, least=FROM_MAPPED)
     if made is not None:
         return made
     out = np.ascontiguousarray(_below_largest(_single(a), dim))
@@ -116,7 +116,11 @@ def softmax_gradient(dz, y, *, dim):
     """y (dz - sum(y dz)), where y is the softmax."""
     if not y.size:
         return dz.copy()
-    made = reduced(_softmax_gradient_row, (y, dz), (dim % y.ndim,), to=y.dtype) if y.ndim else None
+    made = (
+        reduced(_softmax_gradient_row, (y, dz), (dim % y.ndim,), to=y.dtype, least=FROM_MAPPED)
+        if y.ndim
+        else None
+    )
     if made is not None:
         return made
     part = np.multiply(dz, y, dtype=_accumulating(y))
@@ -135,7 +139,11 @@ def log_softmax_gradient(dz, y, *, dim):
     """dz - exp(y) sum(dz), where y is the log_softmax."""
     if not y.size:
         return dz.copy()
-    made = reduced(_log_softmax_gradient_row, (y, dz), (dim % y.ndim,), to=y.dtype) if y.ndim else None
+    made = (
+        reduced(_log_softmax_gradient_row, (y, dz), (dim % y.ndim,), to=y.dtype, least=FROM_MAPPED)
+        if y.ndim
+        else None
+    )
     if made is not None:
         return made
     part = np.exp(y, dtype=_accumulating(y))

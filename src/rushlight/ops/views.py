@@ -16,20 +16,24 @@ from rushlight.dtypes import dtype
 from rushlight.graph.expr import array_of
 from rushlight.layout import broadcast, infer_size, numel, view_strides, wrap_dim, wrap_dims
 from rushlight.layout import sizes as sizes_of
+from rushlight.memory import array
 from rushlight.ops.kinds.method import method
 from rushlight.ops.spec import public
 from rushlight.runtime import execute
+from rushlight.runtime.deferral import FROM
 from rushlight.runtime.execute import restrided
 from rushlight.tape.derivative import Derivative
-from rushlight.tape.recording import record
+from rushlight.tape.recording import record, record1
 
 _view = execute.view
 _alias = execute.alias
+_ndarray = np.ndarray
 _dtype = dtype
 
 VIEW = Derivative("View", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
 _RESHAPE_ALIAS = Derivative("ReshapeAlias", ("x",), VIEW.vjps)
 UNSAFE_VIEW = Derivative("UnsafeView", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
+CLONE = Derivative("Clone", ("x",), (lambda g: g,))
 _EXPAND = Derivative("Expand", ("x",), (lambda g: g,))
 _T = Derivative("T", ("x",), (lambda g: g.t(),))
 _TRANSPOSE = Derivative("Transpose", ("x",), (lambda g, dim0, dim1: g.transpose(dim0, dim1),))
@@ -90,7 +94,29 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
     return _viewed(self, shape if size is None else size)
 
 
+def _seen_as(a: Any, shape: Any) -> Any:
+    """An array's elements in another shape, on the same memory; False if they do not lie so. None where NumPy's rule may differ.
+
+    (A dimension of size 1 may have any stride, which the others take over.)
+    """
+    if type(shape) is not tuple or type(a) is not _ndarray or not a.size or 1 in shape or 1 in a.shape:
+        return None
+    count = 1
+    for n in shape:
+        if type(n) is not int or n < -1:
+            return None
+        count *= n
+    try:
+        made = a.reshape(shape, copy=False)
+    except ValueError:
+        return False if count == a.size else None
+    return None if 1 in made.shape else made
+
+
 def _viewed(self: Tensor, shape: Any) -> Tensor:
+    made = _seen_as(self._a, shape)
+    if type(made) is _ndarray:
+        return _view(self, made, VIEW, None)
     shape = infer_size(sizes_of((shape,), "view"), self._a.size)
     if len(shape) > MOST and self._a.size == numel(shape):
         return reshaped(self, shape, "view")
@@ -174,6 +200,11 @@ def reshape(input, *sizes, shape=None):
                 return _view(input, a.reshape(shape), VIEW, None)
             except ValueError:
                 pass
+    made = _seen_as(a, shape)
+    if type(made) is _ndarray:
+        return _view(input, made, VIEW if a.flags.c_contiguous else _RESHAPE_ALIAS, None)
+    if made is False and a.size < FROM:
+        return _copied_as(input, shape)
     wanted = infer_size(sizes_of((shape,), "reshape"), a.size)
     if len(wanted) > MOST:
         return reshaped(input, wanted, "reshape")
@@ -182,7 +213,23 @@ def reshape(input, *sizes, shape=None):
         return _view(
             input, restrided(input, wanted, steps), VIEW if a.flags.c_contiguous else _RESHAPE_ALIAS, None
         )
+    if type(a) is _ndarray and a.size < FROM:
+        return _copied_as(input, wanted)
     return unsafe_view(input.clone(memory_format=contiguous_format), wanted)
+
+
+def _copied_as(t: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A copy of what is in memory, in another shape: a clone, seen so."""
+    a = t._a
+    made = array(shape, a.dtype)
+    copied = made.reshape(a.shape)
+    copied[...] = a
+    out = new_tensor(made, t._dtype)
+    if t._edge is not None:
+        clone = new_tensor(copied, t._dtype)
+        record1(CLONE, t, None, clone)
+        record1(UNSAFE_VIEW, clone, None, out)
+    return out
 
 
 def unsafe_view(t: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -271,12 +271,16 @@ def reduced(
     keepdim: bool = True,
     attrs: dict | None = None,
     to: np.dtype | None = None,
+    least: int = FROM_REDUCED,
 ) -> Any:
     """What a function that reduces large arrays over `dims` gives, by a loop of our own; None if NumPy is to do it.
 
     A result, or a tuple of them; see `rushlight.graph.reduction.reduced`.
+
+    Args:
+        least: the size of the first array, in elements, from which on it is worth a loop.
     """
-    if not arrays[0].size or arrays[0].size < FROM_REDUCED or not can_compile():
+    if not arrays[0].size or arrays[0].size < least or not can_compile():
         return None
     made = _LOOPS.reduced(function, arrays, dims, keepdim, attrs, to)
     return made[0] if made is not None and len(made) == 1 else made
