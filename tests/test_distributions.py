@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import math
 import pickle
 import warnings
 
@@ -553,3 +554,34 @@ def test_incomplete_gamma_functions():
         np.testing.assert_array_equal(
             getattr(rushlight, name)(*map(rushlight.tensor, ends)).numpy(), want.numpy()
         )
+
+
+@pytest.mark.parametrize("k", [0.0, -math.inf, math.inf, math.nan, 1e30])
+def test_von_mises_comes_to_an_end(k):
+    rushlight.manual_seed(0)
+    drawn = rushlight.distributions.VonMises(
+        rushlight.tensor(1.0), rushlight.tensor(k), validate_args=False
+    ).sample((1000,))
+    if k == 0:
+        assert drawn.abs().max() <= math.pi
+        assert abs(drawn.cos().mean()) < 0.1
+        assert abs(drawn.sin().mean()) < 0.1
+    else:
+        assert drawn.isnan().all() if math.isnan(k) else (drawn == 1).all()
+
+
+def test_samples_of_parameters_that_are_none():
+    nan, inf = rushlight.tensor([math.nan]), rushlight.tensor([math.inf])
+    assert rushlight.binomial(nan, rushlight.tensor([0.5])).isnan()
+    assert rushlight.binomial(inf, rushlight.tensor([0.5])).isnan()
+    assert rushlight.poisson(inf).isinf()
+    assert (
+        rushlight._standard_gamma(-inf)
+        == rushlight.finfo(rushlight.float32).tiny
+        == rushlight._standard_gamma(nan)
+    )
+    with pytest.raises(RuntimeError, match="std >= 0"):
+        rushlight.normal(nan, nan)
+    for weight, told in ((nan, "entry < 0"), (inf, "infinity or NaN"), (-inf, "entry < 0")):
+        with pytest.raises(RuntimeError, match=told):
+            rushlight.multinomial(rushlight.cat([weight, rushlight.ones(1)]), 3, True)

@@ -49,8 +49,7 @@ class VonMises(Distribution):
         with torch.no_grad():
             loc, k = self.loc.double(), self.concentration.double()
             r = _wrapped(k)
-            x = torch.zeros(self._extended_shape(sample_shape), dtype=torch.float64)
-            done = torch.zeros(x.shape, dtype=torch.bool)
+            x, done = _without_rejection(k, self._extended_shape(sample_shape))
             while not done.all():
                 u1, u2, u3 = torch.rand((3, *x.shape), dtype=torch.float64).unbind()
                 z = torch.cos(math.pi * u1)
@@ -61,6 +60,22 @@ class VonMises(Distribution):
                 x = torch.where(accepted, (u3 - 0.5).sign() * f.acos(), x)
                 done = done | accepted
             return ((x + math.pi + loc) % (2 * math.pi) - math.pi).to(self.loc.dtype)
+
+
+def _without_rejection(k: Any, shape: Any) -> tuple[Any, Any]:
+    """Angles of those concentrations of which rejection would never accept one, and which these are.
+
+    Without concentration all angles are as likely; where the proposal's r is 1 to the last digit, all are `loc`.
+    """
+    k = k.expand(shape)
+    spread = _wrapped(k).abs()
+    even = k.abs() < 1e-300
+    done = even | spread.isinf() | ~(spread > 1)
+    x = torch.zeros(shape, dtype=torch.float64)
+    if done.any():
+        anywhere = (2 * torch.rand(shape, dtype=torch.float64) - 1) * math.pi
+        x = torch.where(even, anywhere, x).masked_fill(k.isnan(), math.nan)
+    return x, done
 
 
 def _wrapped(k: Any) -> Any:

@@ -338,7 +338,7 @@ def _normal_into(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Ten
 
 
 def _check_spread(std: Any) -> None:
-    if isinstance(std, Tensor) and std._a.size and bool((std._a < 0).any()):
+    if isinstance(std, Tensor) and std._a.size and not bool((std._a >= 0).all()):
         raise RuntimeError("normal expects all elements of std >= 0.0")
 
 

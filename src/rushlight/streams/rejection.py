@@ -29,7 +29,9 @@ def poisson(gen: Generator, rates: Array) -> Array:
     return _one_by_one(gen, flat, _poisson, name_of(rates.dtype))
 
 
-def _poisson(rate: float, uniform: Doubles) -> int:
+def _poisson(rate: float, uniform: Doubles) -> float:
+    if rate == math.inf:
+        return rate
     if rate >= 10:
         return _poisson_by_rejection(rate, uniform)
     return _poisson_by_product(rate, uniform) if rate > 0 else 0
@@ -79,15 +81,15 @@ def standard_gamma(gen: Generator, alpha: Array) -> Array:
     samples = _one_by_one(
         gen, np.ravel(alpha), lambda a, uniform: _gamma(a, uniform, alpha.dtype.type), dtype
     )
-    return np.maximum(samples, np.finfo(dtype).tiny)
+    return np.fmax(samples, np.finfo(dtype).tiny)  # (nan too, as in PyTorch)
 
 
 def _gamma(alpha: float, uniform: Doubles, real: Callable[[float], np.floating]) -> float:
     """Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000)."""
+    if not alpha > 0:
+        return 0.0 if alpha == 0 else math.nan
     scale = 1.0
     if alpha < 1:
-        if alpha == 0:
-            return 0.0
         scale = math.pow(1 - uniform(), float(real(1) / real(alpha)))
         alpha = float(real(alpha) + real(1))
     # These two constants are single precision in PyTorch's source.
@@ -119,7 +121,7 @@ def dirichlet(gen: Generator, alpha: Array) -> Array:
     rows = alpha.reshape(-1, alpha.shape[-1] if alpha.size else 1)
     with Doubles(gen, alpha.size) as uniform:
         samples = [_gamma(a, uniform, np.float64) for a in rows.ravel().tolist()]
-    gammas = np.maximum(np.array(samples, np.float64), np.finfo(np.float64).tiny).reshape(rows.shape)
+    gammas = np.fmax(np.array(samples, np.float64), np.finfo(np.float64).tiny).reshape(rows.shape)
     shares = (gammas / _row_sums(gammas)).astype(alpha.dtype)
     limits = np.finfo(dtype)
     return np.clip(shares, limits.tiny, limits.dtype.type(1) - limits.epsneg).ravel()
@@ -160,6 +162,8 @@ def binomial(gen: Generator, counts: Array, probs: Array) -> Array:
 
 
 def _binomial(count: Any, prob: Any, uniform: Doubles, real: Any) -> Any:
+    if count != count or count == math.inf:  # (of which no sample would ever be accepted)
+        return math.nan
     if count <= 0 or prob <= 0:
         return 0
     if prob >= 1:

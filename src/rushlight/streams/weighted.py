@@ -23,10 +23,10 @@ def multinomial(gen: Generator, weights: Array, samples: int, replacement: bool 
     rows = np.atleast_2d(weights)
     if rows.shape[0] == 0:
         return np.empty((0, samples), np.int64)
-    _check_weights(rows)
     # A single sample is drawn by the faster method, whatever was said about replacement.
-    draw = _with_replacement if replacement and samples > 1 else _without_replacement
-    out = draw(gen, rows, samples)
+    again = replacement and samples > 1
+    _check_weights(rows, again)
+    out = (_with_replacement if again else _without_replacement)(gen, rows, samples)
     return out if weights.ndim == 2 else out[0]
 
 
@@ -73,13 +73,17 @@ def _check_request(weights: Array, samples: int, replacement: bool) -> None:
     require(categories <= 2**24, "number of categories cannot exceed 2^24")
 
 
-def _check_weights(rows: Array) -> None:
+def _check_weights(rows: Array, again: bool) -> None:
     require(
         rows.size > 0,
         "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.",
     )
     wide = _at_least_single(rows)
     highest = wide.max(axis=1)  # nan, where there is one
+    if again:
+        wrong = "invalid multinomial distribution (encountering probability entry "
+        require(bool(wide.min() >= 0), f"{wrong}< 0)")
+        require(bool(highest.max() < np.inf), f"{wrong}= infinity or NaN)")
     require(
         bool(wide.min() >= 0 and highest.max() < np.inf),
         "probability tensor contains either `inf`, `nan` or element < 0",
