@@ -284,3 +284,26 @@ def test_steps_of_what_waits(make):
             optimizer.step()
         values.append(p.detach().numpy())
     np.testing.assert_allclose(*values, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["amax", "amin"])
+@pytest.mark.parametrize("dim", [0, 1, (0, 1)])
+def test_extremes_of_every_kind_of_float(kind, name, dim):
+    """NaN of either sign goes before all, and 0 is above -0, wherever they stand."""
+    rng = np.random.default_rng(0)
+    tiny = np.finfo(kind).smallest_subnormal
+    a = rng.choice(np.array([-np.inf, -1, -tiny, -0.0, 0.0, tiny, 2, np.inf], kind), (130, 170))
+    a[:40] = rng.choice(np.array([0.0, -0.0], kind), (40, 170))
+    a[:, :50] = -np.abs(a[:, :50])
+    a[:, 50:70] = np.abs(a[:, 50:70])
+    a[30:35, 100:105] = np.copysign(np.nan, np.array([1, -1, 1, -1, -1], kind))
+    # (one above the other as whole numbers: 0 lies above -0 there)
+    bits = a.view(np.int32 if kind is np.float32 else np.int64)
+    order = np.where(bits < 0, bits ^ np.iinfo(bits.dtype).max, bits)
+    place = order.max(dim) if name == "amax" else order.min(dim)
+    expected = np.where(place < 0, place ^ np.iinfo(bits.dtype).max, place).astype(bits.dtype).view(kind)
+    expected = np.where(np.isnan(a).any(dim), kind(np.nan), expected)
+    made = getattr(T.tensor(a), name)(dim).numpy()
+    assert np.array_equal(made, expected, equal_nan=True)
+    assert (np.isnan(made) | (np.signbit(made) == np.signbit(expected))).all()

@@ -22,7 +22,7 @@ from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import combine, fold, identity
 from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
-from rushlight.codegen.plan import SAME, SPLAT, Scheme
+from rushlight.codegen.plan import DIRECT, SAME, SPLAT, Scheme, power_above
 from rushlight.codegen.reduction_plan import (
     ACCUMULATED,
     ALONG,
@@ -32,7 +32,13 @@ from rushlight.codegen.reduction_plan import (
     reduces,
     rows_together,
 )
+from rushlight.codegen.registers import Register
 from rushlight.codegen.run import run
+
+#: vectors of columns that are gone down together, and of the last few columns
+DOWN, REST = 8, 4
+#: bytes of a line of memory, as caches have it
+LINE_BYTES = 64
 
 
 class Reduce(Nest):
@@ -173,7 +179,7 @@ class Reduce(Nest):
         self.ahead = self.further_on()
         if self.scheme.flat:
             self.run(
-                [[tile or there for tile, there in zip(self.tiles, at)]], b.mul(rows, columns), b.integer(0)
+                [tile or there for tile, there in zip(self.tiles, at)], b.mul(rows, columns), b.integer(0)
             )
         else:
             self.all_rows(at, rows, columns)
@@ -184,21 +190,25 @@ class Reduce(Nest):
         """Combine the rows of a tile, several at once where they share accumulators in memory."""
         b, zero = self.b, self.b.integer(0)
         several = rows_together(self.kernel) if self.across and not self.along else 1
+        if several > 1 and b.masks:
+            self.ahead = None
+            self.run_down(at, rows, columns)
+            return
         self.ahead = self.next_rows(rows, several) if self.across and not self.along else self.further_on()
         start = zero
         if several > 1:
             start = b.and_(rows, b.integer(-several))
             with b.loop(zero, start, several) as row:
                 numbers = [b.add(row, b.integer(n)) for n in range(several)]
-                self.run([self.row_of_all(at, number, columns) for number in numbers], columns, zero)
+                self.run_beside([self.row_of_all(at, number, columns) for number in numbers], columns)
         with self.through(start, rows, b.integer(1)) as (row, _):
             there = self.row_of_all(at, row, columns)
             if self.along and any(self.tiles):
                 with b.loop(zero, columns, ALONG) as j:
                     count = b.least(b.integer(ALONG), b.sub(columns, j))
-                    self.run([self.further(there, j)], count, zero if self.across else row)
+                    self.run(self.further(there, j), count, zero if self.across else row)
             else:
-                self.run([there], columns, zero if self.across else row)
+                self.run(there, columns, zero if self.across else row)
 
     def next_rows(self, rows: V, several: int) -> list[V]:
         """What to ask for while some rows are gone through: the next ones, or if there are none, what follows them."""
@@ -206,6 +216,45 @@ class Reduce(Nest):
         more = b.gt(rows, b.integer(several))
         steps = [self.frame.step(n, self.last - 1) for n in range(self.inputs)]
         return [b.select(more, b.mul(step, b.integer(several)), b.integer(AHEAD)) for step in steps]
+
+    def run_down(self, at: list[V], rows: V, columns: V) -> None:
+        """Combine the rows of a tile, some columns at a time, whose accumulators stay in registers on the way down."""
+        b, lanes = self.b, self.b.lanes
+        wide = max(REST, DOWN // power_above(len(self.reduces)))
+        whole = b.and_(columns, b.integer(-wide * lanes))
+        with b.loop(b.integer(0), whole, wide * lanes) as j:
+            self.down(at, rows, columns, [(b.add(j, b.integer(n * lanes)), None) for n in range(wide)])
+        with b.loop(whole, columns, REST * lanes) as j:
+            starts = [b.add(j, b.integer(n * lanes)) for n in range(REST)]
+            self.down(at, rows, columns, [(start, b.below(b.sub(columns, start))) for start in starts])
+
+    def down(self, at: list[V], rows: V, columns: V, vectors: list[tuple[V, V | None]]) -> None:
+        """Combine the columns of some vectors, given where these begin and which of their lanes count."""
+        b = self.b
+        own = {r: [Register(b, self.monoids[r], kind) for _ in vectors] for r, kind in self.kinds.items()}
+        for r, registers in own.items():
+            for register, (i, mask) in zip(registers, vectors):
+                register.put(b.load(b.at(self.sums[r], i, SIZES[register.kind]), register.kind, mask=mask))
+        with b.loop(b.integer(0), rows) as row:
+            there = self.row_of_all(at, row, columns)
+            wanted, known = self.elements(there)
+            for n, (i, mask) in enumerate(vectors):
+                if mask is None:
+                    self.ask(there, i, n, len(vectors))
+                values = evaluate(b, self.kernel, wanted, known, self.vectors(there, i, mask), mask)
+                for r, registers in own.items():
+                    registers[n].take_up(values[self.kernel.body[r].args[0]])
+        for r, registers in own.items():
+            for register, (i, mask) in zip(registers, vectors):
+                b.store(register.taken(), b.at(self.sums[r], i, SIZES[register.kind]), mask=mask)
+
+    def ask(self, at: list[V], i: V, n: int, vectors: int) -> None:
+        """Ask for what follows the columns of some vectors, with number n of these for its part; once for each line of memory."""
+        b, lanes = self.b, self.b.lanes
+        for operand in range(self.inputs):
+            size = self.bytes[operand]
+            if self.scheme.modes[operand] == DIRECT and n * lanes * size % LINE_BYTES == 0:
+                b.prefetch(b.at(b.at(at[operand], i, size), b.integer(vectors * lanes * size)), 3)
 
     def row_of_all(self, at: list[V], row: V, columns: V) -> list[V]:
         return [self.row(n, there, row, columns) for n, there in enumerate(at)]
@@ -217,12 +266,12 @@ class Reduce(Nest):
             for n, (there, tile) in enumerate(zip(at, self.tiles))
         ]
 
-    def run(self, rows: list[list[V]], count: V, row: V) -> None:
-        """Combine `count` elements of rows, given where the operands' first are, with the accumulators of a row."""
+    def run(self, at: list[V], count: V, row: V) -> None:
+        """Combine `count` elements, given where the operands' first are, with the accumulators of a row."""
         if self.along:
-            self.run_along(rows[0], count, row)
+            self.run_along(at, count, row)
         else:
-            self.run_beside(rows, count)
+            self.run_beside([at], count)
 
     def elements(self, at: list[V]) -> tuple[list[int], dict[int, V]]:
         """The instructions that a run computes, and those that are the same for all of it."""
@@ -263,30 +312,28 @@ class Reduce(Nest):
         """All elements with a few vectors of accumulators, and these with those of the row."""
         b = self.b
         wanted, known = self.elements(at)
-        own = {r: [b.room(kind) for _ in range(self.wide)] for r, kind in self.kinds.items()}
-        nothing = {r: b.const(identity(self.monoids[r], kind), kind) for r, kind in self.kinds.items()}
-        for r, rooms in own.items():
-            for room in rooms:
-                b.store(nothing[r], room)
+        own = {
+            r: [Register(b, self.monoids[r], kind) for _ in range(self.wide)]
+            for r, kind in self.kinds.items()
+        }
+        for registers in own.values():
+            for register in registers:
+                register.clear()
         past = self.aligned(at, self.stored)
 
         def step(i: V, mask: V | None, _: V | None, number: int) -> None:
             values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, self.ahead), mask)
             for n in self.stored:
                 self.put(n, values[self.value(n)], at, i, mask, None if mask is not None else past)
-            for r in self.reduces:
-                x, room = values[self.kernel.body[r].args[0]], own[r][number]
-                x = x if mask is None else b.select(mask, x, nothing[r])
-                b.store(combine(b, self.monoids[r], b.load(room, x.kind), x), room)
+            for r, registers in own.items():
+                registers[number].take_up(values[self.kernel.body[r].args[0]], mask)
 
         run(b, count, step, self.wide)
-        for r, rooms in own.items():
-            for n, room in enumerate(rooms):
+        for r, registers in own.items():
+            for n, register in enumerate(registers):
                 there = self.vector_of(r, row, n)
-                b.store(
-                    combine(b, self.monoids[r], b.load(there, self.kinds[r]), b.load(room, self.kinds[r])),
-                    there,
-                )
+                x = b.load(there, self.kinds[r])
+                b.store(combine(b, self.monoids[r], x, register.taken()), there)
 
     def vector_of(self, r: int, row: V, number: int) -> V:
         """The address of one of a row's vectors of accumulators."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 from rushlight.codegen.body import closure, evaluate, unrolling
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
-from rushlight.codegen.monoids import combine, fold, identity
+from rushlight.codegen.monoids import fold
 from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
 from rushlight.codegen.plan import Scheme
+from rushlight.codegen.registers import Register
 from rushlight.codegen.row_plan import LONG, ROWS_PLAN, STRETCH, buffers
 from rushlight.codegen.run import run
 from rushlight.codegen.stages import stages
@@ -31,16 +32,19 @@ class Rows(Nest):
         super().__init__(kernel, scheme, ROWS_PLAN, vector_bytes)
         self.stages = stages(kernel)
         self.wide = self.accumulators()
-        self.own = self.rooms()
-        self.all = self.rooms()
+        self.own = self.registers()
+        self.all = self.registers()
         packed, cached = buffers(kernel, scheme)
         self.packed = {n: number for number, n in enumerate(packed)}
         self.cached = {n: len(packed) + number for number, n in enumerate(cached)}
 
-    def rooms(self) -> dict[int, list[V]]:
+    def registers(self) -> dict[int, list[Register]]:
         """Vectors of accumulators, for each reduction."""
-        kinds = {r: self.kernel.body[r].kind for r in self.stages.reduces}
-        return {r: [self.b.room(kind) for _ in range(self.wide)] for r, kind in kinds.items()}
+        insts = {r: self.kernel.body[r] for r in self.stages.reduces}
+        return {
+            r: [Register(self.b, str(inst.attr), inst.kind) for _ in range(self.wide)]
+            for r, inst in insts.items()
+        }
 
     def text(self) -> str:
         """The text of an LLVM module with the function `kernel`."""
@@ -78,9 +82,8 @@ class Rows(Nest):
         for number in range(s.passes):
             self.go_through(number, here, known)
             for r in s.reduced(number):
-                known[r] = b.splat(
-                    fold(b, str(kernel.body[r].attr), [b.load(x, kernel.body[r].kind) for x in self.all[r]])
-                )
+                taken = [register.taken() for register in self.all[r]]
+                known[r] = b.splat(fold(b, str(kernel.body[r].attr), taken))
             known = evaluate(b, kernel, s.same(number + 1), known, self.repetitions(at))
         for n in s.finished:
             b.store(b.extract(known[kernel.outputs[n].value], 0), at[self.inputs + n])
@@ -98,18 +101,18 @@ class Rows(Nest):
         """One pass over a row: in stretches that are short enough for their sums to stay accurate, if there are any."""
         b, s = self.b, self.stages
         for r in s.reduced(number):
-            self.clear(r, self.all)
+            self.clear(self.all[r])
         if not s.reduced(number):
             self.stretch(number, at, b.integer(0), self.width, known)
             return
         with b.loop(b.integer(0), self.width, STRETCH) as j:
             for r in s.reduced(number):
-                self.clear(r, self.own)
+                self.clear(self.own[r])
             there = [b.at(x, j, size) for x, size in zip(at, self.bytes)]
             self.stretch(number, there, j, b.least(b.integer(STRETCH), b.sub(self.width, j)), known)
             for r in s.reduced(number):
                 for own, whole in zip(self.own[r], self.all[r]):
-                    self.take_up(r, whole, b.load(own, self.kernel.body[r].kind))
+                    whole.take_up(own.taken())
 
     def to_ask_for(self, number: int) -> list[V] | None:
         """What to ask for in a pass (see `vectors`): in the first more of the row, in the second the next row, unless rows
@@ -121,13 +124,9 @@ class Rows(Nest):
         is_long = b.gt(self.width, b.integer(LONG))
         return [b.select(is_long, m, self.frame.step(n, self.last - 1)) for n, m in enumerate(more)]
 
-    def clear(self, r: int, rooms: dict[int, list[V]]) -> None:
-        inst = self.kernel.body[r]
-        for room in rooms[r]:
-            self.b.store(self.b.const(identity(str(inst.attr), inst.kind), inst.kind), room)
-
-    def take_up(self, r: int, room: V, x: V) -> None:
-        self.b.store(combine(self.b, str(self.kernel.body[r].attr), self.b.load(room, x.kind), x), room)
+    def clear(self, registers: list[Register]) -> None:
+        for register in registers:
+            register.clear()
 
     def stretch(self, number: int, at: list[V], j: V, count: V, known: dict[int, V]) -> None:
         """One pass over `count` elements from number j on, given where the operands' first are."""
@@ -159,10 +158,7 @@ class Rows(Nest):
                     past if not reduced else None if mask is not None else aligned,
                 )
             for r in reduced:
-                x = values[kernel.body[r].args[0]]
-                if mask is not None:
-                    x = b.select(mask, x, b.const(identity(str(kernel.body[r].attr), x.kind), x.kind))
-                self.take_up(r, self.own[r][turn], x)
+                self.own[r][turn].take_up(values[kernel.body[r].args[0]], mask)
 
         ahead = self.to_ask_for(number)
         aligned = self.aligned(at, stores) if reduced else None
