@@ -10,6 +10,7 @@ import numpy as np
 from rushlight import errors, return_types
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, COMPLEX, float32, float64, int64
+from rushlight.graph.expr import array_of
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
     check_keepdim,
@@ -204,6 +205,7 @@ def _placed(g: np.ndarray, at: np.ndarray, shape: tuple, dim: int, keepdim: bool
 
 
 def _pick(a: np.ndarray, dim: int, keepdim: bool, reach: Any, where: Callable) -> tuple:
+    a = array_of(a)
     if not a.ndim:
         return a.copy(), np.zeros((), np.int64)
     if not a.size:
@@ -327,13 +329,15 @@ def _extreme(input: Tensor, dim: Any, keepdim: Any, other: Any, operation: str) 
 def _hot(call: Callable, argument: Callable, found: Any) -> Callable:
     """The method without arguments on a small float tensor: NumPy's argmax costs a third of its maximum.reduce."""
     derivative = found.derivative
-    array = np.array
+    array, ndarray = np.array, np.ndarray
 
     def method(self: Tensor, *args: Any, **more: Any) -> Any:
         a = self._a
         kind = self._dtype
-        if args or more or a.size > 4096 or not a.size or kind is not float32 and kind is not float64:
+        if args or more or not 0 < a.size <= 4096 or kind is not float32 and kind is not float64:
             return call(self, *args, **more)
+        if type(a) is not ndarray:
+            a = array_of(a)
         out = _make(Tensor)
         out._a = array(a.item(argument(a)), kind.numpy)
         out._dtype = kind
@@ -398,6 +402,7 @@ def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def _where(a: np.ndarray, dim: int | None, keepdim: bool, find: Callable) -> np.ndarray:
+    a = array_of(a)
     if dim is None:
         return np.array(find(a)).reshape((1,) * a.ndim if keepdim else ())
     if not a.ndim:
@@ -447,7 +452,7 @@ _FINDS = {"argmax": _ARGMAX, "argmin": _ARGMIN}
 
 
 def _argument(input: Tensor, dim: Any, keepdim: Any, find: Any, operation: str) -> Tensor:
-    kind, a = input._dtype, input._a
+    kind, a = input._dtype, array_of(input._a)
     if keepdim is False and a.size and (kind is float32 or kind is float64 or kind is int64):
         if dim is None:
             return new_tensor(np.array(_FINDS[operation](a)), int64)
