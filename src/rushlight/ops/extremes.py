@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,13 +24,24 @@ from rushlight.ops.kinds.reduction import (
     same_dtype,
     same_scalar_type,
 )
-from rushlight.ops.kinds.short import SMALL, Loops, largest, lines, looped, short_reduction, smallest
+from rushlight.ops.kinds.short import (
+    SMALL,
+    Loops,
+    largest,
+    lines,
+    looped,
+    short_lines,
+    short_method,
+    short_reduction,
+    smallest,
+)
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.positions import along
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.merging import Loop
+from rushlight.runtime.repeated import FEW, repeated
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 from rushlight.tape.modes import direct
 from rushlight.tape.recording import record, record1
@@ -104,6 +116,17 @@ def _loop_of(ufunc: np.ufunc) -> Callable:
 _LARGEST, _SMALLEST = _loop_of(np.maximum), _loop_of(np.minimum)
 
 
+def _of_lines(ufunc: np.ufunc) -> Callable[..., np.ndarray]:
+    def reduce(a: np.ndarray, dim: int | None) -> np.ndarray:
+        return ufunc.reduce(a, dim)
+
+    return repeated(("extreme", ufunc), reduce)
+
+
+#: of few elements
+_SMALL = {ufunc: _of_lines(ufunc) for ufunc in _LOOPS}
+
+
 @primitive("Amax", vjp=(_shared,), row_major=True, loop=_LARGEST)
 def amax_dims(x, *, dims, keepdim):
     return _reduced(np.maximum, x, dims, keepdim)
@@ -146,9 +169,7 @@ def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[1., 5.], [3., 2.]]).amax(1)
         tensor([5., 3.])
     """
-    out = looped(input, dim, keepdim, _READY[np.maximum], amax_dims)
-    if out is None:
-        out = short_reduction(input, dim, keepdim, largest, amax_dims)
+    out = _short(np.maximum, amax_dims, input, dim, keepdim)
     if out is not None:
         return out
     return real_gradient("amax", _over(input, dim, keepdim, amax_dims, "amax", "max_values_cpu"))
@@ -166,12 +187,21 @@ def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         >>> torch.tensor([[1., 5.], [3., 2.]]).amin(1)
         tensor([1., 2.])
     """
-    out = looped(input, dim, keepdim, _READY[np.minimum], amin_dims)
-    if out is None:
-        out = short_reduction(input, dim, keepdim, smallest, amin_dims)
+    out = _short(np.minimum, amin_dims, input, dim, keepdim)
     if out is not None:
         return out
     return real_gradient("amin", _over(input, dim, keepdim, amin_dims, "amin", "min_values_cpu"))
+
+
+def _short(ufunc: np.ufunc, form: Any, input: Any, dim: Any, keepdim: Any = False) -> Tensor | None:
+    """Of few elements, or as a loop of ours did before; None for anything else."""
+    if input._a.size < FEW:
+        return short_lines(input, dim, keepdim, _SMALL[ufunc], form)
+    return looped(input, dim, keepdim, _READY[ufunc], form)
+
+
+amax.method = short_method(amax, functools.partial(_short, np.maximum, amax_dims))
+amin.method = short_method(amin, functools.partial(_short, np.minimum, amin_dims))
 
 
 def _over(input: Tensor, dim: Any, keepdim: Any, found: Any, operation: str, kernel: str) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ from rushlight.ops.kinds.reduction import (
     refuse_kinds,
     scan_along,
 )
-from rushlight.ops.kinds.short import scan_method, short_scan
+from rushlight.ops.kinds.short import short_method, short_scan
 from rushlight.ops.spec import primitive, public
 
 # ---- linear ----
@@ -61,7 +62,7 @@ def cumsum(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any 
         tensor([1, 3, 6])
     """
     if dtype is None and (axis is NOT_GIVEN or dim is NOT_GIVEN):
-        out = short_scan(np.add, input, dim if axis is NOT_GIVEN else axis, cumsum_dim)
+        out = short_scan(np.add, cumsum_dim, input, dim if axis is NOT_GIVEN else axis)
         if out is not None:
             return out
     to = as_dtype(dtype, "cumsum")
@@ -89,7 +90,7 @@ def _in_own_type(name: str, plain: Callable) -> Callable:
     return inplace
 
 
-cumsum.method = scan_method(cumsum, np.add, cumsum_dim)
+cumsum.method = short_method(cumsum, functools.partial(short_scan, np.add, cumsum_dim))
 cumsum.inplace = cumsum.operation.inplace = _in_own_type("cumsum_", cumsum.inplace)
 
 
@@ -169,7 +170,7 @@ def cumprod(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any
         tensor([1., 2., 6.])
     """
     if dtype is None and (axis is NOT_GIVEN or dim is NOT_GIVEN):
-        out = short_scan(np.multiply, input, dim if axis is NOT_GIVEN else axis, cumprod_dim)
+        out = short_scan(np.multiply, cumprod_dim, input, dim if axis is NOT_GIVEN else axis)
         if out is not None:
             return out
     to = as_dtype(dtype, "cumprod")
@@ -178,5 +179,5 @@ def cumprod(input: Tensor, dim: int = NOT_GIVEN, *, dtype: Any = None, axis: Any
     return cumprod_dim(input, dim=dim, dtype=to)
 
 
-cumprod.method = scan_method(cumprod, np.multiply, cumprod_dim)
+cumprod.method = short_method(cumprod, functools.partial(short_scan, np.multiply, cumprod_dim))
 cumprod.inplace = cumprod.operation.inplace = _in_own_type("cumprod_", cumprod.inplace)

@@ -5,12 +5,14 @@ All subtract the largest element first, so that nothing overflows; sums are accu
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor, new_tensor
+from rushlight.buffer import Tensor
 from rushlight.dtypes import (
     BOOL,
     COMPLEX,
@@ -36,13 +38,15 @@ from rushlight.ops.kinds.reduction import (
     sum_mapped,
     sum_over,
 )
-from rushlight.ops.kinds.short import Loops, again
+from rushlight.ops.kinds.short import Loops, again, short_method
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.deferral import FROM_MAPPED, FROM_REDUCED, reduced
 from rushlight.runtime.execute import enter
+from rushlight.runtime.repeated import FEW, LINE, repeated
 from rushlight.tape.recording import record1
 
+_make = object.__new__
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -198,12 +202,51 @@ def _short_log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
     return np.subtract(wide, np.log(sums, sums), wide).astype(_F32)
 
 
-#: the loops of larger arrays: their calls keep the dimension, along which all is reduced
-_SOFTMAX, _LOG_SOFTMAX = (Loops(row, to=lambda kind: kind) for row in (_softmax_row, _log_softmax_row))
+def _below(a: np.ndarray, dim: int) -> np.ndarray:
+    """The elements less the largest of their line, in float64."""
+    wide = a.astype(_F64, "C")
+    return np.subtract(wide, np.maximum.reduce(wide, dim, None, None, True), wide)
 
 
-def _short(narrow: Any, wide: Any, loops: Loops, input: Any, dim: Any, whole: Any) -> Tensor | None:
-    """Of a small row-major float32 or float64 matrix, or as a loop of ours did before, without any generic layer; None for
+def _small_softmax(a: np.ndarray, dim: int) -> np.ndarray:
+    powers = _below(a, dim)
+    np.exp(powers, powers)
+    np.divide(powers, np.add.reduce(powers, dim, None, None, True), powers)
+    return narrowed(powers, a.dtype)
+
+
+def _small_log_softmax(a: np.ndarray, dim: int) -> np.ndarray:
+    below = _below(a, dim)
+    sums = np.add.reduce(np.exp(below), dim, None, None, True)
+    return narrowed(np.subtract(below, np.log(sums, sums), below), a.dtype)
+
+
+class _Ways(NamedTuple):
+    """How matrices are computed: of few elements; of more, float32 and float64; and the loops of large arrays, whose calls keep the
+    dimension, along which all is reduced."""
+
+    few: Callable
+    narrow: Callable
+    wide: Callable
+    loops: Loops
+
+
+_SOFTMAX = _Ways(
+    repeated(("softmax", False), _small_softmax),
+    _short_softmax,
+    _softmax,
+    Loops(_softmax_row, to=lambda kind: kind),
+)
+_LOG_SOFTMAX = _Ways(
+    repeated(("softmax", True), _small_log_softmax),
+    _short_log_softmax,
+    _log_softmax,
+    Loops(_log_softmax_row, to=lambda kind: kind),
+)
+
+
+def _short(ways: _Ways, whole: Any, input: Any, dim: Any) -> Tensor | None:
+    """Of a small float32 or float64 matrix, or as a loop of ours did before, without any generic layer; None for
     anything else."""
     if type(input) is not Tensor or type(dim) is not int:
         return None
@@ -211,20 +254,29 @@ def _short(narrow: Any, wide: Any, loops: Loops, input: Any, dim: Any, whole: An
     if kind is not float32 and kind is not float64:
         return None
     a = input._a
-    if a.size >= FROM_REDUCED:
-        made, dims = again(input, dim, True, loops)
+    size = a.size
+    if size >= FROM_REDUCED:
+        made, dims = again(input, dim, True, ways.loops)
         if made is None:
             return None
         (dim,) = dims
+    elif not size or a.ndim != 2 or not -2 <= dim < 2:
+        return None
     else:
-        if a.ndim != 2 or not -2 <= dim < 2 or not a.size or not a.flags.c_contiguous:
-            return None
         dim &= 1
         try:
-            made = enter(narrow if kind is float32 else wide, a, dim)
+            if size < FEW and a.shape[dim] <= LINE:
+                made = ways.few((dim,), a)
+            elif a.flags.c_contiguous:
+                made = enter(ways.narrow if kind is float32 else ways.wide, a, dim)
+            else:
+                return None
         except (RuntimeError, OverflowError):
             return None
-    out = new_tensor(made, kind)
+    out = _make(Tensor)
+    out._a = made
+    out._dtype = kind
+    out._buf = out._edge = None
     if input._edge is not None:
         record1(whole.derivative, input, {"dim": dim}, out)
     return out
@@ -250,7 +302,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         tensor([0.5000, 0.5000])
     """
     if dtype is None:
-        out = _short(_short_softmax, _softmax, _SOFTMAX, input, dim, softmax_dim)
+        out = _short(_SOFTMAX, softmax_dim, input, dim)
         if out is not None:
             return out
     input, dim = _prepared(input, dim, dtype, "softmax", "softmax_kernel_impl")
@@ -267,12 +319,15 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
         tensor([-0.6931, -0.6931])
     """
     if dtype is None:
-        out = _short(_short_log_softmax, _log_softmax, _LOG_SOFTMAX, input, dim, log_softmax_dim)
+        out = _short(_LOG_SOFTMAX, log_softmax_dim, input, dim)
         if out is not None:
             return out
     input, dim = _prepared(input, dim, dtype, "log_softmax", "log_softmax_kernel_impl")
     return real_gradient("_log_softmax", log_softmax_dim(input, dim=dim))
 
+
+softmax.method = short_method(softmax, functools.partial(_short, _SOFTMAX, softmax_dim))
+log_softmax.method = short_method(log_softmax, functools.partial(_short, _LOG_SOFTMAX, log_softmax_dim))
 
 # ---- logsumexp ----
 

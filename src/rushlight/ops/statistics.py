@@ -26,11 +26,12 @@ from rushlight.ops.kinds.reduction import (
     spread,
     sum_mapped,
 )
-from rushlight.ops.kinds.short import short_reduction
+from rushlight.ops.kinds.short import SMALL, short_lines, short_method, short_reduction
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.merging import Loop
+from rushlight.runtime.repeated import LINE, repeated
 from rushlight.tape.modes import direct
 
 # ---- values: distances to a center, and their squares, in float64 ----
@@ -229,32 +230,44 @@ def _mean_of(line: Any) -> float:
     return math.fsum(line) / len(line)
 
 
-def _variance_of(line: Any) -> float:
-    """ZeroDivisionError for one number."""
-    center = math.fsum(line) / len(line)
-    return math.fsum([(away := x - center) * away for x in line]) / (len(line) - 1)
+def _of_lines(a: np.ndarray, dim: int | None, root: bool) -> np.ndarray:
+    """The variances of a matrix's lines, or of all of it, with n - 1 in the denominator; or their roots."""
+    x, along = a.astype(np.float64, "C"), dim
+    if along is None:
+        x, along = x.reshape(1, -1), 1
+    count = x.shape[along]
+    sums = np.add.reduce(x, along, None, None, True)
+    np.subtract(x, np.divide(sums, count, sums), x)
+    sums = np.add.reduce(np.multiply(x, x, x), along)
+    np.divide(sums, count - 1, sums)
+    if root:
+        np.sqrt(sums, sums)
+    return narrowed(sums, a.dtype).reshape(() if dim is None else sums.shape)
 
 
-def _deviation_of(line: Any) -> float:
-    return math.sqrt(_variance_of(line))
+_SMALL = repeated(("spread",), _of_lines)
 
 
 def _short(
-    input: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, of_line: Any, form: Any
+    input: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, root: bool, form: Any
 ) -> Tensor | None:
-    """Of a small float matrix, with n - 1 in the denominator; None for anything else."""
+    """Of a float matrix of few elements, with n - 1 in the denominator; None for anything else."""
     if unbiased is not None or correction is not None or type(dim) is tuple:
         return None
-    whole = dim is NOT_GIVEN or dim is None
-    return short_reduction(input, dim, keepdim, of_line, form, correction=1, whole=whole)
+    a, whole = input._a, dim is NOT_GIVEN or dim is None
+    if not whole and (type(dim) is not int or not -a.ndim <= dim < a.ndim):
+        return None
+    if not 1 < (a.size if whole else a.shape[dim]) <= LINE:
+        return None
+    return short_lines(input, dim, keepdim, _SMALL, form, root, correction=1, whole=whole)
 
 
 def _short_with_mean(
-    input: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, of_line: Any
+    input: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, root: bool
 ) -> tuple | None:
-    if input._edge is not None:
+    if input._edge is not None or input._a.size > SMALL:
         return None
-    spread = _short(input, dim, unbiased, keepdim, correction, of_line, None)
+    spread = _short(input, dim, unbiased, keepdim, correction, root, None)
     return None if spread is None else (spread, short_reduction(input, dim, keepdim, _mean_of, None))
 
 
@@ -274,7 +287,7 @@ def var(
         >>> torch.tensor([1., 2., 3.]).var()
         tensor(1.)
     """
-    out = _short(input, dim, unbiased, keepdim, correction, _variance_of, var_dims)
+    out = _short(input, dim, unbiased, keepdim, correction, False, var_dims)
     if out is not None:
         return out
     return var_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "var"))
@@ -296,10 +309,18 @@ def std(
         >>> torch.tensor([1., 2., 3.]).std(0, correction=0)
         tensor(0.8165)
     """
-    out = _short(input, dim, unbiased, keepdim, correction, _deviation_of, std_dims)
+    out = _short(input, dim, unbiased, keepdim, correction, True, std_dims)
     if out is not None:
         return out
     return std_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "std"))
+
+
+def _method(function: Any, root: bool, form: Any) -> Any:
+    return short_method(function, lambda x, dim: _short(x, dim, None, False, None, root, form))
+
+
+var.method = _method(var, False, var_dims)
+std.method = _method(std, True, std_dims)
 
 
 @public(out=False)
@@ -312,7 +333,7 @@ def var_mean(
     correction: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Variance and mean in one pass; see `var`."""
-    both = _short_with_mean(input, dim, unbiased, keepdim, correction, _variance_of)
+    both = _short_with_mean(input, dim, unbiased, keepdim, correction, False)
     if both is not None:
         return both
     return var_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "var_mean"))
@@ -328,7 +349,7 @@ def std_mean(
     correction: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean in one pass; see `std`."""
-    both = _short_with_mean(input, dim, unbiased, keepdim, correction, _deviation_of)
+    both = _short_with_mean(input, dim, unbiased, keepdim, correction, True)
     if both is not None:
         return both
     return std_mean_dims(input, **_arguments(input, dim, unbiased, keepdim, correction, "std_mean"))

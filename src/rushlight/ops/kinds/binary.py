@@ -39,6 +39,7 @@ from rushlight.ops.promotion import NUMBERS, result_type
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, large
 from rushlight.runtime.execute import enter, quiet
+from rushlight.runtime.repeated import repeated
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad
@@ -102,7 +103,7 @@ def binary(
                         if a.size >= least:
                             return slow(x, y)
                         if a.flags.c_contiguous:
-                            made = enter(numpy, a, b)
+                            made = enter(numpy, a, b) if a.ndim == b.ndim else rows((), a, b)
                             shape = made.shape
                             if a.shape != shape and not b.flags.c_contiguous or 1 in shape:
                                 made = in_order(made, a, b)
@@ -151,6 +152,7 @@ def binary(
         return slow(x, y) if isinstance(y, NUMBERS) else NotImplemented
 
     ordered = functools.partial(_ordered, numpy)
+    rows: Callable = repeated(("row", numpy), numpy) if plain_numbers else functools.partial(_entered, numpy)
 
     def reflected(x: Tensor, y: Any) -> Any:
         if not isinstance(x, Tensor):
@@ -227,6 +229,10 @@ def binary(
 
 #: elements of a matrix that is sooner turned than walked against its order
 _TURNED = 1 << 10
+
+
+def _entered(numpy: Callable, _: tuple, a: Any, b: Any) -> Any:
+    return enter(numpy, a, b)
 
 
 def _ordered(numpy: Callable, a: Any, b: Any) -> Any:

@@ -29,6 +29,7 @@ from rushlight.dtypes import (
     complex32,
     default_float,
     dtype,
+    float32,
 )
 from rushlight.graph.expr import array_of
 from rushlight.layout import NUMBER, Operand, broadcast, result_strides
@@ -38,6 +39,7 @@ from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, FROM_COSTLY, FROM_MAPPED, large, launch, mapped, tensor_on
 from rushlight.runtime.execute import enter, quiet
+from rushlight.runtime.repeated import repeated
 from rushlight.runtime.results import FEW, array, elementwise
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.modes import MODES
@@ -264,6 +266,7 @@ def unary(
         op.least, op.waits = min(op.least, FROM_MAPPED), FROM_COSTLY
     direct, derivative, least = op.direct, op.derivative, op.least
     loops: dict[tuple, Any] = {}
+    again = repeated(("function", numpy.in_double), numpy) if hasattr(numpy, "in_double") else None
 
     def method(self: Tensor) -> Tensor:
         kind = direct[self._dtype.index]
@@ -272,7 +275,7 @@ def unary(
                 x = self._a
                 if x.size >= least:
                     return slow(self) if x.size >= op.waits else at_once(self, kind)
-                a = enter(numpy, x)
+                a = enter(numpy, x) if again is None or kind is not float32 else again((), x)
             except RuntimeError:
                 return slow(self)
             if type(a) is not _ndarray:

@@ -208,6 +208,8 @@ def in_double(f: Callable) -> Callable:
             y = np.positive(x, dtype=wide)
         return (f(y, y) if is_ufunc else f(y)).astype(x.dtype)
 
+    if is_ufunc:
+        compute.in_double = f  # type: ignore[attr-defined]
     return compute
 
 

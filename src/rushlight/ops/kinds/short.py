@@ -22,6 +22,8 @@ from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, rounded_by_loops, sca
 from rushlight.runtime.deferral import FROM_REDUCED, FROM_SCANNED, ready, scan_ready
 from rushlight.runtime.execute import enter
 from rushlight.runtime.merging import FROM_MERGED
+from rushlight.runtime.repeated import FEW as FEWEST
+from rushlight.runtime.repeated import repeated
 from rushlight.runtime.results import FEW
 from rushlight.tape.recording import record1
 
@@ -33,7 +35,7 @@ _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 _TEMPORARY = 2 if sys.version_info < (3, 14) else 0
 
 
-def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None:
+def short_scan(ufunc: np.ufunc, scan: Any, x: Tensor, dim: Any) -> Tensor | None:
     """`scan` (the primitive) of few elements along one dimension, without any generic layer; None for anything else."""
     a, kind = x._a, x._dtype
     if type(dim) is not int or not -a.ndim <= dim < a.ndim or a.size > FEW or not _LISTED[kind.index]:
@@ -42,7 +44,7 @@ def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None
         dim += a.ndim
     try:
         if a.size < FROM_SCANNED:
-            made: Any = enter(_scanned_at_once, ufunc, a, dim, kind.numpy)
+            made: Any = _SMALL_SCANS[ufunc]((dim, kind.numpy), a)
         else:
             made = _scanned_again(ufunc, a, dim, kind)
             if made is None:
@@ -58,13 +60,20 @@ def short_scan(ufunc: np.ufunc, x: Tensor, dim: Any, scan: Any) -> Tensor | None
     return out
 
 
-def _scanned_at_once(ufunc: np.ufunc, a: np.ndarray, dim: int, kind: np.dtype) -> np.ndarray:
+def _scanned_at_once(ufunc: np.ufunc) -> Callable[..., np.ndarray]:
     """`scan_along` of few elements of a type whose accumulating type is known."""
-    if kind is not _F32:
-        made = a.astype(kind, "C")
-        return ufunc.accumulate(made, dim, None, made)
-    wide = a.astype(_F64, "C")
-    return ufunc.accumulate(wide, dim, None, wide).astype(kind)
+
+    def scan(a: np.ndarray, dim: int, kind: np.dtype) -> np.ndarray:
+        if kind is not _F32:
+            made = a.astype(kind, "C")
+            return ufunc.accumulate(made, dim, None, made)
+        wide = a.astype(_F64, "C")
+        return ufunc.accumulate(wide, dim, None, wide).astype(kind)
+
+    return scan
+
+
+_SMALL_SCANS = {ufunc: repeated(("scan", ufunc), _scanned_at_once(ufunc)) for ufunc in (np.add, np.multiply)}
 
 
 #: (operation, dim, shape, strides, dtype) -> the loop of ours that scanned an array like this one
@@ -87,14 +96,14 @@ def _scanned_again(ufunc: np.ufunc, a: Any, dim: int, kind: dtype) -> np.ndarray
     return run(a)
 
 
-def scan_method(function: Callable, ufunc: np.ufunc, form: Any) -> Callable:
-    """The method of a scan: of few elements, without any generic layer."""
+def short_method(function: Callable, short: Callable[[Any, Any], Tensor | None]) -> Callable:
+    """The method of what is mostly called with a dimension alone: `short(tensor, dim)`, and where that declines, the function."""
 
     @functools.wraps(function)
     def method(self: Tensor, *args: Any, **given: Any) -> Any:
         if len(args) == 1 and not given:
             try:
-                out = short_scan(ufunc, self, args[0], form)
+                out = short(self, args[0])
             except (
                 AttributeError,
                 RuntimeError,
@@ -260,6 +269,44 @@ def short_reduction(
     except (ValueError, OverflowError, ZeroDivisionError, RuntimeError):
         return None
     out = new_tensor(made, kind)
+    if x._edge is not None:
+        record1(form.derivative, x, {"dims": dims, "keepdim": False, **attrs}, out)
+    return out
+
+
+def short_lines(x: Any, dim: Any, keepdim: Any, again: Callable, form: Any, *told: Any, **attrs: Any) -> Any:
+    """A reduction of a float matrix of few elements, over a dimension or all; None for anything else.
+
+    Args:
+        again: (dim or None, *told), array -> array of what is left; see `runtime.repeated`.
+        form: the primitive, whose derivative is recorded, with `attrs`; None to record nothing.
+    """
+    a, kind = x._a, x._dtype
+    if (
+        a.ndim != 2
+        or not 0 < a.size < FEWEST
+        or keepdim is not False
+        or kind is not float32
+        and kind is not float64
+    ):
+        return None
+    if type(dim) is int:
+        if not -2 <= dim < 2:
+            return None
+        dim &= 1
+        dims: tuple = (dim,)
+    elif dim is NOT_GIVEN or dim is None or type(dim) is tuple and not dim:
+        dim, dims = None, (0, 1)
+    else:
+        return None
+    try:
+        made = again((dim, *told), a)
+    except RuntimeError:
+        return None
+    out = _make(Tensor)
+    out._a = made
+    out._dtype = kind
+    out._buf = out._edge = None
     if x._edge is not None:
         record1(form.derivative, x, {"dims": dims, "keepdim": False, **attrs}, out)
     return out

@@ -1,0 +1,210 @@
+"""What small computations give does not depend on how often they were asked for."""
+
+import itertools
+import threading
+
+import numpy as np
+import pytest
+
+import rushlight as T
+from rushlight.native import direct, jit, steps
+from rushlight.runtime import repeated, written
+from rushlight.runtime.deferral import TIER
+
+compiled = pytest.mark.skipif(
+    not jit.available() or direct._start() is None, reason="there are no such functions here"
+)
+
+CALLS = {
+    "exp": lambda x: x.exp(),
+    "log": lambda x: x.log(),
+    "tanh": lambda x: x.tanh(),
+    "sin": lambda x: x.sin(),
+    "expm1": lambda x: x.expm1(),
+    "cumsum": lambda x: x.cumsum(0),
+    "cumsum along rows": lambda x: x.cumsum(-1),
+    "cumprod": lambda x: x.cumprod(0),
+    "largest": lambda x: x.amax(),
+    "largest of rows": lambda x: x.amax(-1),
+    "largest of columns": lambda x: x.amax(0),
+    "smallest of rows": lambda x: x.amin(1),
+    "smallest of columns": lambda x: x.amin(-2),
+    "softmax": lambda x: x.softmax(-1),
+    "softmax of columns": lambda x: x.softmax(0),
+    "log_softmax": lambda x: x.log_softmax(1),
+    "log_softmax of columns": lambda x: x.log_softmax(-2),
+    "var": lambda x: x.var(),
+    "var of rows": lambda x: x.var(1),
+    "var of columns": lambda x: x.var(0),
+    "std of rows": lambda x: x.std(-1),
+    "std of columns": lambda x: x.std(0),
+    "less a row": lambda x: x - x[-1],
+    "a row less it": lambda x: x[-1] - x,
+    "times every other": lambda x: x * x.repeat_interleave(2, 1)[0, ::2],
+    "above a row": lambda x: x > x[0],
+}
+LAYOUTS = {
+    "rows": lambda x: x,
+    "columns": lambda x: x.t().contiguous().t(),
+    "apart": lambda x: x.repeat_interleave(2, 1)[:, ::2],
+    "repeated": lambda x: x[:, :1].expand(x.shape),
+}
+SHAPES = [(1, 1), (1, 7), (7, 1), (2, 2), (3, 3), (4, 9), (9, 4), (8, 17), (40, 40), (3, 130)]
+
+
+def bits(t):
+    return t.shape, t.stride(), t.dtype, t.numpy().tobytes()
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Everything is written down the second time."""
+    monkeypatch.setattr(repeated, "LEFT", [0])
+    monkeypatch.setattr(repeated, "_OFTEN", 0)
+
+
+def values(shape, dtype, special, seed=0):
+    T.manual_seed(seed)
+    x = T.randn(shape, dtype=dtype)
+    if special:
+        chosen = T.tensor([0.0, -0.0, T.inf, -T.inf, T.nan, 1e-40, -3e38], dtype=dtype)
+        x = T.where(T.rand(shape) < 0.4, chosen[T.randint(7, shape)], x)
+    return x
+
+
+@compiled
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom")
+@pytest.mark.parametrize("dtype", [T.float32, T.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_of_a_kind_gives_the_same_bits(call, layout, dtype, monkeypatch):
+    for shape, special in itertools.product(SHAPES, (False, True)):
+        xs = [LAYOUTS[layout](values(shape, dtype, special, seed)) for seed in range(3)]
+        monkeypatch.setattr(repeated, "LEFT", [1 << 60])
+        expected = [bits(CALLS[call](x)) for x in xs]
+        monkeypatch.setattr(repeated, "LEFT", [0])
+        monkeypatch.setattr(repeated, "_OFTEN", 0)
+        found = [[bits(CALLS[call](x)) for x in xs] for _ in range(4)]
+        assert found == [expected] * 4, shape
+
+
+@compiled
+@pytest.mark.skipif(TIER == "jit", reason="loops of ours compute the smallest arrays, too")
+@pytest.mark.parametrize("call", CALLS)
+def test_it_is_written_down(call, often, monkeypatch):
+    made = []
+    original = written.written
+
+    def write(*args):
+        made.append(original(*args))
+        return made[-1]
+
+    monkeypatch.setattr(written, "written", write)
+    x = values((5, 6), T.float32, False)
+    for _ in range(3):
+        CALLS[call](x)
+    assert made and made[0] is not None
+
+
+@compiled
+def test_calls_that_take_turns(often):
+    xs = [values(shape, T.float32, False) for shape in SHAPES]
+    expected = [x.double().softmax(1).float() for x in xs]
+    for _ in range(4):
+        for x, y in zip(xs, expected):
+            T.testing.assert_close(x.softmax(1), y)
+
+
+@compiled
+def test_gradients_and_writes_are_those_of_any_call(often):
+    x = T.tensor([[1.0, 2.0], [3.0, 5.0]], requires_grad=True)
+    for _ in range(4):
+        y = x.cumsum(0)
+        y.mul_(2)
+        assert y.tolist() == [[2, 4], [8, 14]]
+        (g,) = T.autograd.grad(y.sum(), x)
+        assert g.tolist() == [[4, 4], [2, 2]]
+        assert T.autograd.grad(x.amax(1).sum(), x)[0].tolist() == [[0, 1], [0, 1]]
+        np.testing.assert_allclose(T.autograd.grad(x.var(0).sum(), x)[0], [[-2, -3], [2, 3]])
+
+
+@compiled
+def test_integers_wrap_around(often):
+    x = T.tensor([[2**62, 3], [2**62, 4], [2**62, 5]])
+    for _ in range(4):
+        assert x.cumsum(0).tolist() == [[2**62, 3], [-(2**63), 7], [-(2**62), 12]]
+
+
+@compiled
+def test_what_does_not_repeat_the_bits_is_not_used(often):
+    calls = []
+
+    def compute(a, dim):
+        calls.append(a)
+        return np.maximum.reduce(a, dim) + 1
+
+    again = repeated.repeated(("extreme", np.maximum), compute)
+    a = np.ones((3, 3), np.float32)
+    for _ in range(5):
+        assert again((1,), a).tolist() == [2, 2, 2]
+    assert len(calls) == 5
+
+
+def test_nothing_is_loaded_for_a_few_calls(monkeypatch):
+    asked = []
+    monkeypatch.setattr(repeated, "LEFT", [100])
+    monkeypatch.setattr(repeated, "_written", lambda *args: asked.append(args))
+    monkeypatch.setattr(repeated, "can_compile", _Never())
+    again = repeated.repeated(("function", np.exp), np.exp)
+    for _ in range(100):
+        assert again((), np.zeros(3)).tolist() == [1, 1, 1]
+    assert not asked
+    for _ in range(100):
+        assert again((), np.zeros(3)).tolist() == [1, 1, 1]
+    assert len(asked) == 1
+
+
+class _Never:
+    """Nobody knows yet whether there is a compiler; asking is an error."""
+
+    class cache_info:
+        currsize = 0
+
+
+def test_without_a_compiler_nobody_asks_again(monkeypatch):
+    asked = []
+    monkeypatch.setattr(repeated, "LEFT", [0])
+    monkeypatch.setattr(repeated, "_OFTEN", 0)
+    monkeypatch.setattr(repeated, "can_compile", lambda: asked.append(0))
+    monkeypatch.setattr(repeated, "_left", lambda left: left)
+    again = repeated.repeated(("function", np.exp), np.exp)
+    for _ in range(1000):
+        assert again((), np.zeros(3)).tolist() == [1, 1, 1]
+    assert len(asked) == 1
+
+
+@compiled
+def test_loops_that_are_not_there():
+    for ufunc, types in ((np.exp, "ll->l"), (np.divmod, "dd->dd"), (np.add, "dd->")):
+        with pytest.raises(steps.Unknown):
+            steps.loop(ufunc, types)
+
+
+@compiled
+def test_threads_call_at_once(often):
+    wrong = []
+
+    def work(n):
+        for _ in range(300):
+            try:
+                if T.full((3, 4), float(n)).cumsum(0).tolist() != [[n] * 4, [2.0 * n] * 4, [3.0 * n] * 4]:
+                    wrong.append(n)
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
