@@ -83,6 +83,37 @@ def test_the_numbers_are_pytorchs(name: str, seed: int) -> None:
     np.testing.assert_array_equal(got_next, want_next)
 
 
+#: what the numbers are drawn like
+LIKE = {
+    "row as column": lambda T: T.ones(1, 3).t(),
+    "column of columns": lambda T: T.ones(4, 3).t()[:, :1],
+    "turned": lambda T: T.ones(30, 40).t(),
+    "channels last": lambda T: T.ones(2, 3, 4, 5).permute(0, 2, 3, 1),
+    "permuted": lambda T: T.ones(2, 3, 4, 5, dtype=T.float64).permute(3, 1, 0, 2),
+    "partly expanded": lambda T: T.ones(2, 1, 3).expand(2, 4, 3).permute(2, 0, 1),
+    "gapped": lambda T: T.ones(4, 6)[::2, ::3],
+    "empty": lambda T: T.ones(0, 3).t(),
+    "number": lambda T: T.tensor(1.0),
+}
+
+
+@pytest.mark.parametrize("order", [None, "contiguous_format", "preserve_format", "channels_last"])
+@pytest.mark.parametrize("layout", sorted(LIKE))
+def test_likes_keep_the_layout(layout: str, order: str | None) -> None:
+    for call in (lambda T, *a, **k: T.rand_like(*a, **k), lambda T, *a, **k: T.randn_like(*a, **k),
+                 lambda T, x, **k: T.randint_like(x, 7, **k)):  # fmt: skip
+        found = []
+        for T in (torch, rushlight):
+            T.manual_seed(3)
+            given = {} if order is None else {"memory_format": getattr(T, order)}
+            try:
+                made = call(T, LIKE[layout](T), **given)
+                found.append((made.tolist(), made.stride()))
+            except RuntimeError as error:
+                found.append(str(error))
+        assert found[0] == found[1]
+
+
 WRONG = {
     "negative size": lambda T: T.rand(-1),
     "size of str": lambda T: T.rand("a"),

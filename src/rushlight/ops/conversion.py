@@ -10,6 +10,7 @@ from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import check_device, device, preserve_format
 from rushlight.dtypes import FLOATING, as_dtype, dtype
+from rushlight.layout import kept_strides
 from rushlight.ops.creation import like_strides, strided
 from rushlight.ops.kinds.method import method
 from rushlight.runtime.casting import convert
@@ -30,7 +31,7 @@ def cast(t: Tensor, kind: dtype, wanted: Any = None) -> Tensor:
     """A copy of another dtype, in the graph; strides as `clone` keeps them."""
     a = t._a
     if a.size >= FROM and kind is not t._dtype and wanted in (None, preserve_format):
-        made = launch("to", np.positive, (t,), (t._dtype,), kind)
+        made = launch("to", np.positive, (t,), (t._dtype,), kind, strides_of=kept_strides)
         if made is not None:
             out = tensor_on(made, kind)
             if t._edge is not None and kind.category >= FLOATING:

@@ -13,6 +13,7 @@ from rushlight.buffer import LEAF, Tensor, new_tensor, strides
 from rushlight.deep import MOST, from_core
 from rushlight.dtypes import COMPLEX, FLOATING, as_dtype, dtype, get_default_dtype, int64
 from rushlight.layout import broadcast, numel, sizes
+from rushlight.ops.creation import empty_as
 from rushlight.ops.promotion import is_number
 from rushlight.ops.spec import REGISTRY, Operation, public
 from rushlight.tape.derivative import Derivative
@@ -99,11 +100,10 @@ def _ordered(t: Tensor) -> np.ndarray:
     return t._a.transpose(streams.memory_order(t._a.shape, strides(t)))
 
 
-def _like(x: Tensor, kind: dtype, make: Callable) -> Tensor:
-    """A tensor laid out as `x` is, filled in the order of its memory by `make(size, whether it is contiguous)`."""
-    if not x._a.size:
-        return new_tensor(make(0, True).reshape(x._a.shape), kind)
-    a = np.empty_like(x._a, dtype=kind.numpy)
+def _like(x: Tensor, kind: dtype, make: Callable, wanted: Any = None) -> Tensor:
+    """A tensor laid out as `x` is, or as `wanted` says, filled in the order of its memory by `make(size, whether it is
+    contiguous)`."""
+    a = empty_as(x, kind, wanted)
     out = new_tensor(a, kind)
     place = _ordered(out)
     place[...] = make(a.size, a.flags.c_contiguous).reshape(place.shape)
@@ -262,6 +262,7 @@ def rand_like(
         dtype,
         requires_grad,
         generator,
+        memory_format,
     )
 
 
@@ -277,15 +278,18 @@ def randn_like(
         dtype,
         requires_grad,
         generator,
+        memory_format,
     )
 
 
-def _filled_like(name: str, draw: Callable, x: Any, kind: Any, requires: bool, generator: Any) -> Tensor:
+def _filled_like(
+    name: str, draw: Callable, x: Any, kind: Any, requires: bool, generator: Any, wanted: Any
+) -> Tensor:
     if not isinstance(x, Tensor):
         raise errors.wrong_type(name, "input", 1, x)
     check_random()
     kind = _kind(kind, x._dtype, name)
-    out = _like(x, kind, lambda n, plain: draw(source(generator, name), n, kind.name, plain))
+    out = _like(x, kind, lambda n, plain: draw(source(generator, name), n, kind.name, plain), wanted)
     if requires:
         out.requires_grad = True
     return out
@@ -303,6 +307,7 @@ def randint_like(input, low=0, high=None, *, dtype=None, layout=None, device=Non
         dtype,
         requires_grad,
         generator,
+        memory_format,
     )
 
 
