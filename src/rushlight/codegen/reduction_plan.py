@@ -44,7 +44,7 @@ ROWS = 16
 SHORT_ROW = 32
 #: elements of a row, a divisor of LINE, that accumulators take up before they are combined with the row's: chains of additions
 #: stay short, and float64 sums as accurate as pairwise ones
-ALONG = 256
+ALONG = 1024
 #: elements that one accumulator takes up, about, before it is combined with others: sums stay accurate
 DEPTH = 128
 #: chunks that the reduced places are cut into, where DEPTH does not ask for more

@@ -14,7 +14,7 @@ All of that is the same for any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rushlight.codegen.body import closure, evaluate, unrolling
@@ -22,7 +22,7 @@ from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import combine, fold, identity
 from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
-from rushlight.codegen.plan import DIRECT, SAME, SPLAT, Scheme, power_above
+from rushlight.codegen.plan import DIRECT, SAME, SPLAT, TILE, Scheme, power_above
 from rushlight.codegen.reduction_plan import (
     ACCUMULATED,
     ALONG,
@@ -35,6 +35,8 @@ from rushlight.codegen.reduction_plan import (
 from rushlight.codegen.registers import Register
 from rushlight.codegen.run import run
 
+#: vectors that are combined before accumulators take them up
+TOGETHER = 4
 #: vectors of columns that are gone down together, and of the last few columns
 DOWN, REST = 8, 4
 #: bytes of a line of memory, as caches have it
@@ -48,6 +50,7 @@ class Reduce(Nest):
         reduces: the numbers of its reduce instructions.
         along: whether the last dimension is reduced.
         across: whether that of rows is.
+        buffers: room for the values of a run that each reduction combines, if they are to be kept.
         stored, finished: outputs that are elements, and those that are results, by their operands' numbers.
     """
 
@@ -64,6 +67,13 @@ class Reduce(Nest):
         self.sums = {r: b.room(kind, 1, room) for r, kind in self.kinds.items()}
         self.results = {
             r: b.room(kind, 1, ROWS) if self.along else self.sums[r] for r, kind in self.kinds.items()
+        }
+        # (what takes long to compute is not written out so often as it is combined at once)
+        longest = TILE if scheme.flat else ALONG
+        self.buffers = {
+            r: b.room(kind, 1, longest)
+            for r, kind in self.kinds.items()
+            if self.along and unrolling(kernel) < self.wide
         }
         elements = set(element_stores(kernel))
         every = range(len(kernel.outputs))
@@ -312,6 +322,43 @@ class Reduce(Nest):
         """All elements with a few vectors of accumulators, and these with those of the row."""
         b = self.b
         wanted, known = self.elements(at)
+        past = self.aligned(at, self.stored)
+
+        def computed(i: V, mask: V | None) -> dict[int, V]:
+            values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, self.ahead), mask)
+            for n in self.stored:
+                self.put(n, values[self.value(n)], at, i, mask, None if mask is not None else past)
+            return {r: values[self.kernel.body[r].args[0]] for r in self.reduces}
+
+        if not self.buffers:
+            own = self.combined(count, computed)
+        else:
+
+            def keep(i: V, mask: V | None, *_: object) -> None:
+                for r, x in computed(i, mask).items():
+                    b.store(x, b.at(self.buffers[r], i, SIZES[x.kind]), mask=mask)
+
+            def kept(i: V, mask: V | None) -> dict[int, V]:
+                return {
+                    r: b.load(b.at(self.buffers[r], i, SIZES[kind]), kind, mask=mask)
+                    for r, kind in self.kinds.items()
+                }
+
+            run(b, count, keep, self.wide)
+            own = self.combined(count, kept)
+        for r, registers in own.items():
+            for n, register in enumerate(registers):
+                there = self.vector_of(r, row, n)
+                x = b.load(there, self.kinds[r])
+                b.store(combine(b, self.monoids[r], x, register.taken()), there)
+
+    def combined(self, count: V, values: Callable[[V, V | None], dict[int, V]]) -> dict[int, list[Register]]:
+        """Registers that have taken up `count` elements, by reductions; `values`: what gives these of vector i, and lanes that count.
+
+        Four vectors at a time are combined before a register takes them up: that makes chains of additions short while
+        loops are long, whose ends cost as much as many additions.
+        """
+        b = self.b
         own = {
             r: [Register(b, self.monoids[r], kind) for _ in range(self.wide)]
             for r, kind in self.kinds.items()
@@ -319,21 +366,20 @@ class Reduce(Nest):
         for registers in own.values():
             for register in registers:
                 register.clear()
-        past = self.aligned(at, self.stored)
+        at_once = TOGETHER * self.wide
+        whole = b.and_(count, b.integer(-at_once * b.lanes))
+        with b.loop(b.integer(0), whole, at_once * b.lanes) as i:
+            found = [values(b.add(i, b.integer(n * b.lanes)), None) for n in range(at_once)]
+            for r, registers in own.items():
+                for n, register in enumerate(registers):
+                    register.take_up(*[each[r] for each in found[n :: self.wide]])
 
         def step(i: V, mask: V | None, _: V | None, number: int) -> None:
-            values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, self.ahead), mask)
-            for n in self.stored:
-                self.put(n, values[self.value(n)], at, i, mask, None if mask is not None else past)
-            for r, registers in own.items():
-                registers[number].take_up(values[self.kernel.body[r].args[0]], mask)
+            for r, x in values(b.add(whole, i), mask).items():
+                own[r][number].take_up(x, mask=mask)
 
-        run(b, count, step, self.wide)
-        for r, registers in own.items():
-            for n, register in enumerate(registers):
-                there = self.vector_of(r, row, n)
-                x = b.load(there, self.kinds[r])
-                b.store(combine(b, self.monoids[r], x, register.taken()), there)
+        run(b, b.sub(count, whole), step, self.wide)
+        return own
 
     def vector_of(self, r: int, row: V, number: int) -> V:
         """The address of one of a row's vectors of accumulators."""

@@ -36,14 +36,19 @@ class Register:
         """Begin with these."""
         self.b.store(self._to_order(x) if self.ordered else x, self.room)
 
-    def take_up(self, x: V, mask: V | None = None) -> None:
-        """Combine the accumulators with the elements of a vector, of which those in the mask count."""
+    def take_up(self, *vectors: V, mask: V | None = None) -> None:
+        """Combine some vectors (a power of two) with each other, neighbours first, and the accumulators with them.
+
+        Args:
+            mask: the lanes that count.
+        """
         b = self.b
         if mask is not None:
-            x = b.select(mask, x, self.nothing())
-        if self.ordered:
-            x = self._to_order(x)
-        b.store(combine(b, self.monoid, b.load(self.room, self.held), x), self.room)
+            vectors = tuple([b.select(mask, x, self.nothing()) for x in vectors])
+        held = [self._to_order(x) if self.ordered else x for x in vectors]
+        while len(held) > 1:
+            held = [combine(b, self.monoid, x, y) for x, y in zip(held[::2], held[1::2])]
+        b.store(combine(b, self.monoid, b.load(self.room, self.held), held[0]), self.room)
 
     def taken(self) -> V:
         """The accumulators."""

@@ -158,7 +158,7 @@ class Rows(Nest):
                     past if not reduced else None if mask is not None else aligned,
                 )
             for r in reduced:
-                self.own[r][turn].take_up(values[kernel.body[r].args[0]], mask)
+                self.own[r][turn].take_up(values[kernel.body[r].args[0]], mask=mask)
 
         ahead = self.to_ask_for(number)
         aligned = self.aligned(at, stores) if reduced else None
