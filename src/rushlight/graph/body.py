@@ -129,6 +129,9 @@ def in_order(root: Pending) -> list[Pending]:
 
 def expressions(roots: Sequence[Any]) -> list[Pending]:
     """What some operands consist of that is pending, in order, each once."""
+    if len(roots) == 1:
+        (root,) = roots
+        return in_order(root) if type(root) is Pending and root.value is None else []
     found: list[Pending] = []
     seen: set[int] = set()
     for root in roots:

@@ -8,6 +8,7 @@ next call that is alike only brings addresses and numbers.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -79,7 +80,9 @@ class Recipe(NamedTuple):
         self, arrays: Sequence[np.ndarray], outs: Sequence[np.ndarray], numbers: Sequence[Any] = ()
     ) -> None:
         """The same, to memory that exists."""
-        addresses = [address(a) + begin for a, begin in zip((*arrays, *outs), self.begins)]
+        addresses = [*map(address, arrays), *map(address, outs)]
+        if any(self.begins):
+            addresses = list(map(operator.add, addresses, self.begins))
         self.program.do(self.job, addresses, (*numbers, *self.numbers))
 
     def ready(self, arrays: Sequence[np.ndarray]) -> Recipe:

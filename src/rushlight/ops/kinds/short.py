@@ -19,7 +19,7 @@ from rushlight.dtypes import ALL, dtype, float32, float64, int64
 from rushlight.errors import WrongArgument
 from rushlight.graph.expr import Pending
 from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, rounded_by_loops, scan_along
-from rushlight.runtime.deferral import FROM_REDUCED, FROM_SCANNED, ready, scan_ready
+from rushlight.runtime.deferral import FROM_REDUCED, FROM_SCANNED, ready, reduced, scan_ready
 from rushlight.runtime.execute import enter
 from rushlight.runtime.merging import FROM_MERGED
 from rushlight.runtime.repeated import FEW as FEWEST
@@ -194,7 +194,20 @@ class Loops:
         found = self.known[key] = run, dims
         return found
 
+    def pending(self, a: Pending, dim: Any) -> tuple[Any, tuple[int, ...]]:
+        """What a plain reduction of a large array gives that waits, in one loop with it, and the dims it is over; None if there is no
+        such loop."""
+        if dim is NOT_GIVEN:
+            dims = tuple(range(a.ndim))
+        elif type(dim) is int and -a.ndim <= dim < a.ndim:
+            dims = (dim % a.ndim,)
+        else:
+            return _NONE
+        attrs = self._attrs and self._attrs(a.shape, dims)
+        return reduced(self._function, (a,), dims, False, attrs, self._to(a.dtype)), dims
 
+
+_NONE = None, ()
 #: calls that are known of one operation
 _MOST_KNOWN = 1024
 
@@ -217,9 +230,6 @@ def again(x: Any, dim: Any, keepdim: Any, loops: Loops) -> tuple[Any, tuple[int,
         return _NONE
     run, dims = found
     return run(a), dims
-
-
-_NONE = None, ()
 
 
 def looped(x: Any, dim: Any, keepdim: Any, loops: Loops, form: Any) -> Tensor | None:
@@ -384,6 +394,8 @@ def hot_reduction(
                 return general(self, dim, False, None)
         elif type(a) is Pending:
             a.temporary = sys.getrefcount(self) <= _TEMPORARY
+            if keepdim is False and not more and (kind is float32 or kind is float64):
+                made, dims = loops.pending(a, dim)
         elif FROM_REDUCED <= a.size < FROM_MERGED and keepdim is False and not more:
             if (dim is NOT_GIVEN or type(dim) is int) and not STATE.level and not STATE.listeners:
                 key = dim, False, a.shape, a.strides, kind
