@@ -65,24 +65,30 @@ def _run_map(body: Body, places: list[int], outs: list[np.ndarray], like: Any) -
     return None
 
 
-def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], np.ndarray | None] | None:
-    """The loop that computes an elementwise function of arrays like `a`, row-major, to its own type; None if there is none."""
-    kind = char(a.dtype)
-    if kind is None:
+def mapped(
+    function: Callable, arrays: Sequence[np.ndarray], shape: tuple[int, ...], kind: np.dtype
+) -> Callable[..., np.ndarray | None] | None:
+    """The loop that computes an elementwise function of arrays like these, whose result is row-major, of this shape and type; None
+    if there is none."""
+    kinds = tuple([found for a in arrays if (found := char(a.dtype)) is not None])
+    if len(kinds) < len(arrays):
         return None
     try:
-        fragment = trace(function, (kind,), {})
+        fragment = trace(function, kinds, {})
     except Untraceable:
         return None
     with LOCK:
         body = Body()
-        (place,) = body.join(fragment, [body.value(a, {})])
-        if body.insts[place][1] != kind:
+        (place,) = body.join(fragment, [body.value(a, {}) for a in arrays])
+        if body.insts[place][1] != char(kind) or len(body.inputs) < len(arrays):
             return None
         body.names.append(getattr(function, "__name__", "map"))
-        made = Made(a.shape, a.dtype)
-        ran = run_loop("map", body, [place], [made.memory()], a.shape, a.strides)
-        return None if ran is None else Recipe(*ran, (0, 0), (made,), tuple(body.numbers)).ready([a]).quick
+        made = Made(shape, kind)
+        out = made.memory()
+        ran = run_loop("map", body, [place], [out], shape, out.strides)
+        if ran is None:
+            return None
+        return Recipe(*ran, (0,) * (len(arrays) + 1), (made,), tuple(body.numbers)).ready(arrays).quick
 
 
 def _stored(nodes: list[Pending], root: Pending) -> tuple[int, ...]:

@@ -129,6 +129,45 @@ end:
   ret void
 }
 """
+#: takes elements where the first operand, of one byte, is not zero
+_TAKE = """
+define void @takeBYTES(ptr %args, ptr %number, ptr %steps, ptr %data) {
+entry:
+  %count = load i64, ptr %number
+  %chosen = load ptr, ptr %args
+  %from.at = getelementptr ptr, ptr %args, i64 1
+  %from = load ptr, ptr %from.at
+  %to.at = getelementptr ptr, ptr %args, i64 2
+  %to = load ptr, ptr %to.at
+  %chosen.step = load i64, ptr %steps
+  %from.step.at = getelementptr i64, ptr %steps, i64 1
+  %from.step = load i64, ptr %from.step.at
+  %to.step.at = getelementptr i64, ptr %steps, i64 2
+  %to.step = load i64, ptr %to.step.at
+  br label %next
+next:
+  %n = phi i64 [ 0, %entry ], [ %n1, %one ]
+  %c.at = phi ptr [ %chosen, %entry ], [ %c.at1, %one ]
+  %x.at = phi ptr [ %from, %entry ], [ %x.at1, %one ]
+  %y.at = phi ptr [ %to, %entry ], [ %y.at1, %one ]
+  %more = icmp slt i64 %n, %count
+  br i1 %more, label %one, label %end
+one:
+  %c = load i8, ptr %c.at
+  %wanted = icmp ne i8 %c, 0
+  %x = load iBITS, ptr %x.at, align 1
+  %y = load iBITS, ptr %y.at, align 1
+  %z = select i1 %wanted, iBITS %x, iBITS %y
+  store iBITS %z, ptr %y.at, align 1
+  %c.at1 = getelementptr i8, ptr %c.at, i64 %chosen.step
+  %x.at1 = getelementptr i8, ptr %x.at, i64 %from.step
+  %y.at1 = getelementptr i8, ptr %y.at, i64 %to.step
+  %n1 = add i64 %n, 1
+  br label %next
+end:
+  ret void
+}
+"""
 #: what moves elements: name -> types in LLVM's language, and the instruction
 _MOVES = {
     "widen": ("float", "double", "fpext float %x to double"),
@@ -149,7 +188,8 @@ def _text() -> str:
         .replace("CHANGED", changed)
         for name, (source, result, changed) in _MOVES.items()
     ]
-    return "".join([_THROUGH, *kernels, *moves])
+    takes = [_TAKE.replace("BYTES", str(n)).replace("BITS", str(8 * n)) for n in (4, 8)]
+    return "".join([_THROUGH, *kernels, *moves, *takes])
 
 
 @cache
@@ -160,7 +200,7 @@ def _native() -> dict[str, int]:
         RuntimeError: LLVM cannot compile it here.
     """
     text = _text()
-    names = (*[f"kernel{n}" for n in range(1, _MOST_ARRAYS + 1)], *_MOVES)
+    names = (*[f"kernel{n}" for n in range(1, _MOST_ARRAYS + 1)], *_MOVES, "take4", "take8")
     return jit.load("steps", text, lambda: text, names).symbols
 
 
@@ -176,7 +216,7 @@ class Loop(NamedTuple):
 
 
 def move(name: str) -> Loop:
-    """A loop of ours: "widen", "narrow", "copy4", "copy8"."""
+    """A loop of ours: "widen", "narrow", "copy4", "copy8"; "take4", "take8" of what is chosen."""
     return Loop(_native()[name], 0)
 
 

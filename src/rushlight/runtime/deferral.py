@@ -301,11 +301,13 @@ def ready(
     return _LOOPS.ready(function, a, dims, keepdim, attrs, to)
 
 
-def mapped(function: Callable, a: np.ndarray) -> Callable[[np.ndarray], Any] | None:
-    """An elementwise function of arrays with the layout of `a`, which is row-major and not large, as a loop of our own: it gives the
-    result, of the same type, or None of an array that is not alike. None if there is no such loop.
+def mapped(
+    function: Callable, arrays: Sequence[np.ndarray], shape: tuple[int, ...], kind: np.dtype
+) -> Callable[..., Any] | None:
+    """An elementwise function of arrays with these layouts, whose result is not large, as a loop of our own: it gives the result,
+    row-major, of this shape and type, or None of arrays that are not alike. None if there is no such loop.
     """
-    return _LOOPS.mapped(function, a) if a.size and can_compile() else None
+    return _LOOPS.mapped(function, arrays, shape, kind) if can_compile() else None
 
 
 def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, reverse: bool = False) -> Any:

@@ -1,7 +1,7 @@
 """Small computations that come again and again: NumPy's at first, then its loops alone.
 
 A computation that NumPy was asked for often is written down as steps (`rushlight.native.steps`), which give the same bits in a
-fraction of the time. To load what runs them takes some 50 ms, once, if nothing else needed a compiler before: as long as
+fraction of the time. To load what runs them takes some 40 ms, once, if nothing else needed a compiler before: as long as
 the small computations have taken by then. So what a program computes never depends on it, and what it costs little.
 """
 
@@ -16,7 +16,7 @@ from rushlight.runtime.deferral import can_compile
 from rushlight.runtime.execute import enter
 
 #: calls that are left until the first of them is written down
-LEFT = [1 << 15]
+LEFT = [1 << 14]
 #: calls of one kind before it is; kinds that one computation keeps; elements from which on there are not few any more
 _OFTEN, _MOST = 50, 1024
 FEW = 1 << 11
@@ -77,7 +77,9 @@ def _left(left: int) -> int:
 
 def _written(form: tuple, attrs: tuple, arrays: tuple, made: np.ndarray) -> Callable | None:
     """The computation that made this as a function of its arrays; None if it cannot be one."""
-    if not can_compile():
+    from rushlight.native import jit
+
+    if not jit.available():
         LEFT[0] = 256
         return None
     if not made.flags.c_contiguous or any(type(a) is not np.ndarray for a in arrays):

@@ -12,14 +12,33 @@ from typing import Any
 import numpy as np
 
 from rushlight.native.steps import Loop, Place, Steps, Unknown, loop, move
+from rushlight.runtime.deferral import mapped
 from rushlight.runtime.repeated import FEW
 
+#: forms, and operations of them, whose bits are the same however they are computed (IEEE 754): of more elements loops of ours do them
+_EXACT: dict[str, tuple] = {
+    "row": (
+        np.add,
+        np.subtract,
+        np.multiply,
+        np.divide,
+        np.equal,
+        np.not_equal,
+        np.less,
+        np.less_equal,
+        np.greater,
+        np.greater_equal,
+    ),
+    "where": (np.where,),
+}
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def written(form: tuple, attrs: tuple, arrays: tuple, made: np.ndarray) -> Callable | None:
     """The computation that made this as a function of its arrays; None if there is no such."""
     name, *told = form
+    if name in _EXACT and made.size >= FEW:
+        return mapped(told[0], arrays, made.shape, made.dtype) if told[0] in _EXACT[name] else None
     if max([a.size for a in (*arrays, made)]) >= FEW or not all(a.size for a in arrays):
         return None
     steps = Steps(arrays, made.shape, made.dtype)
@@ -119,13 +138,15 @@ def _result(steps: Steps, made: np.ndarray, shape: tuple[int, int]) -> Matrix:
 # ---- the forms: each writes down how `made` is made of its arrays, and says whether it can ----
 
 
-def _function(steps: Steps, made: np.ndarray, ufunc: np.ufunc, a: np.ndarray) -> bool:
-    """A function of each element of float32, computed in float64."""
+def _function(steps: Steps, made: np.ndarray, links: tuple, a: np.ndarray) -> bool:
+    """Functions of each element of float32, one after the other, computed in float64."""
     if a.dtype != _F32 or made.dtype != _F32 or not a.flags.c_contiguous:
         return False
-    flat = a.reshape(-1)
-    x = _wide(steps, flat)
-    _each(steps, loop(ufunc, "d->d"), x, x)
+    x = _wide(steps, a.reshape(-1))
+    count, times, place = x.lines(1)
+    for ufunc, *numbers in links:
+        types = "d" * (1 + len(numbers)) + "->d"
+        steps.do(loop(ufunc, types), count, times, place, *map(float, numbers), place)
     _narrow(steps, x, made)
     return True
 
@@ -142,6 +163,21 @@ def _row(steps: Steps, made: np.ndarray, ufunc: np.ufunc, a: np.ndarray, b: np.n
         operands.append(Matrix(number, 0, made.shape, (rows, x.strides[-1])))
     how = loop(ufunc, f"{a.dtype.char * 2}->{made.dtype.char}")
     _each(steps, how, *operands, _result(steps, made, made.shape))
+    return True
+
+
+def _where(
+    steps: Steps, made: np.ndarray, _: Callable, chosen: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> bool:
+    """One of two where something is true, the other elsewhere: of arrays of one shape, row-major."""
+    item = made.itemsize
+    if item not in (4, 8) or not made.dtype == a.dtype == b.dtype or chosen.dtype != np.bool_:
+        return False
+    if not all(x.shape == made.shape and x.flags.c_contiguous for x in (chosen, a, b)):
+        return False
+    out = Place(steps.out, 0, item)
+    steps.do(move(f"copy{item}"), made.size, 1, Place(2, 0, item), out)
+    steps.do(move(f"take{item}"), made.size, 1, Place(0, 0, 1), Place(1, 0, item), out)
     return True
 
 
@@ -212,6 +248,7 @@ def _spread(steps: Steps, made: np.ndarray, a: np.ndarray, dim: int | None, root
 _FORMS: dict[str, Callable[..., bool]] = {
     "function": _function,
     "row": _row,
+    "where": _where,
     "scan": _scan,
     "extreme": _extreme,
     "softmax": _softmax,

@@ -266,7 +266,8 @@ def unary(
         op.least, op.waits = min(op.least, FROM_MAPPED), FROM_COSTLY
     direct, derivative, least = op.direct, op.derivative, op.least
     loops: dict[tuple, Any] = {}
-    again = repeated(("function", numpy.in_double), numpy) if hasattr(numpy, "in_double") else None
+    links = getattr(numpy, "links", None)
+    again = repeated(("function", links), numpy) if links else None
 
     def method(self: Tensor) -> Tensor:
         kind = direct[self._dtype.index]
@@ -308,7 +309,7 @@ def unary(
         if run is _NEW:
             if len(loops) >= _MOST_LOOPS:
                 loops.clear()
-            run = loops[key] = mapped(numpy, x)
+            run = loops[key] = mapped(numpy, (x,), x.shape, x.dtype) if x.size else None
         a = None if run is None else run(x)
         if a is None:
             return slow(self)

@@ -208,8 +208,21 @@ def in_double(f: Callable) -> Callable:
             y = np.positive(x, dtype=wide)
         return (f(y, y) if is_ufunc else f(y)).astype(x.dtype)
 
-    if is_ufunc:
-        compute.in_double = f  # type: ignore[attr-defined]
+    compute.links = ((f,),) if is_ufunc else getattr(f, "links", None)  # type: ignore[attr-defined]
+    return compute
+
+
+def chained(*links: tuple) -> Callable:
+    """A function of arrays: ufuncs one after the other, each of what the one before gave and of its numbers."""
+    (first,), *others = links
+
+    def compute(x: np.ndarray) -> np.ndarray:
+        y = np.asarray(first(x))
+        for ufunc, *numbers in others:
+            ufunc(y, *numbers, y)
+        return y
+
+    compute.links = links  # type: ignore[attr-defined]
     return compute
 
 
