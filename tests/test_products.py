@@ -298,3 +298,23 @@ def test_many_distances(p, columns, dtype):
         # float32: one rounding; float64: PyTorch's own sums
         np.testing.assert_allclose(got, want, rtol=1e-7 if dtype == "float32" else 1e-13)
         assert got[0, 0, 0] == 0 < got[0, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("step", [1, 2])
+def test_dot_of_long_vectors(dtype, step):
+    """At least as exact as PyTorch's, with gradients, and the same when operands are still to be computed."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(700_001).astype(dtype)[::step] for _ in range(2))
+    exact = np.add.reduce(a.astype(np.longdouble) * b)
+    theirs = torch.dot(torch.from_numpy(a.copy()), torch.from_numpy(b.copy())).item()
+    x, y = rushlight.from_numpy(a).requires_grad_(), rushlight.from_numpy(b)
+    ours = rushlight.dot(x, y)
+    assert ours.dtype == y.dtype and ours.shape == ()
+    assert abs(ours.item() - exact) <= max(abs(theirs - exact), np.finfo(dtype).eps * abs(exact))
+    ours.backward()
+    assert np.array_equal(x.grad.numpy(), b)
+    assert rushlight.dot(x.detach() * 1, y * 1).item() == ours.item()
+    for n in (0, 1, 300_000):
+        with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+            rushlight.dot(y, y[:n])

@@ -19,7 +19,7 @@ from rushlight.dtypes import COMPLEX, dtype, int64
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel
 from rushlight.ops.autocasting import STATE, SWITCH
-from rushlight.ops.kinds.contraction import BLAS, SMALL_FACTOR, batched, multiply, product, refuse
+from rushlight.ops.kinds.contraction import BLAS, SMALL_FACTOR, batched, dotted, multiply, product, refuse
 from rushlight.ops.spec import as_tensor, public
 from rushlight.runtime.execute import enter, quiet
 from rushlight.tape.derivative import Derivative
@@ -390,7 +390,10 @@ def dot(input, tensor, *, out=None):
         a = input._a
         b = tensor._a
         if kind in BLAS and kind is tensor._dtype and a.ndim == 1 and b.ndim == 1 and out is None:
-            return _recorded(_DOT, input, tensor, np.asarray(enter(a.dot, b)), kind)
+            made = dotted(a, b)
+            if made is None:
+                made = np.asarray(enter(a.dot, b))
+            return _recorded(_DOT, input, tensor, made, kind)
     except (AttributeError, ValueError, RuntimeError):
         pass
     if out is None:

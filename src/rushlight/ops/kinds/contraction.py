@@ -17,6 +17,7 @@ from rushlight.dtypes import (
 )
 from rushlight.ops.autocasting import BLAS
 from rushlight.runtime.blas import multiplied
+from rushlight.runtime.deferral import FROM, reduced
 from rushlight.runtime.results import FEW, array
 
 _REFUSED = frozenset({*WIDE_UNSIGNED, complex32})
@@ -49,6 +50,17 @@ def _float_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.ndim <= 2 and b.ndim <= 2:
         return product(a, b) if a.ndim == 2 and b.ndim == 2 else np.asarray(a.dot(b))
     return batched(a, b)
+
+
+def dotted(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """The sum of the products of the elements of two long real vectors, on all threads; None if BLAS is to do it, on one."""
+    if a.size < FROM or a.shape != b.shape or a.dtype.kind != "f":
+        return None
+    return reduced(_products_added, (a, b), (0,), False, None, a.dtype)
+
+
+def _products_added(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.add.reduce(a.astype(_F64) * b.astype(_F64), None, _F64)
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
