@@ -305,7 +305,7 @@ def test_many_distances(p, columns, dtype):
 def test_dot_of_long_vectors(dtype, step):
     """At least as exact as PyTorch's, with gradients, and the same when operands are still to be computed."""
     rng = np.random.default_rng(0)
-    a, b = (rng.standard_normal(700_001).astype(dtype)[::step] for _ in range(2))
+    a, b = (rng.random(700_001).astype(dtype)[::step] for _ in range(2))
     exact = np.add.reduce(a.astype(np.longdouble) * b)
     theirs = torch.dot(torch.from_numpy(a.copy()), torch.from_numpy(b.copy())).item()
     x, y = rushlight.from_numpy(a).requires_grad_(), rushlight.from_numpy(b)
