@@ -186,12 +186,15 @@ def test_other_dtypes(name, dtype):
 @pytest.mark.parametrize(
     "name", ["dropout", "alpha_dropout", "dropout1d", "dropout2d", "feature_alpha_dropout"]
 )
-def test_dropout_draws_pytorchs_numbers(name):
+@pytest.mark.parametrize("turned", [False, True])
+def test_dropout_draws_pytorchs_numbers(name, turned):
+    """In the order of memory."""
     outs = []
     for at, lib in enumerate((torch, rushlight)):
         lib.manual_seed(3)
-        shape = (2, 3, 4) if name == "dropout1d" else (2, 3, 4, 2)
-        outs.append(getattr(lib.nn.functional, name)(draw(shape)[at], 0.4, training=True))
+        x = draw((2, 3, 4) if name == "dropout1d" else (2, 3, 4, 2))[at]
+        x = x.permute(*reversed(range(x.dim()))) if turned else x
+        outs.append(getattr(lib.nn.functional, name)(x, 0.4, training=True))
     np.testing.assert_allclose(array(outs[1]), array(outs[0]), rtol=1e-12)
 
 

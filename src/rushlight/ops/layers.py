@@ -14,6 +14,7 @@ from rushlight.numerics.fused import multiply_add
 from rushlight.numerics.segments import added_rows
 from rushlight.ops.affine import addmm
 from rushlight.ops.contractions import exact_out, matmul, same_out
+from rushlight.ops.creation import empty_like
 from rushlight.ops.einsum import einsum
 from rushlight.ops.sampling import draw_dropout
 from rushlight.ops.spec import as_tensor, primitive, public
@@ -291,7 +292,7 @@ def _alpha(input: Any, p: float, training: bool, inplace: bool, feature: bool) -
         return input
     if p == 1:
         return _times(input, input.new_zeros(()), inplace)
-    noise = _feature_noise(input, p) if feature else input.detach().new_empty(input._a.shape)
+    noise = _feature_noise(input, p) if feature else empty_like(input.detach())
     noise = noise.bernoulli_(1 - p)
     a = 1 / math.sqrt((_ALPHA * _ALPHA * p + 1) * (1 - p))
     shift = (noise - 1) * (_ALPHA * a) + _ALPHA * a * p
