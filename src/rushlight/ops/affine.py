@@ -18,6 +18,7 @@ from rushlight.errors import describe
 from rushlight.layout import numel
 from rushlight.ops.contractions import (
     adjoint,
+    adjoint_times,
     check_batches,
     check_inner,
     check_matrix_vector,
@@ -26,6 +27,7 @@ from rushlight.ops.contractions import (
     explained,
     one_vector_dtype,
     same_out,
+    times_adjoint,
 )
 from rushlight.ops.kinds.contraction import BLAS, multiply, product, refuse
 from rushlight.ops.promotion import NUMBERS, result_type
@@ -160,8 +162,8 @@ def _result_shape(name: str, x: Tensor, y: Tensor) -> tuple[int, ...] | None:
     "Addmm",
     vjp=(
         lambda g, beta: scaled(g, conjugate(beta)),
-        lambda g, z, alpha: scaled(g.mm(adjoint(z)), conjugate(alpha)),
-        lambda g, y, alpha: scaled(adjoint(y).mm(g), conjugate(alpha)),
+        lambda g, z, alpha: scaled(times_adjoint(g, z), conjugate(alpha)),
+        lambda g, y, alpha: scaled(adjoint_times(y, g), conjugate(alpha)),
     ),
 )
 def add_mm(x, y, z, *, beta, alpha):
@@ -189,7 +191,7 @@ def checked_addmm(input, mat1, mat2, *, beta=1, alpha=1):
     return add_mm(input, mat1, mat2, beta=beta, alpha=alpha)
 
 
-_PLAIN = {"beta": 1, "alpha": 1}
+PRODUCT = {"beta": 1, "alpha": 1}
 
 
 @completes(checked_addmm)
@@ -224,7 +226,7 @@ def addmm(input, mat1, mat2, *rest, beta=1, alpha=1, out=None):
             enter(np.add, a, input._a, a)
             made = new_tensor(a, kind)
             if input._edge is not None or mat1._edge is not None or mat2._edge is not None:
-                record(add_mm.derivative, (input, mat1, mat2), _PLAIN, made)
+                record(add_mm.derivative, (input, mat1, mat2), PRODUCT, made)
             return made
     except (AttributeError, ValueError, RuntimeError, TypeError):
         pass

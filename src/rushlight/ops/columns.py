@@ -60,9 +60,14 @@ def correlated(
     for part in _parts(len(x), x.shape[1] * numel(form[0]) * numel(out)):
         columns = _columns(_last(x[part], padding), form, out, groups)
         given = _last(g[part], (0,) * len(out)).reshape(groups, each, -1)
-        for start in range(0, given.shape[2], _TERMS):
-            terms = slice(start, start + _TERMS)
-            total += _multiplied(given[:, :, terms], columns[:, :, terms].swapaxes(1, 2))
+        # (many products at once take a third of the time of one after the other, whose factors are pieces of rows)
+        whole = given.shape[2] // _TERMS * _TERMS
+        if whole:
+            left = given[:, :, :whole].reshape(groups, each, -1, _TERMS).swapaxes(1, 2)
+            right = columns[:, :, :whole].reshape(groups, columns.shape[1], -1, _TERMS).transpose(0, 2, 3, 1)
+            total += np.add.reduce(multiply(left, right), 1, total.dtype)
+        if whole < given.shape[2]:
+            total += _multiplied(given[:, :, whole:], columns[:, :, whole:].swapaxes(1, 2))
 
 
 #: kernel, stride and dilation

@@ -16,6 +16,7 @@ from rushlight.ops.affine import addmm
 from rushlight.ops.contractions import exact_out, matmul, same_out
 from rushlight.ops.creation import empty_like
 from rushlight.ops.einsum import einsum
+from rushlight.ops.linear import at_once
 from rushlight.ops.sampling import draw_dropout
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.ops.writing import resize
@@ -63,6 +64,9 @@ def linear(input, weight, bias=None):
         return matmul(input, weight.t() if n > 1 else weight)
     as_tensor(bias, "linear", "bias", 3)
     shape = input._a.shape
+    rows = at_once(input, weight, bias)
+    if rows is not None:
+        return rows if len(shape) == 2 else rows.view(*shape[:-1], weight._a.shape[0])
     if len(shape) == 2 and weight._a.ndim == 2:
         return addmm(bias, input, weight.t())
     if weight._a.ndim != 2 or not shape:

@@ -274,10 +274,25 @@ def _summed(seen: np.ndarray, kernel: tuple) -> np.ndarray:
     return total
 
 
+def _tiles(size: tuple, kernel: tuple, stride: tuple, padding: tuple, out: tuple) -> bool:
+    """Whether the windows lie side by side and leave nothing out."""
+    return stride == kernel and not any(padding) and all(n == k * o for n, k, o in zip(size, kernel, out))
+
+
+def _tiled(x: np.ndarray, kernel: tuple, out: tuple) -> np.ndarray:
+    """A row-major array in tiles, as windows (N, C, *kernel, *out) on the same memory."""
+    count = len(kernel)
+    parts = x.reshape(*x.shape[:2], *[n for pair in zip(out, kernel) for n in pair])
+    return parts.transpose(0, 1, *range(3, 2 * count + 2, 2), *range(2, 2 * count + 2, 2))
+
+
 def _avg_pooling(node: str) -> Any:
     """Average pooling and its transpose, each the derivative of the other."""
 
     def pool(x, *, size, kernel, stride, padding, out_size, whole, divisor):
+        if _tiles(size, kernel, stride, padding, out_size):
+            seen = _tiled(x.astype(np.float64, "C"), kernel, out_size)
+            return (_summed(seen, kernel) / (divisor or numel(kernel))).astype(x.dtype)
         ones = (1,) * len(kernel)
         reach = _reach_of(kernel, stride, ones, out_size)
         seen = windows(_reaching(x.astype(np.float64), padding, reach, 0), kernel, stride, ones, out_size)
@@ -286,6 +301,11 @@ def _avg_pooling(node: str) -> Any:
         return (total / by).astype(x.dtype)
 
     def spread(g, x, *, size, kernel, stride, padding, out_size, whole, divisor):
+        if _tiles(size, kernel, stride, padding, out_size):
+            made = np.empty((*g.shape[:2], *size), g.dtype)
+            each = (g.astype(np.float64) / (divisor or numel(kernel))).astype(g.dtype)
+            _tiled(made, kernel, out_size)[...] = each[(slice(None), slice(None), *(None,) * len(kernel))]
+            return made
         ones = (1,) * len(kernel)
         by = divisor or _divisors(size, kernel, stride, padding, out_size, whole)
         each = (g.astype(np.float64) / by)[(slice(None), slice(None), *(None,) * len(kernel))]

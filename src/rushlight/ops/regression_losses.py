@@ -12,6 +12,7 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING
 from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced_by, reduction_of, same_shape, share
 from rushlight.ops.spec import all_tensors, primitive, public
+from rushlight.tape.modes import direct
 
 # ---- of the difference ----
 
@@ -29,6 +30,8 @@ def _of_difference(node: str, values: Callable, slope: Callable) -> Any:
         return reduced_by(of_both, (x, y), reduction, kind, width=width)
 
     def at_x(g, x, y, reduction, width):
+        if reduction == "mean" and direct(g):  # (one number, which need not be shown at all places)
+            return slope(x - y, width) * (g / x._a.size)
         return share(g, x._a.shape, reduction) * slope(x - y, width)
 
     loss.__name__ = node

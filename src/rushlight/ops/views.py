@@ -35,7 +35,7 @@ _RESHAPE_ALIAS = Derivative("ReshapeAlias", ("x",), VIEW.vjps)
 UNSAFE_VIEW = Derivative("UnsafeView", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
 CLONE = Derivative("Clone", ("x",), (lambda g: g,))
 _EXPAND = Derivative("Expand", ("x",), (lambda g: g,))
-_T = Derivative("T", ("x",), (lambda g: g.t(),))
+TURNED = Derivative("T", ("x",), (lambda g: g.t(),))
 _TRANSPOSE = Derivative("Transpose", ("x",), (lambda g, dim0, dim1: g.transpose(dim0, dim1),))
 PERMUTE = Derivative("Permute", ("x",), (lambda g, dims: g.permute(_inverse(dims)),))
 UNSQUEEZE = Derivative("Unsqueeze", ("x",), (lambda g, dim: g.squeeze(dim),))
@@ -79,8 +79,7 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
             shape = n
             if isinstance(shape, _dtype):
                 return view_dtype(self, shape)
-    # (a dimension of size 1 may have any stride, which the others take over)
-    if type(shape) is tuple and a.flags.c_contiguous and size is None and dtype is None and 1 not in a.shape:
+    if isinstance(shape, tuple) and size is None and dtype is None and _lies_plainly(a):
         for n in shape:
             if type(n) is not int or n < -1:
                 break
@@ -94,12 +93,25 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
     return _viewed(self, shape if size is None else size)
 
 
+def _lies_plainly(a: Any) -> bool:
+    """Whether the elements lie in rows, also as far as dimensions of size 1 go, whose strides others take over."""
+    if not a.flags.c_contiguous:
+        return False
+    if 1 in a.shape:
+        step = a.itemsize
+        for n, stride in zip(a.shape[::-1], a.strides[::-1]):
+            if stride != step:
+                return False
+            step *= n
+    return True
+
+
 def _seen_as(a: Any, shape: Any) -> Any:
     """An array's elements in another shape, on the same memory; False if they do not lie so. None where NumPy's rule may differ.
 
     (A dimension of size 1 may have any stride, which the others take over.)
     """
-    if type(shape) is not tuple or type(a) is not _ndarray or not a.size or 1 in shape or 1 in a.shape:
+    if not isinstance(shape, tuple) or type(a) is not _ndarray or not a.size or 1 in shape or 1 in a.shape:
         return None
     count = 1
     for n in shape:
@@ -191,7 +203,7 @@ def reshape(input, *sizes, shape=None):
         shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) is not int else sizes
     elif sizes:
         raise TypeError("reshape(): the shape is given twice")
-    if type(shape) is tuple and a.flags.c_contiguous and 1 not in a.shape:
+    if isinstance(shape, tuple) and _lies_plainly(a):
         for n in shape:
             if type(n) is not int or n < -1:
                 break
@@ -254,7 +266,7 @@ def t(input):
     a = input._a
     if a.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {a.ndim}D")
-    return _view(input, a.T if a.size else _reordered(input, range(a.ndim)[::-1]), _T, None)
+    return _view(input, a.T if a.size else _reordered(input, range(a.ndim)[::-1]), TURNED, None)
 
 
 @public(out=False)

@@ -89,6 +89,7 @@ class Derivative:
         differentiable: which of several outputs carry a gradient.
         promotes: whether a real input may have become complex in the operation. The formulas of PyTorch that do
             not allow for it have their gradient refused by the engine.
+        base: the class of its nodes, if they are more than those of other operations.
     """
 
     def __init__(
@@ -100,10 +101,11 @@ class Derivative:
         several: bool = False,
         differentiable: tuple[int, ...] | None = None,
         promotes: bool = True,
+        base: type | None = None,
     ) -> None:
         node_name = name if name[-1].isdigit() or name.endswith("_copy") else name + "Backward0"
         facts = {"__slots__": (), "derivative": self, "several": several, "promotes": promotes}
-        self.node = type(node_name, (OpNode,), facts)
+        self.node = type(node_name, (base or OpNode,), facts)
         self.inputs = inputs
         self.variadic = inputs[0][1:] if inputs and inputs[0].startswith("*") else None
         self.joint = callable(vjp)

@@ -105,7 +105,10 @@ def binary(
                         if a.flags.c_contiguous:
                             made = enter(numpy, a, b) if a.ndim == b.ndim else rows((), a, b)
                             shape = made.shape
-                            if a.shape != shape and not b.flags.c_contiguous or 1 in shape:
+                            if 1 in shape:
+                                if made.strides != a.strides or b.size > 1 and b.strides != a.strides:
+                                    made = in_order(made, a, b)
+                            elif a.shape != shape and not b.flags.c_contiguous:
                                 made = in_order(made, a, b)
                         else:
                             made = enter(ordered, a, b)
@@ -138,7 +141,7 @@ def binary(
                     return slow(x, y)
                 if type(a) is not _ndarray:
                     a = _asarray(a)
-                elif 1 in a.shape or not x._a.flags.forc:
+                elif not x._a.flags.forc or 1 in a.shape and a.strides != x._a.strides:
                     a = placed(a, (layout_of(x, kind), NUMBER))
                 out = _make(Tensor)
                 out._a = a
