@@ -146,6 +146,25 @@ class Program:
         if scratch is not None:
             _SPARE.leave(scratch)
 
+    def series(
+        self, job: Job, addresses: np.ndarray, scalars: Sequence[float]
+    ) -> Callable[[int], None] | None:
+        """A small job of this program that is run again and again: the n-th time on operands at the n-th row of addresses. None
+        where it needs more than these."""
+        if not job.alone or job.scratch or job.each or len(job.phases) != 1:
+            return None
+        ((tasks, told),) = job.phases
+        count = addresses.shape[1]
+        block = np.frombuffer(self._head.pack(*[0] * (count + 1), *scalars) + told, np.int64)
+        blocks = np.repeat(block[None], len(addresses), 0)
+        blocks[:, :count] = addresses
+        run, first, size = threads.kernel(job.address), memory.address(blocks), block.nbytes
+
+        def at(n: int, blocks: np.ndarray = blocks) -> None:
+            run(first + n * size, 0, tasks)
+
+        return at
+
     def direct(
         self,
         job: Job,

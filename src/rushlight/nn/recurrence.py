@@ -20,6 +20,7 @@ from rushlight.dtypes import float32, float64
 from rushlight.graph.trace import instruction
 from rushlight.memory import array
 from rushlight.ops.kinds.contraction import product
+from rushlight.ops.kinds.reduction import own_sum
 from rushlight.runtime.blas import multiplied
 from rushlight.runtime.deferral import stepwise
 from rushlight.runtime.execute import quiet
@@ -74,7 +75,7 @@ class Recurrence(Function):
         found = (
             (to_x[::-1] if ctx.reverse else to_x).reshape(x._a.shape),
             product(rows.T, before.reshape(-1, before.shape[2])),
-            None if bias is None else rows.sum(0, dtype=np.float64).astype(rows.dtype),
+            None if bias is None else own_sum(rows, (0,), False),
             *to_state,
         )
         return None, None, None, None, *[None if a is None else new_tensor(a, x._dtype) for a in found]
@@ -132,6 +133,25 @@ def _always(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
 # ---- long short-term memory ----
 
 
+def _ahead(
+    step: Callable[[int], None], h: np.ndarray, weight: np.ndarray, gates: np.ndarray, outputs: np.ndarray
+) -> None:
+    """Steps ahead: what the state adds to the gates, then what becomes of them."""
+    dot = np.dot
+    for t, z in enumerate(gates):
+        dot(h, weight, z)
+        step(t)
+        h = outputs[t]
+
+
+def _back(step: Callable[[int], None], gates: np.ndarray, weight: np.ndarray, dh: np.ndarray) -> None:
+    """Steps back: what flows to the gates, then from them to the state."""
+    dot = np.dot
+    for t in range(len(gates) - 1, -1, -1):
+        step(t)
+        dot(gates[t], weight, dh)
+
+
 def _lstm_step(zi: Any, zf: Any, zg: Any, zo: Any, xi: Any, xf: Any, xg: Any, xo: Any, c: Any) -> tuple:
     """What comes from the state and from the input, and the cells, to gates, next cells, their tanh, and next state."""
     i, f, o = [instruction("sigmoid", z, z) for z in (zi + xi, zf + xf, zo + xo)]
@@ -172,10 +192,7 @@ class LSTM:
             (*parts, cells[1:], turned, outputs),
         )
         if step is not None:
-            for t, z in enumerate(flat):
-                _multiply(h, weight.T, z)
-                step(t)
-                h = outputs[t]
+            multiplied(_ahead, h.size * 4 * hidden, step, h, weight.T, flat, outputs)
             return (h.copy(), cells[-1].copy()), (gates, cells, turned)
         scratch, candidate = np.empty(gates.shape[1:]), np.empty_like(c)
         for t, z in enumerate(flat):
@@ -206,9 +223,7 @@ class LSTM:
             (*_by_gate(slope), _always(dc, both)),
         )
         if step is not None:
-            for t in reversed(range(len(slope))):
-                step(t)
-                _multiply(flat[t], weight, dh)
+            multiplied(_back, flat[0].size * dh.shape[1], step, flat, weight, dh)
             return flat, flat, (dh, dc)
         slope[:, :, 0] = g * i * (1 - i)
         slope[:, :, 1] = cells[:-1] * f * (1 - f)

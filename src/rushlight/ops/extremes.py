@@ -300,14 +300,20 @@ _RESULT = {"max": return_types.max, "min": return_types.min}
 
 
 _OF_LINE = {"max": largest, "min": smallest}
+_FIND = {"max": _ARGMAX, "min": _ARGMIN}
 _INT64 = np.dtype(np.int64)
 
 
-def _short_extreme(input: Any, dim: int, operation: str) -> Any:
-    """Of a small float matrix, by Python's own numbers; None for anything else."""
+#: elements of a matrix whose extremes are found by where they are alone: to compare values once more takes as long
+_MATRIX = 4096
+_LINES = np.arange(_MATRIX)
+
+
+def _short_extreme(input: Any, dim: int, keepdim: bool, operation: str) -> Any:
+    """Of a small float matrix, without any generic layer; None for anything else."""
     a, kind = input._a, input._dtype
     if (
-        not 0 < a.size <= SMALL
+        not 0 < a.size <= _MATRIX
         or a.ndim != 2
         or not -2 <= dim < 2
         or kind is not float32
@@ -315,16 +321,33 @@ def _short_extreme(input: Any, dim: int, operation: str) -> Any:
     ):
         return None
     dim &= 1
-    found, of_line = [*lines(a, dim)], _OF_LINE[operation]
-    try:
-        values = [*map(of_line, found)]
-    except ValueError:
+    if a.size > SMALL:
+        values, at = _of_matrix(a, dim, keepdim, _FIND[operation])
+    elif keepdim:
         return None
-    places = [line.index(value) for line, value in zip(found, values)]
-    made = new_tensor(np.array(values, kind.numpy), kind), new_tensor(np.array(places, _INT64), int64)
+    else:
+        found, of_line = [*lines(a, dim)], _OF_LINE[operation]
+        try:
+            numbers = [*map(of_line, found)]
+        except ValueError:
+            return None
+        values = np.array(numbers, kind.numpy)
+        at = np.array([line.index(value) for line, value in zip(found, numbers)], _INT64)
+    made = new_tensor(values, kind), new_tensor(at, int64)
     if input._edge is not None:
-        record(_DIM[operation].derivative, (input,), {"dim": dim, "keepdim": False}, made)
+        record(_DIM[operation].derivative, (input,), {"dim": dim, "keepdim": keepdim}, made)
     return tuple.__new__(_RESULT[operation], made)
+
+
+def _of_matrix(a: np.ndarray, dim: int, keepdim: bool, find: Callable) -> tuple[np.ndarray, np.ndarray]:
+    """The extremes of the lines along a dimension, and where they are: the first, or the first nan."""
+    at = find(a, dim)
+    each = _LINES[: len(at)]
+    values = a[each, at] if dim else a[at, each]
+    if keepdim:
+        shape = (-1, 1) if dim else (1, -1)
+        return values.reshape(shape), at.reshape(shape)
+    return values, at
 
 
 def _extreme(input: Tensor, dim: Any, keepdim: Any, other: Any, operation: str) -> Any:
@@ -341,8 +364,8 @@ def _extreme(input: Tensor, dim: Any, keepdim: Any, other: Any, operation: str) 
         check_nonempty(input._a.shape, None, tuple(range(input._a.ndim)), operation)
         refuse_kinds(f"{operation}_all", input, COMPLEX)
         return _ALL[operation](input)
-    if keepdim is NOT_GIVEN and type(dim) is int:
-        made = _short_extreme(input, dim, operation)
+    if type(dim) is int and (keepdim is NOT_GIVEN or type(keepdim) is bool):
+        made = _short_extreme(input, dim, keepdim is True, operation)
         if made is not None:
             return made
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):

@@ -188,8 +188,10 @@ def _as_array(value: Any) -> np.ndarray:
         return value
     if isinstance(value, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(value).__name__}'")
+    if type(value) is range and len(value) and -_FAR < value[0] < _FAR and -_FAR < value[-1] < _FAR:
+        return np.arange(value.start, value.stop, value.step, np.int64)
     try:
-        a = np.array(_numbers(value, 0))
+        a = np.array(value if type(value) is list and {*map(type, value)} == {int} else _numbers(value, 0))
     except ValueError as error:
         raise ValueError(f"expected sequence of equal lengths ({error})") from None
     if a.dtype.kind not in "biufc":

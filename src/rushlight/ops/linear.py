@@ -66,9 +66,8 @@ class _Linear(OpNode):
             weight.seq = self.seq - 1
         plan = add_mm.derivative.plans.get(mask) or add_mm.derivative.plan(mask)
         if self.plan.keep and self.saved is not FREED:
-            steps = {1: (x, _rows), 2: (weight, np.transpose)}
             self.saved = [
-                _seen(t, version, *steps[at])
+                _seen(t, version, x, _rows) if at == 1 else _seen(t, version, weight, np.transpose)
                 for at, t, version in zip(self.plan.keep, self.saved, self.versions)
             ]
         self.plan, self.edges, self.attrs = plan, (bias, x, weight), PRODUCT

@@ -57,7 +57,7 @@ def record1(derivative: Derivative, x: Tensor, attrs: dict | None, out: Tensor) 
         _special(node)
 
 
-def between(derivative: Derivative, edge: Any, attrs: dict, before: tuple, after: tuple) -> OpNode:
+def between(derivative: Derivative, edge: Any, attrs: dict | None, before: tuple, after: tuple) -> OpNode:
     """The node of one step, for several views that are taken at once: shapes and dtypes as `metas` holds them."""
     node = derivative.node()
     node.plan = derivative.first or derivative.plan(1)

@@ -50,8 +50,12 @@ def get_total_norm(
     p = float(norm_type)
     if not tensors:
         return rushlight.tensor(0.0)
-    norms = [_length(t) if p == 2.0 else rushlight.linalg.vector_norm(t, p) for t in tensors]
-    total = rushlight.linalg.vector_norm(rushlight.stack(norms), p)
+    lengths = _lengths(tensors) if p == 2.0 else None
+    if lengths is None:
+        norms = [rushlight.linalg.vector_norm(t, p) for t in tensors]
+        total = rushlight.linalg.vector_norm(rushlight.stack(norms), p)
+    else:
+        total = new_tensor(np.asarray(quiet(_length, lengths), np.float32), rushlight.float32)
     if error_if_nonfinite and not total.isfinite():
         raise RuntimeError(
             f"The total norm of order {p} for gradients from `parameters` is non-finite, so it cannot be clipped. To "
@@ -60,12 +64,20 @@ def get_total_norm(
     return total
 
 
-def _length(t: Tensor) -> Tensor:
-    """The 2-norm; of a plain tensor of float32 at once."""
-    if t._edge is not None or t._dtype is not rushlight.float32 or t._a.size > _PLAIN:
-        return rushlight.linalg.vector_norm(t, 2.0)
-    wide = t._a.astype(np.float64).reshape(-1)
-    return new_tensor(np.asarray(np.sqrt(wide.dot(wide)), np.float32), t._dtype)
+def _lengths(tensors: list[Tensor]) -> np.ndarray | None:
+    """The 2-norms of plain tensors of float32, as float32; None if there are others."""
+    kind, found = rushlight.float32, []
+    for t in tensors:
+        if t._edge is not None or t._dtype is not kind:
+            return None
+        is_small = t._a.size <= _PLAIN
+        found.append(quiet(_length, t._a) if is_small else rushlight.linalg.vector_norm(t, 2.0)._a.item())
+    return np.array(found, np.float32)
+
+
+def _length(a: np.ndarray) -> Any:
+    wide = a.astype(np.float64).reshape(-1)
+    return np.sqrt(wide.dot(wide))
 
 
 def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Tensor, foreach: Any = None) -> None:

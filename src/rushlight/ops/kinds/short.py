@@ -421,10 +421,13 @@ def hot_reduction(
     def other(self: Tensor, dim: Any, keepdim: Any, **more: Any) -> Any:
         a, kind = self._a, self._dtype
         if more:
-            if len(more) > 1 or dim is not NOT_GIVEN or "axis" not in more:
-                refuse_out(call.__name__, more)
-                return call(self, **_given(dim, keepdim), **more)
-            dim = more["axis"]
+            if keepdim is False and "keepdims" in more:
+                keepdim = more.pop("keepdims")
+            if more:
+                if len(more) > 1 or dim is not NOT_GIVEN or "axis" not in more:
+                    refuse_out(call.__name__, more)
+                    return call(self, **_given(dim, keepdim), **more)
+                dim = more["axis"]
         if dim is NOT_GIVEN:
             attrs = None if keepdim else whole
         else:
@@ -437,6 +440,8 @@ def hot_reduction(
                 elif a.ndim == 2 and a.size <= FEW and kind is not int64:
                     dims = (0, 1) if attrs is whole else attrs["dims"]
                     made = enter(matrix, a, dims, attrs is not whole and attrs["keepdim"])
+                elif attrs is whole and a.size < FROM_REDUCED and a.flags.c_contiguous and kind is not int64:
+                    made = enter(matrix, a.reshape(1, -1), (0, 1), False)
             except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
                 pass
         if made is None:
