@@ -41,6 +41,7 @@ CALLS = {
     "less a row": lambda x: x - x[-1],
     "a row less it": lambda x: x[-1] - x,
     "times every other": lambda x: x * x.repeat_interleave(2, 1)[0, ::2],
+    "turned, less it": lambda x: x.t() - x.abs().t().contiguous(),
     "above a row": lambda x: x > x[0],
     "sigmoid": lambda x: x.sigmoid(),
     "the larger": lambda x: T.where(x > 0.5, x, x.cos().reshape(x.shape)),

@@ -254,7 +254,18 @@ def bmm(input, mat2, *, out=None):
         if kind in BLAS and kind is mat2._dtype and out is None:
             m, n = a.shape, b.shape
             if len(m) == 3 and len(n) == 3 and m[0] == n[0] and m[2] == n[1]:
-                return _recorded(_BMM, input, mat2, enter(batched, a, b), kind)
+                made = _make(Tensor)
+                if m[0] == 1 and a.size < SMALL_FACTOR:
+                    # one matrix: in half of the time that `matmul` takes to find it
+                    made._a = fresh = np.empty((1, m[1], n[2]), a.dtype)
+                    enter(a[0].dot, b[0], fresh[0])
+                else:
+                    made._a = enter(batched, a, b)
+                made._dtype = kind
+                made._buf = made._edge = None
+                if input._edge is not None or mat2._edge is not None:
+                    record2(_BMM, input, mat2, None, made)
+                return made
     except (AttributeError, RuntimeError):
         pass
     if out is None:

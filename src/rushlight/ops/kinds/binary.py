@@ -110,6 +110,8 @@ def binary(
                                     made = in_order(made, a, b)
                             elif a.shape != shape and not b.flags.c_contiguous:
                                 made = in_order(made, a, b)
+                        elif turned is not None and a.flags.f_contiguous and a.ndim == 2:
+                            made = turned(a, b)
                         else:
                             made = enter(ordered, a, b)
                     except (RuntimeError, ValueError):
@@ -155,6 +157,7 @@ def binary(
         return slow(x, y) if isinstance(y, NUMBERS) else NotImplemented
 
     ordered = functools.partial(_ordered, numpy)
+    turned = _turned(numpy) if plain_numbers else None
     rows: Callable = repeated(("row", numpy), numpy) if plain_numbers else functools.partial(_entered, numpy)
 
     def reflected(x: Tensor, y: Any) -> Any:
@@ -230,8 +233,25 @@ def binary(
     return made
 
 
-#: elements of a matrix that is sooner turned than walked against its order
-_TURNED = 1 << 10
+#: elements of a matrix that is sooner copied than walked against its order
+_FEW = 1 << 10
+
+
+def _turned(numpy: np.ufunc) -> Callable[[Any, Any], Any]:
+    """The operation on a matrix that lies in columns, and so does the result, and another of its shape."""
+
+    def by_columns(a: Any, b: Any) -> Any:
+        # (alike, they need no iterator of NumPy's, which takes longer than to copy few elements)
+        return numpy(a, b if b.flags.c_contiguous or a.size > _FEW else b.copy())
+
+    again = repeated(("row", numpy), by_columns)
+
+    def operate(a: Any, b: Any) -> Any:
+        if a.shape != b.shape or 1 in a.shape or type(a) is not _ndarray or type(b) is not _ndarray:
+            return enter(_ordered, numpy, a, b)
+        return again((), a.T, b.T).T
+
+    return operate
 
 
 def _entered(numpy: Callable, _: tuple, a: Any, b: Any) -> Any:
@@ -248,11 +268,7 @@ def _ordered(numpy: Callable, a: Any, b: Any) -> Any:
         made = numpy(number, b)
         return made if b.flags.c_contiguous else in_order(made, a, b)
     if a.flags.f_contiguous and isinstance(numpy, np.ufunc):
-        if b.flags.f_contiguous or a.size > _TURNED:
-            return numpy(a, b, order="F")
-        return numpy(
-            a, b.copy("F")
-        )  # alike, they need no iterator of NumPy's, which would take longer than the copy
+        return numpy(a, b, order="F")
     return in_order(numpy(a, b), a, b)
 
 

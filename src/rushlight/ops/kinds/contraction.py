@@ -73,12 +73,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def batched(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product of batches of matrices of one BLAS type."""
-    if (
-        a.ndim == 3 == b.ndim
-        and a.shape[0] == 1 == b.shape[0]
-        and a.size <= SMALL_FACTOR
-        and b.size <= SMALL_FACTOR
-    ):
+    if a.ndim == 3 == b.ndim and a.shape[0] == 1 == b.shape[0] and a.size < SMALL_FACTOR:
         made = a[0].dot(b[0])  # in half of the time that `matmul` takes to find the matrices
         return made.reshape(1, *made.shape)
     out = None
