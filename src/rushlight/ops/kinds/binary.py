@@ -237,7 +237,7 @@ def binary(
 _FEW = 1 << 10
 
 
-def _turned(numpy: np.ufunc) -> Callable[[Any, Any], Any]:
+def _turned(numpy: Callable) -> Callable[[Any, Any], Any]:
     """The operation on a matrix that lies in columns, and so does the result, and another of its shape."""
 
     def by_columns(a: Any, b: Any) -> Any:
