@@ -181,7 +181,7 @@ def test_forks_are_calls():
     same(lambda T: T.jit.wait(T.jit.fork(T.neg, T.ones(2))))
 
 
-@pytest.mark.parametrize("name", ["trace", "load", "save", "freeze"])
+@pytest.mark.parametrize("name", ["load", "save"])
 def test_what_makes_files_of_torchscript_is_missing(name):
     with pytest.raises(NotImplementedError, match=f"torch.jit.{name}"):
         getattr(rushlight.jit, name)

@@ -1,6 +1,6 @@
 """`torch.jit`, as far as a program runs the same without TorchScript: functions and modules stay what they are in Python.
 
-What makes or reads TorchScript's own files and graphs (`save`, `load`, `trace`, `freeze`) is missing, and says so.
+What makes or reads TorchScript's own files (`save`, `load`) is missing, and says so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from rushlight import late
 from rushlight.nn.modules.module import Module
+from rushlight.tape.modes import no_grad
 
 __all__ = [
     "Attribute",
@@ -21,17 +22,21 @@ __all__ = [
     "enable_onednn_fusion",
     "export",
     "fork",
+    "freeze",
     "ignore",
     "interface",
     "is_scripting",
     "is_tracing",
     "isinstance",
     "onednn_fusion_enabled",
+    "optimize_for_inference",
     "optimized_execution",
     "script",
     "script_if_tracing",
     "script_method",
     "set_fusion_strategy",
+    "trace",
+    "trace_module",
     "unused",
     "wait",
 ]
@@ -58,6 +63,60 @@ def script(
 def script_if_tracing(fn: T) -> T:
     """The function as it is."""
     return fn
+
+
+def trace(
+    func: T, example_inputs: Any = None, *args: Any, example_kwarg_inputs: Any = None, **kwargs: Any
+) -> T:
+    """The function or module as it is, once it has run on the example: it goes on running in Python, branches and all.
+
+    Raises:
+        RuntimeError: there is no example, or what running it raises.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.jit.trace(torch.neg, torch.ones(2))(torch.ones(1))
+        tensor([-1.])
+    """
+    _try_out(func, example_inputs, example_kwarg_inputs)
+    return func
+
+
+def trace_module(mod: T, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> T:
+    """The module as it is, once each of these methods has run on its example."""
+    if not builtins.isinstance(inputs, dict):
+        raise AttributeError("expected a dictionary of (method_name, input) pairs")
+    for name, example in inputs.items():
+        _try_out(mod if name == "forward" else getattr(mod, name), example, None)
+    return mod
+
+
+def _try_out(function: Any, args: Any, kwargs: Any) -> None:
+    if args is None and kwargs is None:
+        raise RuntimeError("example_kwarg_inputs should be a dict")
+    args = () if args is None else args
+    args = args if builtins.isinstance(args, (tuple, list)) else (args,)
+    with no_grad():
+        function(*args, **(kwargs or {}))
+
+
+def freeze(mod: T, preserved_attrs: Any = None, optimize_numerics: bool = True) -> T:
+    """The module as it is.
+
+    Raises:
+        RuntimeError: it is training.
+    """
+    if getattr(mod, "training", False):
+        raise RuntimeError(
+            "Freezing is currently only implemented for modules in eval mode. "
+            "Please call .eval() on your module before freezing."
+        )
+    return mod
+
+
+def optimize_for_inference(mod: T, other_methods: Any = None) -> T:
+    """The module as it is."""
+    return mod
 
 
 def export(fn: T) -> T:

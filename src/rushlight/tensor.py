@@ -420,6 +420,7 @@ class _Members:
     apply_ = element_by_element.apply_
     map_ = element_by_element.map_
     map2_ = element_by_element.map2_
+    as_subclass = rare_methods.as_subclass
     new = rare_methods.new
     resize = rare_methods.resize
     resize_as = rare_methods.resize_as
@@ -455,7 +456,7 @@ for _name, _value in (*vars(ElementwiseMembers).items(), *vars(_Members).items()
 
 #: what PyTorch's class has and this one lacks
 _LACKING = """
-as_subclass ccol_indices coalesce col_indices crow_indices dequantize eig
+ccol_indices coalesce col_indices crow_indices dequantize eig
 index indices int_repr ipu is_coalesced lstsq module_load mtia q_per_channel_axis q_per_channel_scales
 q_per_channel_zero_points q_scale q_zero_point qscheme record_stream reinforce resize_as_sparse_ row_indices slice_inverse smm solve sparse_mask sparse_resize_
 sparse_resize_and_clear_ sspaddmm symeig to_mkldnn to_padded_tensor to_sparse to_sparse_bsc

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rushlight.backends import cpu, cuda, cudnn, mkl, mkldnn, mps, openmp
+from rushlight.backends import cpu, cuda, cudnn, mkl, mkldnn, mps, openmp, quantized
 
-__all__ = ["cpu", "cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp"]
+__all__ = ["cpu", "cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp", "quantized"]

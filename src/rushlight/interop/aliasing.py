@@ -23,8 +23,8 @@ from rushlight.interop import homes
 # PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
-    "accelerator amp autograd backends compiler cpu cuda distributed distributions fft func jit linalg masked mps multiprocessing nn optim overrides"
-    " profiler quasirandom random return_types serialization signal special testing torch_version types utils version".split()
+    "accelerator amp autograd backends compiler cpu cuda distributed distributions fft func hub jit linalg masked mps multiprocessing nn optim overrides"
+    " profiler quasirandom random return_types serialization signal special testing torch_version types utils version xpu".split()
 )
 
 

@@ -7,11 +7,14 @@ from typing import Any, NoReturn
 
 from rushlight import storage
 from rushlight.buffer import Tensor
+from rushlight.buffer import storage as storage_of
 from rushlight.dtypes import dtype
 from rushlight.layout import numel
 from rushlight.ops.legacy import constructed
+from rushlight.ops.views import alias
 
 __all__ = [
+    "as_subclass",
     "const_data_ptr",
     "dense_dim",
     "is_distributed",
@@ -55,6 +58,31 @@ def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
     """The same elements in the shape of another tensor; deprecated in favour of `reshape`."""
     warnings.warn("non-inplace resize_as is deprecated", stacklevel=2)
     return self.resize(tensor.shape)
+
+
+def as_subclass(self: Tensor, cls: type) -> Any:
+    """The same memory as an instance of a class derived from `Tensor`, without calling its constructor.
+
+    Raises:
+        TypeError: no class, or not derived from `Tensor`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> class Named(torch.Tensor): ...
+        >>> isinstance(torch.ones(2).as_subclass(Named), Named)
+        True
+    """
+    if not isinstance(cls, type):
+        raise TypeError(f"cls must be a type (got {type(cls).__name__})")
+    if not issubclass(cls, Tensor):
+        raise TypeError(
+            "Creating a Tensor subclass from a class that does not inherit from Tensor is not possible. "
+            "Make sure your class inherits from Tensor."
+        )
+    same = alias(self)
+    made = object.__new__(cls)
+    made._a, made._dtype, made._buf, made._edge = same._a, same._dtype, storage_of(same), same._edge
+    return made
 
 
 def dense_dim(self: Tensor) -> int:

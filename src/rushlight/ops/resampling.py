@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,11 @@ def _interpolation(node: str) -> Any:
     """A primitive and its transpose, each the derivative of the other."""
 
     def take(x, *, taps, size):
-        return _take(x.astype(np.float64), taps).astype(x.dtype)
+        if x.dtype.kind != "u":
+            return _take(x.astype(np.float64), taps).astype(x.dtype)
+        for one in reversed(taps):  # rounded between, as PyTorch does
+            x = np.clip(np.rint(_take(x.astype(np.float64), (one,))), 0, 255).astype(np.uint8)
+        return x
 
     def put(x, *, taps, size):
         return _put(x.astype(np.float64), taps, size).astype(x.dtype)
@@ -65,6 +70,12 @@ _KINDS = {
     ("bilinear", 2): _interpolation("UpsampleBilinear2D"),
     ("bicubic", 2): _interpolation("UpsampleBicubic2D"),
     ("trilinear", 3): _interpolation("UpsampleTrilinear3D"),
+}
+#: those that take a mean of more of the input where they shrink it
+_SMOOTH = {
+    "bilinear": _interpolation("UpsampleBilinear2DAa"),
+    "bicubic": _interpolation("UpsampleBicubic2DAa"),
+    "lanczos": _interpolation("UpsampleLanczos2DAa"),
 }
 
 
@@ -97,17 +108,38 @@ def _taps(mode: str, dim: int, size: int, out: int, scale: float | None, align: 
 def _cubic_taps(dim: int, size: int, source: np.ndarray) -> Taps:
     """Keys' kernel with a = -0.75. R. Keys, IEEE Trans. ASSP 29 (1981) 1153."""
     base = np.floor(source).astype(np.int64)
-    t, a = source - base, -0.75
+    t = (source - base)[:, None]
+    places = base[:, None] + np.arange(-1, 3)
+    return dim, np.clip(places, 0, size - 1), _cubic(np.abs(t - np.arange(-1, 3)), -0.75)
 
-    def near(x: np.ndarray) -> np.ndarray:
-        return ((a + 2) * x - (a + 3)) * x * x + 1
 
-    def far(x: np.ndarray) -> np.ndarray:
-        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+def _cubic(x: np.ndarray, a: float) -> np.ndarray:
+    """Keys' kernel at distances x >= 0."""
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
-    weights = np.stack((far(t + 1), near(t), near(1 - t), far(2 - t)), 1)
-    places = np.clip(base[:, None] + np.arange(-1, 3), 0, size - 1)
-    return dim, places, weights
+
+#: mode -> how far its kernel reaches, and the kernel at distances x >= 0; Keys' with a = -0.5, and Lanczos, "Applied
+#: analysis" (1956), with three lobes
+_KERNELS: dict[str, tuple[int, Callable]] = {
+    "bilinear": (1, lambda x: np.maximum(1 - x, 0)),
+    "bicubic": (2, lambda x: _cubic(x, -0.5)),
+    "lanczos": (3, lambda x: np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0.0)),
+}
+
+
+def _smooth_taps(mode: str, dim: int, size: int, out: int, scale: float | None, align: bool) -> Taps:
+    """The kernel stretched over as many elements as one of the result stands for; weights add up to 1."""
+    reach, kernel = _KERNELS[mode]
+    step = ((size - 1) / (out - 1) if out > 1 else 0.0) if align else 1 / scale if scale else size / out
+    stretch = max(step, 1.0)
+    centre = step * (np.arange(out) + 0.5)
+    first = np.maximum((centre - reach * stretch + 0.5).astype(np.int64), 0)
+    last = np.minimum((centre + reach * stretch + 0.5).astype(np.int64), size)
+    places = first[:, None] + np.arange(max(1, int((last - first).max())))
+    weights = kernel(np.abs(places - centre[:, None] + 0.5) / stretch) * (places < last[:, None])
+    return dim, np.minimum(places, size - 1), weights / weights.sum(1, keepdims=True)
 
 
 @public(name="nn.functional.interpolate", out=False)
@@ -122,6 +154,9 @@ def interpolate(
 ):
     """(N, C, ...) in another size, by "nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area".
 
+    Args:
+        antialias: take a mean of all of the input that an element of the result stands for; in two dimensions, also by "lanczos".
+
     Raises:
         ValueError: neither or both of `size` and `scale_factor`, or as many as do not fit.
         NotImplementedError: a mode for another number of dimensions.
@@ -131,7 +166,11 @@ def interpolate(
         >>> torch.nn.functional.interpolate(torch.tensor([[[1., 2.]]]), scale_factor=2)
         tensor([[[1., 1., 2., 2.]]])
     """
-    input.dim()
+    rank = input.dim()
+    if antialias and (mode not in _SMOOTH or rank != 4):
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
+        )
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
@@ -141,13 +180,13 @@ def interpolate(
     count = input._a.ndim - 2
     spatial = input._a.shape[2:]
     out, scales = _new_size(spatial, size, scale_factor, count)
-    if antialias:
-        raise NotImplementedError("interpolate: antialias=True is not implemented")
     if recompute_scale_factor or size is not None:
         scales = [None] * count
     if mode == "area":
         return adaptive_average(count, input, out)
-    if (mode, count) not in _KINDS:
+    if mode == "lanczos" and rank == 4 and not antialias:
+        raise ValueError("Lanczos mode requires antialias=True")
+    if (mode, count) not in _KINDS and not antialias:
         known = sorted({m for m, _ in _KINDS})
         if mode in known and 1 <= count <= 3:
             wanted = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}[mode]
@@ -166,11 +205,12 @@ def interpolate(
         raise NotImplementedError(
             f"\"compute_indices_weights_{mode}\" not implemented for '{input._dtype.legacy}'"
         )
+    choose, kinds = (_smooth_taps, _SMOOTH[mode]) if antialias else (_taps, _KINDS[mode, count])
     taps = tuple(
-        _taps(mode, 2 + n, m, o, s, bool(align_corners))
+        choose(mode, 2 + n, m, o, s, bool(align_corners))
         for n, (m, o, s) in enumerate(zip(spatial, out, scales))
     )
-    return _KINDS[mode, count](input, taps=taps, size=spatial)
+    return kinds(input, taps=taps, size=spatial)
 
 
 def _new_size(spatial: tuple, size: Any, scale: Any, count: int) -> tuple[tuple[int, ...], list]:

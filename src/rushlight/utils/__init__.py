@@ -6,7 +6,7 @@ from rushlight import late
 
 #: read when they are first asked for, to keep `import rushlight` quick
 __getattr__, __dir__ = late.names(
-    "rushlight.utils", {}, modules="_pytree benchmark checkpoint data dlpack hooks"
+    "rushlight.utils", {}, modules="_pytree benchmark checkpoint data dlpack hooks model_zoo"
 )
 
-__all__ = ["benchmark", "checkpoint", "data", "dlpack", "hooks"]
+__all__ = ["benchmark", "checkpoint", "data", "dlpack", "hooks", "model_zoo"]

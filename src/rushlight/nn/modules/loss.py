@@ -41,8 +41,13 @@ _OLD: dict[str, Any] = {"size_average": None, "reduce": None}
 _REDUCTION: dict[str, Any] = {**_OLD, "reduction": "mean"}
 
 
-class Loss(Stateless):
-    """A loss: its settings, of which tensors (`weight`) are buffers, are passed to `function` by name."""
+class _Loss(Stateless):
+    """A loss: its settings, of which tensors (`weight`) are buffers, are passed to `function` by name.
+
+    Programs derive losses of their own from it, and call its constructor with (size_average, reduce, reduction).
+    """
+
+    settings = _REDUCTION
 
     #: settings that are tensors or None
     weights: ClassVar[tuple[str, ...]] = ()
@@ -63,17 +68,24 @@ class Loss(Stateless):
         return type(self).function(*inputs, **given)
 
 
+class _WeightedLoss(_Loss):
+    """A loss with a weight for each class."""
+
+    settings: ClassVar[dict[str, Any]] = {"weight": None, **_REDUCTION}
+    weights = ("weight",)
+
+
 # ---- of differences ----
 
 
-class L1Loss(Loss):
+class L1Loss(_Loss):
     """|x - y|."""
 
     settings = _REDUCTION
     function = F.l1_loss
 
 
-class MSELoss(Loss):
+class MSELoss(_Loss):
     """(x - y)**2.
 
     Example:
@@ -86,14 +98,14 @@ class MSELoss(Loss):
     function = F.mse_loss
 
 
-class SmoothL1Loss(Loss):
+class SmoothL1Loss(_Loss):
     """(x - y)**2 / (2 beta) where |x - y| < beta, else |x - y| - beta / 2."""
 
     settings = {**_REDUCTION, "beta": 1.0}
     function = F.smooth_l1_loss
 
 
-class HuberLoss(Loss):
+class HuberLoss(_Loss):
     """(x - y)**2 / 2 where |x - y| < delta, else delta * (|x - y| - delta / 2)."""
 
     settings = {"reduction": "mean", "delta": 1.0}
@@ -103,7 +115,7 @@ class HuberLoss(Loss):
 # ---- of classes ----
 
 
-class NLLLoss(Loss):
+class NLLLoss(_WeightedLoss):
     """-x[target], for log-probabilities x."""
 
     settings = {
@@ -113,7 +125,6 @@ class NLLLoss(Loss):
         "reduce": None,
         "reduction": "mean",
     }
-    weights = ("weight",)
     function = F.nll_loss
 
 
@@ -121,7 +132,7 @@ class NLLLoss2d(NLLLoss):
     """The old name of :class:`NLLLoss`."""
 
 
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(_WeightedLoss):
     """The negative log-likelihood of log_softmax(x); targets are classes or probabilities.
 
     Example:
@@ -138,19 +149,16 @@ class CrossEntropyLoss(Loss):
         "reduction": "mean",
         "label_smoothing": 0.0,
     }
-    weights = ("weight",)
     function = F.cross_entropy
 
 
-class BCELoss(Loss):
+class BCELoss(_WeightedLoss):
     """-(y log x + (1 - y) log(1 - x))."""
 
-    settings = {"weight": None, **_REDUCTION}
-    weights = ("weight",)
     function = F.binary_cross_entropy
 
 
-class BCEWithLogitsLoss(Loss):
+class BCEWithLogitsLoss(_Loss):
     """Binary cross entropy of sigmoid(x), computed without overflow."""
 
     settings = {"weight": None, **_REDUCTION, "pos_weight": None}
@@ -158,25 +166,23 @@ class BCEWithLogitsLoss(Loss):
     function = F.binary_cross_entropy_with_logits
 
 
-class MultiLabelSoftMarginLoss(Loss):
+class MultiLabelSoftMarginLoss(_WeightedLoss):
     """The mean over classes of the binary cross entropy of sigmoid(x)."""
 
-    settings = {"weight": None, **_REDUCTION}
-    weights = ("weight",)
     function = F.multilabel_soft_margin_loss
 
 
 # ---- of distributions ----
 
 
-class KLDivLoss(Loss):
+class KLDivLoss(_Loss):
     """y * (log y - x), for log-probabilities x; `log_target` says that y is one too."""
 
     settings = {**_REDUCTION, "log_target": False}
     function = F.kl_div
 
 
-class PoissonNLLLoss(Loss):
+class PoissonNLLLoss(_Loss):
     """exp(x) - y x, or x - y log(x + eps) if not `log_input`; `full` adds Stirling's term."""
 
     settings = {
@@ -190,7 +196,7 @@ class PoissonNLLLoss(Loss):
     function = F.poisson_nll_loss
 
 
-class GaussianNLLLoss(Loss):
+class GaussianNLLLoss(_Loss):
     """(log var + (x - y)**2 / var) / 2."""
 
     settings = {"full": False, "eps": 1e-6, "reduction": "mean"}
@@ -200,7 +206,7 @@ class GaussianNLLLoss(Loss):
         super().__init__(full, eps, reduction)
 
 
-class CTCLoss(Loss):
+class CTCLoss(_Loss):
     """The likelihood of a sequence over all its alignments. Graves et al., 2006."""
 
     settings = {"blank": 0, "reduction": "mean", "zero_infinity": False}
@@ -210,39 +216,38 @@ class CTCLoss(Loss):
 # ---- with margins ----
 
 
-class HingeEmbeddingLoss(Loss):
+class HingeEmbeddingLoss(_Loss):
     """x where y is 1, max(0, margin - x) where it is -1."""
 
     settings = {"margin": 1.0, **_REDUCTION}
     function = F.hinge_embedding_loss
 
 
-class MarginRankingLoss(Loss):
+class MarginRankingLoss(_Loss):
     """max(0, -y (x1 - x2) + margin)."""
 
     settings = {"margin": 0.0, **_REDUCTION}
     function = F.margin_ranking_loss
 
 
-class SoftMarginLoss(Loss):
+class SoftMarginLoss(_Loss):
     """log(1 + exp(-y x))."""
 
     settings = _REDUCTION
     function = F.soft_margin_loss
 
 
-class CosineEmbeddingLoss(Loss):
+class CosineEmbeddingLoss(_Loss):
     """1 - cos(x1, x2) where y is 1, max(0, cos(x1, x2) - margin) where it is -1."""
 
     settings = {"margin": 0.0, **_REDUCTION}
     function = F.cosine_embedding_loss
 
 
-class MultiMarginLoss(Loss):
+class MultiMarginLoss(_WeightedLoss):
     """The sum over other classes of max(0, margin - x[y] + x[i])**p, over the number of classes."""
 
     settings = {"p": 1, "margin": 1.0, "weight": None, **_REDUCTION}
-    weights = ("weight",)
     function = F.multi_margin_loss
 
     def prepare(self) -> None:
@@ -256,14 +261,14 @@ class MultiMarginLoss(Loss):
         super().prepare()
 
 
-class MultiLabelMarginLoss(Loss):
+class MultiLabelMarginLoss(_Loss):
     """The sum over pairs of a target class and another of max(0, 1 - x[y] + x[i]), over the number of classes."""
 
     settings = _REDUCTION
     function = F.multilabel_margin_loss
 
 
-class TripletMarginLoss(Loss):
+class TripletMarginLoss(_Loss):
     """max(0, d(anchor, positive) - d(anchor, negative) + margin)."""
 
     settings = {"margin": 1.0, "p": 2.0, "eps": 1e-6, "swap": False, **_REDUCTION}

@@ -63,6 +63,12 @@ _MODES: dict[str, tuple[int, Callable, Any]] = {
     "GRU": (3, _gru_step, GatedRecurrentUnit),
 }
 
+
+def step_of(mode: str) -> Callable:
+    """What takes the inputs' part of the gates, the states and [weight, bias] of the hidden state to the next states."""
+    return _MODES[mode][1]
+
+
 # ---- one direction of one layer ----
 
 
