@@ -128,3 +128,10 @@ def test_statistics_of_groups_carry_gradients():
         sum(t.sum() for t in lib.native_group_norm(x, None, None, 1, 4, 3, 2, 0.5)).backward()
         grads.append(x.grad.flatten().tolist())
     assert grads[1] == pytest.approx(grads[0], rel=1e-12)
+
+
+def test_bags_in_batches():
+    weight = rushlight.arange(10.0).view(5, 2)
+    bags = rushlight.tensor([[[0, 1], [1, 2]], [[0, 1], [4, 2]]])
+    made = rushlight.vmap(lambda rows: rushlight.nn.functional.embedding_bag(rows, weight, mode="sum"))(bags)
+    assert made.tolist() == weight[bags].sum(2).tolist()

@@ -70,10 +70,24 @@ class device:
         return device, (self.type,) if self.index is None else (self.type, self.index)
 
     def __enter__(self) -> device:
+        """Make tensors here, unless their factory is told where; what cannot be made here is refused."""
+        _BLOCKS.append(ELSEWHERE.place)
+        ELSEWHERE.place = None if self.type == "cpu" else self
         return self
 
     def __exit__(self, *error: Any) -> None:
-        return None
+        ELSEWHERE.place = _BLOCKS.pop()
+
+
+class _Elsewhere:
+    """Where factories are to make tensors that are not told where, if it is not the CPU."""
+
+    place: device | None = None
+
+
+ELSEWHERE = _Elsewhere()
+#: what it was before the blocks that are entered
+_BLOCKS: list[device | None] = []
 
 
 def _parse(text: str) -> tuple[str, int | None]:
@@ -99,7 +113,13 @@ def _checked(index: int) -> int:
     return index
 
 
+class MetaAsked(RuntimeError):
+    """A tensor without data is asked for, of something that makes none; see `rushlight.meta`."""
+
+
 def _no_accelerator(kind: str) -> None:
+    if kind == "meta":
+        raise MetaAsked("only tensors, modules and the usual factories know the meta device here")
     if kind == "cuda":
         raise AssertionError("Torch not compiled with CUDA enabled")
     raise RuntimeError(f"Rushlight holds tensors on the CPU only; device '{kind}' is not available")
@@ -131,15 +151,17 @@ _default: device | None = None
 
 def get_default_device() -> device:
     """Where factories make tensors."""
-    return _default or CPU
+    return ELSEWHERE.place or _default or CPU
 
 
 def set_default_device(device: Any) -> None:
-    """Say where factories make tensors; only the CPU holds any."""
+    """Say where factories make tensors: on the CPU, or on the meta device, which holds none of their data."""
     global _default
     chosen = None if device is None else _device(device)
-    check_device(chosen, "set_default_device")
+    if chosen is not None and chosen.type not in ("cpu", "meta"):
+        _no_accelerator(chosen.type)
     _default = chosen
+    ELSEWHERE.place = chosen if chosen is not None and chosen.type == "meta" else None
 
 
 class layout:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import rushlight
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.ops.layers import embedding
 from rushlight.ops.loss_reduction import reduction_of
@@ -51,6 +52,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     return dealt.transpose(1, 2).reshape(input.shape)
 
 
+@for_batches
 def embedding_bag(
     input: Tensor,
     weight: Tensor,
@@ -185,6 +187,7 @@ def lp_pool3d(
     return (means.sign() * means.abs().relu()).mul(math.prod(window)).pow(1.0 / norm_type)
 
 
+@for_batches
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight import late
 from rushlight.buffer import LEAF, Tensor, new_tensor, storage
 from rushlight.dtypes import FLOATING, float32
 from rushlight.printing import format_parameter
@@ -33,6 +34,8 @@ class Parameter(Tensor):
             raise TypeError(f"Parameter(): argument 'data' must be Tensor, not {type(data).__name__}")
         if requires_grad and data._dtype.category < FLOATING:
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        if data.is_meta:
+            return late.load("rushlight.meta").parameter(data, requires_grad)
         made = object.__new__(cls)
         made._a, made._dtype, made._buf = data._a, data._dtype, storage(data)
         made._edge = LEAF if requires_grad else None

@@ -12,7 +12,7 @@ import numpy as np
 from rushlight import dtypes, layout
 from rushlight.buffer import LEAF, Tensor, new_tensor
 from rushlight.deep import MOST, core, deepened
-from rushlight.device import check_device
+from rushlight.device import ELSEWHERE, MetaAsked, check_device
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, as_dtype, dtype, from_numpy_dtype, promote_types
 from rushlight.ops.kinds.method import warn_once
 from rushlight.ops.promotion import NUMBERS
@@ -50,7 +50,11 @@ def tensor(
         tensor([[1, 2],
                 [3, 4]])
     """
-    check_device(device, "tensor")
+    try:
+        check_device(ELSEWHERE.place if device is None else device, "tensor")
+    except MetaAsked:
+        made = copied(data, as_dtype(dtype, "tensor")).to("meta")
+        return made.requires_grad_() if requires_grad else made
     if pin_memory:
         raise no_pinned_memory()
     if isinstance(data, Tensor):

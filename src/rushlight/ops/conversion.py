@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, late
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.device import check_device, device, preserve_format
+from rushlight.device import MetaAsked, check_device, device, preserve_format
 from rushlight.dtypes import FLOATING, as_dtype, dtype
 from rushlight.layout import kept_strides
 from rushlight.ops.creation import like_strides, strided
@@ -74,6 +74,13 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         >>> torch.tensor([1.7, -1.7]).to(torch.int64)
         tensor([ 1, -1])
     """
+    try:
+        return _converted(self, args, kwargs)
+    except MetaAsked:
+        return late.load("rushlight.meta").moved(self, args, kwargs)
+
+
+def _converted(self: Tensor, args: tuple, kwargs: dict) -> Tensor:
     kind, flags, wanted = None, args, None
     if args:
         first, flags = args[0], args[1:]
@@ -81,6 +88,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             kind = first
         elif isinstance(first, Tensor):
             kind = first._dtype
+            check_device(first.device, "to")
         elif first is float or first is int:
             kind = as_dtype(first, "to")
         elif isinstance(first, float):

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes, layout
+from rushlight import dtypes, late, layout
 from rushlight.batched import for_batches
 from rushlight.buffer import Tensor, strides
 from rushlight.buffer import new_tensor as bare
 from rushlight.deep import MOST, from_core, is_refusal, refusal
 from rushlight.device import (
+    ELSEWHERE,
+    MetaAsked,
     channels_last,
     channels_last_3d,
     check_device,
@@ -125,10 +127,18 @@ def _shape(args: tuple, size: Any, operation: str) -> tuple[int, ...]:
     return layout.sizes(args, operation)
 
 
+def without_data(
+    shape: tuple[int, ...], asked: Any, default: dtype, requires_grad: Any, operation: str
+) -> Tensor:
+    """A tensor on the meta device."""
+    kind = default if asked is None else as_dtype(asked, operation)
+    return late.load("rushlight.meta").made(shape, kind, bool(requires_grad))
+
+
 def place(dtype: Any, layout: Any, device: Any, pin_memory: Any, operation: str) -> dtype | None:
     """Check the arguments every factory has; the dtype, if one was given."""
-    if device is not None:
-        check_device(device, operation)
+    if device is not None or ELSEWHERE.place is not None:
+        check_device(ELSEWHERE.place if device is None else device, operation)
     if layout is not None:
         check_layout(layout, operation)
     if pin_memory:
@@ -167,7 +177,10 @@ def _factory(name: str, make: Any, doc: str) -> Any:
         names: Any = None,
         memory_format: Any = None,
     ) -> Tensor:
-        asked = place(dtype, layout, device, pin_memory, name)
+        try:
+            asked = place(dtype, layout, device, pin_memory, name)
+        except MetaAsked:
+            return without_data(_shape(args, size, name), dtype, get_default_dtype(), requires_grad, name)
         shape = _shape(args, size, name)
         kind = asked or (out._dtype if isinstance(out, Tensor) else get_default_dtype())
         try:
@@ -243,9 +256,12 @@ def full(
         >>> torch.full((2,), 7)
         tensor([7, 7])
     """
-    asked = place(dtype, layout, device, pin_memory, "full")
-    shape = _shape((), size, "full")
     value = number_of(fill_value, "full", "fill_value")
+    try:
+        asked = place(dtype, layout, device, pin_memory, "full")
+    except MetaAsked:
+        return without_data(_shape((), size, "full"), dtype, dtypes.of_number(value), requires_grad, "full")
+    shape = _shape((), size, "full")
     kind = asked or (out._dtype if isinstance(out, Tensor) else dtypes.of_number(value))
     if len(shape) > MOST:
         return from_core(lambda core: with_grad(bare(filled(core, value, kind), kind), requires_grad), shape)

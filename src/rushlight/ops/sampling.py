@@ -11,9 +11,10 @@ from rushlight import dtypes, errors, streams
 from rushlight.batched import check_random, for_batches
 from rushlight.buffer import LEAF, Tensor, new_tensor, strides
 from rushlight.deep import MOST, from_core
+from rushlight.device import ELSEWHERE, MetaAsked, check_device
 from rushlight.dtypes import COMPLEX, FLOATING, as_dtype, dtype, get_default_dtype, int64
 from rushlight.layout import broadcast, numel, sizes
-from rushlight.ops.creation import empty_as
+from rushlight.ops.creation import empty_as, without_data
 from rushlight.ops.promotion import is_number
 from rushlight.ops.spec import REGISTRY, Operation, public
 from rushlight.tape.derivative import Derivative
@@ -91,7 +92,10 @@ def _shape(args: tuple, size: Any, operation: str) -> tuple[int, ...]:
     return shape
 
 
-def _kind(chosen: Any, default: dtype, operation: str) -> dtype:
+def _kind(chosen: Any, default: dtype, operation: str, device: Any = None) -> dtype:
+    """The dtype asked for, else the default; where the numbers are to be is checked, too."""
+    if device is not None or ELSEWHERE.place is not None:
+        check_device(ELSEWHERE.place if device is None else device, operation)
     return as_dtype(chosen, operation) or default
 
 
@@ -159,7 +163,10 @@ def _maker(name: str, doc: str, draw: Callable) -> Any:
             return from_core(
                 lambda core: make(core, generator=generator, dtype=dtype, requires_grad=requires_grad), shape
             )
-        kind = _kind(dtype, get_default_dtype(), name)
+        try:
+            kind = _kind(dtype, get_default_dtype(), name, device)
+        except MetaAsked:
+            return without_data(shape, dtype, get_default_dtype(), requires_grad, name)
         flat = draw(source(generator, name), numel(shape), kind.name, True)
         return _fresh(flat, shape, kind, requires_grad)
 
@@ -221,7 +228,7 @@ def randint(*args, low=0, high=None, size=None, generator=None, dtype=None, layo
         raise TypeError(
             "randint() takes (int high, tuple of ints size) or (int low, int high, tuple of ints size)"
         )
-    shape, kind = _shape((size,), None, "randint"), _kind(dtype, int64, "randint")
+    shape, kind = _shape((size,), None, "randint"), _kind(dtype, int64, "randint", device)
     flat = streams.randint(source(generator, "randint"), numel(shape), int(low), int(high), kind.name)
     return _fresh(flat, shape, kind, requires_grad)
 
@@ -246,7 +253,7 @@ def randperm(
     """
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
-    kind = _kind(dtype, int64, "randperm")
+    kind = _kind(dtype, int64, "randperm", device)
     return _fresh(streams.randperm(source(generator, "randperm"), n, kind.name), (n,), kind, requires_grad)
 
 
@@ -263,6 +270,7 @@ def rand_like(
         requires_grad,
         generator,
         memory_format,
+        device,
     )
 
 
@@ -279,16 +287,17 @@ def randn_like(
         requires_grad,
         generator,
         memory_format,
+        device,
     )
 
 
 def _filled_like(
-    name: str, draw: Callable, x: Any, kind: Any, requires: bool, generator: Any, wanted: Any
+    name: str, draw: Callable, x: Any, kind: Any, requires: bool, generator: Any, wanted: Any, device: Any
 ) -> Tensor:
     if not isinstance(x, Tensor):
         raise errors.wrong_type(name, "input", 1, x)
     check_random()
-    kind = _kind(kind, x._dtype, name)
+    kind = _kind(kind, x._dtype, name, device)
     out = _like(x, kind, lambda n, plain: draw(source(generator, name), n, kind.name, plain), wanted)
     if requires:
         out.requires_grad = True
@@ -308,6 +317,7 @@ def randint_like(input, low=0, high=None, *, dtype=None, layout=None, device=Non
         requires_grad,
         generator,
         memory_format,
+        device,
     )
 
 
@@ -359,7 +369,7 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, layout=N
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         if size is None:
             raise TypeError("normal(): with two numbers, argument 'size' must be given")
-        shape, kind = _shape((size,), None, "normal"), _kind(dtype, get_default_dtype(), "normal")
+        shape, kind = _shape((size,), None, "normal"), _kind(dtype, get_default_dtype(), "normal", device)
         return _fresh(streams.normal(stream, numel(shape), kind.name, mean, std), shape, kind, requires_grad)
     return _normal_of_tensors(stream, mean, std)
 

@@ -11,6 +11,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.batched import for_batches
 from rushlight.buffer import Tensor, new_tensor
+from rushlight.device import CPU, ELSEWHERE, MetaAsked
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, get_default_dtype
 from rushlight.ops.complex_half import refusal
 from rushlight.ops.construct import with_grad
@@ -66,12 +67,16 @@ def arange(*bounds: Any, start: Any = None, end: Any = None, step: Any = None, o
         if (
             (dtype is None or dtype is dtypes.int64)
             and device is None
+            and ELSEWHERE.place is None
             and layout is None
             and not requires_grad
         ):
             return new_tensor(np.arange(bounds[0]), dtypes.int64)
     start, end, step = _bounds(bounds, start, end, step)
-    asked = place(dtype, layout, device, pin_memory, "arange")
+    try:
+        asked = place(dtype, layout, device, pin_memory, "arange")
+    except MetaAsked:
+        return arange(start, end, step, dtype=dtype, device=CPU).to("meta").requires_grad_(requires_grad)
     whole = all(isinstance(n, (int, np.integer)) for n in (start, end, step))
     kind = asked or (
         out._dtype if isinstance(out, Tensor) else dtypes.int64 if whole else get_default_dtype()
@@ -240,7 +245,10 @@ def linspace(start: Any, end: Any, steps: Any, *, out: Any = None, dtype: Any = 
         >>> torch.linspace(0, 1, 3)
         tensor([0.0000, 0.5000, 1.0000])
     """
-    asked = place(dtype, layout, device, pin_memory, "linspace")
+    try:
+        asked = place(dtype, layout, device, pin_memory, "linspace")
+    except MetaAsked:
+        return linspace(start, end, steps, dtype=dtype, device=CPU).to("meta").requires_grad_(requires_grad)
     start, end, steps = _ends(start, end, steps, "linspace")
     kind = _kind_between("linspace", start, end, steps, asked, out)
     made = new_tensor(quiet(_linspace, start, end, steps, kind), kind)
@@ -373,7 +381,10 @@ def eye(n: Any, m: Any = None, *, out: Any = None, dtype: Any = None, layout: An
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    asked = place(dtype, layout, device, pin_memory, "eye")
+    try:
+        asked = place(dtype, layout, device, pin_memory, "eye")
+    except MetaAsked:
+        return eye(n, m, dtype=dtype, device=CPU).to("meta").requires_grad_(requires_grad)
     rows = _side(n, "n", 1)
     columns = rows if m is None else _side(m, "m", 2)
     kind = asked or (out._dtype if isinstance(out, Tensor) else get_default_dtype())

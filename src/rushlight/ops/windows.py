@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.buffer import Tensor
+from rushlight.device import check_device
 from rushlight.dtypes import FLOATING, get_default_dtype
 from rushlight.ops.creation import empty, ones
 from rushlight.ops.sequences import arange
@@ -19,6 +20,7 @@ def _window(name: str, length: int, periodic: bool, options: dict[str, Any], val
     kind = options.pop("dtype", None) or get_default_dtype()
     if unknown := options.keys() - {"layout", "device", "pin_memory"}:
         raise TypeError(f"{name}() got an unexpected keyword argument '{min(unknown)}'")
+    check_device(options.get("device"), name)
     if kind.category != FLOATING:
         raise RuntimeError(f"{name} expects floating point dtypes, got: {kind}")
     if length < 0:

@@ -429,12 +429,18 @@ class Module:
         if recurse:
             for module in self.children():
                 module._apply(fn)
-        for parameter in self._parameters.values():
+        for name, parameter in self._parameters.items():
             if parameter is None:
                 continue
             grad = parameter.grad
             with rushlight.no_grad():
-                parameter.data = fn(parameter)
+                made = fn(parameter)
+                if (
+                    made.is_meta or parameter.is_meta
+                ):  # (memory cannot be given to what has none, nor taken away)
+                    self._parameters[name] = Parameter(made, parameter.requires_grad)
+                    continue
+                parameter.data = made
                 if grad is not None:
                     grad.data = fn(grad)
         for name, buffer in self._buffers.items():
@@ -467,6 +473,11 @@ class Module:
         device = rushlight.empty(0).to(*args, **kwargs).device
 
         def convert(t: Tensor) -> Tensor:
+            if t.is_meta and device.type != "meta":
+                raise NotImplementedError(
+                    "Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() instead of "
+                    "torch.nn.Module.to() when moving module from meta to a different device."
+                )
             changes = dtype is not None and (t.is_floating_point() or t.is_complex())
             made = t.to(device, dtype) if changes else t.to(device)
             fits = memory_format is not None and t.dim() in (4, 5)
@@ -476,7 +487,13 @@ class Module:
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Any:
         """Give parameters and buffers new, unset memory."""
-        return self._apply(lambda t: rushlight.empty_like(t, device=device), recurse)
+
+        def emptied(t: Tensor) -> Tensor:
+            if t.is_meta:
+                return rushlight.empty_strided(t.size(), t.stride(), dtype=t.dtype, device=device)
+            return rushlight.empty_like(t, device=device)
+
+        return self._apply(emptied, recurse)
 
     def type(self, dst_type: Any) -> Any:
         """Convert all parameters and buffers to `dst_type`, integers too."""
