@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rushlight.dtypes import dtype
-from rushlight.graph.expr import settle
+from rushlight.graph.expr import Pending, settle
 from rushlight.memory import address, lent_alone
 
 _BYTE = np.dtype(np.uint8)
@@ -114,7 +114,10 @@ def watch(buffer: Buffer, views: int = 0) -> Watch:
     found = buffer.watch
     if found is None:
         found = buffer.watch = Watch()
-        found.exposed = not lent_alone(buffer.array, views)
+        if type(buffer.array) is Pending:
+            found.readers = buffer.array.readers
+        else:
+            found.exposed = not lent_alone(buffer.array, views)
     return found
 
 
@@ -128,6 +131,8 @@ def expose(buffer: Buffer) -> None:
     found = buffer.watch
     if found is None:
         found = buffer.watch = Watch()
+        if type(buffer.array) is Pending:
+            found.readers = buffer.array.readers
     found.exposed = True
     if found.readers:
         settle(found.readers)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor, Watch, new_tensor, storage, watch
+from rushlight.buffer import Tensor, new_tensor, storage, watch
 from rushlight.dtypes import ALL, BFLOAT16, WIDE, dtype
 from rushlight.graph.expr import MOST_BYTES, Outline, Pending, array_of, forget, settle
 from rushlight.graph.trace import Untraceable, char, identity, trace
@@ -257,9 +257,6 @@ def tensor_on(a: Any, kind: dtype) -> Tensor:
     """A tensor on what `launch` gave."""
     t = new_tensor(a, kind)
     if type(a) is Pending:
-        buffer = storage(t)
-        buffer.watch = Watch()
-        buffer.watch.readers = a.readers
         a.holders.append(weakref.ref(t))
     return t
 
@@ -350,8 +347,8 @@ def written(new: Pending, t: Tensor) -> bool:
     old = t._a
     if type(old) is not Pending or old.value is not None or new.work is not None:
         return computed_into(new, array_of(old))
-    buffer = t._buf
-    if buffer is None or buffer.watch is None or buffer.array is not old or new.value is not None:
+    buffer = storage(t)
+    if buffer.array is not old or new.value is not None:
         return False
     handles = [h for ref in old.holders if (h := ref()) is not None and h._a is old]
     # (the handles, the buffer, this function, `getrefcount`; anybody else keeps the old values, or is a handle not known here)
@@ -362,7 +359,7 @@ def written(new: Pending, t: Tensor) -> bool:
         h._a = new
         new.holders.append(weakref.ref(h))
     buffer.array = new
-    buffer.watch.readers = new.readers
+    watch(buffer).readers = new.readers
     return True
 
 

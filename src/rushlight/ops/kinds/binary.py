@@ -101,7 +101,7 @@ def binary(
                     try:
                         a, b = x._a, y._a
                         if a.size >= least:
-                            return slow(x, y)
+                            return large_result(x, y, kind, False)
                         if a.flags.c_contiguous:
                             made = enter(numpy, a, b) if a.ndim == b.ndim else rows((), a, b)
                             shape = made.shape
@@ -137,7 +137,7 @@ def binary(
                 try:
                     a = x._a
                     if a.size >= least:
-                        return slow(x, y)
+                        return large_result(x, y, result, y_unused)
                     a = enter(numpy, a, y)
                 except (RuntimeError, OverflowError):
                     return slow(x, y)
@@ -155,6 +155,16 @@ def binary(
                 return out
             return slow(x, y)
         return slow(x, y) if isinstance(y, NUMBERS) else NotImplemented
+
+    def large_result(x: Tensor, y: Any, result: dtype, y_unused: bool) -> Tensor:
+        """The result of a large tensor and another, or a number, that take the short way."""
+        kind = x._dtype
+        out = op.at_large(x, y, kind, result)
+        if out is None:
+            return slow(x, y)
+        if derivative is not None and (x._edge is not None or isinstance(y, Tensor) and y._edge is not None):
+            record2(derivative, x, None if y_unused else as_operand(y, kind), None, out)
+        return out
 
     ordered = functools.partial(_ordered, numpy)
     turned = _turned(numpy) if plain_numbers else None

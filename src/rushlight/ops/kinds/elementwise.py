@@ -131,6 +131,15 @@ class Elementwise:
             check_elementwise(self.name, getattr(self.refuse, "kernel", None))
         return self.rule(d)
 
+    def at_large(self, x: Tensor, y: Any, kind: dtype, result: dtype) -> Tensor | None:
+        """What `compute` gives for a large tensor and another, or a number, of the type that they are computed in; None if that is not
+        to be a loop of ours."""
+        numpy, strides_of = self.numpy, self.strides_of
+        a = launch(
+            self.name, numpy, (x, y), (kind, kind), result, None, operand, strides_of, self.least, self.waits
+        )
+        return None if a is None else tensor_on(a, result)
+
     def compute(self, operands: tuple, promoted: dtype, **attrs: Any) -> Tensor:
         """The values, in the right dtype; half types are computed in float32 and rounded once."""
         try:
