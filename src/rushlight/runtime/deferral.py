@@ -347,7 +347,7 @@ def written(new: Pending, t: Tensor) -> bool:
     old = t._a
     if type(old) is not Pending or old.value is not None or new.work is not None:
         return computed_into(new, array_of(old))
-    buffer = storage(t)
+    buffer: Any = storage(t)
     if buffer.array is not old or new.value is not None:
         return False
     handles = [h for ref in old.holders if (h := ref()) is not None and h._a is old]

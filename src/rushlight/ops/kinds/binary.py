@@ -156,7 +156,7 @@ def binary(
             return slow(x, y)
         return slow(x, y) if isinstance(y, NUMBERS) else NotImplemented
 
-    def large_result(x: Tensor, y: Any, result: dtype, y_unused: bool) -> Tensor:
+    def large_result(x: Tensor, y: Any, result: Any, y_unused: bool) -> Tensor:
         """The result of a large tensor and another, or a number, that take the short way."""
         kind = x._dtype
         out = op.at_large(x, y, kind, result)
