@@ -65,3 +65,37 @@ def test_masks_that_do_not_fit(name):
         return getattr(T.ones(3, 4), name)(T.ones(5, dtype=T.bool), *rest)
 
     same(program)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "T.zeros(2, True)",
+        "T.zeros((2, True))",
+        "T.zeros([True])",
+        "T.zeros(True, 2)",
+        "T.ones(3).repeat(2, True)",
+        "T.ones(3).repeat((True, 2))",
+        "T.ones(3, 2).permute((1, False))",
+        "T.ones(2, 3, 4).sum((0, True))",
+        "T.ones(2, 3, 4).sum((False, 1))",
+        "T.ones(2, 3).flip(0, True)",
+        "T.ones(2, 3).roll((1, True), (0, 1))",
+        "T.ones(4, 4).tile(2, True)",
+        "T.ones(4, 3).vsplit(1, 2)",
+        "T.ones(4, 3).hsplit(1, 2)",
+        "T.ones(4, 3, 2).dsplit(1, 1)",
+        "T.ones(4, 3).hsplit()",
+        "T.histogram(T.ones(3))",
+    ],
+)
+def test_sequences_of_ints(code):
+    """A bool may stand for an int, but not as the first, which tells what the sequence is of."""
+    found = []
+    for T in (torch, rushlight):  # noqa: B007 (read by the code)
+        try:
+            made = eval(code)
+            found.append([x.tolist() for x in made] if isinstance(made, tuple) else made.tolist())
+        except TypeError as error:
+            found.append(type(error))
+    assert found[0] == found[1]

@@ -183,17 +183,22 @@ def dense_strides(shape: Shape, steps: Shape) -> Shape:
 
 
 def sizes(args: tuple[Any, ...], operation: str) -> Shape:
-    """The sizes given as separate arguments or as one sequence: f(2, 3), f((2, 3)), f([2, 3])."""
-    for at, value in enumerate(args):
-        if isinstance(value, bool):
-            raise TypeError(
-                f"{operation}(): argument 'size' (position {at + 1}) must be tuple of ints, not bool"
-            )
+    """The sizes given as separate arguments or as one sequence: f(2, 3), f((2, 3)), f([2, 3]).
+
+    What is no int is told by the first of them, as in PyTorch: a bool may only come later.
+    """
+    if args and isinstance(args[0], bool):
+        raise TypeError(f"{operation}(): argument 'size' (position 1) must be tuple of ints, not bool")
     if len(args) == 1 and not _is_int(args[0]):
         args = args[0]
         if not isinstance(args, (tuple, list)):
             raise TypeError(
                 f"{operation}(): argument 'size' (position 1) must be tuple of ints, not {type(args).__name__}"
+            )
+        if args and isinstance(args[0], bool):
+            raise TypeError(
+                f"{operation}(): argument 'size' (position 1) must be tuple of ints, but found element of type bool at "
+                "pos 0"
             )
     return tuple(as_int(size, operation) for size in args)
 

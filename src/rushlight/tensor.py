@@ -217,9 +217,9 @@ class _Members:
     unsafe_chunk = slicing.unsafe_chunk
     unbind = slicing.unbind
     tensor_split = slicing.tensor_split
-    hsplit = slicing.hsplit
-    vsplit = slicing.vsplit
-    dsplit = slicing.dsplit
+    hsplit = slicing.hsplit_method
+    vsplit = slicing.vsplit_method
+    dsplit = slicing.dsplit_method
     as_strided = striding.as_strided
     diagonal = striding.diagonal
     unfold = striding.unfold

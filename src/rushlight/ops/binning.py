@@ -16,7 +16,7 @@ from rushlight.ops.spec import public
 
 
 @public(out=same_scalar_type)
-def histogram(input, bins, *, range=None, weight=None, density=False):
+def histogram(input, bins=100, *, range=None, weight=None, density=False):
     """`(hist, bin_edges)`: the count, or the sum of weights, of the elements in each bin; the last bin has both its edges.
 
     Args:

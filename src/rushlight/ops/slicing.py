@@ -402,7 +402,9 @@ def _split_along(name: str, ndim: int, dim: int) -> Any:
     def function(
         input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
     ) -> tuple:
-        cuts: Any = next(c for c in (indices_or_sections, indices, sections, ()) if c is not None)
+        cuts: Any = next((c for c in (indices_or_sections, indices, sections) if c is not None), None)
+        if cuts is None:
+            raise TypeError(f'{name}() missing 1 required positional arguments: "indices_or_sections"')
         have = input._a.ndim
         if have < ndim:
             raise RuntimeError(
@@ -431,5 +433,17 @@ def _split_along(name: str, ndim: int, dim: int) -> Any:
 hsplit = _split_along("hsplit", 1, 1)
 vsplit = _split_along("vsplit", 2, 0)
 dsplit = _split_along("dsplit", 3, 2)
+
+
+def _method_of(function: Any) -> Any:
+    def method(self: Tensor, *given: Any, **named: Any) -> tuple:
+        """The function of the same name; the indices may also be separate arguments."""
+        return function(self, *given if len(given) < 2 else (given,), **named)
+
+    method.__name__ = method.__qualname__ = function.__name__
+    return method
+
+
+hsplit_method, vsplit_method, dsplit_method = map(_method_of, (hsplit, vsplit, dsplit))
 
 __all__ = ["chunk", "narrow", "select", "split", "unbind"]

@@ -330,7 +330,8 @@ def permute(input, *order, dims=None):
     a = input._a
     ndim = a.ndim
     if type(dims) is tuple and len(dims) == ndim and a.size and sorted(dims) == _ORDERS[ndim]:
-        return _view(input, a.transpose(dims), PERMUTE, {"dims": dims})
+        if bool not in map(type, dims):
+            return _view(input, a.transpose(dims), PERMUTE, {"dims": dims})
     dims = sizes_of((dims,), "permute")
     if len(dims) != a.ndim:
         raise RuntimeError(

@@ -15,10 +15,10 @@ def listed(given: tuple, named: Any, name: str, argument: str) -> Any:
 
 
 def ints(value: Any, name: str, argument: str) -> tuple[int, ...]:
-    """One int or a sequence of them, as a tuple; TypeError for anything else."""
+    """One int or a sequence of them, as a tuple; TypeError for anything else. (A bool may not be the first.)"""
     items = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for item in items:
-        if isinstance(item, bool) or not hasattr(item, "__index__"):
+        if item is items[0] and isinstance(item, bool) or not hasattr(item, "__index__"):
             raise TypeError(
                 f"{name}(): argument '{argument}' must be tuple of ints, not {type(item).__name__}"
             )

@@ -70,7 +70,11 @@ def reduced_dims(dim: Any, ndim: int, operation: str = "") -> tuple[int, ...]:
     if type(dim) is int:
         return (wrap_dim(dim, ndim),) if ndim else _of_scalar(dim)
     if isinstance(dim, (tuple, list)):
-        dims = tuple([wrap_dim(_index(d, dim, operation), ndim) for d in dim])
+        if dim and isinstance(dim[0], bool):
+            raise errors.WrongArgument("dim", "tuple of ints", dim, operation in _OVERLOADED)
+        dims = tuple(
+            [wrap_dim(int(d) if d is True or d is False else _index(d, dim, operation), ndim) for d in dim]
+        )
         for n, d in enumerate(dims):
             if d in dims[:n]:
                 raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
