@@ -632,8 +632,9 @@ UNCOMPARED = frozenset(
     "masked_select resize_ resize_as_ __radd__ __rmul__ __rsub__ __rand__ __ror__ __rxor__ bernoulli multinomial normal "
     "rand_like randn_like randint_like poisson uniform cauchy exponential geometric log_normal nn.functional.rrelu "
     "nn.functional.batch_norm native_batch_norm nn.functional.instance_norm nn.functional.fractional_max_pool2d "
-    "nn.functional.fractional_max_pool3d".split()
-    # (batch norms refuse running statistics without the batch, as PyTorch's do; the last two draw where they pool)
+    "nn.functional.fractional_max_pool3d sparse.mm".split()
+    # (batch norms refuse running statistics without the batch, as PyTorch's do; fractional pooling draws where it pools;
+    # the samples of sparse.mm are in the CSR layout)
 )
 
 

@@ -285,6 +285,7 @@ _LATE = {
     "ops.pooling": "avg_pool1d max_pool1d max_pool2d max_pool3d",
     "ops.resampling": "pixel_shuffle pixel_unshuffle",
     "nn.functional": "channel_shuffle pdist",
+    "sparse": "sparse_coo_tensor=coo_tensor spmm",
     "nn.recurrent_functions": "gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell",
     # ---- random ----
     "ops.sampling": (
@@ -328,7 +329,7 @@ __getattr__, __dir__ = late.names(
     "rushlight",
     _LATE,
     modules="accelerator amp autograd backends compiler cpu cuda distributed distributions fft func hub jit linalg masked mps multiprocessing native nn optim pickling "
-    "overrides printing profiler random return_types serialization signal special storage streams switches testing types utils version xpu",
+    "overrides printing profiler random return_types serialization signal sparse special storage streams switches testing types utils version xpu",
 )
 
 __all__ = [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, type(late))]

@@ -38,7 +38,7 @@ class MissingName(AttributeError, NotImplementedError):
         ...     torch.hspmm
         ... except NotImplementedError as error:
         ...     print(error)
-        module 'rushlight' has no attribute 'hspmm': Rushlight does not have torch.hspmm yet; the nearest it has is torch.mm
+        module 'rushlight' has no attribute 'hspmm': Rushlight does not have torch.hspmm yet; the nearest it has is torch.spmm
     """
 
     def __init__(self, told: str, namespace: str, name: str) -> None:

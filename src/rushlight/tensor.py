@@ -426,6 +426,8 @@ class _Members:
     resize_as = rare_methods.resize_as
     dense_dim = rare_methods.dense_dim
     sparse_dim = rare_methods.sparse_dim
+    to_sparse = rare_methods.to_sparse
+    to_sparse_coo = rare_methods.to_sparse
     is_distributed = rare_methods.is_distributed
     const_data_ptr = rare_methods.const_data_ptr
     pin_memory = rare_methods.pin_memory
@@ -459,8 +461,8 @@ _LACKING = """
 ccol_indices coalesce col_indices crow_indices dequantize eig
 index indices int_repr ipu is_coalesced lstsq module_load mtia q_per_channel_axis q_per_channel_scales
 q_per_channel_zero_points q_scale q_zero_point qscheme record_stream reinforce resize_as_sparse_ row_indices slice_inverse smm solve sparse_mask sparse_resize_
-sparse_resize_and_clear_ sspaddmm symeig to_mkldnn to_padded_tensor to_sparse to_sparse_bsc
-to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values xpu
+sparse_resize_and_clear_ sspaddmm symeig to_mkldnn to_padded_tensor to_sparse_bsc
+to_sparse_bsr to_sparse_csc to_sparse_csr values xpu
 """.split()
 
 for _name in _LACKING:

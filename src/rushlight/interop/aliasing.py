@@ -24,7 +24,7 @@ from rushlight.interop import homes
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
     "accelerator amp autograd backends compiler cpu cuda distributed distributions fft func hub jit linalg masked mps multiprocessing nn optim overrides"
-    " profiler quasirandom random return_types serialization signal special testing torch_version types utils version xpu".split()
+    " profiler quasirandom random return_types serialization signal sparse special testing torch_version types utils version xpu".split()
 )
 
 

@@ -256,6 +256,10 @@ def full(
         >>> torch.full((2,), 7)
         tensor([7, 7])
     """
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(
+            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
+        )
     value = number_of(fill_value, "full", "fill_value")
     try:
         asked = place(dtype, layout, device, pin_memory, "full")

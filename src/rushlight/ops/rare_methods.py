@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any, NoReturn
 
-from rushlight import storage
+from rushlight import late, storage
 from rushlight.buffer import Tensor
 from rushlight.buffer import storage as storage_of
+from rushlight.device import sparse_coo
 from rushlight.dtypes import dtype
 from rushlight.layout import numel
 from rushlight.ops.legacy import constructed
@@ -23,6 +24,7 @@ __all__ = [
     "resize",
     "resize_as",
     "sparse_dim",
+    "to_sparse",
 ]
 
 
@@ -83,6 +85,25 @@ def as_subclass(self: Tensor, cls: type) -> Any:
     made = object.__new__(cls)
     made._a, made._dtype, made._buf, made._edge = same._a, same._dtype, storage_of(same), same._edge
     return made
+
+
+def to_sparse(self: Tensor, sparse_dim: Any = None, *, layout: Any = None, **options: Any) -> Any:
+    """The elements that are not zero, and their places.
+
+    Args:
+        sparse_dim: how many dimensions are sparse; values have the others.
+
+    Raises:
+        NotImplementedError: another layout than `sparse_coo`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([0.0, 5.0]).to_sparse().values()
+        tensor([5.])
+    """
+    if layout not in (None, sparse_coo):
+        raise NotImplementedError(f"to_sparse: the layout {layout} is missing; sparse_coo is there")
+    return late.load("rushlight.sparse").sparsified(self, sparse_dim)
 
 
 def dense_dim(self: Tensor) -> int:
