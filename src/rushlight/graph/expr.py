@@ -70,6 +70,7 @@ class Outline:
         shape, dtype, strides, size, nbytes, itemsize, ndim: those of the result.
         weight: how many instructions it comes to.
         given: the values of the numbers that the instructions bring.
+        recipe: what computed one that was made of different arrays, each in memory; None before that.
     """
 
     __slots__ = (
@@ -85,6 +86,7 @@ class Outline:
         "itemsize",
         "weight",
         "given",
+        "recipe",
     )
 
     def __init__(
@@ -108,6 +110,7 @@ class Outline:
         self.nbytes = self.size * dtype.itemsize
         self.weight = len(fragment.insts) + 1
         self.given = fragment.given()
+        self.recipe: Any = None
 
 
 class Pending:

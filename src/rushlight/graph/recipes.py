@@ -76,6 +76,13 @@ class Recipe(NamedTuple):
         self.into(arrays, outs, numbers)
         return [one.as_shown(out) for one, out in zip(self.outs, outs)]
 
+    def one(self, arrays: Sequence[np.ndarray], numbers: Sequence[Any]) -> np.ndarray:
+        """The output of a map that has one."""
+        shape, kind, strides, _ = self.outs[0]
+        out = memory.array(shape, kind, strides)
+        self.program.do(self.job, [*map(address, arrays), address(out)], numbers)
+        return out
+
     def into(
         self, arrays: Sequence[np.ndarray], outs: Sequence[np.ndarray], numbers: Sequence[Any] = ()
     ) -> None:

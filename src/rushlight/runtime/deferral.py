@@ -140,20 +140,25 @@ def launch(
     """
     if _STORED[result.index] is None:
         return None
-    shape, size, first = _extent(operands)
-    if size < least or not size or first is None or not can_compile():
-        return None
+    for value in operands:
+        if isinstance(value, Tensor) and value._a.size >= least:
+            break
+    else:  # a large result that is broadcast, or none
+        if _extent(operands)[1] < least:
+            return None
     args: list[Any] = list(operands)
     layouts: list[_Layout] = []
-    tensors = []
+    tensors, waiting = [], False
     for n, value in enumerate(operands):
         if not isinstance(value, Tensor) or not value._a.ndim:
             layouts.append(None)
             args[n] = np.asarray(as_number(value, computed[n]))[()]
             continue
         a = value._a
-        if type(a) is Pending and a.work is None and (a.value is not None or a.shape != shape):
-            a = a.look()
+        if type(a) is Pending:
+            if a.value is not None:
+                a = a.value
+            waiting = True
         args[n] = a
         layouts.append((a.shape, a.strides, value._dtype))
         tensors.append(value)
@@ -163,6 +168,9 @@ def launch(
         key = None if any(fact is None for _, fact in named) else (key, *named)
     outline = _OUTLINES.get(key)
     if outline is None:
+        shape, size, first = _extent(operands)
+        if not size or first is None or not can_compile():
+            return None
         outline = _outline(name, function, computed, result, attrs or {}, strides_of, shape, layouts)
         if outline is None:
             return None
@@ -170,10 +178,14 @@ def launch(
             if len(_OUTLINES) >= _MOST_OUTLINES:
                 _OUTLINES.clear()
             _OUTLINES[key] = outline
+    if waiting:
+        for n, a in enumerate(args):
+            if type(a) is Pending and a.work is None and a.shape != outline.shape:
+                args[n] = a.look()
     p = Pending(outline, args)
     if p.heavy():  # what it is made of first: computed with it, operands that are about to die would be stored all the same
         p = Pending(outline, list(map(array_of, args)))
-    at_once = not SWITCHES.fuse or p.nbytes > MOST_BYTES or size < waits
+    at_once = not SWITCHES.fuse or p.nbytes > MOST_BYTES or p.size < waits
     if not at_once:
         ref = weakref.ref(p)
         for t in tensors:
