@@ -187,23 +187,38 @@ def _place(like: Traced, value: Any, kind: str) -> int:
 
 
 def _ufunc(like: Traced, ufunc: np.ufunc, inputs: tuple, dtype: Any) -> Traced:
+    kinds: list[Any] = [
+        value.kind
+        if type(value) is Traced
+        else value.dtype
+        if isinstance(value, (np.ndarray, np.generic))
+        else type(value)
+        for value in inputs
+    ]
+    make, chars = _made_by(ufunc, dtype, *kinds)
+    if make is None:  # the array itself, in another type
+        return inputs[0].cast(chars[-1])
+    places = [
+        value.place if kind is char else _place(like, value, char)
+        for value, kind, char in zip(inputs, kinds, chars)
+    ]
+    at = make(like.into, chars[0], chars[-1], *places)
+    return Traced(like.into, at, chars[-1])
+
+
+@functools.cache
+def _made_by(ufunc: np.ufunc, dtype: Any, *kinds: Any) -> tuple[Callable | None, list[str]]:
+    """What writes the instructions of a ufunc, and the kinds of its operands and result; these are given as kinds of arrays
+    that stand for others, types of arrays, or Python's types."""
     make = _UFUNCS.get(ufunc)
     if make is None:
         raise Untraceable(f"{ufunc.__name__} has no instruction")
-    if ufunc is np.positive:
-        return inputs[0] if dtype is None else inputs[0].cast(_char(np.dtype(dtype)))
     if dtype is None:
-        kinds = [
-            value.dtype if isinstance(value, (Traced, np.ndarray, np.generic)) else type(value)
-            for value in inputs
-        ]
-        resolved = _resolved(ufunc, tuple(kinds))
+        given = tuple([DTYPES[kind] if isinstance(kind, str) else kind for kind in kinds])
+        resolved = given * 2 if ufunc is np.positive else _resolved(ufunc, given)
     else:
         resolved = (np.dtype(dtype),) * (ufunc.nin + ufunc.nout)
-    chars = [_char(d) for d in resolved]
-    places = [_place(like, value, char) for value, char in zip(inputs, chars)]
-    at = make(like.into, chars[0], chars[-1], *places)
-    return Traced(like.into, at, chars[-1])
+    return None if ufunc is np.positive else make, [_char(d) for d in resolved]
 
 
 @functools.cache

@@ -18,12 +18,13 @@ from rushlight.batched import Batched
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import float32, float64
 from rushlight.graph.trace import instruction
-from rushlight.memory import array
+from rushlight.memory import address, array
 from rushlight.ops.kinds.contraction import product
 from rushlight.ops.kinds.reduction import own_sum
 from rushlight.runtime.blas import multiplied
 from rushlight.runtime.deferral import stepwise
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.small_products import successive
 from rushlight.tape.modes import MODES
 
 Arrays = tuple[np.ndarray, ...]
@@ -133,23 +134,36 @@ def _always(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
 # ---- long short-term memory ----
 
 
-def _ahead(
+def _places(a: np.ndarray) -> np.ndarray:
+    """Where the entries begin."""
+    return address(a) + np.arange(len(a)) * a.strides[0]
+
+
+def _lstm_ahead(
     step: Callable[[int], None], h: np.ndarray, weight: np.ndarray, gates: np.ndarray, outputs: np.ndarray
 ) -> None:
     """Steps ahead: what the state adds to the gates, then what becomes of them."""
-    dot = np.dot
+    h, weight = np.ascontiguousarray(h), np.ascontiguousarray(weight.T)
+    states = np.append(address(h), _places(outputs)[:-1])
+    multiply = successive(h, states, weight, gates[0], _places(gates))
     for t, z in enumerate(gates):
-        dot(h, weight, z)
+        if multiply is None:
+            np.dot(outputs[t - 1] if t else h, weight, z)
+        else:
+            multiply(t)
         step(t)
-        h = outputs[t]
 
 
-def _back(step: Callable[[int], None], gates: np.ndarray, weight: np.ndarray, dh: np.ndarray) -> None:
+def _lstm_back(step: Callable[[int], None], gates: np.ndarray, weight: np.ndarray, dh: np.ndarray) -> None:
     """Steps back: what flows to the gates, then from them to the state."""
-    dot = np.dot
+    weight = np.ascontiguousarray(weight)
+    multiply = successive(gates[0], _places(gates), weight, dh, np.full(len(gates), address(dh)))
     for t in range(len(gates) - 1, -1, -1):
         step(t)
-        dot(gates[t], weight, dh)
+        if multiply is None:
+            np.dot(gates[t], weight, dh)
+        else:
+            multiply(t)
 
 
 def _lstm_step(zi: Any, zf: Any, zg: Any, zo: Any, xi: Any, xf: Any, xg: Any, xo: Any, c: Any) -> tuple:
@@ -192,7 +206,7 @@ class LSTM:
             (*parts, cells[1:], turned, outputs),
         )
         if step is not None:
-            multiplied(_ahead, h.size * 4 * hidden, step, h, weight.T, flat, outputs)
+            multiplied(_lstm_ahead, h.size * 4 * hidden, step, h, weight, flat, outputs)
             return (h.copy(), cells[-1].copy()), (gates, cells, turned)
         scratch, candidate = np.empty(gates.shape[1:]), np.empty_like(c)
         for t, z in enumerate(flat):
@@ -223,7 +237,7 @@ class LSTM:
             (*_by_gate(slope), _always(dc, both)),
         )
         if step is not None:
-            multiplied(_back, flat[0].size * dh.shape[1], step, flat, weight, dh)
+            multiplied(_lstm_back, flat[0].size * dh.shape[1], step, flat, weight, dh)
             return flat, flat, (dh, dc)
         slope[:, :, 0] = g * i * (1 - i)
         slope[:, :, 1] = cells[:-1] * f * (1 - f)

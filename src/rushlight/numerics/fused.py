@@ -36,6 +36,11 @@ def multiply_add(x: Any, y: Any, z: Any) -> Any:
 
 def _single(x: Any, y: Any, z: Any) -> np.ndarray:
     """In float64, where a product of two float32 is exact."""
+    if not z.ndim and x.shape == y.shape and x.flags.c_contiguous and y.flags.c_contiguous and x.ndim:
+        product = y.astype(_F64)
+        product *= z
+        product += x
+        return product.astype("f")
     operands = [v for v in (x, y, z) if v.ndim]
     if not all(v.flags.c_contiguous for v in operands):  # NumPy finds the order of the result's dimensions
         return np.add(x, np.multiply(y, z, dtype=_F64), dtype=_F64).astype("f")

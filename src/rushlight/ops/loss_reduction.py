@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.buffer import Tensor
 from rushlight.layout import broadcast, numel
 from rushlight.runtime import deferral
 
@@ -70,7 +71,9 @@ def reduce_tensor(t: Any, reduction: str) -> Any:
 
 def same_shape(name: str, input: Any, target: Any) -> tuple[Any, Any]:
     """Both broadcast to one shape, with PyTorch's warning if that changes something."""
-    a, b = tuple(input.size()), tuple(target.size())
+    if isinstance(input, Tensor) and isinstance(target, Tensor) and input._a.shape == target._a.shape:
+        return input, target
+    b, a = tuple(target.size()), tuple(input.size())
     if a == b:
         return input, target
     warnings.warn(
@@ -83,6 +86,8 @@ def same_shape(name: str, input: Any, target: Any) -> tuple[Any, Any]:
 
 
 def one_dtype(x: Any, y: Any) -> tuple[Any, Any]:
+    if x._dtype is y._dtype:
+        return x, y
     from rushlight.ops.promotion import result_type
 
     kind = result_type(x, y)

@@ -16,9 +16,11 @@ from rushlight.dtypes import (
     dtype,
 )
 from rushlight.ops.autocasting import BLAS
+from rushlight.runtime import small_products
 from rushlight.runtime.blas import multiplied
 from rushlight.runtime.deferral import FROM, reduced
 from rushlight.runtime.results import FEW, array
+from rushlight.runtime.small_products import WORTH
 
 _REFUSED = frozenset({*WIDE_UNSIGNED, complex32})
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -66,6 +68,10 @@ def _products_added(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product of two matrices of one BLAS type."""
     (m, k), n = a.shape, b.shape[1]
+    if m * k * n >= WORTH and k == b.shape[0]:
+        made = small_products.product(a, b)
+        if made is not None:
+            return made
     if m * n < FEW or k != b.shape[0]:
         return multiplied(a.dot, m * k * n, b)
     return multiplied(a.dot, m * k * n, b, array((m, n), a.dtype))
