@@ -189,7 +189,9 @@ def test_small_products_take_one_thread(monkeypatch):
     a = rushlight.ones(64, 64)
     a @ a
     assert asked == []
-    a = rushlight.ones(128, 128, dtype=rushlight.complex64)  # (of real ones there is a kernel on some processors)
+    a = rushlight.ones(
+        128, 128, dtype=rushlight.complex64
+    )  # (of real ones there is a kernel on some processors)
     assert (a @ a)[0, 0].item() == 128
     assert asked == [1, 4]
     a = rushlight.ones(8, 128, 128)

@@ -86,7 +86,9 @@ def test_what_is_left_to_blas() -> None:
     assert small_products.product(some[:, :8], some[:8]) is None  # too little work
     assert small_products.product(whole, whole) is None  # too much
     assert small_products.product(some.astype(np.complex64), some.astype(np.complex64)) is None
-    assert small_products.product(whole[:128, :128], whole[:256:2, :256:2]) is None  # rows and columns with gaps
+    assert (
+        small_products.product(whole[:128, :128], whole[:256:2, :256:2]) is None
+    )  # rows and columns with gaps
     assert small_products.product(whole, whole[:, :1]) is None  # a vector
     repeated = np.broadcast_to(np.ones(128, np.float32), (128, 128))
     found = small_products.product(repeated, some.repeat(2, 0).repeat(2, 1))
