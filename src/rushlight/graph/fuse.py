@@ -114,7 +114,9 @@ def mapped(
         ran = run_loop("map", body, [place], [out], shape, out.strides)
         if ran is None:
             return None
-        return Recipe(*ran, (0,) * (len(arrays) + 1), (made,), tuple(body.numbers)).ready(arrays).quick
+        # (not as recipes are run: whoever has this function may try it on anything)
+        facts_of = [facts(a) for a in arrays]
+        return ran[0].direct(ran[1], body.numbers, facts_of, (shape, kind), (0,) * (len(arrays) + 1))
 
 
 def _stored(nodes: list[Pending], root: Pending) -> tuple[int, ...]:
