@@ -211,3 +211,12 @@ def test_threads_call_at_once(often):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@compiled
+def test_large_arrays_are_told_from_others(often):
+    """A loop of many elements does not look at what it is given."""
+    for _ in range(4):
+        for shape in ((500, 100), (3, 4), (400, 300), (2, 100)):
+            x = T.ones(shape)
+            assert (x - x[0]).abs().sum() == 0 and (x + 2 * x[0]).tolist() == T.full(shape, 3.0).tolist()
