@@ -253,3 +253,36 @@ def test_what_is_asked_of_other_processors():
 
     same(run)
     assert rushlight.backends.quantized.engine == "none"
+
+
+@pytest.mark.parametrize(
+    "call",
+    """
+F.glu(x, 1)
+F.glu(x)
+F.glu(x[0, 0, 0, 0])
+F.glu(x[:, :, :3], 2)
+F.glu(x.long())
+F.pixel_shuffle(x, 2)
+F.pixel_shuffle(x, 1)
+F.pixel_unshuffle(x, 2)
+F.pixel_unshuffle(x[0], 4)
+T.clamp(x[0, 0, 0], -0.5, T.tensor(0.5))
+T.clamp(x[0, 0, 0], T.tensor(-0.5), 0.5)
+T.clamp(x[0, 0, 0], -0.5, T.tensor([0.5]))
+T.clamp(x[0, 0, 0], -0.5, T.tensor(0.5, requires_grad=True))
+T.histc(x, 4)
+""".strip().splitlines(),
+)
+def test_operations_are_the_nodes_that_pytorch_has(call):
+    def run(lib):
+        x = (lib.arange(128.0, dtype=lib.float64).sin()).view(1, 8, 4, 4).requires_grad_()
+        made = eval(call, {"F": lib.nn.functional, "T": lib, "x": x})
+        if made.grad_fn is None:
+            return made
+        weights = lib.arange(float(made.numel()), dtype=lib.float64).view(made.shape)
+        (first,) = lib.autograd.grad((made * weights).sum(), x, create_graph=True)
+        second = lib.autograd.grad(first.square().sum(), x)[0] if first.grad_fn else None
+        return [made, made.grad_fn.name(), first, second]
+
+    same(run)

@@ -126,6 +126,7 @@ from rushlight.ops.smooth_activations import (
     celu,
     elu,
     gelu,
+    glu,
     logsigmoid,
     mish,
     selu,
@@ -179,17 +180,6 @@ def gumbel_softmax(
         return soft
     index = soft.max(dim, keepdim=True)[1]
     return logits.detach().new_zeros(logits.shape).scatter(dim, index, 1.0) - soft.detach() + soft
-
-
-def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """a * sigmoid(b) for the halves a and b of the input. Dauphin et al., arXiv:1612.08083."""
-    if input.ndim == 0:
-        raise RuntimeError("glu does not support scalars because halving size must be even")
-    size = input.shape[dim]
-    if size % 2:
-        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.ndim} is size {size}")
-    a, b = input.narrow(dim, 0, size // 2), input.narrow(dim, size // 2, size // 2)
-    return a * b.sigmoid()
 
 
 def local_response_norm(

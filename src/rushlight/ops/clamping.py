@@ -156,6 +156,18 @@ def _numbers(operation: Any, input: Tensor, low: Any, high: Any) -> Tensor:
     return operation.at(promoted, input, low=low, high=high)
 
 
+def _alike(bound: Any, other: Any) -> Any:
+    """A 0-d tensor beside a number as a number, unless it wants a gradient."""
+    if (
+        isinstance(bound, Tensor)
+        and isinstance(other, NUMBERS)
+        and not bound.dim()
+        and not bound.requires_grad
+    ):
+        return bound.item()
+    return bound
+
+
 @public
 def clamp(input, min=None, max=None):
     """`input` held between `min` and `max`, numbers or tensors; None leaves that side open.
@@ -175,6 +187,7 @@ def clamp(input, min=None, max=None):
         and (min is not None or max is not None)
     ):
         return _numbers(clamp_numbers, input, min, max)
+    min, max = _alike(min, max), _alike(max, min)
     kinds = {isinstance(bound, Tensor) for bound in (min, max) if bound is not None}
     if not kinds:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")

@@ -10,7 +10,8 @@ import numpy as np
 
 from rushlight.dtypes import FLOATING
 from rushlight.ops.adaptive_pooling import adaptive_average
-from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.ops.spec import as_one_node, as_tensor, primitive, public
+from rushlight.tape.derivative import Derivative
 
 # Interpolation along one dimension takes a few taps of the input with weights; several
 # dimensions are done one after another, and the derivative adds back along the same taps.
@@ -246,16 +247,21 @@ def pixel_shuffle(input, upscale_factor):
         )
     if r <= 0:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
-    *lead, c, h, w = shape
+    c = shape[-3]
     if c % (r * r):
         raise RuntimeError(
             "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
             f"but input.size(-3)={c} is not divisible by {r * r}"
         )
+    return as_one_node(_SHUFFLE, input, _shuffled, r=r)
+
+
+def _shuffled(x: Any, r: int) -> Any:
+    *lead, c, h, w = x._a.shape
     n = len(lead)
-    parts = input.reshape(*lead, c // (r * r), r, r, h, w)
-    turned = parts.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    return turned.reshape(*lead, c // (r * r), h * r, w * r)
+    parts = x.reshape(*lead, c // (r * r), r, r, h, w)
+    turned = parts.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2).contiguous()
+    return (turned.clone() if r == 1 else turned).view(*lead, c // (r * r), h * r, w * r)
 
 
 @public(name="pixel_unshuffle", out=False)
@@ -269,17 +275,26 @@ def pixel_unshuffle(input, downscale_factor):
         )
     if r <= 0:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
-    *lead, c, h, w = shape
+    h, w = shape[-2:]
     for side, size in (("height", h), ("width", w)):
         if size % r:
             raise RuntimeError(
                 f"pixel_unshuffle expects {side} to be divisible by downscale_factor, but input.size(-"
                 f"{2 if side == 'height' else 1})={size} is not divisible by {r}"
             )
+    return as_one_node(_UNSHUFFLE, input, _unshuffled, r=r)
+
+
+def _unshuffled(x: Any, r: int) -> Any:
+    *lead, c, h, w = x._a.shape
     n = len(lead)
-    parts = input.reshape(*lead, c, h // r, r, w // r, r)
-    turned = parts.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
-    return turned.reshape(*lead, c * r * r, h // r, w // r)
+    parts = x.reshape(*lead, c, h // r, r, w // r, r)
+    turned = parts.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3).contiguous()
+    return (turned.clone() if r == 1 else turned).view(*lead, c * r * r, h // r, w // r)
+
+
+_SHUFFLE = Derivative("PixelShuffle", ("x",), (lambda g, r: pixel_unshuffle(g, r),))
+_UNSHUFFLE = Derivative("PixelUnshuffle", ("x",), (lambda g, r: pixel_shuffle(g, r),))
 
 
 __all__ = ["interpolate", "pixel_shuffle"]

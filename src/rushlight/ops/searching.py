@@ -14,7 +14,7 @@ from rushlight.ops.kinds.reduction import one_dim, refuse_kinds, same_dtype
 from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.execute import wrap
-from rushlight.tape.derivative import no_derivative
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE, no_derivative
 
 # ---- unique ----
 
@@ -303,7 +303,7 @@ def bincount(input: Tensor, weights: Any = None, minlength: int = 0) -> Tensor:
     return bincount_weighted(weights, places=a, count=minlength)
 
 
-@primitive("Histc", vjp=(no_derivative("histc"),))
+@primitive("Histc", vjp=NOT_DIFFERENTIABLE)
 def histc_counts(x, *, bins, low, high):
     """Counts in equal bins between two bounds, both inside; what lies outside is left out."""
     a = x.reshape(-1)

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, INTEGER
+from rushlight.dtypes import BOOL, FLOATING, INTEGER
 from rushlight.graph.trace import Traced
+from rushlight.layout import wrap_dim
 from rushlight.numerics.errors import ndtr
+from rushlight.ops.joining import cat
 from rushlight.ops.kinds.elementwise import floats_only, not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import in_double, pointwise
-from rushlight.ops.spec import public
+from rushlight.ops.spec import as_one_node, public
 from rushlight.runtime.deferral import FROM_SERIES
-from rushlight.tape.derivative import NOT_DIFFERENTIABLE
+from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.modes import unrecorded
 
 # ---- exponentials below 0 ----
@@ -242,3 +244,45 @@ def softsign(input: Tensor) -> Tensor:
 def tanhshrink(input: Tensor) -> Tensor:
     """`input - tanh(input)`."""
     return input - input.tanh()
+
+
+# ---- gated ----
+
+
+def _glu(x: Any, dim: int) -> Any:
+    a, b = x.chunk(2, dim)
+    return a * b.sigmoid()
+
+
+def _glu_gradient(g: Any, x: Any, dim: int) -> Any:
+    a, b = x.chunk(2, dim)
+    s = b.sigmoid()
+    return cat([g * s, g * a * (s * (1 - s))], dim)
+
+
+_GLU = Derivative("Glu", ("x",), (_glu_gradient,))
+
+
+@public(name="nn.functional.glu", out=False)
+def glu(input, dim=-1):
+    """a * sigmoid(b) for the halves a and b of the input along `dim`. Dauphin et al., arXiv:1612.08083.
+
+    Raises:
+        RuntimeError: a 0-d input, or one of an odd size.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.glu(torch.tensor([4.0, 0.0]))
+        tensor([2.])
+    """
+    if input.dim() == 0:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    shape = input._a.shape
+    dim = wrap_dim(dim, len(shape))
+    if input._dtype.category != FLOATING:
+        raise NotImplementedError(f"\"glu_cpu\" not implemented for '{input._dtype.legacy}'")
+    if shape[dim] % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {shape[dim]}")
+    if not shape[dim]:
+        return input.clone()
+    return as_one_node(_GLU, input, _glu, dim=dim)

@@ -27,6 +27,7 @@ from rushlight.runtime.execute import enter
 from rushlight.runtime.merging import FROM_MERGED, Loop, waiting
 from rushlight.runtime.results import retried
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
+from rushlight.tape.modes import MODES
 from rushlight.tape.recording import record
 
 #: every public operation, by PyTorch's name
@@ -366,6 +367,15 @@ def as_tensor(value: Any, operation: str, argument: str, position: int) -> Tenso
     if isinstance(value, Tensor):
         return value
     raise errors.wrong_type(operation, argument, position, value)
+
+
+def as_one_node(derivative: Derivative, x: Tensor, compute: Callable, **attrs: Any) -> Tensor:
+    """`compute(x, **attrs)`, a new tensor made by operations, as one node of the graph."""
+    if x._edge is None or not MODES.grad:
+        return compute(x, **attrs)
+    out = compute(x.detach(), **attrs)
+    record(derivative, (x,), attrs, out)
+    return out
 
 
 def all_tensors(operation: str, **given: Any) -> None:
