@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rushlight as T
+import rushlight.nn.functional as F
 from rushlight.native import direct, jit, steps
 from rushlight.runtime import repeated, written
 from rushlight.runtime.deferral import TIER
@@ -59,6 +60,42 @@ def bits(t):
     return t.shape, t.stride(), t.dtype, t.numpy().tobytes()
 
 
+EXPRESSIONS = {
+    **{
+        name: lambda x, y, name=name: getattr(F, name)(x)
+        for name in """gelu silu softplus elu selu celu relu relu6 mish leaky_relu hardswish hardsigmoid hardtanh softsign tanhshrink
+        logsigmoid""".split()
+    },
+    **{
+        name: lambda x, y, name=name: getattr(x, name)()
+        for name in """rsqrt round frac reciprocal logit log1p sinc erf exp2 log2 sign trunc deg2rad isfinite isinf atanh digamma
+        erfinv nan_to_num""".split()
+    },
+    **{
+        name: lambda x, y, name=name: getattr(T, name)(x, y)
+        for name in "xlogy fmod remainder logaddexp copysign hypot pow fmax nextafter atan2 ldexp".split()
+    },
+    "lerp": lambda x, y: T.lerp(x, y, x.abs()),
+    "lerp by a number": lambda x, y: T.lerp(x, y, 0.25),
+    "addcmul": lambda x, y: T.addcmul(x, y, y, value=0.5),
+    "addcdiv": lambda x, y: T.addcdiv(x, y, y),
+    "clamp": lambda x, y: x.clamp(-0.5, 0.25),
+    "clamp between": lambda x, y: x.clamp(y, y.abs()),
+    "threshold": lambda x, y: F.threshold(x, 0.0, -0.0),
+    "threshold the other way": lambda x, y: F.threshold(x, -0.0, 0.0),
+    "alpha": lambda x, y: x.add(y, alpha=3),
+    "sigmoid's gradient": lambda x, y: gradient(T.sigmoid, x, y),
+    "tanh's gradient": lambda x, y: gradient(T.tanh, x, y),
+    "relu's gradient": lambda x, y: gradient(T.relu, x, y),
+    "gelu's gradient": lambda x, y: gradient(F.gelu, x, y),
+}
+
+
+def gradient(function, x, y):
+    x = x.detach().requires_grad_()
+    return T.autograd.grad(function(x), x, y)[0]
+
+
 @pytest.fixture
 def often(monkeypatch):
     """Everything is written down the second time."""
@@ -89,6 +126,30 @@ def test_every_call_of_a_kind_gives_the_same_bits(call, layout, dtype, monkeypat
         monkeypatch.setattr(repeated, "_OFTEN", 0)
         found = [[bits(CALLS[call](x)) for x in xs] for _ in range(4)]
         assert found == [expected] * 4, shape
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [T.float32, T.float64])
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_expressions_give_the_same_bits(name, dtype, monkeypatch):
+    for shape, special in itertools.product(
+        [(3, 3), (), (5,), (2, 3, 4), (1, 1), (0, 3), (40, 40), (60, 70)], (False, True)
+    ):
+        pairs = [(values(shape, dtype, special, n), values(shape, dtype, special, n + 3)) for n in range(3)]
+        monkeypatch.setattr(repeated, "LEFT", [1 << 60])
+        expected = [bits(EXPRESSIONS[name](x, y)) for x, y in pairs]
+        monkeypatch.setattr(repeated, "LEFT", [0])
+        monkeypatch.setattr(repeated, "_OFTEN", 0)
+        assert [[bits(EXPRESSIONS[name](x, y)) for x, y in pairs] for _ in range(4)] == [expected] * 4, shape
+
+
+@compiled
+def test_numbers_that_are_equal_and_not_the_same(often):
+    x = T.full((3, 3), -1.0)
+    for _ in range(4):
+        for value in (0.0, -0.0):
+            assert T.signbit(F.threshold(x, 0.5, value)).all().item() is (str(value) == "-0.0")
+            assert T.signbit(T.clamp(x, value, 5.0)).any().item() is (str(value) == "-0.0")
 
 
 @compiled
@@ -184,6 +245,29 @@ def test_without_a_compiler_nobody_asks_again(monkeypatch):
     for _ in range(1000):
         assert again((), np.zeros(3)).tolist() == [1, 1, 1]
     assert len(asked) == 1
+
+
+LOOKS = {
+    "at a value": lambda x: x + 1 if x.sum() > 0 else x,
+    "at an element": lambda x: x + x[0],
+    "at truth": lambda x: x + 1 if x > 0 else x,
+    "at all of it": lambda x: np.sort(x),
+    "at the array": lambda x: np.asarray(x) + 1,
+    "at other types": lambda x: x.astype(np.int64).astype(x.dtype),
+    "at its attributes": lambda x: x.real + 1,
+    "at other memory": lambda x: np.add(x, 1, np.zeros(3)),
+    "at nothing": lambda x: np.zeros(3),
+}
+
+
+@compiled
+@pytest.mark.parametrize("what", LOOKS)
+def test_a_function_that_looks_is_not_written_down(what, monkeypatch):
+    a = np.ones(3)
+    monkeypatch.setattr(written, "noted", lambda *args, original=written.noted: noted.append(original(*args)))
+    noted = []
+    assert written.written(("expression", LOOKS[what]), (), (a,), np.ones(3)) is None
+    assert noted in ([False], [])
 
 
 @compiled

@@ -36,7 +36,7 @@ from rushlight.native import jit
 #: bytes of scratch memory that may lie on the caller's stack
 _STACKED = 1 << 14
 #: words of parameters at most
-_MOST = 512
+_MOST = 1024
 #: calls that Python passes arguments to in a row of pointers
 _FASTCALL = 0x80
 #: where NumPy's table of functions has those used here, see `__multiarray_api.h`

@@ -172,6 +172,7 @@ end:
 _MOVES = {
     "widen": ("float", "double", "fpext float %x to double"),
     "narrow": ("double", "float", "fptrunc double %x to float"),
+    "copy1": ("i8", "i8", "add i8 %x, 0"),
     "copy4": ("i32", "i32", "add i32 %x, 0"),
     "copy8": ("i64", "i64", "add i64 %x, 0"),
 }
@@ -216,7 +217,13 @@ class Loop(NamedTuple):
 
 
 def move(name: str) -> Loop:
-    """A loop of ours: "widen", "narrow", "copy4", "copy8"; "take4", "take8" of what is chosen."""
+    """A loop of ours: "widen", "narrow", "copy1", "copy4", "copy8"; "take4", "take8" of what is chosen.
+
+    Raises:
+        Unknown: there is none of that name.
+    """
+    if name not in _native():
+        raise Unknown
     return Loop(_native()[name], 0)
 
 
@@ -283,6 +290,9 @@ class Steps:
     Args:
         given: the arrays it is called with; they are number 0 and so on.
         shape, kind: of the array that it makes, which comes after them.
+
+    Attributes:
+        ufuncs: those that were asked for, where somebody notes it.
     """
 
     def __init__(self, given: Sequence[np.ndarray], shape: tuple[int, ...], kind: np.dtype) -> None:
@@ -290,8 +300,9 @@ class Steps:
         self.made = shape, kind
         self.out = len(given)
         self.steps: list[tuple[int, ...]] = []
-        self.constants: list[tuple[int, int, float]] = []
+        self.constants: list[tuple[int, int, bytes]] = []
         self.scratch = 0
+        self.ufuncs: set[np.ufunc] = set()
 
     def room(self, count: int) -> int:
         """Scratch memory for so many elements of 8 bytes; where it begins."""
@@ -302,14 +313,16 @@ class Steps:
         """A place in the scratch memory."""
         return Place(self.out + 1, begin, step, next)
 
-    def do(self, loop: Loop, count: int, times: int, *operands: Place | float) -> None:
-        """Go over `count` elements, `times` times; an operand may be a number (float64)."""
+    def do(self, loop: Loop, count: int, times: int, *operands: Place | float | bytes) -> None:
+        """Go over `count` elements, `times` times; an operand may be a number (float64), or a word that begins with it."""
         places = []
         for number, operand in enumerate(operands):
-            if isinstance(operand, float):
-                self.constants.append((len(self.steps), number, operand))
-                operand = Place(-1, 0, 0)
-            places.append(operand)
+            if isinstance(operand, Place):
+                places.append(operand)
+            else:
+                word = operand if isinstance(operand, bytes) else struct.pack("=d", operand)
+                self.constants.append((len(self.steps), number, word))
+                places.append(Place(-1, 0, 0))
         places += [Place(-1, 0, 0)] * (3 - len(places))
         columns = [[getattr(p, field) for p in places] for field in ("step", "next", "array", "begin")]
         self.steps.append((*loop, count, times, *[word for column in columns for word in column]))
@@ -324,7 +337,7 @@ class Steps:
         for n, (step, operand, _) in enumerate(self.constants):
             words[step][13 + operand] = behind + 8 * n
         told = b"".join([struct.pack(f"={_WORDS}q", *step) for step in words])
-        told += struct.pack(f"={len(self.constants)}d", *[value for _, _, value in self.constants])
+        told += b"".join([word for _, _, word in self.constants])
         return direct.caller(
             _native()[f"kernel{arrays}"],
             self.given,

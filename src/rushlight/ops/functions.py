@@ -16,7 +16,7 @@ from rushlight.dtypes import BOOL, COMPLEX, INTEGER, dtype
 from rushlight.graph.trace import has_verb
 from rushlight.ops.kinds.binary import NONE, ONE, binary, check_operands
 from rushlight.ops.kinds.elementwise import floating, floats_only, not_implemented, unary
-from rushlight.ops.kinds.pointwise import at_once, chained, in_double, in_double_2, pointwise
+from rushlight.ops.kinds.pointwise import at_once, in_double, in_double_2, pointwise
 from rushlight.ops.spec import public
 from rushlight.tape.derivative import Derivative
 
@@ -337,7 +337,12 @@ arcsinh, arccosh, arctanh = asinh, acosh, atanh
 _ONE = np.array(1.0)
 
 
-_sigmoid = has_verb("sigmoid")(chained((np.negative,), (np.exp,), (np.add, _ONE), (np.reciprocal,)))
+@has_verb("sigmoid")
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    y = np.negative(x, np.empty_like(x))
+    np.exp(y, y)
+    np.add(y, _ONE, y)
+    return np.reciprocal(y, y)
 
 
 def _sigmoid_gradient(g: Any, out: Any) -> Any:

@@ -1,7 +1,7 @@
 """Small computations that come again and again: NumPy's at first, then its loops alone.
 
 A computation that NumPy was asked for often is written down as steps (`rushlight.native.steps`), which give the same bits in a
-fraction of the time. To load what runs them takes some 40 ms, once, if nothing else needed a compiler before: as long as
+fraction of the time. To load what runs them takes some 40 ms, once, if nothing else needed a compiler before: twice as long as
 the small computations have taken by then. So what a program computes never depends on it, and what it costs little.
 """
 
@@ -16,7 +16,7 @@ from rushlight.runtime.deferral import can_compile
 from rushlight.runtime.execute import enter
 
 #: calls that are left until the first of them is written down
-LEFT = [1 << 14]
+LEFT = [1 << 13]
 #: calls of one kind before it is; kinds that one computation keeps; elements from which on there are not few any more
 _OFTEN, _MOST = 50, 1024
 FEW = 1 << 11

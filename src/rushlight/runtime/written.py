@@ -13,23 +13,22 @@ import numpy as np
 
 from rushlight.native.steps import Loop, Place, Steps, Unknown, loop, move
 from rushlight.runtime.deferral import mapped
+from rushlight.runtime.expressions import noted
 from rushlight.runtime.repeated import FEW
 
-#: forms, and operations of them, whose bits are the same however they are computed (IEEE 754): of more elements loops of ours do them
-_EXACT: dict[str, tuple] = {
-    "row": (
-        np.add,
-        np.subtract,
-        np.multiply,
-        np.divide,
-        np.equal,
-        np.not_equal,
-        np.less,
-        np.less_equal,
-        np.greater,
-        np.greater_equal,
-    ),
-    "where": (np.where,),
+#: what comes out the same however it is computed (IEEE 754): of more elements loops of ours do it
+_EXACT = {
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.divide,
+    np.negative,
+    np.equal,
+    np.not_equal,
+    np.less,
+    np.less_equal,
+    np.greater,
+    np.greater_equal,
 }
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -37,8 +36,9 @@ _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 def written(form: tuple, attrs: tuple, arrays: tuple, made: np.ndarray) -> Callable | None:
     """The computation that made this as a function of its arrays; None if there is no such."""
     name, *told = form
-    if name in _EXACT and made.size >= FEW:
-        return mapped(told[0], arrays, made.shape, made.dtype) if told[0] in _EXACT[name] else None
+    if made.size >= FEW:
+        exact = _is_exact(name, made, *told, *arrays, *attrs)
+        return mapped(told[0], arrays, made.shape, made.dtype) if exact else None
     if max([a.size for a in (*arrays, made)]) >= FEW or not all(a.size for a in arrays):
         return None
     steps = Steps(arrays, made.shape, made.dtype)
@@ -50,6 +50,15 @@ def written(form: tuple, attrs: tuple, arrays: tuple, made: np.ndarray) -> Calla
         return None
     found = None if function is None else function(*arrays)
     return function if found is not None and found.tobytes() == made.tobytes() else None
+
+
+def _is_exact(name: str, made: np.ndarray, *given: Any) -> bool:
+    """Whether this is a function of elements whose bits are the same however it is computed."""
+    if name == "expression":
+        steps = Steps(given[1:], made.shape, made.dtype)
+        alike = all(type(a) is np.ndarray and a.shape == made.shape for a in given[1:])
+        return alike and _expression(steps, made, *given) and steps.ufuncs <= _EXACT
+    return name == "where" or name == "row" and given[0] in _EXACT
 
 
 class Matrix:
@@ -138,17 +147,11 @@ def _result(steps: Steps, made: np.ndarray, shape: tuple[int, int]) -> Matrix:
 # ---- the forms: each writes down how `made` is made of its arrays, and says whether it can ----
 
 
-def _function(steps: Steps, made: np.ndarray, links: tuple, a: np.ndarray) -> bool:
-    """Functions of each element of float32, one after the other, computed in float64."""
-    if a.dtype != _F32 or made.dtype != _F32 or not a.flags.c_contiguous:
-        return False
-    x = _wide(steps, a.reshape(-1))
-    count, times, place = x.lines(1)
-    for ufunc, *numbers in links:
-        types = "d" * (1 + len(numbers)) + "->d"
-        steps.do(loop(ufunc, types), count, times, place, *map(float, numbers), place)
-    _narrow(steps, x, made)
-    return True
+def _expression(steps: Steps, made: np.ndarray, function: Callable, *given: Any) -> bool:
+    """A function of elements, which is whatever ufuncs of NumPy's it asks for."""
+    arrays = tuple([a for a in given if type(a) is np.ndarray])
+    attrs = given[len(arrays) :]
+    return noted(steps, made, function, arrays, dict(attrs[0]) if attrs else {})
 
 
 def _row(steps: Steps, made: np.ndarray, ufunc: np.ufunc, a: np.ndarray, b: np.ndarray) -> bool:
@@ -246,7 +249,7 @@ def _spread(steps: Steps, made: np.ndarray, a: np.ndarray, dim: int | None, root
 
 
 _FORMS: dict[str, Callable[..., bool]] = {
-    "function": _function,
+    "expression": _expression,
     "row": _row,
     "where": _where,
     "scan": _scan,

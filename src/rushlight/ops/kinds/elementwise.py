@@ -29,7 +29,6 @@ from rushlight.dtypes import (
     complex32,
     default_float,
     dtype,
-    float32,
 )
 from rushlight.graph.expr import array_of
 from rushlight.layout import NUMBER, Operand, broadcast, result_strides
@@ -39,6 +38,7 @@ from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, FROM_COSTLY, FROM_MAPPED, large, launch, mapped, tensor_on
 from rushlight.runtime.execute import enter, quiet
+from rushlight.runtime.repeated import FEW as FEWEST
 from rushlight.runtime.repeated import repeated
 from rushlight.runtime.results import FEW, array, elementwise
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
@@ -275,8 +275,7 @@ def unary(
         op.least, op.waits = min(op.least, FROM_MAPPED), FROM_COSTLY
     direct, derivative, least = op.direct, op.derivative, op.least
     loops: dict[tuple, Any] = {}
-    links = getattr(numpy, "links", None)
-    again = repeated(("function", links), numpy) if links else None
+    again = None if isinstance(numpy, np.ufunc) else repeated(("expression", numpy), numpy)
 
     def method(self: Tensor) -> Tensor:
         kind = direct[self._dtype.index]
@@ -285,7 +284,7 @@ def unary(
                 x = self._a
                 if x.size >= least:
                     return slow(self) if x.size >= op.waits else at_once(self, kind)
-                a = enter(numpy, x) if again is None or kind is not float32 else again((), x)
+                a = enter(numpy, x) if again is None or x.size >= FEWEST else again((), x)
             except RuntimeError:
                 return slow(self)
             if type(a) is not _ndarray:

@@ -12,7 +12,9 @@ promoted and broadcast, and half types are computed in float32.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from rushlight.ops.kinds.binary import as_operand
 from rushlight.ops.kinds.elementwise import Elementwise, Rule, layout_of, placed
 from rushlight.ops.promotion import operand, result_type
 from rushlight.runtime.execute import enter, quiet
+from rushlight.runtime.repeated import FEW, repeated
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES, direct
 from rushlight.tape.recording import record
@@ -33,7 +36,13 @@ from rushlight.tape.recording import record
 class Pointwise(Elementwise):
     """Call it with operands by position and attributes by keyword."""
 
-    __slots__ = ()
+    __slots__ = ("again",)
+
+    def __init__(
+        self, name: str, numpy: Callable, rule: Rule, derivative: Any, refuse: Any, least: int | None = None
+    ) -> None:
+        super().__init__(name, numpy, rule, derivative, refuse, least)
+        self.again = repeated(("expression", numpy), functools.partial(_with_attributes, numpy))
 
     def __call__(self, *operands: Any, **attrs: Any) -> Tensor:
         # (of what is no tensor, the missing attribute becomes PyTorch's message in `public`)
@@ -88,9 +97,31 @@ class Pointwise(Elementwise):
 
     def _made(self, arrays: list, attrs: dict) -> Any:
         try:
-            return enter(self.numpy, *arrays, **attrs)
+            told = _told(arrays, attrs)
+            return enter(self.numpy, *arrays, **attrs) if told is None else self.again(told, *arrays)
         except RuntimeError:
             return quiet(self.numpy, *arrays, **attrs)
+
+
+_PLAIN = frozenset({float, int, bool, str, type(None)})
+
+
+def _told(arrays: list, attrs: dict) -> tuple | None:
+    """Attributes as `_with_attributes` takes them; None where a computation is not to be written down."""
+    for a in arrays:
+        if type(a) is not np.ndarray or a.size >= FEW:
+            return None
+    if not attrs:
+        return ()
+    if not _PLAIN.issuperset(map(type, attrs.values())):
+        return None
+    # (what is equal need not be the same: 1, 1.0 and True, 0.0 and -0.0)
+    return tuple(attrs.items()), tuple([(type(value), value or repr(value)) for value in attrs.values()])
+
+
+def _with_attributes(numpy: Callable, *given: Any) -> Any:
+    """`numpy` of arrays, and of attributes, if two tuples follow, in the first."""
+    return numpy(*given[:-2], **dict(given[-2])) if type(given[-1]) is tuple else numpy(*given)
 
 
 def pointwise(
@@ -165,8 +196,20 @@ def at_once(compute: Callable, g: Any, *saved: Tensor) -> Tensor | None:
         arrays.append(a)
     if not shape or not g._a.flags.c_contiguous:
         return None
-    return new_tensor(quiet(compute, *arrays), kind)
+    code = compute.__code__
+    again = _REPEATED.get(code)
+    if again is None:
+        if compute.__closure__ or compute.__defaults__:
+            return new_tensor(quiet(compute, *arrays), kind)
+        again = _REPEATED[code] = repeated(("expression", compute), compute)
+    try:
+        return new_tensor(again((), *arrays), kind)
+    except RuntimeError:
+        return new_tensor(quiet(compute, *arrays), kind)
 
+
+#: derivatives, by their code: as functions of their own they are made anew for each call
+_REPEATED: dict[CodeType, Callable] = {}
 
 _BITS = {"f": np.dtype(np.int32), "d": np.dtype(np.int64)}
 
@@ -208,21 +251,6 @@ def in_double(f: Callable) -> Callable:
             y = np.positive(x, dtype=wide)
         return (f(y, y) if is_ufunc else f(y)).astype(x.dtype)
 
-    compute.links = ((f,),) if is_ufunc else getattr(f, "links", None)  # type: ignore[attr-defined]
-    return compute
-
-
-def chained(*links: tuple) -> Callable:
-    """A function of arrays: ufuncs one after the other, each of what the one before gave and of its numbers."""
-    (first,), *others = links
-
-    def compute(x: np.ndarray) -> np.ndarray:
-        y = np.asarray(first(x))
-        for ufunc, *numbers in others:
-            ufunc(y, *numbers, y)
-        return y
-
-    compute.links = links  # type: ignore[attr-defined]
     return compute
 
 
