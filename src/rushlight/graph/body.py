@@ -104,8 +104,6 @@ class Body:
 
 def in_order(root: Pending) -> list[Pending]:
     """The pending arrays that `root` is made of, operands first, itself last. (No recursion: expressions may be deep.)"""
-    if not any(type(a) is Pending and a.value is None for a in root.args):
-        return [root]
     found: list[Pending] = []
     done: set[int] = set()
     stack = [root]
@@ -114,14 +112,11 @@ def in_order(root: Pending) -> list[Pending]:
         if id(p) in done:
             stack.pop()
             continue
-        waiting = [
-            a
-            for a in p.args
-            if type(a) is Pending and a.value is None and a.work is None and id(a) not in done
-        ]
-        if waiting:
-            stack.extend(waiting)
-        else:
+        height = len(stack)
+        for a in p.args:
+            if type(a) is Pending and a.value is None and a.work is None and id(a) not in done:
+                stack.append(a)
+        if len(stack) == height:
             done.add(id(p))
             found.append(stack.pop())
     return found
