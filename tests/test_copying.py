@@ -214,10 +214,13 @@ def test_wrong_arguments(tmp_path):
         rushlight.load(3)
     with pytest.raises(FileNotFoundError):
         rushlight.load(tmp_path / "nowhere.pt")
-    with pytest.raises(NotImplementedError):
-        rushlight.save(1, io.BytesIO(), _use_new_zipfile_serialization=False)
-    with pytest.raises(NotImplementedError, match=r"before 1\.6"):
-        rushlight.load(saved(torch, torch.ones(2), _use_new_zipfile_serialization=False))
+    rushlight.save(1, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    with pytest.raises(RuntimeError, match="mmap can only be used"):
+        rushlight.load(tmp_path / "old.pt", mmap=True)
+    assert rushlight.load(saved(torch, torch.ones(2), _use_new_zipfile_serialization=False)).tolist() == [
+        1,
+        1,
+    ]
     with pytest.raises(ValueError):
         rushlight.load(io.BytesIO(), mmap=True)
 

@@ -109,7 +109,7 @@ _KNOWN["_codecs", "encode"] = _encoded
 _PlainPickler: Any = pickle._Pickler
 
 
-class _Pickler(_PlainPickler):
+class Pickler(_PlainPickler):
     """Writes tensors and types under the names they have in PyTorch. The plain-Python pickler, whose steps can be changed."""
 
     def __init__(self, file: Any, protocol: int) -> None:
@@ -188,11 +188,11 @@ def save(
 
     Args:
         f: a path, or an object with `write`.
+        _use_new_zipfile_serialization: False for the format of PyTorch before 1.6.
 
     Raises:
         AttributeError: `f` is neither.
         RuntimeError: the folder is missing.
-        NotImplementedError: the format of PyTorch before 1.6 is asked for.
 
     Example:
         >>> import io, rushlight as torch
@@ -201,8 +201,6 @@ def save(
         >>> torch.load(io.BytesIO(file.getvalue()))
         {'w': tensor([1., 1.])}
     """
-    if not _use_new_zipfile_serialization:
-        raise NotImplementedError("save: files of PyTorch before 1.6 are not written; leave out the argument")
     if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
         raise AttributeError(
             f"expected 'f' to be string, path, or a file-like object with a 'write' attribute, got {type(f)}"
@@ -213,8 +211,10 @@ def save(
         parent = os.path.dirname(os.fspath(f))
         if parent and not os.path.isdir(parent):
             raise RuntimeError(f"Parent directory {parent} does not exist.")
+    if not _use_new_zipfile_serialization:
+        return late.load("rushlight.old_serialization").write(obj, f, pickle_protocol)
     text = io.BytesIO()
-    pickler = _Pickler(text, pickle_protocol)
+    pickler = Pickler(text, pickle_protocol)
     pickler.dump(obj)
     top = (
         os.path.splitext(os.path.basename(os.fspath(f)))[0]
@@ -246,7 +246,7 @@ def _write(archive: zipfile.ZipFile, name: str, content: Any) -> None:
 # ---- load ----
 
 
-class _Unpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
     """Looks up nothing but what is known to be harmless."""
 
     def __init__(self, file: Any, find_storage: Callable, **options: Any) -> None:
@@ -294,7 +294,6 @@ def load(
     Raises:
         pickle.UnpicklingError: the file names something that is not allowed.
         RuntimeError: the file is damaged, or holds tensors of another device and `map_location` does not say where to.
-        NotImplementedError: a file of PyTorch before 1.6.
 
     Example:
         >>> import io, rushlight as torch
@@ -313,7 +312,13 @@ def load(
     import zipfile
 
     if not zipfile.is_zipfile(f):
-        _refuse(f)
+        _check_start(f)
+        if mmap:
+            raise RuntimeError(
+                "mmap can only be used with files saved with `torch.save(_use_new_zipfile_serialization=True)`, please "
+                "torch.save your checkpoint with this option in order to use mmap."
+            )
+        return late.load("rushlight.old_serialization").read(f, map_location, pickle_load_args)
     if hasattr(f, "seek"):
         f.seek(0)
     try:
@@ -323,7 +328,8 @@ def load(
         raise RuntimeError(f"PytorchStreamReader failed reading zip archive: {error}") from error
 
 
-def _refuse(f: Any) -> None:
+def _check_start(f: Any) -> None:
+    """EOFError for an empty file, UnpicklingError for one that begins with no pickle."""
     if not isinstance(f, (str, os.PathLike)):
         f.seek(0)
         start = f.read(1)
@@ -332,11 +338,8 @@ def _refuse(f: Any) -> None:
             start = file.read(1)
     if not start:
         raise EOFError("Ran out of input")
-    if start == b"\x80":
-        raise NotImplementedError(
-            "load: this is a file of PyTorch before 1.6; save it again with a newer one"
-        )
-    raise pickle.UnpicklingError("Weights only load failed. This is no file that torch.save wrote.")
+    if start != b"\x80":
+        raise pickle.UnpicklingError("Weights only load failed. This is no file that torch.save wrote.")
 
 
 def _read(archive: zipfile.ZipFile, map_location: Any, options: dict) -> Any:
@@ -349,7 +352,7 @@ def _read(archive: zipfile.ZipFile, map_location: Any, options: dict) -> Any:
         kind = uint8 if cls is UntypedStorage else getattr(cls, "element", None)
         if kind is None or not isinstance(key, str) or not isinstance(count, int):
             raise pickle.UnpicklingError("a file names a storage that is none")
-        _check_location(location, map_location)
+        check_location(location, map_location)
         item = kind.itemsize
         if key not in storages:
             memory = np.frombuffer(bytearray(archive.read(f"{top}/data/{key}")), np.uint8)
@@ -366,12 +369,12 @@ def _read(archive: zipfile.ZipFile, map_location: Any, options: dict) -> Any:
 
     before, MODES.grad = MODES.grad, False
     try:
-        return _Unpickler(io.BytesIO(archive.read(f"{top}/data.pkl")), find_storage, **options).load()
+        return Unpickler(io.BytesIO(archive.read(f"{top}/data.pkl")), find_storage, **options).load()
     finally:
         MODES.grad = before
 
 
-def _check_location(location: Any, wanted: Any) -> None:
+def check_location(location: Any, wanted: Any) -> None:
     if isinstance(wanted, dict):
         location = wanted.get(location, location)
     elif callable(wanted) and not isinstance(wanted, device):
