@@ -15,7 +15,7 @@ from rushlight import late, streams
 
 #: what making a tensor and computing with it takes
 CORE = set(
-    """arithmetic autocasting complex_half construct creation kinds kinds.binary kinds.elementwise kinds.method kinds.overlap kinds.pointwise
+    """arithmetic autocasting broadcasting complex_half construct creation kinds kinds.binary kinds.elementwise kinds.method kinds.overlap kinds.pointwise
     promotion properties spec values views writing""".split()
 )
 HEAVY = """

@@ -95,9 +95,8 @@ from rushlight.ops.arithmetic import (
 # ---- products, linear algebra ----
 
 # ---- views ----
+from rushlight.ops.broadcasting import broadcast_tensors, broadcast_to
 from rushlight.ops.views import (
-    broadcast_tensors,
-    broadcast_to,
     detach,
     moveaxis,
     movedim,

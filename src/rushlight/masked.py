@@ -14,9 +14,9 @@ from rushlight import dtypes, late
 from rushlight.buffer import Tensor
 from rushlight.dtypes import COMPLEX, FLOATING, dtype, iinfo
 from rushlight.ops import extremes, functions, masking, reductions, scans, softmaxes, sorting
+from rushlight.ops.broadcasting import broadcast_to
 from rushlight.ops.creation import full, ones
 from rushlight.ops.matrix_functions import vector_norm
-from rushlight.ops.views import broadcast_to
 
 __all__ = [
     "amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "mean", "median", "norm",

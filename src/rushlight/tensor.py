@@ -13,6 +13,7 @@ from rushlight.buffer import Tensor
 from rushlight.elementwise_members import ElementwiseMembers
 from rushlight.interop import numpy_protocol
 from rushlight.ops import (
+    broadcasting,
     creation,
     properties,
     values,
@@ -200,9 +201,9 @@ class _Members:
     moveaxis = views.moveaxis
     squeeze = views.squeeze
     unsqueeze = views.unsqueeze
-    expand = views.expand
-    expand_as = views.expand_as
-    broadcast_to = views.broadcast_to_method
+    expand = broadcasting.expand
+    expand_as = broadcasting.expand_as
+    broadcast_to = broadcasting.broadcast_to_method
     flatten = reshaping.flatten
     ravel = reshaping.ravel
     unflatten = reshaping.unflatten

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import dtype
-from rushlight.ops import complexes, slicing, striding, views
+from rushlight.ops import broadcasting, complexes, slicing, striding, views
 from rushlight.ops.kinds.strict import same_type
 from rushlight.ops.spec import public
 from rushlight.tape.node import Node, edge_of
@@ -76,7 +76,7 @@ diagonal_copy = _copy_of(
     "diagonal_copy", striding.diagonal, ":func:`diagonal`, its elements copied to fresh memory."
 )
 expand_copy = _copy_of(
-    "expand_copy", views.expand, ":func:`Tensor.expand`, its elements copied to fresh memory."
+    "expand_copy", broadcasting.expand, ":func:`Tensor.expand`, its elements copied to fresh memory."
 )
 permute_copy = _copy_of(
     "permute_copy", views.permute, ":func:`permute`, its elements copied to fresh memory."

@@ -13,8 +13,9 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import promote_types
 from rushlight.layout import infer_size, numel, wrap_dim
 from rushlight.layout import sizes as sizes_of
+from rushlight.ops.broadcasting import expand
 from rushlight.ops.spec import primitive, public
-from rushlight.ops.views import expand, reshape, unsqueeze, view
+from rushlight.ops.views import reshape, unsqueeze, view
 from rushlight.size import Size
 
 
