@@ -2,7 +2,9 @@
 
 import io
 import pickle
+import pickletools
 import struct
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 import rushlight
+from rushlight import pickle_memo
 
 BOTH = (torch, rushlight)
 
@@ -135,3 +138,73 @@ def test_damaged_files_raise():
             KeyError,
         ):
             pass
+
+
+# ---- what a pickle remembers ----
+
+
+def puts(place):
+    return [b"\x80\x02Nr" + struct.pack("<I", place) + b".", b"Np%d\n." % place]
+
+
+@pytest.mark.parametrize("place", [10**6, 10**9, 2**32 - 1])
+def test_no_memory_is_taken_for_what_is_not_there(place):
+    for data in puts(place):
+        for start in (b"", b"".join(pickle.dumps(v, 2) for v in (0x1950A86A20F9469CFC6C, 1001, {}))):
+            if (start + data)[:1] == b"\x80":
+                with pytest.raises(pickle.UnpicklingError, match="remembers more"):
+                    rushlight.load(io.BytesIO(start + data + bytes(100)))
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("a/data.pkl", data)
+        with pytest.raises(pickle.UnpicklingError, match="remembers more"):
+            rushlight.load(file)
+
+
+def test_every_opcode_is_known():
+    """The lengths of arguments are those that the standard library documents."""
+    things = [
+        None,
+        True,
+        1,
+        300,
+        70000,
+        -5,
+        2**40,
+        2**3000,
+        1.5,
+        "text",
+        "t" * 300,
+        b"b",
+        b"b" * 300,
+        bytearray(b"x"),
+    ]
+    things += [
+        (1, 2, 3, 4),
+        [1] * 300,
+        {i: str(i) for i in range(300)},
+        {1, 2},
+        frozenset([3]),
+        OrderedDict(a=1),
+        complex,
+        len,
+    ]
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        data = pickle.dumps(things, protocol)
+        pickle_memo.check(data)  # a pickler's own places are never too large
+        pickle_memo.check(pickletools.optimize(data))
+        for at, mark in (
+            (len(data) - 1, b"r" + struct.pack("<I", 2**31)),
+            (len(data) - 1, b"p%d\n" % 10**25),
+        ):
+            with pytest.raises(pickle.UnpicklingError):  # it is seen behind all of these arguments
+                pickle_memo.check(data[:at] + mark + b".")
+    lengths = {ord(op.code): op.arg.n if op.arg else 0 for op in pickletools.opcodes}
+    for opcode, length in lengths.items():
+        found = pickle_memo._ARGUMENTS[opcode]
+        assert found == length if length >= 0 else found < 0
+
+
+def test_damaged_pickles_are_left_to_the_unpickler():
+    for data in (b"", b"\x80", b"\xff", b"X\xff\xff\xff\xff", b"cno newline", b"Np12", b"r\x01"):
+        pickle_memo.check(data)

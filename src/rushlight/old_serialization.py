@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import pickle_memo
 from rushlight.buffer import Buffer
 from rushlight.dtypes import uint8
 from rushlight.serialization import Pickler, Unpickler, check_location
@@ -140,11 +141,12 @@ def read(f: Any, map_location: Any, options: dict) -> Any:
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as file:
             return read(file, map_location, options)
-    f.seek(0, os.SEEK_END)
-    storages = _Storages(f.tell(), map_location)
     f.seek(0)
+    data = f.read()
+    f, storages = io.BytesIO(data), _Storages(len(data), map_location)
 
     def load(find_storage: Callable = _no_storage) -> Any:
+        pickle_memo.check(data, f.tell())
         return _OldUnpickler(f, find_storage, **options).load()
 
     if load() != MAGIC:

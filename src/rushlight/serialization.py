@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rushlight import late
+from rushlight import late, pickle_memo
 from rushlight.autograd.hooks import warn_if_has_hooks
 from rushlight.buffer import Buffer, Tensor, offset, storage, strides
 from rushlight.device import device
@@ -369,7 +369,9 @@ def _read(archive: zipfile.ZipFile, map_location: Any, options: dict) -> Any:
 
     before, MODES.grad = MODES.grad, False
     try:
-        return Unpickler(io.BytesIO(archive.read(f"{top}/data.pkl")), find_storage, **options).load()
+        text = archive.read(f"{top}/data.pkl")
+        pickle_memo.check(text)
+        return Unpickler(io.BytesIO(text), find_storage, **options).load()
     finally:
         MODES.grad = before
 
