@@ -198,7 +198,13 @@ def reshape(input, *sizes, shape=None):
     """
     a = input._a
     if shape is None:
-        shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) is not int else sizes
+        shape = sizes
+        if len(sizes) == 1:
+            (n,) = sizes
+            if type(n) is not int:
+                shape = n
+            elif n == -1 and a.size > 1 and a.flags.c_contiguous:
+                return _view(input, a.reshape(-1), VIEW, None)
     elif sizes:
         raise TypeError("reshape(): the shape is given twice")
     if isinstance(shape, tuple) and _lies_plainly(a):
