@@ -16,7 +16,7 @@ from rushlight import late, streams
 #: what making a tensor and computing with it takes
 CORE = set(
     """arithmetic autocasting broadcasting complex_half construct creation kinds kinds.binary kinds.elementwise kinds.method kinds.overlap kinds.pointwise
-    promotion properties spec values views writing""".split()
+    promotion properties scalars spec values views writing""".split()
 )
 HEAVY = """
 llvmlite ml_dtypes platformdirs rich safetensors scipy torch multiprocessing concurrent zipfile unittest asyncio

@@ -17,9 +17,10 @@ from rushlight.graph.expr import Pending, array_of
 from rushlight.layout import broadcast, kept_strides
 from rushlight.memory import address
 from rushlight.ops.construct import nested
-from rushlight.ops.creation import format_strides, like_strides, number_of, scalar, strided
+from rushlight.ops.creation import format_strides, like_strides, strided
 from rushlight.ops.kinds.method import method
 from rushlight.ops.promotion import NUMBERS
+from rushlight.ops.scalars import number_of, scalar
 from rushlight.ops.spec import public
 from rushlight.ops.views import CLONE
 from rushlight.runtime.casting import convert

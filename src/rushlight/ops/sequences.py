@@ -15,8 +15,9 @@ from rushlight.device import CPU, ELSEWHERE, MetaAsked
 from rushlight.dtypes import COMPLEX, FLOATING, INTEGER, dtype, get_default_dtype
 from rushlight.ops.complex_half import refusal
 from rushlight.ops.construct import with_grad
-from rushlight.ops.creation import allocate, into_out, place, scalar
+from rushlight.ops.creation import allocate, into_out, place
 from rushlight.ops.promotion import NUMBERS
+from rushlight.ops.scalars import scalar
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
 
