@@ -228,7 +228,9 @@ EQUATIONS = [
 
 
 @pytest.mark.parametrize("equation, shapes", [(e, s) for e, *s in EQUATIONS])
-def test_einsum(equation, shapes):
+def test_einsum(equation, shapes, monkeypatch):
+    if torch.backends.opt_einsum.is_available():  # multiplies in another order, which shows in strides
+        monkeypatch.setattr(torch.backends.opt_einsum, "enabled", False)
     found = []
     for at, lib in enumerate((torch, rushlight)):
         tensors = [make(shape, "float64", n)[at].requires_grad_() for n, shape in enumerate(shapes)]
