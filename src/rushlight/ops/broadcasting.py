@@ -17,7 +17,7 @@ from rushlight.runtime.execute import restrided
 from rushlight.runtime.execute import view as _view
 from rushlight.tape.derivative import Derivative
 
-_EXPAND = Derivative("Expand", ("x",), (lambda g: g,))
+EXPAND = Derivative("Expand", ("x",), (lambda g: g,))
 
 
 @method
@@ -45,7 +45,7 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
                 np.ndarray(
                     sizes[0], a.dtype, a if type(a) is np.ndarray else array_of(a), 0, (0,) * len(sizes[0])
                 ),
-                _EXPAND,
+                EXPAND,
                 None,
             )
     if size is None:
@@ -53,13 +53,13 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
             self._a, sizes[0] if len(sizes) == 1 and type(sizes[0]) is not int else sizes
         )
         if array is not None:
-            return _view(self, array, _EXPAND, None)
+            return _view(self, array, EXPAND, None)
     shape = sizes_of(sizes if size is None else (size,), "expand")
     steps = _expanded_strides(self, shape)
     shape = tuple([n if n != -1 else m for n, m in zip(shape, _padded(self._a.shape, len(shape)))])
     if len(shape) > MOST:
         return expanded(self, shape, steps)
-    return _view(self, restrided(self, shape, steps), _EXPAND, None)
+    return _view(self, restrided(self, shape, steps), EXPAND, None)
 
 
 def _expanded_contiguous(a: np.ndarray, sizes: Any) -> np.ndarray | None:

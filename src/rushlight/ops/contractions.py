@@ -19,9 +19,10 @@ from rushlight.dtypes import COMPLEX, dtype, int64
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel
 from rushlight.ops.autocasting import STATE, SWITCH
+from rushlight.ops.broadcasting import EXPAND
 from rushlight.ops.kinds.contraction import BLAS, SMALL_FACTOR, batched, dotted, multiply, product, refuse
 from rushlight.ops.spec import as_tensor, public
-from rushlight.runtime.execute import enter, quiet
+from rushlight.runtime.execute import enter, quiet, view
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad
@@ -542,13 +543,21 @@ def _by_batches(x: Any, y: Any) -> Any:
     left, right = a.shape[-2:], b.shape[-2:]
     shape = lead + left[:-1] + right[1:]
     count = numel(lead)
-    rows = x.expand(*lead, *left).reshape(count, *((1, *left) if a.ndim == 1 else left))
+    rows = _expanded(x, (*lead, *left)).reshape(count, *((1, *left) if a.ndim == 1 else left))
     if b.ndim == 1:
-        vectors = y.expand(*lead, *right).reshape(count, *right).unsqueeze(2)
+        vectors = _expanded(y, (*lead, *right)).reshape(count, *right).unsqueeze(2)
         made = bmm(rows, vectors).squeeze(-1)
     else:
-        made = bmm(rows, y.expand(*lead, *right).reshape(count, *right))
+        made = bmm(rows, _expanded(y, (*lead, *right)).reshape(count, *right))
     return unsafe_view(made, shape)
+
+
+def _expanded(t: Any, shape: tuple[int, ...]) -> Any:
+    """`t.expand(shape)`; of what has the shape already, without its checks."""
+    a = t._a
+    if type(a) is np.ndarray and a.shape == shape and a.size:
+        return view(t, a[...], EXPAND, None)
+    return t.expand(shape)
 
 
 @completes(checked_matmul)
