@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -214,3 +217,64 @@ def test_openblas_is_found_where_numpy_has_it():
     count, change = blas._threads()
     assert count >= 1
     change(count)
+
+
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no loops")
+@pytest.mark.parametrize("expression", ELEMENTWISE)
+def test_an_update_that_was_noted_gives_the_bits_of_one_that_is_called(expression, monkeypatch):
+    """Also when settings change, and when a state or the whole optimiser is put in its place."""
+
+    def run():
+        rng = np.random.default_rng(0)
+        ps = [rushlight.tensor(rng.standard_normal(n), dtype=rushlight.float32) for n in (40, 2500)]
+        ps = [p.requires_grad_() for p in ps]
+        optimizer = eval("O." + expression, {"O": rushlight.optim, "T": rushlight, "P": ps})
+        seen = []
+        for turn in range(12):
+            for p in ps:
+                p.grad = rushlight.tensor(rng.standard_normal(p.shape), dtype=rushlight.float32)
+            if turn in (4, 5, 9):
+                for group in optimizer.param_groups:
+                    if type(group["lr"]) is float:
+                        group["lr"] *= 0.5
+            if turn == 6:
+                optimizer.load_state_dict(optimizer.state_dict())
+            if turn == 7:
+                ps, optimizer = copy.deepcopy((ps, optimizer))
+            if turn == 8:
+                ps, optimizer = pickle.loads(pickle.dumps((ps, optimizer)))
+                for p in ps:
+                    p.grad = rushlight.ones_like(p)
+            optimizer.step()
+            states = [t for p in ps for t in optimizer.state.get(p, {}).values()]
+            seen += [t.detach().clone() for t in (*ps, *states) if isinstance(t, rushlight.Tensor)]
+        return seen
+
+    noted = run()
+    monkeypatch.setattr(vectors.Group, "_noted", lambda self, update, settings: None)
+    called = run()
+    assert len(noted) == len(called)
+    assert all(map(same_bits, noted, called))
+
+
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no loops")
+@pytest.mark.parametrize(
+    "expression, calls", [("Adam(P)", 1), ("SGD(P, lr=0.1)", 1), ("RAdam(P)", 0), ("NAdam(P)", 0)]
+)
+def test_what_is_noted(expression, calls, monkeypatch):
+    """Updates that ask for nothing but the count of steps, to reckon with it; they are called once for their settings."""
+    p = rushlight.ones(4000, requires_grad=True)
+    optimizer = eval("O." + expression, {"O": rushlight.optim, "P": [p]})
+    for _ in range(3):
+        p.grad = rushlight.ones(4000)
+        optimizer.step()
+    (group,) = optimizer._plans[0].groups
+    assert (group.noted[1] is not None) == bool(calls)
+    settings, found = group.noted
+    p.grad = rushlight.ones(4000)
+    optimizer.step()
+    assert group.noted[0] is settings and group.noted[1] is found
+    optimizer.param_groups[0]["lr"] = 0.25
+    p.grad = rushlight.ones(4000)
+    optimizer.step()
+    assert group.noted[0] is not settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from rushlight import debug
 from rushlight.codegen.program import Job, Program
 from rushlight.graph.body import Body
 from rushlight.graph.fuse import made_loop, touched
-from rushlight.graph.trace import Fragment
+from rushlight.graph.trace import Fragment, Later
 from rushlight.lock import LOCK
 
 #: loops by their instructions and the operands that they change, and then by length; None where there is none. Forgotten all at
@@ -52,13 +53,23 @@ class Assignment:
                 loops[length] = self._made(operands)
         return loops[length] is not None
 
-    def run(self, operands: Sequence[np.ndarray], addresses: Sequence[int]) -> None:
-        """Change these operands, for which it is `ready` and which lie there."""
+    def numbers_at(self, known: Any) -> list[Any]:
+        """Its numbers, now that the one which some follow from is known."""
+        return [value.of(known) if type(value) is Later else value for value in self.numbers]
+
+    def run(
+        self, operands: Sequence[np.ndarray], addresses: Sequence[int], numbers: Sequence[Any] | None = None
+    ) -> None:
+        """Change these operands, for which it is `ready` and which lie there; `numbers`: others than its own."""
         found = self._loops.get(operands[0].size) or self._made(operands)
         assert found is not None
         program, job = found
         began = time.perf_counter()
-        program.do(job, [*addresses, *[addresses[n] for n in self.into]], self.numbers)
+        program.do(
+            job,
+            [*addresses, *[addresses[n] for n in self.into]],
+            self.numbers if numbers is None else numbers,
+        )
         if debug.listened():
             seconds = time.perf_counter() - began
             moved = sum(map(touched, [*operands, *self._outs(operands)]))

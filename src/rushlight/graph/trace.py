@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -131,6 +132,52 @@ class Traced:
         return traced(self, *args, **kwargs)
 
 
+class Later:
+    """A number of the arithmetic that is traced, which follows from another one that is only known when the loop runs.
+
+    Attributes:
+        of: the number, as a function of that other one. It does what would have been done with a number, in the same order.
+    """
+
+    __slots__ = ("of",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, of: Callable[[Any], Any]) -> None:
+        self.of = of
+
+    def then(self, function: Callable[[Any], Any]) -> Later:
+        of = self.of
+        return Later(lambda n: function(of(n)))
+
+    def __neg__(self) -> Later:
+        return self.then(operator.neg)
+
+    def _known(self, *others: Any) -> Any:
+        raise Untraceable("it depends on a number")
+
+    __bool__ = __float__ = __int__ = __index__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _known
+
+
+def _on_later(function: Callable, swapped: bool) -> Callable:
+    def method(self: Later, other: Any) -> Any:
+        of = self.of
+        if type(other) is Later:
+            its = other.of
+            return Later(lambda n: function(of(n), its(n)))
+        if type(other) is not int and type(other) is not float:
+            return NotImplemented
+        if swapped:
+            return Later(lambda n: function(other, of(n)))
+        return Later(lambda n: function(of(n), other))
+
+    return method
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    setattr(Later, f"__{_name}__", _on_later(getattr(operator, _name), False))
+    setattr(Later, f"__r{_name}__", _on_later(getattr(operator, _name), True))
+
+
 def _char(dtype: np.dtype) -> str:
     try:
         return CHARS[dtype]
@@ -183,7 +230,8 @@ def _place(like: Traced, value: Any, kind: str) -> int:
         if value.ndim:
             raise Untraceable("it brings an array of its own")
         value = value[()]
-    return like.into.number(DTYPES[kind].type(value), kind)
+    to = DTYPES[kind].type
+    return like.into.number(value.then(to) if type(value) is Later else to(value), kind)
 
 
 def _ufunc(like: Traced, ufunc: np.ufunc, inputs: tuple, dtype: Any) -> Traced:
@@ -192,6 +240,8 @@ def _ufunc(like: Traced, ufunc: np.ufunc, inputs: tuple, dtype: Any) -> Traced:
         if type(value) is Traced
         else value.dtype
         if isinstance(value, (np.ndarray, np.generic))
+        else float
+        if type(value) is Later
         else type(value)
         for value in inputs
     ]

@@ -350,7 +350,12 @@ class ParameterWise(Optimizer):
             change = _update_parts if p.is_complex() else type(self).update
             change(self, p, -g if maximize else g, state, group)
 
-        plan.carry_out(ready, update, in_lanes if self.lanes and _is_plain(group) else in_tensors)
+        form, settings = in_tensors, None
+        if self.lanes and _is_plain(group):
+            form = in_lanes
+            if not isinstance(group.get("lr"), Tensor):
+                settings = type(self).update, *[v for name, v in group.items() if name not in _NAMES]
+        plan.carry_out(ready, update, form, settings)
 
     def _state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = self.state.get(p)
@@ -362,12 +367,14 @@ class ParameterWise(Optimizer):
 
 
 _PLAIN = frozenset({bool, int, float, type(None)})
+#: what a group holds that is no setting
+_NAMES = ("params", "param_names")
 
 
 def _is_plain(group: dict[str, Any]) -> bool:
     """Whether the settings are Python's numbers. (A rate that is a tensor is read as one, by every update.)"""
     for name, value in group.items():
-        if type(value) in _PLAIN or name in ("params", "param_names", "lr"):
+        if type(value) in _PLAIN or name in _NAMES or name == "lr":
             continue
         if type(value) is not tuple or not all(type(each) in _PLAIN for each in value):
             return False

@@ -79,8 +79,14 @@ class Plan:
                     return False
         return all(group.is_level(ready) for group in self.groups)
 
-    def carry_out(self, ready: Sequence[Ready], update: Update, form: Form) -> None:
-        """Update every parameter once; what is joined or cut gets the form of a tensor or of a lane."""
+    def carry_out(
+        self, ready: Sequence[Ready], update: Update, form: Form, settings: tuple | None = None
+    ) -> None:
+        """Update every parameter once; what is joined or cut gets the form of a tensor or of a lane.
+
+        Args:
+            settings: what tells this update from others, besides the states; None if nothing does.
+        """
         for p, _, state in ready:
             for t in (p, *state.values()):
                 if isinstance(t, Tensor):
@@ -88,7 +94,7 @@ class Plan:
         alone = self.alone
         written: list[Written] = []
         for group in self.groups:
-            made = group.in_loops(ready, update) if form is in_lanes else None
+            made = group.in_loops(ready, update, settings) if form is in_lanes else None
             if made is None:
                 alone = [*alone, *group.large]
                 made = group.in_parts(ready, update, form)
@@ -172,14 +178,16 @@ class Group(Alike):
         vectors: those that are joined, where they are not updated by a loop of our own.
         cut: those that are cut then; a small one that is like no other is one piece.
         large: those that are updated as they are then: each statement on them is one loop, on all threads.
+        noted: the last settings, and the update that was noted for them, if it could be.
     """
 
-    __slots__ = ("elements", "vectors", "cut", "large")
+    __slots__ = ("elements", "vectors", "cut", "large", "noted")
 
     def __init__(self, members: list[int], ready: Sequence[Ready]) -> None:
         super().__init__(members, ready)
         size = {at: ready[at][0]._a.size for at in members}
         self.elements = sum(size.values())
+        self.noted: tuple[tuple, Any] | None = None
         self.large = [at for at in members if large(ready[at][0]._a)]
         small = [at for at in members if size[at] <= PIECE]
         parts = [part for part in _parts(small, ready) if len(part) > 1] if small else []
@@ -199,7 +207,9 @@ class Group(Alike):
                 return False
         return all(_are_equal([state[name]._a for state in states]) for name in self.numbers)
 
-    def in_loops(self, ready: Sequence[Ready], update: Update) -> list[Written] | None:
+    def in_loops(
+        self, ready: Sequence[Ready], update: Update, settings: tuple | None
+    ) -> list[Written] | None:
         """Update every member in one pass over its elements; None if that is no loop of ours, or not worth one."""
         if self.elements < FROM_SERIES or not can_compile():
             return None
@@ -207,9 +217,16 @@ class Group(Alike):
 
         members = [ready[at] for at in self.members]
         numbers = {name: Lane(members[0][2][name]._a.copy()) for name in self.numbers}
-        sketch = sketched(update, self.kind, self.held, numbers)
-        if sketch is None:
-            return None
+        sketch = self._noted(update, settings)
+        if sketch is not None:
+            for lane in numbers.values():
+                lane += 1
+            given = sketch[0].numbers_at(lane.item() if numbers else None)
+        else:
+            sketch = sketched(update, self.kind, self.held, numbers)
+            if sketch is None:
+                return None
+            given = sketch[0].numbers
         assignment, (writes, _, *held) = sketch
         operands = [
             [_flat(t) for t in (p, g, *[state[name] for name in self.held])] for p, g, state in members
@@ -220,11 +237,21 @@ class Group(Alike):
                 return None
         written: list[Written] = []
         for (p, _, state), each, at in zip(members, operands, addresses):
-            assignment.run(each, at)
+            assignment.run(each, at, given)
             written += (p, writes), *zip([state[name] for name in self.held], held)
         for name, t in numbers.items():
             written += _fill([state[name] for _, _, state in members], t)
         return written
+
+    def _noted(self, update: Update, settings: tuple | None) -> Any:
+        """What the update does, as it was noted when it was first called with these settings; None if it must be called."""
+        if settings is None:
+            return None
+        if self.noted is None or self.noted[0] != settings:
+            from rushlight.optim.loops import noted
+
+            self.noted = settings, noted(update, self.kind, self.held, self.numbers)
+        return self.noted[1]
 
     def in_parts(self, ready: Sequence[Ready], update: Update, form: Form) -> list[Written]:
         """Update those that are not large, joined or in pieces."""
