@@ -19,6 +19,7 @@ from rushlight.dtypes import (
     float32,
     float64,
 )
+from rushlight.graph.expr import array_of
 from rushlight.layout import NUMBER
 from rushlight.numerics.fused import multiply_add
 from rushlight.ops.kinds.binary import ONE, OTHER, binary, check_operands, short_inplace
@@ -37,6 +38,7 @@ from rushlight.ops.spec import public
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import FEW
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
+from rushlight.tape.modes import direct
 from rushlight.tape.recording import record
 
 # ---- linear ----
@@ -268,13 +270,24 @@ mul = binary(
 )
 multiply = mul
 
+
+def _to_divisor(g: Any, x: Any, y: Any) -> Any:
+    if direct(g) and x._dtype is g._dtype is y._dtype:
+        return new_tensor(quiet(_divisor_gradient, g._a, array_of(x._a), array_of(y._a)), g._dtype)
+    return -g * ((x / y) / y).conj()
+
+
+def _divisor_gradient(g: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.asarray(np.negative(g) * ((x / y) / y))
+
+
 true_quotient = binary(
     "true_divide",
     node="Div",
     numpy=np.divide,
     dtype=floating,
     exact_numbers=True,
-    vjp=(lambda g, y: g / y.conj(), lambda g, x, y: -g * ((x / y) / y).conj()),
+    vjp=(lambda g, y: g / y.conj(), _to_divisor),
     doc="""The quotient, a floating type for integers; division by zero gives inf or nan.
 
     Example:

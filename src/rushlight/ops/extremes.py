@@ -227,6 +227,11 @@ def selected(g: Any, x_meta: Any, out1: Any, dim: int, keepdim: bool) -> Any:
 
 def _placed(g: np.ndarray, at: np.ndarray, shape: tuple, dim: int, keepdim: bool) -> np.ndarray:
     """Zeros with each gradient at its place along `dim`."""
+    if len(shape) == 2:
+        out = np.zeros(shape, g.dtype)
+        at, each = at.reshape(-1), np.arange(at.size)
+        out[(each, at) if dim % 2 else (at, each)] = g.reshape(-1)
+        return out
     if not keepdim:
         g, at = np.expand_dims(g, dim), np.expand_dims(at, dim)
     out = np.zeros(shape, g.dtype)

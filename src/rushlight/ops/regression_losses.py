@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING
 from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced_by, reduction_of, same_shape, share
 from rushlight.ops.spec import all_tensors, primitive, public
+from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import direct
 
 # ---- of the difference ----
 
 
-def _of_difference(node: str, values: Callable, slope: Callable) -> Any:
-    """A loss that is a function of input - target: its values, and its slope as tensors."""
+def _of_difference(node: str, values: Callable, slope: Callable, plain: bool = False) -> Any:
+    """A loss that is a function of input - target: its values, and its slope as tensors; or also, if it is `plain`, as arrays."""
 
     def of_both(x, y, *, width):
         return values(x - y, width)
@@ -31,8 +32,13 @@ def _of_difference(node: str, values: Callable, slope: Callable) -> Any:
 
     def at_x(g, x, y, reduction, width):
         if reduction == "mean" and direct(g):  # (one number, which need not be shown at all places)
+            if plain and type(x._a) is type(y._a) is np.ndarray and x._dtype is y._dtype is g._dtype:
+                return new_tensor(quiet(values_at_x, g._a, x._a, y._a, width), g._dtype)
             return slope(x - y, width) * (g / x._a.size)
         return share(g, x._a.shape, reduction) * slope(x - y, width)
+
+    def values_at_x(g, x, y, width):
+        return np.asarray(slope(x - y, width) * (g / x.size))
 
     loss.__name__ = node
     return primitive(node, vjp=(at_x, lambda g, x, y, reduction, width: -at_x(g, x, y, reduction, width)))(
@@ -40,7 +46,7 @@ def _of_difference(node: str, values: Callable, slope: Callable) -> Any:
     )
 
 
-_mse = _of_difference("MseLoss", lambda d, width: d * d, lambda d, width: 2 * d)
+_mse = _of_difference("MseLoss", lambda d, width: d * d, lambda d, width: 2 * d, plain=True)
 
 
 def _smooth(d: np.ndarray, width: float) -> np.ndarray:
