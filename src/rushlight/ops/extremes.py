@@ -227,7 +227,7 @@ def selected(g: Any, x_meta: Any, out1: Any, dim: int, keepdim: bool) -> Any:
 
 def _placed(g: np.ndarray, at: np.ndarray, shape: tuple, dim: int, keepdim: bool) -> np.ndarray:
     """Zeros with each gradient at its place along `dim`."""
-    if len(shape) == 2:
+    if len(shape) == 2 and at.size == shape[1 - dim % 2]:  # one for each line
         out = np.zeros(shape, g.dtype)
         at, each = at.reshape(-1), np.arange(at.size)
         out[(each, at) if dim % 2 else (at, each)] = g.reshape(-1)

@@ -27,7 +27,7 @@ from rushlight.dtypes import (
 )
 from rushlight.layout import wrap_dim
 from rushlight.runtime.casting import convert
-from rushlight.runtime.deferral import reduced, scanned
+from rushlight.runtime.deferral import FROM_REDUCED, reduced, scanned
 from rushlight.runtime.execute import view
 from rushlight.runtime.results import FEW, array
 from rushlight.tape.modes import MODES
@@ -236,6 +236,9 @@ def _sum_halves(a: np.ndarray, dim: int) -> np.ndarray:
 
 def own_sum(a: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
     """The sum over dimensions of a float32 or float64 array, in its own type."""
+    if len(dims) == 1 and a.ndim == 2 and a.dtype is _F32 and 0 < a.size < FROM_REDUCED:
+        total = line_sums(a.astype(_F64, "C"), dims[0]).astype(_F32)
+        return total.reshape(kept(a.shape, dims)) if keepdim else total
     return narrowed(sum_over(a, dims, keepdim, a.dtype), a.dtype)
 
 
