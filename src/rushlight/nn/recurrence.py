@@ -207,7 +207,7 @@ class LSTM:
         )
         if step is not None:
             multiplied(_lstm_ahead, h.size * 4 * hidden, step, h, weight, flat, outputs)
-            return (h.copy(), cells[-1].copy()), (gates, cells, turned)
+            return (outputs[-1].copy(), cells[-1].copy()), (gates, cells, turned)
         scratch, candidate = np.empty(gates.shape[1:]), np.empty_like(c)
         for t, z in enumerate(flat):
             _multiply(h, weight.T, z)
