@@ -100,10 +100,14 @@ def binary(
                 if kind is not None:
                     try:
                         a, b = x._a, y._a
-                        if a.size >= least:
+                        size = a.size
+                        if size >= least:
                             return large_result(x, y, kind, False)
                         if a.flags.c_contiguous:
-                            made = enter(numpy, a, b) if a.ndim == b.ndim else rows((), a, b)
+                            if b.size == size or a.ndim == b.ndim:
+                                made = enter(numpy, a, b)
+                            else:
+                                made = rows((), a, b)
                             shape = made.shape
                             if 1 in shape:
                                 if made.strides != a.strides or b.size > 1 and b.strides != a.strides:
