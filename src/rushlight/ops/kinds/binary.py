@@ -104,15 +104,13 @@ def binary(
                         if size >= least:
                             return large_result(x, y, kind, False)
                         if a.flags.c_contiguous:
-                            if b.size == size or a.ndim == b.ndim:
-                                made = enter(numpy, a, b)
-                            else:
-                                made = rows((), a, b)
-                            shape = made.shape
-                            if 1 in shape:
+                            made = (
+                                enter(numpy, a, b) if b.size == size or a.ndim == b.ndim else rows((), a, b)
+                            )
+                            if 1 in made.shape:
                                 if made.strides != a.strides or b.size > 1 and b.strides != a.strides:
                                     made = in_order(made, a, b)
-                            elif a.shape != shape and not b.flags.c_contiguous:
+                            elif made.size != size and not b.flags.c_contiguous:
                                 made = in_order(made, a, b)
                         elif turned is not None and a.flags.f_contiguous and a.ndim == 2:
                             made = turned(a, b)
