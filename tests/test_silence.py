@@ -89,7 +89,9 @@ def silence():
 
 OPERATIONS = {}
 for _info in op_db:
-    if operation(_info.name) is not None:
+    if operation(_info.name) is not None and not _info.name.startswith(
+        "sparse."
+    ):  # (of layouts that are not here)
         OPERATIONS.setdefault(_info.name, []).append(_info)
 
 

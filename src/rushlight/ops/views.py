@@ -109,11 +109,11 @@ def _seen_as(a: Any, shape: Any) -> Any:
 
     (A dimension of size 1 may have any stride, which the others take over.)
     """
-    if not isinstance(shape, tuple) or type(a) is not _ndarray or not a.size or 1 in shape or 1 in a.shape:
+    if not isinstance(shape, tuple) or type(a) is not _ndarray or not a.size or 1 in a.shape:
         return None
     count = 1
     for n in shape:
-        if type(n) is not int or n < -1:
+        if type(n) is not int or n < -1 or n == 1:
             return None
         count *= n
     try:
