@@ -212,7 +212,8 @@ _LATE = {
     "ops.sorting": "argsort kthvalue median mode msort nanmedian sort topk",
     "ops.statistics": "corrcoef cov std std_mean var var_mean",
     # ---- products, linear algebra ----
-    "ops.contractions": "bmm dot matmul mm mv vdot",
+    "ops.contractions": "bmm dot mm mv vdot",
+    "ops.matmul": "matmul",
     "ops.affine": "addbmm addmm addmv addr baddbmm",
     "ops.cholesky": "cholesky=torch_cholesky cholesky_inverse cholesky_solve",
     "ops.einsum": "einsum",

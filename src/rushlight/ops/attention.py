@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.dtypes import FLOATING, bool_
-from rushlight.ops.contractions import matmul
+from rushlight.ops.matmul import matmul
 from rushlight.ops.sampling import draw_dropout
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import wrap

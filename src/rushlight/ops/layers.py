@@ -13,10 +13,11 @@ from rushlight.layout import numel
 from rushlight.numerics.fused import multiply_add
 from rushlight.numerics.segments import added_rows
 from rushlight.ops.affine import addmm
-from rushlight.ops.contractions import exact_out, matmul, same_out
+from rushlight.ops.contractions import exact_out, same_out
 from rushlight.ops.creation import empty_like
 from rushlight.ops.einsum import einsum
 from rushlight.ops.linear import at_once
+from rushlight.ops.matmul import matmul
 from rushlight.ops.sampling import draw_dropout
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.ops.writing import resize

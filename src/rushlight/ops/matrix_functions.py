@@ -11,11 +11,11 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING, WIDE, bool_, int64, promote_types
 from rushlight.layout import broadcast, numel, wrap_dim
 from rushlight.ops.contractions import adjoint
-from rushlight.ops.contractions import matmul as torch_matmul
 from rushlight.ops.factorizations import svdvals
 from rushlight.ops.joining import cat
 from rushlight.ops.lapack import check_float, check_matrix, check_square, check_tensor, copied
 from rushlight.ops.linear_algebra import inv, inv_ex, solve, tolerances
+from rushlight.ops.matmul import matmul as torch_matmul
 from rushlight.ops.norms import vector_norm as reduce_norm
 from rushlight.ops.products import matrix_power as torch_matrix_power
 from rushlight.ops.spec import primitive, public

@@ -12,8 +12,9 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import bool_
 from rushlight.errors import describe
 from rushlight.layout import broadcast, numel, wrap_dim
-from rushlight.ops.contractions import dot, exact_out, explained, matmul, mm, same_out, unsafe_view
+from rushlight.ops.contractions import dot, exact_out, explained, mm, same_out
 from rushlight.ops.kinds.contraction import BLAS, product
+from rushlight.ops.matmul import matmul, unsafe_view
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.execute import quiet
 

@@ -9,7 +9,7 @@ from rushlight.buffer import Tensor
 from rushlight.func.dispatch import At, rule
 from rushlight.func.rules.dims import bound
 from rushlight.func.rules.elementwise import aligned
-from rushlight.ops.contractions import matmul as product
+from rushlight.ops.matmul import matmul as product
 
 #: the strict products: the ranks of their operands
 _RANKS = {"mm": (2, 2), "bmm": (3, 3), "mv": (2, 1), "dot": (1, 1)}
