@@ -345,9 +345,7 @@ class Sparse(Tensor):
     def sum(self, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Any:
         if dim is None:
             return self.entries.sum(dtype=dtype)
-        from rushlight.sparse import sum
-
-        return sum(self, dim, dtype)
+        return summed(self, dim, dtype)
 
     def norm(self, p: Any = 2, dim: Any = None, keepdim: Any = False, dtype: Any = None) -> Tensor:
         if dim is not None:
@@ -400,6 +398,24 @@ def _chained(x: Sparse, y: Sparse) -> Sparse:
     entries = x.entries.index_select(0, wrap(left)) * y.entries.index_select(0, wrap(right))
     places = np.stack([x.places._a[0][left], y.places._a[1][right]])
     return _made(wrap(places), entries, (x.sizes[0], y.sizes[1]), False).coalesce()
+
+
+def summed(input: Any, dim: Any, dtype: Any) -> Tensor:
+    """The sum of all elements, or over `dim`: sparse, unless nothing sparse is left."""
+    entries = input.entries if dtype is None else input.entries.to(dtype)
+    if dim is None:
+        return entries.sum()
+    d = input.sparse_dim()
+    dims = wrap_dims((dim,) if isinstance(dim, WHOLE) else tuple(dim), input.dim())
+    inner = [n - d + 1 for n in dims if n >= d]
+    entries = entries.sum(inner) if inner else entries
+    rest = [n for n in range(d) if n not in dims]
+    sizes = tuple([n for at, n in enumerate(input.shape) if at not in dims])
+    if not rest:
+        return entries.sum(0)
+    kept = len(rest) == d and input.is_coalesced()
+    made = _made(input._indices()[rest], entries, sizes, kept)
+    return made if kept else made.coalesce()
 
 
 # ---- printing ----

@@ -18,7 +18,7 @@ from rushlight.buffer import Tensor
 from rushlight.coordinates import WHOLE, Sparse, _made, _missing
 from rushlight.device import check_device
 from rushlight.dtypes import as_dtype
-from rushlight.layout import wrap_dim, wrap_dims
+from rushlight.layout import wrap_dim
 from rushlight.ops.spec import primitive
 
 __all__ = [
@@ -151,20 +151,7 @@ def addmm(mat: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any 
 
 def sum(input: Tensor, dim: Any = None, dtype: Any = None) -> Tensor:
     """The sum of all elements, or over `dim`: sparse, unless nothing sparse is left."""
-    entries = input.entries if dtype is None else input.entries.to(dtype)  # type: ignore[attr-defined]
-    if dim is None:
-        return entries.sum()
-    d = input.sparse_dim()
-    dims = wrap_dims((dim,) if isinstance(dim, int) else tuple(dim), input.dim())
-    inner = [n - d + 1 for n in dims if n >= d]
-    entries = entries.sum(inner) if inner else entries
-    rest = [n for n in range(d) if n not in dims]
-    sizes = tuple([n for at, n in enumerate(input.shape) if at not in dims])
-    if not rest:
-        return entries.sum(0)
-    kept = len(rest) == d and input.is_coalesced()
-    made = _made(input._indices()[rest], entries, sizes, kept)
-    return made if kept else made.coalesce()
+    return summed(input, dim, dtype)
 
 
 def _by_row(function: Callable, input: Tensor, dim: int, dtype: Any) -> Sparse:
