@@ -17,7 +17,7 @@ from rushlight.batched import NeedsBatching
 from rushlight.buffer import Tensor
 from rushlight.device import sparse_coo
 from rushlight.dtypes import get_default_dtype
-from rushlight.layout import numel, wrap_dim
+from rushlight.layout import numel, wrap_dim, wrap_dims
 from rushlight.ops.spec import primitive
 from rushlight.runtime.execute import wrap
 from rushlight.size import Size

@@ -15,7 +15,7 @@ from rushlight import func
 from rushlight.absent import of_module
 from rushlight.batched import TAKE_OVER
 from rushlight.buffer import Tensor
-from rushlight.coordinates import WHOLE, Sparse, _made, _missing
+from rushlight.coordinates import WHOLE, Sparse, _made, _missing, summed
 from rushlight.device import check_device
 from rushlight.dtypes import as_dtype
 from rushlight.layout import wrap_dim
