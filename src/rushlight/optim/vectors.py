@@ -189,7 +189,7 @@ class Group(Alike):
         self.elements = sum(size.values())
         self.noted: tuple[tuple, Any] | None = None
         self.large = [at for at in members if large(ready[at][0]._a)]
-        small = [at for at in members if size[at] <= PIECE]
+        small = [at for at in members if size[at] <= PIECE and at not in self.large]
         parts = [part for part in _parts(small, ready) if len(part) > 1] if small else []
         self.vectors = [Vector(part, ready) for part in parts]
         apart = {*self.large, *[at for part in parts for at in part]}
