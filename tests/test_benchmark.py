@@ -7,6 +7,7 @@ import torch.utils.benchmark as theirs
 from both import outcome
 
 import rushlight as T
+from rushlight.native import jit
 from rushlight.utils import benchmark as ours
 
 TIMES = [2.0e-6, 2.5e-6, 2.2e-6, 2.1e-6, 2.3e-6, 2.4e-6, 2.05e-6]
@@ -82,6 +83,7 @@ def test_a_statement_is_timed():
     assert m.median > 0
 
 
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no loops of our own")
 @pytest.mark.parametrize(
     "stmt", ["x * 2 + 1", "y = x * 2 + 1", "a = 1\ny = z = x * 2 + 1", "(x * 2 + 1, [x])"]
 )

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rushlight.native import jit
+
 ROOT = Path(__file__).parents[1]
 NOTES = ROOT / "examples" / "notes.py"
 EXPECTED = (ROOT / "examples" / "notes.expected.txt").read_bytes()
@@ -195,6 +197,7 @@ def test_info_names_what_is_installed():
     assert np.__version__ in printed and metadata.version("ml_dtypes") in printed and "BLAS" in printed
 
 
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no kernels to name")
 def test_info_names_the_jit_the_threads_and_the_cache(tmp_path):
     environment = {"COLUMNS": "300", "RUSHLIGHT_CACHE": str(tmp_path), "RUSHLIGHT_NUM_THREADS": "5"}
     printed = rushlight("info", env=environment).stdout.decode()

@@ -8,6 +8,7 @@ import torch
 from both import same
 
 import rushlight
+from rushlight.native import jit
 
 FLOATS = ["float16", "bfloat16", "float32", "float64", "complex64", "complex128"]
 INTEGERS = ["uint8", "int8", "int16", "int32", "int64"]
@@ -302,6 +303,7 @@ def test_many_distances(p, columns, dtype):
         assert got[0, 0, 0] == 0 < got[0, 1, 1]
 
 
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no loops of our own")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("step", [1, 2])
 def test_dot_of_long_vectors(dtype, step):

@@ -12,10 +12,13 @@ from both import same
 import rushlight as T
 from rushlight import debug
 from rushlight import profiler as torch_profiler
+from rushlight.native import jit
 from rushlight.profiler import profile, record_function, streaming_bandwidth
 from rushlight.runtime.deferral import TIER
 
-pytestmark = pytest.mark.skipif(TIER != "auto", reason="everything is computed otherwise")
+pytestmark = pytest.mark.skipif(
+    TIER != "auto" or not jit.available(), reason="everything is computed otherwise"
+)
 
 
 def test_explain_names_operations_and_one_pass():

@@ -351,6 +351,7 @@ def test_long_sequences_are_the_same_bits_whoever_listens() -> None:
     assert any(row.key == "map lstm_step" for row in seen.key_averages()) or not jit.available()
 
 
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no loops of our own")
 def test_what_is_no_loop_is_left_to_numpy() -> None:
     a, out = np.zeros((3, 5)), np.zeros((3, 5))
     assert stepwise(lambda x: np.sort(x), (a,), (out,)) is None
