@@ -683,3 +683,15 @@ def test_what_ran_before_runs_again_on_other_numbers(what, turn, monkeypatch):
     recipes._KNOWN.clear()
     anew = AGAIN[what](*[a.detach() for a in second]).numpy()
     assert found.tobytes() == anew.tobytes() and found.strides == anew.strides
+
+
+def test_a_gradient_that_waits_is_kept_as_it_is():
+    """What backward made for one leaf alone is not copied for it."""
+    x, t = pair(0)
+    for z in (x, t):
+        z.requires_grad_()
+        (z.sigmoid() * z).sum().backward()
+    assert waiting(x.grad)
+    same_bits = x.grad._a
+    assert x.grad.clone().sum() is not None and x.grad._a is same_bits.value
+    np.testing.assert_allclose(x.grad.numpy(), t.grad.numpy(), rtol=1e-5, atol=1e-7)

@@ -408,7 +408,7 @@ def _alone(g: Tensor) -> bool:
     """Whether no other tensor and no array shows the memory of `g`, which may be pending."""
     a, buffer = g._a, g._buf
     if type(a) is Pending:
-        return sys.getrefcount(buffer) <= _OWN_BUFFER
+        return buffer is None or sys.getrefcount(buffer) <= _OWN_BUFFER
     return buffer is None and owned(a)
 
 
