@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rushlight.buffer import Tensor
@@ -20,49 +21,26 @@ __all__ = [
 ]
 
 
-def max_pool1d_with_indices(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """:func:`max_pool1d` with the positions.
+def _with_positions(name: str, pool: Callable) -> Callable:
+    def pooled(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Any:
+        return pool(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
-    Example:
-        >>> import rushlight as torch
-        >>> torch.nn.functional.max_pool1d_with_indices(torch.tensor([[1., 3., 2.]]), 3)
-        (tensor([[3.]]), tensor([[1]]))
-    """
-    return pooling.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+    pooled.__name__ = pooled.__qualname__ = f"{name}_with_indices"
+    pooled.__doc__ = f":func:`{name}` with the positions."
+    return pooled
 
 
-def max_pool2d_with_indices(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """:func:`max_pool2d` with the positions."""
-    return pooling.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
-
-
-def max_pool3d_with_indices(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """:func:`max_pool3d` with the positions."""
-    return pooling.max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+max_pool1d_with_indices = _with_positions("max_pool1d", pooling.max_pool1d)
+max_pool2d_with_indices = _with_positions("max_pool2d", pooling.max_pool2d)
+max_pool3d_with_indices = _with_positions("max_pool3d", pooling.max_pool3d)
 
 
 def adaptive_max_pool1d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:

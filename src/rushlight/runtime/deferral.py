@@ -44,7 +44,8 @@ TIER = _tier()
 FROM, FROM_COSTLY, FROM_SERIES, FROM_PIECES, FROM_REDUCED, FROM_SCANNED = (
     (1, 1, 1, 1, 1, 1) if TIER == "jit" else (1 << 18, 1 << 14, 1 << 11, 1 << 19, 1 << 13, 1 << 12)
 )
-#: functions of one operand are loops of ours from here on, and up to `FROM_COSTLY` computed at once: there is nothing else to do
+#: functions of one operand are loops of ours from here on, and up to `FROM_COSTLY` computed at once: there is nothing else to do;
+#: so are rows that are normalised (softmax, layer_norm), which take NumPy several passes
 FROM_MAPPED = 1 if TIER == "jit" else 1 << 12
 
 

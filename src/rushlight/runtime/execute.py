@@ -1,6 +1,6 @@
-"""Where operations are carried out: the one place that decides how, and that makes results.
+"""Where NumPy carries operations out, quietly, and where results and views become tensors.
 
-Today the answer is always "at once, by NumPy". Deferral and compiled kernels enter here.
+What is large goes to loops of our own instead: see `deferral` for what decides.
 """
 
 from __future__ import annotations
