@@ -2,12 +2,18 @@
 
 import contextlib
 import io
+import json
+import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from rushlight.native import jit
+from rushlight.runtime.deferral import SWITCHES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -71,3 +77,31 @@ def test_the_commands_in_the_readme_exist():
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     named = re.findall(r"\bmake ([a-z]+)", (ROOT / "README.md").read_text())
     assert {"tour", "test"} <= set(named) <= set(targets)
+
+
+@pytest.mark.skipif(not (jit.available() and SWITCHES.fuse), reason="there is no loop to follow")
+def test_the_life_of_a_tensor_is_told_by_its_parts():
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "life_of_a_tensor.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    told = ran.stdout
+    assert "The size of tensor a (1024) must match the size of tensor b (7)" in told
+    assert "512 x 1024: waiting: 1 pass over memory, 6291456 bytes" in told
+    assert (
+        "reduce mul sum: 1 run, 4198400 bytes" in told
+    )  # (the product is not stored: that would be 2 MiB more)
+    assert "reduce rk params -" in told
+    assert [line.split()[-2:] for line in told.splitlines() if "thread" in line and "|" in line] == [
+        ["same", "bits"]
+    ] * 3
+    assert "blocks taken from the system 0, used again 1" in told
+
+    torch.manual_seed(0)
+    a, b = torch.rand(512, 1024), torch.rand(512, 1024)
+    products = (a * b)[:, :3].T.tolist()
+    sums = json.loads(told.partition("The sums begin ")[2])
+    assert sums == [torch.tensor(math.fsum(column)).item() for column in products]

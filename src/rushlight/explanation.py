@@ -9,7 +9,7 @@ from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.words import NAMES
 from rushlight.graph.body import in_order
 from rushlight.graph.expr import Pending
-from rushlight.graph.trace import CHARS
+from rushlight.graph.fragment import CHARS
 from rushlight.lock import LOCK
 
 

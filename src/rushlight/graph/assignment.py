@@ -11,8 +11,9 @@ import numpy as np
 from rushlight import debug
 from rushlight.codegen.program import Job, Program
 from rushlight.graph.body import Body
+from rushlight.graph.fragment import Fragment
 from rushlight.graph.fuse import made_loop, touched
-from rushlight.graph.trace import Fragment, Later
+from rushlight.graph.trace import Later
 from rushlight.lock import LOCK
 
 #: loops by their instructions and the operands that they change, and then by length; None where there is none. Forgotten all at

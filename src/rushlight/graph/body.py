@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight.codegen.kernel import FIXED, STEPS, UNIT, Inst
 from rushlight.graph.expr import Pending, computed
-from rushlight.graph.trace import CHARS, Fragment
+from rushlight.graph.fragment import CHARS, Fragment
 
 
 class Body:

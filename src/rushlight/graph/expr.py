@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.graph.trace import Fragment
+from rushlight.graph.fragment import Fragment
 from rushlight.lock import LOCK
 
 #: what may be waiting in one expression: instructions, arrays it reads, and operations on top of one another

@@ -15,8 +15,9 @@ from rushlight.codegen.kernel import STEPS, Kernel, Operand, Store
 from rushlight.codegen.program import Job, Program, program, supported
 from rushlight.graph.body import Body, domain, in_order
 from rushlight.graph.expr import Pending, computed_by
+from rushlight.graph.fragment import CHARS, Untraceable, char
 from rushlight.graph.recipes import Made, Recipe, facts, keep, known, signature
-from rushlight.graph.trace import CHARS, Untraceable, char, trace
+from rushlight.graph.trace import trace
 from rushlight.lock import LOCK
 from rushlight.memory import address
 

@@ -10,9 +10,10 @@ import numpy as np
 from rushlight.codegen.kernel import STEPS
 from rushlight.graph.body import Body, domain, expressions
 from rushlight.graph.expr import Pending, array_of, computed
+from rushlight.graph.fragment import CHARS, DTYPES, Fragment, Untraceable, char
 from rushlight.graph.fuse import looked_for, run_loop
 from rushlight.graph.recipes import Made, Recipe, keep, known, signature
-from rushlight.graph.trace import CHARS, DTYPES, Fragment, Untraceable, char, identity, trace
+from rushlight.graph.trace import identity, trace
 from rushlight.lock import LOCK
 
 #: elements along a dimension that is not the innermost, of which a cache holds a few columns side by side

@@ -9,9 +9,9 @@ import numpy as np
 
 from rushlight.graph.body import Body, expressions
 from rushlight.graph.expr import Pending, computed
+from rushlight.graph.fragment import CHARS, char
 from rushlight.graph.fuse import looked_for, run_loop
 from rushlight.graph.recipes import Made, Recipe, keep, known, signature
-from rushlight.graph.trace import CHARS, char
 from rushlight.lock import LOCK
 from rushlight.memory import address
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from rushlight import debug
 from rushlight.graph.body import Body
+from rushlight.graph.fragment import CHARS, Untraceable, char
 from rushlight.graph.fuse import made_loop, touched
 from rushlight.graph.recipes import Recipe, facts, keep, known
-from rushlight.graph.trace import CHARS, Untraceable, char, trace
+from rushlight.graph.trace import trace
 from rushlight.lock import LOCK
 from rushlight.memory import address
 

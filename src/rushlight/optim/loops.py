@@ -13,7 +13,8 @@ from typing import Any
 
 from rushlight.dtypes import dtype
 from rushlight.graph.assignment import Assignment
-from rushlight.graph.trace import Fragment, Later, Traced, Untraceable, char
+from rushlight.graph.fragment import Fragment, Untraceable, char
+from rushlight.graph.trace import Later, Traced
 from rushlight.optim.lanes import Lane
 from rushlight.runtime.execute import quiet
 

@@ -20,7 +20,8 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor, storage, watch
 from rushlight.dtypes import ALL, BFLOAT16, WIDE, dtype
 from rushlight.graph.expr import MOST_BYTES, Outline, Pending, array_of, forget, settle
-from rushlight.graph.trace import Untraceable, char, identity, trace
+from rushlight.graph.fragment import Untraceable, char
+from rushlight.graph.trace import identity, trace
 from rushlight.layout import NUMBER, broadcast, result_strides
 from rushlight.lock import LOCK
 from rushlight.memory import address

@@ -11,8 +11,9 @@ import numpy as np
 from rushlight.buffer import Tensor, storage, watch
 from rushlight.dtypes import BY_NUMPY
 from rushlight.graph.expr import Outline, Pending, forget
-from rushlight.graph.trace import Fragment
+from rushlight.graph.fragment import Fragment
 from rushlight.layout import row_strides
+from rushlight.lock import LOCK
 from rushlight.runtime.deferral import MANY, SWITCHES, TIER, can_compile, tensor_on
 
 #: elements from which on a reduction may wait: another read of as many takes longer than to find out that it can be saved
@@ -57,7 +58,6 @@ def waiting(name: str, t: Tensor, loop: Loop, alone: Callable[[], np.ndarray]) -
         return None
     from rushlight.graph.together import Work
 
-    _others(found.readers)
     dims = loop.dims
     kept = [n for d, n in enumerate(a.shape) if d not in dims]
     shape = tuple([1 if d in dims else n for d, n in enumerate(a.shape)] if loop.keepdim else kept)
@@ -67,15 +67,17 @@ def waiting(name: str, t: Tensor, loop: Loop, alone: Callable[[], np.ndarray]) -
     call = loop.function, dims, loop.keepdim, kind
     p.work = Work(call, loop.attrs, (a, *loop.like), alone, found.readers)
     ref = weakref.ref(p)
-    _WAITING.append(ref)
-    found.readers.append(ref)
-    if len(found.readers) > MANY:
-        forget(found.readers)
+    with LOCK:
+        _others(found.readers)
+        _WAITING.append(ref)
+        found.readers.append(ref)
+        if len(found.readers) > MANY:
+            forget(found.readers)
     return tensor_on(p, BY_NUMPY[kind])
 
 
 def _others(readers: list) -> None:
-    """Compute the reductions that wait for other memory, or if there are many all."""
+    """Compute the reductions that wait for other memory, or if there are many all. The engine's lock is held."""
     alive = [p for ref in _WAITING if (p := ref()) is not None and p.work is not None]
     for p in alive:
         work = p.work

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from rushlight.graph.assignment import Assignment
-from rushlight.graph.trace import Fragment, Traced, instruction
+from rushlight.graph.fragment import Fragment
+from rushlight.graph.trace import Traced, instruction
 from rushlight.memory import address
 from rushlight.streams import normals
 
