@@ -23,7 +23,9 @@ Tricky", 2011.)
 A program that computes one large tensor after another makes jobs tens of microseconds apart, which is as long as it takes to wake
 a sleeper. So a worker whose last job came soon after the one before looks for the next longer, and between two looks lets whoever
 else wants its CPU have it (sched_yield). One wait in vain, and it goes to sleep early the next time. (Karlin, Li, Manasse and
-Owicki, "Empirical Studies of Competitive Spinning for a Shared-Memory Multiprocessor", 1991.)
+Owicki, "Empirical Studies of Competitive Spinning for a Shared-Memory Multiprocessor", 1991.) Who was asleep in between goes by the
+same rule; and where waking takes longer than a job, it comes too late for that one, and looks for the next: or it would be woken in
+vain for ever.
 
 Workers compute in the owner's floating-point mode (rounding, subnormals), which they were not started with.
 """
@@ -214,9 +216,9 @@ entry:
   br label %look
 look:
   %seen = phi i32 [%seen.first, %entry], [%seen, %idle], [%seen, %yield], [%seen, %sleep], [%seen, %enter], [%number, %leave], [%number, %notify]
-  %left = phi i32 [0, %entry], [%left.less, %idle], [0, %yield], [0, %sleep], [%left, %enter], [%spins, %leave], [%spins, %notify]
-  %until = phi i64 [0, %entry], [%until, %idle], [%until, %yield], [0, %sleep], [%until, %enter], [%until.new, %leave], [%until.new, %notify]
-  %idle.since = phi i64 [0, %entry], [%idle.since, %idle], [%idle.since, %yield], [%idle.since, %sleep], [%idle.since, %enter], [%end, %leave], [%end, %notify]
+  %left = phi i32 [0, %entry], [%left.less, %idle], [0, %yield], [%spins.woken, %sleep], [%left, %enter], [%spins, %leave], [%spins, %notify]
+  %until = phi i64 [0, %entry], [%until, %idle], [%until, %yield], [%until.woken, %sleep], [%until, %enter], [%until.new, %leave], [%until.new, %notify]
+  %idle.since = phi i64 [0, %entry], [%idle.since, %idle], [%idle.since, %yield], [%idle.since.woken, %sleep], [%idle.since, %enter], [%end, %leave], [%end, %notify]
   %gate = load atomic i64, ptr %s acquire, align 8
   %gate.high = lshr i64 %gate, 32
   %number = trunc i64 %gate.high to i32
@@ -276,6 +278,19 @@ sleep:
   %sleepers.old = atomicrmw add ptr %sleepers.at, i32 1 seq_cst
   %slept = call i64 (i64, ...) @syscall(i64 {futex}, ptr %number.at, i32 128, i32 %number, ptr null)
   %sleepers.new = atomicrmw sub ptr %sleepers.at, i32 1 seq_cst
+  ; (too late for a job: what is waited for begins now)
+  %gate.woken = load atomic i64, ptr %s monotonic, align 8
+  %low.woken = trunc i64 %gate.woken to i32
+  %in.time = icmp slt i32 %low.woken, 0
+  %woken = call i64 @now()
+  %idle.since.woken = select i1 %in.time, i64 %idle.since, i64 %woken
+  %gap.woken = sub i64 %woken, %idle.since
+  %patience.woken = load atomic i32, ptr %patience.at monotonic, align 4
+  %long.woken = zext i32 %patience.woken to i64
+  %soon.woken = icmp slt i64 %gap.woken, %long.woken
+  %patient.woken = select i1 %soon.woken, i64 %long.woken, i64 0
+  %until.woken = add i64 %woken, %patient.woken
+  %spins.woken = load atomic i32, ptr %spins.at monotonic, align 4
   br label %look
 }}
 
