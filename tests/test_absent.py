@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import rushlight
-from rushlight.absent import MissingName, is_torch_name
+from rushlight.absent import INSTEAD, MissingModule, MissingName, is_torch_module, is_torch_name, torch_names
 from rushlight.coverage import summary
 
 NAMESPACES = (
@@ -77,10 +78,19 @@ def test_the_nearest_name_is_told():
     )
 
 
-@pytest.mark.parametrize("name", ["jit", "onnx", "ops", "sparse", "export"])
+@pytest.mark.parametrize("name", ["jit", "AVG", "Tag", "parse_ir", "classes"])
 def test_no_name_is_told_that_is_not_near(name):
     words = str(rushlight.absent.MissingName("no such name", "torch", name))
     assert words == f"no such name: Rushlight does not have torch.{name} yet"
+
+
+@pytest.mark.parametrize("begin", INSTEAD)
+def test_what_serves_instead_is_told_of_what_pytorch_has(begin):
+    names = torch_names()
+    known = {*names, *(f"{space}.{name}" for space, held in names.items() for name in held)}
+    found = [name for name in known if name.startswith(begin)]
+    told = found and max((known for known in INSTEAD if found[0].startswith(known)), key=len)
+    assert found and INSTEAD[told] in rushlight.absent.not_here(found[0])
 
 
 def test_the_error_can_be_pickled_and_copied():
@@ -88,6 +98,36 @@ def test_the_error_can_be_pickled_and_copied():
     assert isinstance(error, MissingName)
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(again) is MissingName and str(again) == str(error) and again.name == "sparse_csr_tensor"
+
+
+# ---- modules ----
+
+
+@pytest.mark.parametrize("name", ["onnx", "fx.passes.shape_prop", "ao.quantization", "_inductor", "package"])
+def test_importing_a_missing_module(name):
+    for error in (ImportError, NotImplementedError):
+        with pytest.raises(error, match="Rushlight does not have torch.*; the nearest it has is"):
+            importlib.import_module(f"rushlight.{name}")
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "fxx", "ops.no_such_module"])
+def test_importing_what_pytorch_lacks_too(name):
+    with pytest.raises(ModuleNotFoundError) as caught:
+        importlib.import_module(f"rushlight.{name}")
+    assert type(caught.value) is ModuleNotFoundError
+
+
+def test_programs_may_try_to_import():
+    try:
+        import rushlight.onnx
+    except ImportError as error:
+        for again in (error, pickle.loads(pickle.dumps(error)), copy.copy(error)):
+            assert (
+                type(again) is MissingModule and again.name == "rushlight.onnx" and str(again) == str(error)
+            )
+    else:
+        pytest.fail("it is here by now")
+    assert importlib.util.find_spec("rushlight.nn") is not None
 
 
 def test_importing_a_missing_name_is_an_import_error():
@@ -98,6 +138,15 @@ def test_importing_a_missing_name_is_an_import_error():
 def test_namespaces_are_names():
     assert is_torch_name("torch", "jit") and is_torch_name("torch.nn", "utils")
     assert not is_torch_name("torch", "ji") and not is_torch_name("torch", "no_such_name")
+
+
+def test_modules_are_modules():
+    assert (
+        is_torch_module("torch.fx")
+        and is_torch_module("torch.ao")
+        and is_torch_module("torch.utils.tensorboard")
+    )
+    assert not is_torch_module("torch.f") and not is_torch_module("torch.Tensor")
 
 
 def test_the_list_is_not_read_at_import():

@@ -151,6 +151,12 @@ from rushlight.ops.properties import (
     numel,
 )
 
+import sys
+
+if rushlight.absent.LastFinder not in sys.meta_path:
+    sys.meta_path.append(rushlight.absent.LastFinder)  # type: ignore[arg-type]
+del sys
+
 if gc.get_freeze_count() == 0:
     gc.freeze()  # both together make everything old
     gc.unfreeze()

@@ -2,7 +2,8 @@
 
 Programs ask for names that may be missing: `hasattr(torch, "compile")`, `getattr(torch, "xpu", None)`. So the error is
 an AttributeError; it is a NotImplementedError, too, where PyTorch has the name. A name that PyTorch lacks as well is a
-plain AttributeError, in Python's words.
+plain AttributeError, in Python's words. With modules it is the same: `try: import torch.fx` with `except ImportError` asks
+for one that may be missing, so the error is a ModuleNotFoundError and a NotImplementedError.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 
 @functools.cache
 def torch_names() -> dict[str, tuple[str, ...]]:
-    """Namespace -> its public names, in PyTorch 2.13."""
+    """Namespace -> its public names, in PyTorch 2.13; of the modules that PyTorch does not describe, no names."""
     from pathlib import Path
 
     text = Path(__file__).with_name("torch_names.txt").read_text(encoding="utf-8")
-    lines = (line.partition(": ") for line in text.splitlines())
+    lines = (line.partition(":") for line in text.splitlines())
     return {namespace: tuple(names.split()) for namespace, _, names in lines}
 
 
@@ -27,6 +28,11 @@ def is_torch_name(namespace: str, name: str) -> bool:
     whole = f"{namespace}.{name}"
     known = torch_names()
     return name in known.get(namespace, ()) or any(f"{n}.".startswith(f"{whole}.") for n in known)
+
+
+def is_torch_module(name: str) -> bool:
+    """Whether PyTorch has a module of this name, or of names that begin with it and a dot."""
+    return name != "torch.Tensor" and any(f"{known}.".startswith(f"{name}.") for known in torch_names())
 
 
 class MissingName(AttributeError, NotImplementedError):
@@ -47,9 +53,58 @@ class MissingName(AttributeError, NotImplementedError):
 
     def __str__(self) -> str:  # made when it is read: most are caught by `hasattr`
         told, namespace, name = self.args
-        near = _nearest(namespace, name)
-        hint = f"; the nearest it has {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
-        return f"{told}: Rushlight does not have {namespace}.{name} yet{hint}"
+        return f"{told}: {not_here(f'{namespace}.{name}')}"
+
+
+class MissingModule(ModuleNotFoundError, NotImplementedError):
+    """A module of PyTorch's that is not here; its message names what serves instead.
+
+    Example:
+        >>> from rushlight.absent import find_module
+        >>> try:
+        ...     find_module("rushlight.onnx")
+        ... except ImportError as error:
+        ...     print(error)
+        No module named 'rushlight.onnx': Rushlight does not have torch.onnx yet; the nearest it has is torch.save of the model's state_dict()
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _missing_module, (self.name, self.msg)
+
+
+def _missing_module(name: str, message: str) -> MissingModule:
+    return MissingModule(message, name=name)
+
+
+def find_module(name: str) -> None:
+    """Raise MissingModule for a module of PyTorch's under its own name or under Rushlight's; asked where nothing else has found it."""
+    torch_name = "torch" + name.removeprefix("rushlight").removeprefix("torch")
+    if is_torch_module(torch_name):
+        raise _missing_module(name, f"No module named {name!r}: {not_here(torch_name)}")
+
+
+class LastFinder:
+    """What the import system asks for modules that nobody has: `import rushlight.onnx` is told what `import torch.onnx` would be."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        """Raises MissingModule for a module of PyTorch's; finds none."""
+        if name.startswith("rushlight."):
+            find_module(name)
+
+
+def not_here(torch_name: str) -> str:
+    """That something of PyTorch's is missing, and what is nearest.
+
+    Example:
+        >>> from rushlight.absent import not_here
+        >>> not_here("torch.sparse_csr_tensor")
+        'Rushlight does not have torch.sparse_csr_tensor yet; the nearest it has is torch.sparse_coo_tensor'
+    """
+    namespace, _, name = torch_name.rpartition(".")
+    near = _nearest(namespace, name)
+    hint = f"; the nearest it has {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
+    return f"Rushlight does not have {torch_name} yet{hint}"
 
 
 def missing(told: str, namespace: str, name: str) -> AttributeError:
@@ -77,14 +132,70 @@ class MissingMethod:
         raise MissingName(f"{which} has no attribute {name!r}", namespace, name)
 
 
+#: what serves instead of all that begins so; the longest beginning counts
+INSTEAD = {
+    "torch.Tensor.to_mkldnn": "the tensor as it is: large computations are compiled anyway",
+    "torch.Tensor.to_padded_tensor": "torch.nn.utils.rnn.pad_sequence",
+    "torch.Tensor.to_sparse_": "torch.Tensor.to_sparse",
+    "torch.SymInt": "int",
+    "torch.ao": "torch.autocast, which computes products in bfloat16",
+    "torch.backends": "torch.backends.cpu",
+    "torch.compiler": "torch.compile",
+    "torch.cuda": "the CPU: torch.cuda.is_available() is False",
+    "torch.distributed": "torch.multiprocessing, for processes of one machine: torch.distributed.is_available() is False",
+    "torch.distributed.checkpoint": "torch.save",
+    "torch.distributed.fsdp": "torch.nn.DataParallel",
+    "torch.export": "torch.save of the model's state_dict()",
+    "torch.float4": "torch.float16",
+    "torch.float8": "torch.float16",
+    "torch.fx": "torch.func, for functions made of functions, and rushlight.explain, which shows what a tensor is computed of",
+    "torch.jit.save": "torch.save of the module's state_dict()",
+    "torch.jit.load": "torch.load",
+    "torch.library": "torch.autograd.Function",
+    "torch.masked.MaskedTensor": "torch.masked.sum and its kin, which take a mask, and torch.where",
+    "torch.masked.maskedtensor": "torch.masked.sum and its kin, which take a mask, and torch.where",
+    "torch.monitor": "torch.profiler",
+    "torch.mps": "the CPU: torch.mps.is_available() is False",
+    "torch.mtia": "the CPU",
+    "torch.nested": "torch.nn.utils.rnn.pad_sequence and torch.nn.utils.rnn.pack_padded_sequence",
+    "torch.nn.attention": "torch.nn.functional.scaled_dot_product_attention",
+    "torch.nn.intrinsic": "torch.nn.utils.fuse_conv_bn_eval",
+    "torch.nn.parallel.DistributedDataParallel": "torch.nn.DataParallel",
+    "torch.nn.qat": "torch.autocast, which computes products in bfloat16",
+    "torch.nn.quantizable": "torch.autocast, which computes products in bfloat16",
+    "torch.nn.quantized": "torch.autocast, which computes products in bfloat16",
+    "torch.onnx": "torch.save of the model's state_dict()",
+    "torch.ops": "the functions of torch and torch.nn.functional",
+    "torch.package": "torch.save and torch.load",
+    "torch.q": "torch.autocast, which computes products in bfloat16",
+    "torch.quantization": "torch.autocast, which computes products in bfloat16",
+    "torch.quantize": "torch.autocast, which computes products in bfloat16",
+    "torch.sparse": "torch.sparse_coo_tensor",
+    "torch.utils._python_dispatch": "torch.overrides.TorchFunctionMode",
+    "torch.utils.bundled_inputs": "torch.save",
+    "torch.utils.collect_env": "the command `rushlight info`",
+    "torch.utils.cpp_extension": "torch.autograd.Function, whose code may call compiled functions on Tensor.numpy()",
+    "torch.utils.data.datapipes": "torch.utils.data.IterableDataset",
+    "torch.utils.flop_counter": "torch.profiler.profile",
+    "torch.utils.mkldnn": "torch.compile",
+    "torch.utils.mobile_optimizer": "torch.compile",
+    "torch.xpu": "the CPU: torch.xpu.is_available() is False",
+    "torch._C": "the functions of torch",
+    "torch._dynamo": "torch.compiler",
+    "torch._inductor": "torch.compiler",
+}
+
 #: where a name may be that was looked for elsewhere
 _ELSEWHERE = ("torch", "torch.Tensor", "torch.nn.functional", "torch.linalg", "torch.special", "torch.nn")
 
 
 def _nearest(namespace: str, name: str) -> list[str]:
-    """The same name in other namespaces, else those most alike in this one; none where none is near."""
+    """What is known to serve instead, else the same name in other namespaces, else those most alike in this one; none where none is near."""
     import difflib
 
+    known = [begin for begin in INSTEAD if f"{namespace}.{name}".startswith(begin)]
+    if known:
+        return [INSTEAD[max(known, key=len)]]
     same = [f"{other}.{name}" for other in _ELSEWHERE if other != namespace and name in _present(other)]
     if same:
         return same

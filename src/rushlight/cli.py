@@ -134,6 +134,7 @@ def _report(error: BaseException) -> int:
 
 def coverage(path: str) -> int:
     """Print what of PyTorch the program at `path` uses and where; 1 if something of it is missing here."""
+    from rushlight.absent import not_here
     from rushlight.coverage import missing, uses
 
     try:
@@ -156,7 +157,7 @@ def coverage(path: str) -> int:
         print(f"{'missing' if name in absent else 'here':8} {name}  ({', '.join(places)})")
     for use in lacking:
         guess = ", if that is a tensor" if use.guessed else ""
-        print(f"{use.file}:{use.line}: Rushlight does not have {use.name}{guess}")
+        print(f"{use.file}:{use.line}: {not_here(use.name)}{guess}")
     print(f"{len(lines)} names of PyTorch, {len(absent)} missing")
     return 1 if lacking else 0
 
@@ -165,9 +166,9 @@ def coverage_summary(names_too: bool) -> int:
     """Print how much of each of PyTorch's public namespaces is here."""
     from rushlight.coverage import summary
 
-    print(f"{'PyTorch 2.13':34}{'names':>6}{'here':>6}")
+    print(f"{'PyTorch 2.13':46}{'names':>6}{'here':>6}")
     for namespace, count, lacking in summary():
-        print(f"{namespace:34}{count:6}{count - len(lacking):6}{(count - len(lacking)) / count:7.0%}")
+        print(f"{namespace:46}{count:6}{count - len(lacking):6}{(count - len(lacking)) / count:7.0%}")
         if names_too and lacking:
             print(textwrap.fill(" ".join(lacking), 110, initial_indent="    ", subsequent_indent="    "))
     return 0

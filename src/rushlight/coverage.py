@@ -78,7 +78,8 @@ def is_here(name: str) -> bool:
 
 def summary() -> Iterator[tuple[str, int, list[str]]]:
     """For each public namespace of PyTorch: how many names it has, and which of them are missing here."""
-    for namespace, names in torch_names().items():
+    described = {namespace: names for namespace, names in torch_names().items() if names}
+    for namespace, names in described.items():
         yield namespace, len(names), [name for name in names if not is_here(f"{namespace}.{name}")]
 
 

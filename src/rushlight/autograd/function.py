@@ -185,6 +185,9 @@ class _KeptPacked:
         return unpacked(self.packed, self.edge if self.number is None else (node, self.number))
 
 
+BackwardCFunction.__module__ = __name__  # of which `Node` says that it is Python's own
+
+
 # ---- the user's class ----
 
 

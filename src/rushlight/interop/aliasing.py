@@ -18,13 +18,14 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from rushlight import absent
 from rushlight.interop import homes
 
 # PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
     "accelerator amp autograd backends compiler cpu cuda distributed distributions fft func hub jit linalg masked mps multiprocessing nn optim overrides"
-    " profiler quasirandom random return_types serialization signal sparse special testing torch_version types utils version xpu".split()
+    " profiler quasirandom random return_types serialization signal sparse special storage testing torch_version types utils version xpu".split()
 )
 
 
@@ -88,11 +89,14 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return _spec_and_then(name, path, _adopt)
         if name == _SAFETENSORS or name in homes.PLACES:
             return importlib.machinery.ModuleSpec(name, self)
+        if name in homes.PACKAGES:
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
         if not name.startswith("torch."):
             return None
-        if name.split(".")[1] not in PUBLIC:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return importlib.machinery.ModuleSpec(name, self) if _exists(_ours(name)) else None
+        if name.split(".")[1] in PUBLIC and _exists(_ours(name)):
+            return importlib.machinery.ModuleSpec(name, self)
+        absent.find_module(name)
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return None if _exists(_ours(spec.name)) else homes.Place(spec.name)
@@ -167,10 +171,16 @@ def tidy_traceback(error: BaseException) -> None:
         seen.add(id(error))
         _drop_last_frames(error)
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "rushlight":
-            error.msg = f"{str(error.msg).partition(' (')[0]}: Rushlight does not have it yet".replace(
-                "'rushlight", "'torch"
-            )
+            _name_in_torchs_words(error)
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
+
+
+def _name_in_torchs_words(error: ImportError) -> None:
+    """`from torch import x` failed: say what is missing, and not in which file of ours."""
+    words = str(error.msg).partition(" (")[0].replace("'rushlight", "'torch")
+    name = words.removeprefix("cannot import name '").partition("'")[0]
+    module = (error.name or "").replace("rushlight", "torch", 1)
+    error.msg = f"{words}: {absent.not_here(f'{module}.{name}')}"
 
 
 def _drop_last_frames(error: BaseException) -> None:
@@ -181,7 +191,7 @@ def _drop_last_frames(error: BaseException) -> None:
         step = step.tb_next
     ours = len(frames)
     while ours and frames[ours - 1].tb_frame.f_code.co_filename.startswith(
-        (__file__, homes.__file__, "<frozen importlib", importlib.__file__)
+        (__file__, homes.__file__, absent.__file__, "<frozen importlib", importlib.__file__)
     ):
         ours -= 1
     if 0 < ours < len(frames):

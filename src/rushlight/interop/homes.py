@@ -23,6 +23,7 @@ HOMES = {
     "tape.node": {"torch.autograd.graph": "Node", "torch.utils.hooks": "RemovableHandle"},
     "autograd": {"torch.autograd.anomaly_mode": "detect_anomaly set_detect_anomaly"},
     "cuda": {"torch": "OutOfMemoryError", "torch.cuda.streams": "Event Stream"},
+    "cuda.amp": {"torch.cuda.amp.autocast_mode": "autocast", "torch.cuda.amp.grad_scaler": "GradScaler"},
     "distributions": {
         "torch.distributions.transforms": "AbsTransform AffineTransform CatTransform ComposeTransform"
         " CorrCholeskyTransform CumulativeDistributionTransform ExpTransform IndependentTransform"
@@ -61,6 +62,11 @@ HOMES = {
         "torch.optim.rprop": "Rprop",
         "torch.optim.sparse_adam": "SparseAdam",
     },
+    "utils.benchmark": {
+        "torch.utils.benchmark.utils.common": "Measurement TaskSpec",
+        "torch.utils.benchmark.utils.compare": "Compare",
+        "torch.utils.benchmark.utils.timer": "Timer",
+    },
     "profiler": {"torch.profiler.profiler": "profile", "torch.autograd.profiler": "record_function"},
 }
 
@@ -73,14 +79,15 @@ _HOME = {
 }
 #: PyTorch's modules that have classes of others of ours
 PLACES = frozenset(_HOME.values())
+#: packages of PyTorch's that are none of ours and have such modules
+PACKAGES = frozenset({"torch.utils.benchmark.utils"})
 #: our modules that have something of PyTorch's and are not public; the last two have tensors of kinds of their own
 SOURCES = frozenset(f"rushlight.{name}" for name in [*HOMES, "deep", "batched"])
 #: our modules that are packages in PyTorch
-_PACKAGES = (
-    "rushlight.cuda",
-    "rushlight.jit",
-    "rushlight.nn.parallel",
-    "rushlight.profiler",
+_PACKAGES = tuple(
+    f"rushlight.{name}"
+    for name in "accelerator compiler cpu cuda distributed jit masked mps multiprocessing nn.attention nn.parallel profiler"
+    " cuda.amp sparse utils.benchmark utils.data utils.model_zoo xpu".split()
 )
 
 #: (PyTorch's module, class) -> the class, if it is loaded
@@ -105,7 +112,11 @@ def _place_of(cls: type, own: str, same: str) -> str:
     if cls.__module__ != own:
         return ""
     source, name = own.removeprefix("rushlight."), cls.__name__
-    return _HOME.get((source, name)) or _HOME.get((source.partition(".")[0], name), same)
+    while source:
+        if place := _HOME.get((source, name)):
+            return place
+        source = source.rpartition(".")[0]
+    return same
 
 
 def find(place: str, name: str) -> Any:
