@@ -106,7 +106,7 @@ def test_the_error_can_be_pickled_and_copied():
 @pytest.mark.parametrize("name", ["onnx", "fx.passes.shape_prop", "ao.quantization", "_inductor", "package"])
 def test_importing_a_missing_module(name):
     for error in (ImportError, NotImplementedError):
-        with pytest.raises(error, match="Rushlight does not have torch.*; the nearest it has is"):
+        with pytest.raises(error, match=r"Rushlight does not have torch.*; the nearest it has is"):
             importlib.import_module(f"rushlight.{name}")
 
 
@@ -119,7 +119,7 @@ def test_importing_what_pytorch_lacks_too(name):
 
 def test_programs_may_try_to_import():
     try:
-        import rushlight.onnx
+        import rushlight.onnx  # noqa: F401
     except ImportError as error:
         for again in (error, pickle.loads(pickle.dumps(error)), copy.copy(error)):
             assert (
