@@ -230,7 +230,7 @@ class Failing(Worker):
 
 class Slow(Worker):
     def __getitem__(self, at: int) -> Any:
-        time.sleep(5)
+        time.sleep(60)
 
 
 class Gone(Worker):

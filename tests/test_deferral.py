@@ -20,7 +20,10 @@ from rushlight.native import jit
 
 SHAPE = (700, 401)
 
-pytestmark = pytest.mark.skipif(not jit.available(), reason="without llvmlite everything is computed at once")
+pytestmark = [
+    pytest.mark.skipif(not jit.available(), reason="without llvmlite everything is computed at once"),
+    pytest.mark.usefixtures("fused"),
+]
 
 
 def pair(seed, shape=SHAPE, kind="f4"):

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from rushlight.native import jit
-from rushlight.runtime.deferral import SWITCHES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -49,7 +48,7 @@ def run(page: Path, importing: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_examples_print_what_the_page_says(page):
+def test_examples_print_what_the_page_says(page, fused):
     if page.name == "engine.md" and not jit.available():
         pytest.skip("without llvmlite there are no kernels to show")
     run(page, "import rushlight as torch")
@@ -79,8 +78,8 @@ def test_the_commands_in_the_readme_exist():
     assert {"tour", "test"} <= set(named) <= set(targets)
 
 
-@pytest.mark.skipif(not (jit.available() and SWITCHES.fuse), reason="there is no loop to follow")
-def test_the_life_of_a_tensor_is_told_by_its_parts():
+@pytest.mark.skipif(not jit.available(), reason="there is no loop to follow")
+def test_the_life_of_a_tensor_is_told_by_its_parts(fused):
     ran = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "life_of_a_tensor.py")],
         capture_output=True,

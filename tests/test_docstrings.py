@@ -47,7 +47,7 @@ SHOW_KERNELS = {"rushlight.explanation", "rushlight.profiler.session"}
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_print_what_the_docstring_says(name):
+def test_examples_print_what_the_docstring_says(name, fused):
     if name in SHOW_KERNELS and not jit.available():
         pytest.skip("without llvmlite there are no kernels to show")
     runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)

@@ -9,7 +9,10 @@ from rushlight import profiler
 from rushlight.graph.expr import Pending
 from rushlight.native import jit
 
-pytestmark = pytest.mark.skipif(not jit.available(), reason="without llvmlite everything is computed at once")
+pytestmark = [
+    pytest.mark.skipif(not jit.available(), reason="without llvmlite everything is computed at once"),
+    pytest.mark.usefixtures("fused"),
+]
 
 SHAPES = {"square": (700, 401), "tall": (70_000, 4)}
 KINDS = ("f4", "f8")

@@ -16,9 +16,10 @@ from rushlight.native import jit
 from rushlight.profiler import profile, record_function, streaming_bandwidth
 from rushlight.runtime.deferral import TIER
 
-pytestmark = pytest.mark.skipif(
-    TIER != "auto" or not jit.available(), reason="everything is computed otherwise"
-)
+pytestmark = [
+    pytest.mark.skipif(TIER != "auto" or not jit.available(), reason="everything is computed otherwise"),
+    pytest.mark.usefixtures("fused"),
+]
 
 
 def test_explain_names_operations_and_one_pass():

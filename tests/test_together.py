@@ -11,7 +11,10 @@ from rushlight.graph.expr import Pending
 from rushlight.native import jit
 from rushlight.profiler import profile
 
-pytestmark = pytest.mark.skipif(not jit.available(), reason="without llvmlite everything is computed at once")
+pytestmark = [
+    pytest.mark.skipif(not jit.available(), reason="without llvmlite everything is computed at once"),
+    pytest.mark.usefixtures("fused"),
+]
 
 SHAPE = (2200, 2000)
 

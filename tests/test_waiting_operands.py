@@ -144,7 +144,7 @@ def test_nothing_depends_on_whether_operands_wait():
         pytest.skip("without llvmlite nothing waits")
     done = subprocess.run(
         [sys.executable, __file__],
-        env={**os.environ, "RUSHLIGHT_TIER": "jit"},
+        env={**os.environ, "RUSHLIGHT_TIER": "jit", "RUSHLIGHT_FUSE": "1"},
         capture_output=True,
         text=True,
         timeout=900,

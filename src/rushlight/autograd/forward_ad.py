@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from rushlight import late
 from rushlight.autograd.api import grad
+from rushlight.autograd.graph import leaves
 from rushlight.buffer import Tensor, storage
 from rushlight.errors import wrong_type
 from rushlight.ops.creation import zeros_like
@@ -214,30 +215,14 @@ def _tangent(t: Tensor, level: _Level) -> Tensor | None:
 # ---- what a tensor was computed from ----
 
 
-def _leaves(t: Tensor) -> list[Tensor]:
-    """The leaves that it was computed from."""
-    found, seen, stack = [], set(), [edge_of(t)]
-    while stack:
-        edge = stack.pop()
-        target = edge[0] if type(edge) is tuple else edge
-        if target is None or id(target) in seen:
-            continue
-        seen.add(id(target))
-        if isinstance(target, Node):
-            stack.extend(target.edges)
-        elif isinstance(target, Tensor):
-            found.append(target)
-    return found
-
-
 def _leads_to(t: Tensor, bases: set[int]) -> bool:
-    return any(id(leaf) in bases for leaf in _leaves(t))
+    return any(id(leaf) in bases for leaf in leaves([t]))
 
 
 def _leads_on(t: Tensor, level: _Level) -> bool:
     """Whether it depends on a leaf that is not the level's own."""
     own = {id(dual.base) for dual in level.duals}
-    return any(id(leaf) not in own for leaf in _leaves(t))
+    return any(id(leaf) not in own for leaf in leaves([t]))
 
 
 #: names that PyTorch has and this module lacks are said to be missing

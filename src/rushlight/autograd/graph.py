@@ -73,6 +73,22 @@ def edge_of_gradient_edge(place: GradientEdge) -> Any:
     return (node, number) if node.several else node
 
 
+def leaves(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The leaves that require grad and that these were computed from, each once."""
+    seen = set()
+    stack = [edge_of(t) for t in tensors]
+    while stack:
+        edge = stack.pop()
+        target = edge[0] if type(edge) is tuple else edge
+        if target is None or id(target) in seen:
+            continue
+        seen.add(id(target))
+        if isinstance(target, Node):
+            stack.extend(target.edges)
+        else:
+            yield target
+
+
 def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
     """Count a write to the memory of these tensors that Rushlight did not see.
 

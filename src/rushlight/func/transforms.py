@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rushlight.autograd.api import grad as gradients
+from rushlight.autograd.graph import leaves
 from rushlight.batched import Batched, Level
 from rushlight.buffer import Tensor
 from rushlight.func.levels import clothed, running, stripped
 from rushlight.func.vmap import _named_after
 from rushlight.tape.modes import MODES, enable_grad, inference_mode
-from rushlight.tape.node import Node, edge_of
+from rushlight.tape.node import edge_of
 from rushlight.utils import _pytree as pytree
 
 # ---- what a transform differentiates ----
@@ -66,21 +67,8 @@ class Inputs:
 
     def lead_on(self, tensors: Iterable[Tensor]) -> bool:
         """Whether these results depend on something recorded other than handles whose transform is done, or this one."""
-        seen: set = set()
-        stack = [edge_of(t) for t in tensors]
-        while stack:
-            edge = stack.pop()
-            target = edge[0] if type(edge) is tuple else edge
-            if target is None or id(target) in seen:
-                continue
-            seen.add(id(target))
-            if isinstance(target, Node):
-                stack.extend(target.edges)
-            else:
-                run = target.__dict__.get("_run")
-                if run is None or run.open and run is not self._run:
-                    return True
-        return False
+        runs = (leaf.__dict__.get("_run") for leaf in leaves(tensors))
+        return any(run is None or run.open and run is not self._run for run in runs)
 
     def released(self, t: Tensor) -> Tensor:
         """A result as the caller is to have it: off the graph, where that is the handles' alone."""
