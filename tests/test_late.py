@@ -28,7 +28,10 @@ rushlight.serialization rushlight.special rushlight.storage rushlight.streams ru
 
 def python(code):
     """What a fresh interpreter prints."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    by_default = {**os.environ, "RUSHLIGHT_TIER": "auto"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=by_default
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

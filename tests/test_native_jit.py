@@ -57,13 +57,17 @@ def compute(text, x):
     return x
 
 
+#: for interpreters that are to find these packages, and to decide by default what is computed how
+_ANEW = {"PYTHONPATH": os.pathsep.join(sys.path), "RUSHLIGHT_TIER": "auto"}
+
+
 def python(code, **environment):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
         timeout=100,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+        env={**os.environ, **_ANEW, **environment},
     )
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return done.stdout
@@ -240,7 +244,7 @@ def test_processes_that_compile_at_once(tmp_path):
             jit.load("x", text, lambda: text)
         print(sum(jit.stats()[:2]))
     """)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, **_ANEW}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) for _ in range(3)]
     assert all(process.stdout.readline() == "ready\n" for process in processes)

@@ -11,6 +11,7 @@ import pytest
 import rushlight
 from rushlight.memory import address
 from rushlight.runtime import small_products
+from rushlight.runtime.deferral import TIER
 
 WIDER = {"f": np.float64, "d": np.longdouble}
 
@@ -80,6 +81,7 @@ def test_what_is_not_finite() -> None:
     np.testing.assert_array_equal(small_products.product(a, b), wanted)
 
 
+@pytest.mark.skipif(TIER == "jit", reason="no product is too small then")
 def test_what_is_left_to_blas() -> None:
     whole = np.ones((600, 600), np.float32)
     some = whole[:64, :64]
