@@ -280,3 +280,101 @@ def test_what_is_noted(expression, calls, monkeypatch):
     p.grad = rushlight.ones(4000)
     optimizer.step()
     assert group.noted[0] is not settings
+
+
+def turned(p):
+    """A gradient that lies in columns."""
+    return rushlight.rand(p.shape[::-1]).t()
+
+
+#: what may happen between two steps
+EVENTS = {
+    "setting": lambda ps, optimizer: optimizer.param_groups[0].update(lr=0.3),
+    "rate as a tensor": lambda ps, optimizer: optimizer.param_groups[0].update(lr=rushlight.tensor(0.25)),
+    "no gradient": lambda ps, optimizer: setattr(ps[0], "grad", None),
+    "gradient in columns": lambda ps, optimizer: setattr(ps[1], "grad", turned(ps[1])),
+    "gradient shown elsewhere": lambda ps, optimizer: setattr(ps[0], "grad", rushlight.rand(9)[2:9]),
+    "gradient with gaps": lambda ps, optimizer: setattr(ps[0], "grad", rushlight.rand(14)[::2]),
+    "gradient expanded": lambda ps, optimizer: setattr(ps[0], "grad", rushlight.rand(1).expand(7)),
+    "gradient is the parameter": lambda ps, optimizer: setattr(ps[0], "grad", ps[0].detach()),
+    "gradient is another": lambda ps, optimizer: setattr(ps[0], "grad", ps[2].detach()),
+    "other memory": lambda ps, optimizer: setattr(ps[0], "data", rushlight.ones(7)),
+    "another parameter": lambda ps, optimizer: optimizer.param_groups[0]["params"].append(ps[3]),
+    "a parameter less": lambda ps, optimizer: optimizer.param_groups[0]["params"].pop(),
+    "others in their place": lambda ps, optimizer: optimizer.param_groups[0].update(params=ps[1:]),
+    "a group more": lambda ps, optimizer: optimizer.add_param_group({"params": ps[3:], "lr": 0.5}),
+    "written to": lambda ps, optimizer: ps[0].detach().mul_(2),
+    "state forgotten": lambda ps, optimizer: optimizer.state.clear(),
+    "state replaced": lambda ps, optimizer: optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict())),
+    "count changed": lambda ps, optimizer: [
+        state.update(step=state["step"] + 3)
+        for state in list(optimizer.state.values())[:1]
+        if "step" in state
+    ],
+    "count written to": lambda ps, optimizer: [
+        state["step"].add_(3) for state in optimizer.state.values() if "step" in state
+    ],
+    "state written to": lambda ps, optimizer: [
+        t.mul_(2) for state in optimizer.state.values() for t in state.values() if t is not None and t.ndim
+    ],
+    "nothing": lambda ps, optimizer: None,
+}
+
+
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no loops")
+@pytest.mark.parametrize(
+    "expression",
+    ["SGD(P, lr=0.1)", "SGD(P, lr=0.1, momentum=0.9, weight_decay=0.1, maximize=True)", "Adam(P, lr=0.1)"],
+)
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_step_like_the_one_before_gives_the_bits_of_one_that_is_planned(event, expression, monkeypatch):
+    monkeypatch.setattr(vectors, "FROM_SERIES", 1)
+
+    def run():
+        rushlight.manual_seed(0)
+        ps = [rushlight.rand(shape).requires_grad_() for shape in ((7,), (30, 50), (7,), (2,))]
+        optimizer = eval("O." + expression, {"O": rushlight.optim, "P": ps[:3]})
+        seen = []
+        for turn in range(9):
+            for p in ps:
+                p.grad = rushlight.rand(p.shape) - 0.5
+            if turn == 5:
+                EVENTS[event](ps, optimizer)
+            optimizer.step()
+            states = [t for p in ps for t in optimizer.state.get(p, {}).values()]
+            seen += [(t.detach().clone(), t._version) for t in (*ps, *states)]
+        return seen
+
+    steady = run()
+    taken = []
+    monkeypatch.setattr(vectors.Plan, "settle", lambda *_: taken.append(1))
+    planned = run()
+    assert taken and [version for _, version in steady] == [version for _, version in planned]
+    assert all(same_bits(x, y) for (x, _), (y, _) in zip(steady, planned, strict=True))
+
+
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no loops")
+def test_what_waits_for_a_parameter_is_computed_before_a_step_like_the_one_before():
+    p = rushlight.ones(512, 512, requires_grad=True)
+    optimizer = rushlight.optim.SGD([p], lr=1.0)
+    for _ in range(3):
+        p.grad = rushlight.ones(512, 512)
+        optimizer.step()
+    waits = p.detach() * 2 + 1
+    p.grad = rushlight.ones(512, 512)
+    optimizer.step()
+    assert waits[0, 0] == -3 and p[0, 0] == -3
+
+
+@pytest.mark.skipif(TIER != "auto" or not jit.available(), reason="there are always loops, or never")
+def test_few_elements_are_loops_once_small_computations_are_written_down(monkeypatch):
+    monkeypatch.setattr("rushlight.runtime.repeated.LEFT", [40])
+    p = rushlight.ones(3, requires_grad=True)
+    optimizer = rushlight.optim.SGD([p], lr=1.0)
+    steady = []
+    for _ in range(8):
+        p.grad = rushlight.ones(3)
+        optimizer.step()
+        steady.append(optimizer._plans[0].steady is not None)
+    assert steady == [False] * 4 + [True] * 4
+    assert p.tolist() == [-7.0, -7.0, -7.0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from rushlight.codegen.program import Job, Program
 from rushlight.graph.body import Body
 from rushlight.graph.fragment import Fragment
 from rushlight.graph.fuse import made_loop, touched
+from rushlight.graph.recipes import facts
 from rushlight.graph.trace import Later
 from rushlight.lock import LOCK
 
@@ -62,9 +63,7 @@ class Assignment:
         self, operands: Sequence[np.ndarray], addresses: Sequence[int], numbers: Sequence[Any] | None = None
     ) -> None:
         """Change these operands, for which it is `ready` and which lie there; `numbers`: others than its own."""
-        found = self._loops.get(operands[0].size) or self._made(operands)
-        assert found is not None
-        program, job = found
+        program, job = self.made(operands)
         began = time.perf_counter()
         program.do(
             job,
@@ -73,17 +72,31 @@ class Assignment:
         )
         if debug.listened():
             seconds = time.perf_counter() - began
-            moved = sum(map(touched, [*operands, *self._outs(operands)]))
+            moved = sum(map(touched, [*operands, *self.outs(operands)]))
             debug.ran(debug.Run(self.name, "map", began, seconds, moved, operands[0].size))
 
-    def _outs(self, operands: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def direct(self, operands: Sequence[np.ndarray]) -> Callable[..., Any] | None:
+        """The same as a function of the operands and then those that it changes, for operands with these layouts, row-major; None
+        if it is not that simple. See `rushlight.native.direct`."""
+        program, job = self.made(operands)
+        given = [facts(a) for a in (*operands, *self.outs(operands))]
+        return program.direct(job, self.numbers, given, None, (0,) * len(given))
+
+    def made(self, operands: Sequence[np.ndarray]) -> tuple[Program, Job]:
+        """The loop for operands for which it is `ready`."""
+        found = self._loops.get(operands[0].size) or self._made([a.reshape(-1) for a in operands])
+        assert found is not None
+        return found
+
+    def outs(self, operands: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The operands that it changes, one for each result."""
         return [operands[n] for n in self.into]
 
     def _made(self, operands: Sequence[np.ndarray]) -> tuple[Program, Job] | None:
         body = Body()
         body.names.append(self.name)
         places = body.join(self.fragment, [body.load(a) for a in operands])
-        outs = self._outs(operands)
+        outs = self.outs(operands)
         found = made_loop("map", body, places, outs, outs[0].shape, outs[0].strides)
         return None if found is None else found[:2]
 

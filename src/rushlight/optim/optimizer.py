@@ -329,10 +329,18 @@ class ParameterWise(Optimizer):
         if closure is not None:
             with rushlight.enable_grad():
                 loss = closure()
-        with rushlight.no_grad():
-            for at, group in enumerate(self.param_groups):
-                self._step_group(at, group)
+        for at, group in enumerate(self.param_groups):
+            if not self._step_again(at, group):
+                with rushlight.no_grad():
+                    self._step_group(at, group)
         return loss
+
+    def _step_again(self, at: int, group: dict[str, Any]) -> bool:
+        """Take the step of a group as the one before was taken; False if it is not like that."""
+        plan = self.__dict__.setdefault("_plans", {}).get(at)
+        if plan is None or plan.steady is None:
+            return False
+        return plan.steady.again(group["params"], self.state, type(self).update, _settings(group))
 
     def _step_group(self, at: int, group: dict[str, Any]) -> None:
         ready = [
@@ -354,8 +362,10 @@ class ParameterWise(Optimizer):
         if self.lanes and _is_plain(group):
             form = in_lanes
             if not isinstance(group.get("lr"), Tensor):
-                settings = type(self).update, *[v for name, v in group.items() if name not in _NAMES]
+                settings = type(self).update, *_settings(group)
         plan.carry_out(ready, update, form, settings)
+        if settings is not None and len(ready) == len(group["params"]):
+            plan.settle(ready, type(self).update, _settings(group))
 
     def _state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = self.state.get(p)
@@ -364,6 +374,10 @@ class ParameterWise(Optimizer):
             if state:
                 self.state[p] = state
         return state
+
+
+def _settings(group: dict[str, Any]) -> list[Any]:
+    return [value for name, value in group.items() if name not in _NAMES]
 
 
 _PLAIN = frozenset({bool, int, float, type(None)})

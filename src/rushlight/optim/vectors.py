@@ -20,10 +20,14 @@ from rushlight.memory import address
 from rushlight.optim.lanes import Lane
 from rushlight.runtime.deferral import FROM_SERIES, before_write, can_compile, large
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.repeated import written_down
 from rushlight.tape.writes import wrote_all
 
 #: elements of a piece: with its gradient, state and intermediates (in float64) it fits in the second level of cache
 PIECE = 1 << 13
+
+#: small computations that take as long as the update of few elements as a vector
+_CALLS = 8
 
 #: a parameter, its gradient, its state
 Ready = tuple[Tensor, Tensor, dict[str, Any]]
@@ -44,9 +48,10 @@ class Plan:
         groups: the parameters that one loop may update.
         alone: those that are updated as they are.
         passing: whether a state is not complete yet, so that the next step is planned anew.
+        steady: how a step like the last one is taken, if that is known.
     """
 
-    __slots__ = ("forms", "groups", "alone", "passing")
+    __slots__ = ("forms", "groups", "alone", "passing", "steady")
 
     def __init__(self, ready: Sequence[Ready]) -> None:
         self.forms = [(p, p._a, p._dtype, len(state)) for p, _, state in ready]
@@ -60,6 +65,15 @@ class Plan:
             else:
                 alike.setdefault((p._dtype, *_scalars(state).items()), []).append(at)
         self.groups = [Group(members, ready) for members in alike.values()]
+        self.steady: Any = None
+
+    def settle(self, ready: Sequence[Ready], update: Callable, settings: tuple) -> None:
+        """Find out, after a step, how one like it is taken."""
+        self.steady = None
+        if ready and not self.passing and not self.alone and all(group.looped for group in self.groups):
+            from rushlight.optim.steady import steady
+
+            self.steady = steady(self, ready, update, settings)
 
     def fits(self, ready: Sequence[Ready]) -> bool:
         """Whether these are the parameters planned for, where they were, with gradients of their form."""
@@ -179,15 +193,17 @@ class Group(Alike):
         cut: those that are cut then; a small one that is like no other is one piece.
         large: those that are updated as they are then: each statement on them is one loop, on all threads.
         noted: the last settings, and the update that was noted for them, if it could be.
+        looped: whether the last step was loops of this update.
     """
 
-    __slots__ = ("elements", "vectors", "cut", "large", "noted")
+    __slots__ = ("elements", "vectors", "cut", "large", "noted", "looped")
 
     def __init__(self, members: list[int], ready: Sequence[Ready]) -> None:
         super().__init__(members, ready)
         size = {at: ready[at][0]._a.size for at in members}
         self.elements = sum(size.values())
         self.noted: tuple[tuple, Any] | None = None
+        self.looped = False
         self.large = [at for at in members if large(ready[at][0]._a)]
         small = [at for at in members if size[at] <= PIECE and at not in self.large]
         parts = [part for part in _parts(small, ready) if len(part) > 1] if small else []
@@ -211,14 +227,16 @@ class Group(Alike):
         self, ready: Sequence[Ready], update: Update, settings: tuple | None
     ) -> list[Written] | None:
         """Update every member in one pass over its elements; None if that is no loop of ours, or not worth one."""
-        if self.elements < FROM_SERIES or not can_compile():
+        self.looped = False
+        if self.elements < FROM_SERIES and not written_down(_CALLS) or not can_compile():
             return None
         from rushlight.optim.loops import sketched
 
         members = [ready[at] for at in self.members]
         numbers = {name: Lane(members[0][2][name]._a.copy()) for name in self.numbers}
         sketch = self._noted(update, settings)
-        if sketch is not None:
+        noted = sketch is not None
+        if noted:
             for lane in numbers.values():
                 lane += 1
             given = sketch[0].numbers_at(lane.item() if numbers else None)
@@ -241,6 +259,7 @@ class Group(Alike):
             written += (p, writes), *zip([state[name] for name in self.held], held)
         for name, t in numbers.items():
             written += _fill([state[name] for _, _, state in members], t)
+        self.looped = noted
         return written
 
     def _noted(self, update: Update, settings: tuple | None) -> Any:
@@ -304,7 +323,7 @@ class Vector(Alike):
 
 def _flat(t: Tensor) -> np.ndarray:
     """The elements in a line; of a gradient in another order, a copy."""
-    return array_of(t._a).reshape(-1)
+    return array_of(t._a).ravel()
 
 
 def _are_apart(addresses: list[int], nbytes: int) -> bool:

@@ -68,6 +68,15 @@ def repeated(form: tuple, compute: Callable[..., Any]) -> Callable[..., np.ndarr
     return run
 
 
+def written_down(calls: int) -> bool:
+    """Whether small computations are written down by now; if not, so many more calls of them are counted."""
+    left = LEFT[0]
+    if left > 0:
+        after = max(left - calls, 0)
+        LEFT[0] = after if after >> 8 == left >> 8 else _left(after + 1)
+    return LEFT[0] <= 0
+
+
 def _left(left: int) -> int:
     """How many calls are left after this one: none once a compiler is there, all of them where none can be."""
     if not can_compile.cache_info().currsize:
