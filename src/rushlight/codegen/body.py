@@ -64,12 +64,13 @@ def weight(kernel: Kernel) -> int:
     """About how many instructions of a processor a body is for each element: what comes after a reduction that goes through
     its elements once is done for few."""
     done: set[int] = set()
-    total = 0
     for n, inst in enumerate(kernel.body):
         if kernel.form == "reduce" and (inst.verb == "reduce" or not done.isdisjoint(inst.args)):
             done.add(n)
-        total += 0 if n in done and inst.verb != "reduce" else _FUNCTION if is_function(inst.verb) else 1
-    return total
+    reduced = [n for n in done if kernel.body[n].verb == "reduce"]
+    stored = [store.value for store in kernel.outputs if store.value not in done]
+    each = closure(kernel, [*stored, *reduced] if done else range(len(kernel.body)))
+    return sum(_FUNCTION if is_function(kernel.body[n].verb) else 1 for n in each)
 
 
 def unrolling(kernel: Kernel) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -209,11 +209,13 @@ class Nest:
         """Loads one element of an operand, for all lanes."""
         return lambda _, inst: self.b.splat(self.b.load(at[inst.attr], inst.kind, 1))  # type: ignore[index]
 
-    def vectors(self, at: list[V], i: V, mask: V | None, ahead: list[V] | None = None) -> Load:
+    def vectors(
+        self, at: list[V], i: V, mask: V | None, ahead: Sequence[V | None] | None = None, level: int = 2
+    ) -> Load:
         """Loads elements i and following of an operand's run.
 
         Args:
-            ahead: for each operand, how many bytes further on is what is to be asked for. A long body has few loads under
+            ahead: for each operand, how many bytes further on is what is to be asked for, if anything. A long body has few loads under
                 way at a time, too few to hide what memory takes, and not every processor looks ahead by itself (virtual
                 ones often may not).
         """
@@ -222,13 +224,14 @@ class Nest:
         def load(_: int, inst: Inst) -> V:
             n: int = inst.attr  # type: ignore[assignment]
             place = b.at(at[n], i, self.bytes[n])
-            if ahead and self.scheme.modes[n] == DIRECT:
-                b.prefetch(b.at(place, ahead[n]))
+            further = ahead[n] if ahead else None
+            if further is not None and self.scheme.modes[n] == DIRECT:
+                b.prefetch(b.at(place, further), level)
             return b.load(place, inst.kind, mask=mask)
 
         return load
 
-    def further_on(self) -> list[V] | None:
+    def further_on(self) -> Sequence[V | None] | None:
         """What to ask for while a run is gone through, see `vectors`; None where that is not needed."""
         return [self.b.integer(AHEAD)] * self.inputs if is_long(self.kernel) else None
 

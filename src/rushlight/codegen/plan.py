@@ -18,6 +18,8 @@ from rushlight.codegen.kernel import FIXED, UNIT, Kernel, Operand
 TILE = 4096
 #: elements of a task, about: some microseconds of work, and small beside any large array
 TASK = 1 << 16
+#: elements of a stretch, of long rows that have an operand in common: it stays in the cache from one row to the next
+STRETCH = 1 << 13
 #: rows shorter than this are worth being joined to one run
 SHORT = 64
 #: the sides of a tile whose operands lie across each other: a square touches the fewest cache lines
@@ -134,6 +136,8 @@ def plan_map(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     else:
         ti, tj = rows, columns
     bj = columns if columns <= TASK else TASK
+    if bj < columns and any(rows > 1 and step[-2] == 0 for step in steps[: len(kernel.inputs)]):
+        bj = max(STRETCH, TASK // rows)
     if packed and not flat:
         bj = min(columns, max(tj, 1024 // tj * tj))
     bi = min(rows, ceildiv(max(1, TASK // bj), ti) * ti) if packed or flat else min(rows, max(1, TASK // bj))

@@ -14,15 +14,15 @@ All of that is the same for any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rushlight.codegen.body import closure, evaluate, unrolling
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import combine, fold, identity
-from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
-from rushlight.codegen.plan import DIRECT, SAME, SPLAT, TILE, Scheme, power_above
+from rushlight.codegen.nest import FIRST, LAST, Nest
+from rushlight.codegen.plan import SAME, SPLAT, TILE, Scheme
 from rushlight.codegen.reduction_plan import (
     ACCUMULATED,
     ALONG,
@@ -37,10 +37,10 @@ from rushlight.codegen.run import run
 
 #: vectors that are combined before accumulators take them up
 TOGETHER = 4
-#: vectors of columns that are gone down together, and of the last few columns
-DOWN, REST = 8, 4
 #: bytes of a line of memory, as caches have it
 LINE_BYTES = 64
+#: bytes of a row to ask for before they are read, where several rows are read side by side
+NEAR = 1024
 
 
 class Reduce(Nest):
@@ -200,11 +200,8 @@ class Reduce(Nest):
         """Combine the rows of a tile, several at once where they share accumulators in memory."""
         b, zero = self.b, self.b.integer(0)
         several = rows_together(self.kernel) if self.across and not self.along else 1
-        if several > 1 and b.masks:
-            self.ahead = None
-            self.run_down(at, rows, columns)
-            return
-        self.ahead = self.next_rows(rows, several) if self.across and not self.along else self.further_on()
+        if self.across and not self.along:
+            self.ahead = self.rows_ahead(several)
         start = zero
         if several > 1:
             start = b.and_(rows, b.integer(-several))
@@ -220,51 +217,14 @@ class Reduce(Nest):
             else:
                 self.run(there, columns, zero if self.across else row)
 
-    def next_rows(self, rows: V, several: int) -> list[V]:
-        """What to ask for while some rows are gone through: the next ones, or if there are none, what follows them."""
-        b = self.b
-        more = b.gt(rows, b.integer(several))
-        steps = [self.frame.step(n, self.last - 1) for n in range(self.inputs)]
-        return [b.select(more, b.mul(step, b.integer(several)), b.integer(AHEAD)) for step in steps]
-
-    def run_down(self, at: list[V], rows: V, columns: V) -> None:
-        """Combine the rows of a tile, some columns at a time, whose accumulators stay in registers on the way down."""
-        b, lanes = self.b, self.b.lanes
-        wide = max(REST, DOWN // power_above(len(self.reduces)))
-        whole = b.and_(columns, b.integer(-wide * lanes))
-        with b.loop(b.integer(0), whole, wide * lanes) as j:
-            self.down(at, rows, columns, [(b.add(j, b.integer(n * lanes)), None) for n in range(wide)])
-        with b.loop(whole, columns, REST * lanes) as j:
-            starts = [b.add(j, b.integer(n * lanes)) for n in range(REST)]
-            self.down(at, rows, columns, [(start, b.below(b.sub(columns, start))) for start in starts])
-
-    def down(self, at: list[V], rows: V, columns: V, vectors: list[tuple[V, V | None]]) -> None:
-        """Combine the columns of some vectors, given where these begin and which of their lanes count."""
-        b = self.b
-        own = {r: [Register(b, self.monoids[r], kind) for _ in vectors] for r, kind in self.kinds.items()}
-        for r, registers in own.items():
-            for register, (i, mask) in zip(registers, vectors):
-                register.put(b.load(b.at(self.sums[r], i, SIZES[register.kind]), register.kind, mask=mask))
-        with b.loop(b.integer(0), rows) as row:
-            there = self.row_of_all(at, row, columns)
-            wanted, known = self.elements(there)
-            for n, (i, mask) in enumerate(vectors):
-                if mask is None:
-                    self.ask(there, i, n, len(vectors))
-                values = evaluate(b, self.kernel, wanted, known, self.vectors(there, i, mask), mask)
-                for r, registers in own.items():
-                    registers[n].take_up(values[self.kernel.body[r].args[0]])
-        for r, registers in own.items():
-            for register, (i, mask) in zip(registers, vectors):
-                b.store(register.taken(), b.at(self.sums[r], i, SIZES[register.kind]), mask=mask)
-
-    def ask(self, at: list[V], i: V, n: int, vectors: int) -> None:
-        """Ask for what follows the columns of some vectors, with number n of these for its part; once for each line of memory."""
-        b, lanes = self.b, self.b.lanes
-        for operand in range(self.inputs):
-            size = self.bytes[operand]
-            if self.scheme.modes[operand] == DIRECT and n * lanes * size % LINE_BYTES == 0:
-                b.prefetch(b.at(b.at(at[operand], i, size), b.integer(vectors * lanes * size)), 3)
+    def rows_ahead(self, several: int) -> Sequence[V | None]:
+        """What to ask for while some rows are gone through: more of them, or if a body is longer, the next ones."""
+        b, found = self.b, []
+        for n in range(self.inputs):
+            step = self.frame.step(n, self.last - 1)
+            further = b.integer(NEAR) if several > 2 else b.mul(step, b.integer(several))
+            found.append(None if step.name == "0" else further)
+        return found
 
     def row_of_all(self, at: list[V], row: V, columns: V) -> list[V]:
         return [self.row(n, there, row, columns) for n, there in enumerate(at)]
@@ -296,11 +256,12 @@ class Reduce(Nest):
         b = self.b
         starts = [(at, *self.elements(at)) for at in rows]
 
-        def step(i: V, mask: V | None, past: V | None, _: int) -> None:
+        def step(i: V, mask: V | None, past: V | None, number: int) -> None:
             there = {r: b.at(self.sums[r], i, SIZES[kind]) for r, kind in self.kinds.items()}
             sums = {r: b.load(there[r], kind, mask=mask) for r, kind in self.kinds.items()}
+            ahead = self.once_a_line(number) if mask is None else None
             for at, wanted, known in starts:
-                values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, self.ahead), mask)
+                values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, ahead, 3), mask)
                 for n in self.stored:
                     self.put(n, values[self.value(n)], at, i, mask, past)
                 for r, x in sums.items():
@@ -310,11 +271,19 @@ class Reduce(Nest):
 
         run(b, count, step, self.unroll(len(rows)), self.streams(rows[0], self.stored))
 
+    def once_a_line(self, number: int) -> Sequence[V | None] | None:
+        """What the n-th of some vectors asks for: what lies ahead of those operands of which it begins a line of memory."""
+        if self.ahead is None:
+            return None
+        offsets = [number * self.b.lanes * size for size in self.bytes]
+        return [None if offset % LINE_BYTES else ahead for offset, ahead in zip(offsets, self.ahead)]
+
     def unroll(self, rows: int) -> int:
-        """Vectors at once: where rows are taken together, these are enough, and those left over are few."""
+        """Vectors at once: where rows are taken together, those of a line of memory are enough, and those left over are few."""
         light = unrolling(self.kernel)
         if rows > 1:
-            return min(1, light)
+            size = max(self.bytes[: self.inputs], default=LINE_BYTES)
+            return min(max(1, LINE_BYTES // (self.b.lanes * size)), 2, light)
         joint = self.across and not self.scheme.flat and rows_together(self.kernel) > 1
         return 0 if joint else light
 
@@ -463,15 +432,16 @@ class Reduce(Nest):
         same = [n for n in self.kept_invariant() if n in needed]
         known = evaluate(b, kernel, same, self.scalars, self.repetitions(here))
 
-        def step(i: V, mask: V | None, *_: object) -> None:
+        def step(i: V, mask: V | None, past: V | None, _: int) -> None:
             loaded = {
                 r: b.load(b.at(results[r], i, SIZES[kind]), kind, mask=mask) for r, kind in self.kinds.items()
             }
             values = evaluate(b, kernel, wanted, {**known, **loaded}, self.vectors(here, i, mask), mask)
             for n in self.finished:
-                b.store(values[self.value(n)], b.at(here[n], i, self.bytes[n]), mask=mask)
+                self.put(n, values[self.value(n)], here, i, mask, past)
 
-        run(b, b.mul(rows, columns), step, 0)
+        direct = all(self.kept_tiles[n] is None for n in self.finished)
+        run(b, b.mul(rows, columns), step, 0, self.streams(here, self.finished) if direct else None)
         for n in self.finished:
             self.copy_kept(n, at[n], rows, columns, False)
 

@@ -13,8 +13,10 @@ from rushlight.codegen.scans import (
     ANYHOW,
     CHUNK,
     COLUMNS,
+    FEW_ROWS,
     LIGHT,
     ONE,
+    ROWS,
     TURN,
     TURN_BACK,
     TURNS,
@@ -25,9 +27,6 @@ from rushlight.codegen.scans import (
     transposed,
 )
 
-#: rows done at once, for short and for long bodies: accumulators are loaded and stored once for so many
-ROWS, FEW_ROWS = 8, 2
-
 
 class Columns(Scan):
     """The loop nest."""
@@ -36,7 +35,8 @@ class Columns(Scan):
         super().__init__(kernel, scheme, column_lanes(kernel, vector_bytes))
         k = self.k
         self.turns = not TURNS.isdisjoint(scheme.modes)
-        self.group = self.lanes if self.turns else ROWS if weight(kernel) <= LIGHT else FEW_ROWS
+        most = self.lanes if self.turns else ROWS if weight(kernel) <= LIGHT else FEW_ROWS
+        self.group = min(most, scheme.short or most)
         self.local, self.carry = (
             {n: k.room(self.kind(n), 1, COLUMNS) for n in self.levels} for _ in range(2)
         )

@@ -37,7 +37,7 @@ from rushlight.codegen.builder import FLOATS, SIZES, Builder, V
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.nest import FIRST, LAST
-from rushlight.codegen.plan import Phase, Plan, Steps, ceildiv
+from rushlight.codegen.plan import Phase, Plan, Steps, ceildiv, power_below
 from rushlight.codegen.verbs import maximum, minimum
 from rushlight.native import cpu
 
@@ -47,6 +47,8 @@ CHUNK = 4096
 SHARE = 3 << 18
 #: the most columns that a task takes at once: what is known of them stays in the first-level cache
 COLUMNS = 2048
+#: rows of columns that are done at once, for short and for long bodies: accumulators are loaded and stored once for so many
+ROWS, FEW_ROWS = 8, 2
 #: fewer columns than this are taken together with the rows, as one line
 NARROW = 48
 #: instructions of a body that is short enough to be written out many times
@@ -111,6 +113,7 @@ class Scheme:
         flip: whether all dimensions but the scanned one are taken from behind.
         modes: how each operand lies along a line, or along the last dimension.
         alone: whether there is one line only, and it is short.
+        short: of columns, how many rows are done at once, if there are too few for the usual number.
     """
 
     nest: str
@@ -120,10 +123,11 @@ class Scheme:
     flip: bool
     modes: str
     alone: bool = False
+    short: int = 0
 
     def text(self) -> str:
         words = [word for word in ("whole", "woven", "runs", "flip", "alone") if getattr(self, word)]
-        return " ".join([self.nest, *words, self.modes])
+        return " ".join([self.nest, *words, self.modes, *[f"short {self.short}"] * (self.short > 0)])
 
 
 class Cut:
@@ -220,7 +224,9 @@ class Cut:
         self.whole = self.panels * ceildiv(self.columns, width)
         waste = ceildiv(self.whole, self.threads) * self.threads / self.whole
         self.known |= {"pitch": pitch, "width": width, "lines": self.panels * pitch}
-        self.scheme = Scheme("columns", self.chunks == 1 or waste <= 1.5, False, False, False, modes)
+        short = power_below(self.length) if self.length < ROWS and TURNS.isdisjoint(modes) else 0
+        whole = self.chunks == 1 or waste <= 1.5
+        self.scheme = Scheme("columns", whole, False, False, False, modes, False, short)
 
     # ---- phases ----
 

@@ -164,7 +164,7 @@ def planned_loop(
     arrays: list[Any] = [*body.inputs, *outs]
     operands = tuple([(a.shape, a.strides, a.itemsize) for a in arrays])
     _, _, walks, dims = domain(shape, lead, operands, flags)
-    stream = form != "reduce" and sum([a.nbytes for a in outs]) >= STREAM
+    stream = sum([a.nbytes for a in outs]) >= STREAM
     return _kernel(form, dims, body, places, outs, walks, stream), sum([touched(a) for a in arrays])
 
 
@@ -275,8 +275,7 @@ def made_loop(
     sizes, steps, walks, dims = domain(
         shape, lead, tuple([(a.shape, a.strides, a.itemsize) for a in arrays]), flags
     )
-    # (a reduction that stores elements on its way must not start where memory happens to be aligned)
-    stream = form != "reduce" and sum([a.nbytes for a in outs]) >= STREAM
+    stream = sum([a.nbytes for a in outs]) >= STREAM
     key = (form, dims, tuple(body.known), tuple(places), tuple(walks), tuple(body.params), stream)
     made = _PROGRAMS.get(key, _NEW)
     if made is _NEW:

@@ -15,6 +15,7 @@ from rushlight.dtypes import BOOL, BY_NUMPY, FLOATING, INTEGER
 from rushlight.graph.expr import array_of
 from rushlight.ops.kinds.reduction import (
     NOT_GIVEN,
+    added,
     check_keepdim,
     count_of,
     kept,
@@ -40,6 +41,12 @@ from rushlight.tape.modes import direct
 def _squared_distance(a: np.ndarray, center: np.ndarray) -> np.ndarray:
     away = a - center
     return away.real**2 + away.imag**2 if away.dtype.kind == "c" else away * away
+
+
+def _about(a: np.ndarray, center: np.ndarray, freedom: float, root: bool) -> Any:
+    """The variance of elements whose mean is known, or its root."""
+    variance = added(_squared_distance(a, center)) / freedom
+    return np.sqrt(variance) if root else variance
 
 
 #: elements over which a variance may be computed in one pass
@@ -104,8 +111,10 @@ def _spread(
     if made is not None:
         return made
     center = mean_over(x, dims, True)
-    variance = np.true_divide(sum_mapped(_squared_distance, dims, x, center), freedom)
-    variance = np.sqrt(variance) if root else variance
+    variance = reduced(_about, (x, center), dims, True, {"freedom": float(freedom), "root": root})
+    if variance is None:
+        variance = np.true_divide(sum_mapped(_squared_distance, dims, x, center), freedom)
+        variance = np.sqrt(variance) if root else variance
     return (variance, center) if mean else variance
 
 
