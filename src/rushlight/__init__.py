@@ -329,12 +329,14 @@ _LATE = {
         "UntypedStorage is_storage"
     ),
     "explanation": "explain",
+    # ---- classes that say themselves what operations mean ----
+    "overriding": "DisableTorchFunction DisableTorchFunctionSubclass",
 }
 
 __getattr__, __dir__ = late.names(
     "rushlight",
     _LATE,
-    modules="accelerator amp autograd backends compiler cpu cuda distributed distributions fft func hub jit linalg masked mps multiprocessing native nn optim pickling "
+    modules="_C accelerator amp autograd backends compiler cpu cuda distributed distributions fft func hub jit linalg masked mps multiprocessing native nn optim pickling "
     "overrides printing profiler random return_types serialization signal sparse special storage streams switches testing types utils version xpu",
 )
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, as_plain
 
 
 class NeedsBatching(RuntimeError):
@@ -60,6 +61,7 @@ class Batched(Tensor):
     """
 
     __slots__ = ("inner", "level")
+    __torch_function__ = staticmethod(as_plain)
 
     inner: Tensor
     level: int
@@ -90,23 +92,54 @@ def check_random() -> None:
 
 
 class _TakeOver:
-    """How operations are done for a batch; set by `rushlight.func`, without which there are no batched tensors.
+    """Who does an operation that its own function could not, having asked for memory that is not there.
 
-    The first three are called with the operation's name, its function, and the arguments; `backward` with a walk and
-    the gradients that it is to send down, some of which are of a batch.
+    Attributes:
+        of_batch, of_batch_inplace, random: how it is done for a batch; set by `rushlight.func`, without which there are no
+            batched tensors. They are called with the operation's name, its function, and the arguments.
+        backward: the same for a walk and the gradients that it is to send down, some of which are of a batch.
+        override: what the `__torch_function__` of an argument's class makes of a function and its arguments, NotImplemented
+            where no class has one; set by `rushlight.overriding`, without which there are no such classes.
     """
 
-    __slots__ = ("function", "inplace", "random", "backward")
+    __slots__ = ("of_batch", "of_batch_inplace", "random", "backward", "override")
 
     def __init__(self) -> None:
-        self.function: Callable[[str, Callable, tuple, dict], Any] = _nobody
-        self.inplace: Callable[[str, Callable, tuple, dict], Any] = _nobody
+        self.of_batch: Callable[[str, Callable, tuple, dict], Any] = _nobody
+        self.of_batch_inplace: Callable[[str, Callable, tuple, dict], Any] = _nobody
         self.random: Callable[[str, Callable, tuple, dict], Any] = _nobody
         self.backward: Callable[[Any, Any], None] = _nobody
+        self.override: Callable[[Callable, tuple, dict], Any] = _no_override
+
+    def function(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Any:
+        result = self.override(function, args, kwargs)
+        return self.of_batch(name, function, args, kwargs) if result is NotImplemented else result
+
+    def inplace(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Any:
+        result = self.override(function, args, kwargs)
+        return self.of_batch_inplace(name, function, args, kwargs) if result is NotImplemented else result
 
 
 def _nobody(*args: Any) -> NoReturn:
     raise NeedsBatching
+
+
+def _no_override(*call: Any) -> Any:
+    return NotImplemented
+
+
+#: the code of functions that ask `TAKE_OVER` where memory is not there
+ASKING: set[CodeType] = set()
+
+
+#: the code of functions with a short path, which leave to one that asks what they cannot do
+HASTY: set[CodeType] = set()
+
+
+def asking(function: Any) -> Any:
+    """Declare such a function."""
+    ASKING.add(function.__code__)
+    return function
 
 
 def for_batches(function: Callable) -> Any:
@@ -123,7 +156,7 @@ def for_batches(function: Callable) -> Any:
             take_over = TAKE_OVER.inplace if name.endswith("_") else TAKE_OVER.function
         return take_over(name, call, args, kwargs)
 
-    return call
+    return asking(call)
 
 
 TAKE_OVER = _TakeOver()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rushlight import late
 from rushlight.dtypes import dtype
 from rushlight.graph.expr import Pending, settle
 from rushlight.memory import address, lent_alone
@@ -151,6 +152,16 @@ class _Memory:
         }
 
 
+def as_plain(*call: Any) -> Any:
+    """The `__torch_function__` of classes whose tensors are treated as plain ones: parameters, and kinds of Rushlight's own."""
+    return NotImplemented
+
+
+def _by_default(cls: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """`Tensor.__torch_function__`: what an operation on tensors of a class of a program's own gives; see `rushlight.overriding`."""
+    return late.load("rushlight.overriding").by_default(cls, func, types, args, kwargs or {})
+
+
 class Tensor:
     """A handle on elements in memory: see `rushlight.tensor` for what it can do."""
 
@@ -160,6 +171,13 @@ class Tensor:
     # _edge  who receives the gradient: None (nobody), LEAF (this tensor's .grad), a Node,
     #        (Node, output number), or a ViewMeta, which has to be asked
     __slots__ = ("_a", "_dtype", "_buf", "_edge", "_grad", "_hooks", "__weakref__", "__dict__")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__torch_function__ is not as_plain:
+            late.load("rushlight.overriding").prepare(cls)
+
+    __torch_function__: Any = classmethod(_by_default)
 
     if TYPE_CHECKING:  # what `rushlight.tensor` assigns, for those who cannot run it
 

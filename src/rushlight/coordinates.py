@@ -14,7 +14,7 @@ import numpy as np
 import rushlight
 from rushlight import printing
 from rushlight.batched import NeedsBatching
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, as_plain
 from rushlight.device import sparse_coo
 from rushlight.dtypes import get_default_dtype
 from rushlight.layout import numel, wrap_dim, wrap_dims
@@ -104,6 +104,7 @@ class Sparse(Tensor):
     """
 
     __slots__ = ("places", "entries", "sizes", "sorted")
+    __torch_function__ = staticmethod(as_plain)
 
     places: Tensor
     entries: Tensor

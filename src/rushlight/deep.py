@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.buffer import Tensor, storage, strides
+from rushlight.buffer import Tensor, as_plain, storage, strides
 from rushlight.dtypes import dtype
 from rushlight.layout import broadcast, contiguous_strides, numel, view_strides, wrap_dim, wrap_dims
 from rushlight.size import Size
@@ -141,6 +141,7 @@ class Deep(Tensor):
     """
 
     __slots__ = ("flat", "sizes", "steps")
+    __torch_function__ = staticmethod(as_plain)
 
     _dtype = _slot("_dtype")
     _edge = _slot("_edge")

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from operator import attrgetter
+from types import FunctionType
 from typing import Any
 
 from rushlight import absent
@@ -138,6 +139,8 @@ class Method:
     def settle(self) -> Any:
         """Put the method itself in its place, unless something else is there by now."""
         found = _found(self._place)
+        if isinstance(found, FunctionType) and found.__name__ not in vars(self._owner):
+            found.__name__ = self._name  # what its maker called it says nothing
         if vars(self._owner).get(self._name) is self:
             setattr(self._owner, self._name, found)
         return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from rushlight.buffer import LEAF, Tensor
+from rushlight.buffer import LEAF, Tensor, as_plain
 from rushlight.device import device
 from rushlight.dtypes import FLOATING, dtype, get_default_dtype
 from rushlight.layout import contiguous_strides, numel, wrap_dim
@@ -48,6 +48,7 @@ class Meta(Tensor):
     """A tensor without data: see above."""
 
     __slots__ = ("sizes", "steps")
+    __torch_function__ = staticmethod(as_plain)
 
     sizes: tuple[WHOLE, ...]
     steps: tuple[WHOLE, ...]

@@ -1,6 +1,6 @@
 """`torch.overrides`: functions of a program's own that stand back for classes which define `__torch_function__`.
 
-Rushlight's functions do not look for the protocol: of an argument that is no tensor they say so.
+How Rushlight's own functions do so is in `rushlight.overriding`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import rushlight
 from rushlight.absent import torch_names
 from rushlight.buffer import Tensor
+from rushlight.overriding import NoImplementation, ask, is_overriding
 
 __all__ = [
     "get_ignored_functions",
@@ -26,24 +27,20 @@ __all__ = [
 ]
 
 
-def _overrides(value: Any) -> bool:
-    return not isinstance(value, Tensor) and hasattr(type(value), "__torch_function__")
-
-
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:
-    """Whether one of these is of a class that defines `__torch_function__`; tensors are not.
+    """Whether one of these is of a class that says itself what operations on it mean; plain tensors and parameters are not.
 
     Example:
         >>> import rushlight as torch
         >>> torch.overrides.has_torch_function((torch.ones(1), 2.0))
         False
     """
-    return any(map(_overrides, relevant_args))
+    return any(map(is_overriding, relevant_args))
 
 
 def has_torch_function_unary(arg: Any) -> bool:
     """`has_torch_function((arg,))`."""
-    return _overrides(arg)
+    return is_overriding(arg)
 
 
 def has_torch_function_variadic(*args: Any) -> bool:
@@ -84,17 +81,13 @@ def handle_torch_function(
         ('double', tensor([2.]))
     """
     overloaded = _in_order(relevant_args)
-    types = tuple(map(type, overloaded))
-    for value in overloaded:
-        if isinstance(value, Tensor):  # which do not know what to do with classes of others
-            continue
-        result = value.__torch_function__(public_api, types, args, kwargs)
-        if result is not NotImplemented:
-            return result
-    name = f"{public_api.__module__}.{public_api.__name__}"
-    raise TypeError(
-        f"no implementation found for '{name}' on types that implement __torch_function__: {list(types)}"
-    )
+    try:
+        return ask(public_api, overloaded, args, kwargs)
+    except NoImplementation:
+        name, types = f"{public_api.__module__}.{public_api.__name__}", list(map(type, overloaded))
+        raise TypeError(
+            f"no implementation found for '{name}' on types that implement __torch_function__: {types}"
+        ) from None
 
 
 def wrap_torch_function(dispatcher: Callable) -> Callable:
@@ -121,7 +114,7 @@ def is_tensor_like(inp: Any) -> bool:
         >>> torch.overrides.is_tensor_like(torch.ones(1)), torch.overrides.is_tensor_like(1.0)
         (True, False)
     """
-    return isinstance(inp, Tensor) or _overrides(inp)
+    return isinstance(inp, Tensor) or hasattr(type(inp), "__torch_function__")
 
 
 # ---- names ----

@@ -230,7 +230,7 @@ def _joined(tensors: Any, dim: int = 0) -> Sparse:
 
 
 assert func  # what is done for batches is set by it; sparse tensors come before
-TAKE_OVER.function = _take_over(TAKE_OVER.function)
+TAKE_OVER.of_batch = _take_over(TAKE_OVER.of_batch)
 
 
 def __getattr__(name: str) -> Any:

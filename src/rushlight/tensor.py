@@ -7,6 +7,8 @@ agree; `.method`, `.operator`, `.reflected` and `.inplace` are its other forms.
 
 from __future__ import annotations
 
+from types import FunctionType
+
 from rushlight import late
 from rushlight.absent import MissingMethod
 from rushlight.buffer import Tensor
@@ -469,5 +471,9 @@ to_sparse_bsr to_sparse_csc to_sparse_csr values xpu
 
 for _name in _LACKING:
     setattr(Tensor, _name, MissingMethod("torch.Tensor", "Tensor", _name))
+
+for _name, _value in vars(Tensor).items():
+    if isinstance(_value, FunctionType) and _value.__name__ not in vars(Tensor):
+        _value.__name__ = _name  # what its maker called it says nothing
 
 Tensor.__module__ = "rushlight"

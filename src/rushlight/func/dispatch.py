@@ -322,8 +322,8 @@ def install() -> None:
             setattr(Batched, name, property(_method(name, value.fget)))  # type: ignore[arg-type]
         elif callable(value):
             setattr(Batched, name, _method(name, value))
-    TAKE_OVER.function = take_over
-    TAKE_OVER.inplace = take_over_inplace
+    TAKE_OVER.of_batch = take_over
+    TAKE_OVER.of_batch_inplace = take_over_inplace
 
 
 __all__ = ["LEVELS", "RULES", "At", "Level", "install", "rule"]

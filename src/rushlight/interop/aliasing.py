@@ -24,7 +24,7 @@ from rushlight.interop import homes
 # PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
-    "accelerator amp autograd backends compiler cpu cuda distributed distributions fft func hub jit linalg masked mps multiprocessing nn optim overrides"
+    "_C accelerator amp autograd backends compiler cpu cuda distributed distributions fft func hub jit linalg masked mps multiprocessing nn optim overrides"
     " profiler quasirandom random return_types serialization signal sparse special storage testing torch_version types utils version xpu".split()
 )
 
@@ -148,7 +148,7 @@ def _name_what_is_missing(module: ModuleType, torch_name: str) -> None:
         return
 
     def __getattr__(name: str) -> Any:
-        public = (torch_name != "torch" or name in PUBLIC) and not name.startswith("_")
+        public = name in PUBLIC if torch_name == "torch" else not name.startswith("_")
         if inherited is not None:
             with contextlib.suppress(AttributeError):
                 return inherited(name)

@@ -17,6 +17,7 @@ HOMES = {
     "dtypes": {"torch": "dtype finfo iinfo"},
     "size": {"torch": "Size"},
     "storage": {"torch.storage": "TypedStorage UntypedStorage"},
+    "overriding": {"torch._C": "DisableTorchFunction DisableTorchFunctionSubclass"},
     "ops.lapack": {"torch._C": "_LinAlgError"},
     "ops.sampling": {"torch._C": "Generator"},
     "tape.modes": {"torch.autograd.grad_mode": "enable_grad inference_mode no_grad set_grad_enabled"},

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 
+@for_batches
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """The channels of (N, C, *), dealt out over `groups`. arXiv:1707.01083.
 
@@ -172,6 +173,7 @@ def _flat_bags(input: Tensor, offsets: Any, weights: Any) -> tuple[Tensor, Tenso
     return input, offsets, weights
 
 
+@for_batches
 def lp_pool3d(
     input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -223,6 +225,7 @@ def multilabel_margin_loss(
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
+@for_batches
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 import rushlight
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.runtime.execute import quiet, wrap
 
 
+@for_batches
 def fractional_max_pool2d(
     input: Tensor,
     kernel_size: Any,
@@ -33,6 +35,7 @@ def fractional_max_pool2d(
     return _pool(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
 
 
+@for_batches
 def fractional_max_pool3d(
     input: Tensor,
     kernel_size: Any,

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from rushlight import late
+from rushlight.batched import TAKE_OVER, NeedsBatching, asking, for_batches
 from rushlight.buffer import Tensor
 from rushlight.nn.class_heads import linear_cross_entropy
 from rushlight.nn.compositions import (
@@ -149,6 +150,7 @@ def _softmax_dim(name: str, ndim: int) -> int:
     return 0 if ndim in (0, 1, 3) else 1
 
 
+@asking
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(x) over its sum along `dim`.
 
@@ -157,19 +159,32 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
         >>> torch.nn.functional.softmax(torch.zeros(2), dim=0)
         tensor([0.5000, 0.5000])
     """
-    return input.softmax(_softmax_dim("softmax", input.ndim) if dim is None else dim, dtype=dtype)
+    try:
+        return input.softmax(_softmax_dim("softmax", input.ndim) if dim is None else dim, dtype=dtype)
+    except NeedsBatching:
+        return TAKE_OVER.function(
+            "softmax", softmax, (input,), {"dim": dim, "_stacklevel": _stacklevel, "dtype": dtype}
+        )
 
 
+@asking
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """The logarithm of softmax, without its loss of small terms."""
-    return input.log_softmax(_softmax_dim("log_softmax", input.ndim) if dim is None else dim, dtype=dtype)
+    try:
+        return input.log_softmax(_softmax_dim("log_softmax", input.ndim) if dim is None else dim, dtype=dtype)
+    except NeedsBatching:
+        return TAKE_OVER.function(
+            "log_softmax", log_softmax, (input,), {"dim": dim, "_stacklevel": _stacklevel, "dtype": dtype}
+        )
 
 
+@for_batches
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """softmax of -x."""
     return softmax(-input, dim, dtype=dtype)
 
 
+@for_batches
 def gumbel_softmax(
     logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Tensor:
@@ -182,6 +197,7 @@ def gumbel_softmax(
     return logits.detach().new_zeros(logits.shape).scatter(dim, index, 1.0) - soft.detach() + soft
 
 
+@for_batches
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import rushlight
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.ops.spec import all_tensors
 
@@ -16,6 +17,7 @@ _DEFAULT = (
 )
 
 
+@for_batches
 def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:
     """The points at which `grid_sample` shows an image transformed by `theta`, (N, 2, 3) or (N, 3, 4).
 
@@ -66,6 +68,7 @@ def _centres(n: int, like: Tensor, align_corners: bool) -> Tensor:
     return line if align_corners else line * ((n - 1) / n)
 
 
+@for_batches
 def grid_sample(
     input: Tensor,
     grid: Tensor,

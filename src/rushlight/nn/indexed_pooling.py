@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.nn import fractional
 from rushlight.ops import adaptive_pooling, pooling
@@ -35,7 +36,7 @@ def _with_positions(name: str, pool: Callable) -> Callable:
 
     pooled.__name__ = pooled.__qualname__ = f"{name}_with_indices"
     pooled.__doc__ = f":func:`{name}` with the positions."
-    return pooled
+    return for_batches(pooled)
 
 
 max_pool1d_with_indices = _with_positions("max_pool1d", pooling.max_pool1d)
@@ -43,21 +44,25 @@ max_pool2d_with_indices = _with_positions("max_pool2d", pooling.max_pool2d)
 max_pool3d_with_indices = _with_positions("max_pool3d", pooling.max_pool3d)
 
 
+@for_batches
 def adaptive_max_pool1d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """:func:`adaptive_max_pool1d` with the positions."""
     return adaptive_pooling.adaptive_max_pool1d(input, output_size, True)
 
 
+@for_batches
 def adaptive_max_pool2d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """:func:`adaptive_max_pool2d` with the positions."""
     return adaptive_pooling.adaptive_max_pool2d(input, output_size, True)
 
 
+@for_batches
 def adaptive_max_pool3d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """:func:`adaptive_max_pool3d` with the positions."""
     return adaptive_pooling.adaptive_max_pool3d(input, output_size, True)
 
 
+@for_batches
 def fractional_max_pool2d_with_indices(
     input: Tensor,
     kernel_size: Any,
@@ -72,6 +77,7 @@ def fractional_max_pool2d_with_indices(
     )
 
 
+@for_batches
 def fractional_max_pool3d_with_indices(
     input: Tensor,
     kernel_size: Any,

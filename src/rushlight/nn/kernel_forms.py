@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.errors import wrong_type
 from rushlight.nn.grids import affine_grid, grid_sample
@@ -21,6 +22,7 @@ _MODES = ("bilinear", "nearest", "bicubic")
 _PADDINGS = ("zeros", "border", "reflection")
 
 
+@for_batches
 def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tensor:
     """:func:`nn.functional.affine_grid`; nothing has a default.
 
@@ -33,6 +35,7 @@ def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tens
     return affine_grid(theta, size, align_corners)
 
 
+@for_batches
 def grid_sampler(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
@@ -40,6 +43,7 @@ def grid_sampler(
     return grid_sample(input, grid, _MODES[interpolation_mode], _PADDINGS[padding_mode], align_corners)
 
 
+@for_batches
 def grid_sampler_2d(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
@@ -53,6 +57,7 @@ def grid_sampler_2d(
     )
 
 
+@for_batches
 def grid_sampler_3d(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Tensor:
@@ -77,6 +82,7 @@ def _of_rank(t: Tensor, rank: int, name: str) -> Tensor:
     return t
 
 
+@for_batches
 def max_pool1d_with_indices(
     input: Tensor,
     kernel_size: Any,
@@ -125,6 +131,7 @@ def convolution(
 _PLAIN = (conv1d, conv2d, conv3d)
 
 
+@for_batches
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
     """The convolution of (time, batch, channels) with a weight of (width, channels in, channels out).
 

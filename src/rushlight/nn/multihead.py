@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import rushlight
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.ops.attention import scaled_dot_product_attention
 from rushlight.ops.layers import dropout, linear
@@ -15,6 +16,7 @@ from rushlight.ops.padding import pad
 __all__ = ["additive", "multi_head_attention_forward"]
 
 
+@for_batches
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

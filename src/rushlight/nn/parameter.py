@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import late
-from rushlight.buffer import LEAF, Tensor, new_tensor, storage
+from rushlight.buffer import LEAF, Tensor, as_plain, new_tensor, storage
 from rushlight.dtypes import FLOATING, float32
 from rushlight.printing import format_parameter
 
@@ -24,6 +24,7 @@ class Parameter(Tensor):
     """
 
     __slots__ = ()
+    __torch_function__ = staticmethod(as_plain)
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         if data is None:
@@ -72,6 +73,8 @@ class Buffer(Tensor, metaclass=_BufferType):
         >>> [name for name, _ in module.named_buffers()]
         ['steps']
     """
+
+    __torch_function__ = staticmethod(as_plain)
 
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
         made = (Parameter(requires_grad=False) if data is None else data).detach()
@@ -143,6 +146,7 @@ class UninitializedBuffer(_Unset, Tensor):
     """A buffer whose shape the first call of its lazy module finds out."""
 
     __slots__ = ()
+    __torch_function__ = staticmethod(as_plain)
     cls_to_become = Tensor
 
     def __new__(

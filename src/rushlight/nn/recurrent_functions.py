@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.nn import functional as F
 from rushlight.nn.modules.module import Module
@@ -62,6 +63,7 @@ def _layers(name: str, mode: str, args: tuple, kwargs: dict) -> tuple[Tensor, tu
     return made.transpose(0, 1) if given.get("batch_first") else made, last
 
 
+@for_batches
 def lstm(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Long short-term memory: outputs, last hidden and last cell states. :class:`nn.LSTM` is the same as a module.
 
@@ -79,6 +81,7 @@ def lstm(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
     return made, h, c
 
 
+@for_batches
 def gru(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
     """Gated recurrent units: outputs and last states; arguments as of :func:`lstm`, with one state."""
     made, (h,) = _layers("gru", "GRU", args, kwargs)
@@ -101,6 +104,7 @@ def _cell(mode: str, x: Tensor, state: tuple, w_ih: Tensor, w_hh: Tensor, b_ih: 
     return step_of(mode)(F.linear(x, w_ih, b_ih), state, [w_hh, b_hh])
 
 
+@for_batches
 def lstm_cell(
     input: Tensor, hx: Sequence[Tensor], w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> tuple[Tensor, Tensor]:
@@ -115,6 +119,7 @@ def lstm_cell(
     return _cell("LSTM", input, tuple(hx), w_ih, w_hh, b_ih, b_hh)  # type: ignore[return-value]
 
 
+@for_batches
 def gru_cell(
     input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> Tensor:
@@ -122,6 +127,7 @@ def gru_cell(
     return _cell("GRU", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
+@for_batches
 def rnn_tanh_cell(
     input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> Tensor:
@@ -129,6 +135,7 @@ def rnn_tanh_cell(
     return _cell("RNN_TANH", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
+@for_batches
 def rnn_relu_cell(
     input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import Tensor
 from rushlight.dtypes import (
     BOOL,
@@ -89,9 +90,13 @@ relu = unary(
 )
 
 
+@asking
 def relu_functional(input: Tensor, inplace: bool = False) -> Tensor:
     """`torch.nn.functional.relu`: the larger of each element and 0, in place if asked."""
-    return relu.inplace(input) if inplace else relu(input)
+    try:
+        return relu.inplace(input) if inplace else relu(input)
+    except NeedsBatching:
+        return TAKE_OVER.function("relu", relu_functional, (input,), {"inplace": inplace})
 
 
 relu_functional.__name__ = relu_functional.__qualname__ = "relu"

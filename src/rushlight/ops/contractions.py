@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.batched import HASTY
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import COMPLEX, dtype, int64
 from rushlight.errors import describe
@@ -33,6 +34,7 @@ def completes(general: Any) -> Callable:
         function.operation = general.operation
         function.inplace = general.inplace
         function.operation.function = function
+        HASTY.add(function.__code__)
         return function
 
     return declare

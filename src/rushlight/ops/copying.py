@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.batched import TAKE_OVER, NeedsBatching
+from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.device import contiguous_format, memory_format, preserve_format
 from rushlight.dtypes import FLOATING, complex32, complex128, float32, float64
@@ -43,6 +43,7 @@ from rushlight.tape.writes import (
 # ---- clone ----
 
 
+@asking
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy with memory of its own that stays in the graph; dense strides are kept.
 
@@ -362,6 +363,7 @@ class ZeroBackward0(FillBackward2):
     __slots__ = ()
 
 
+@asking
 def zero_(self: Tensor) -> Tensor:
     """Write zero to every element."""
     try:

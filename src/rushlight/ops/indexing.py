@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.batched import TAKE_OVER, NeedsBatching
+from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import Tensor, new_tensor, offset, strides
 from rushlight.deep import MOST
 from rushlight.ops import places, scattering
@@ -295,6 +295,7 @@ def _tensor_index(item: Any) -> Any:
 # ---- reading ----
 
 
+@asking
 def getitem(self: Tensor, index: Any) -> Tensor:
     """`x[index]`: a view for ints, slices, None and `...`; a copy where lists, tensors or masks choose.
 
@@ -420,6 +421,7 @@ def _read(x: Tensor, index: Any) -> Tensor:
 # ---- writing ----
 
 
+@asking
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """`x[index] = value`: writes to this tensor's memory; `value` is a number or a tensor that broadcasts.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.ops import adaptive_pooling, layers, normalisation
 
 
+@for_batches
 def dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """:func:`nn.functional.dropout`; nothing has a default.
 
@@ -19,16 +21,19 @@ def dropout(input: Tensor, p: float, train: bool) -> Tensor:
     return layers.dropout(input, p, train)
 
 
+@for_batches
 def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """:func:`nn.functional.alpha_dropout`; nothing has a default."""
     return layers.alpha_dropout(input, p, train)
 
 
+@for_batches
 def feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """:func:`nn.functional.feature_alpha_dropout`; nothing has a default."""
     return layers.feature_alpha_dropout(input, p, train)
 
 
+@for_batches
 def embedding(
     weight: Tensor,
     indices: Tensor,
@@ -48,6 +53,7 @@ def embedding(
     return layers.embedding(indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
 
 
+@for_batches
 def batch_norm(
     input: Tensor,
     weight: Any,
@@ -63,6 +69,7 @@ def batch_norm(
     return normalisation.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
+@for_batches
 def instance_norm(
     input: Tensor,
     weight: Any,
@@ -80,6 +87,7 @@ def instance_norm(
     )
 
 
+@for_batches
 def adaptive_max_pool1d(input: Tensor, output_size: Any) -> Any:
     """:func:`nn.functional.adaptive_max_pool1d` with the indices.
 

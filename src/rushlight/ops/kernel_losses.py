@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.ops import class_losses, margin_losses, regression_losses
 
@@ -15,6 +16,7 @@ def _reduced(values: Tensor, reduction: int) -> Tensor:
     return (values, values.mean(), values.sum())[reduction] if reduction else values
 
 
+@for_batches
 def binary_cross_entropy_with_logits(
     input: Tensor, target: Tensor, weight: Any = None, pos_weight: Any = None, reduction: int = 0
 ) -> Tensor:
@@ -30,6 +32,7 @@ def binary_cross_entropy_with_logits(
     )
 
 
+@for_batches
 def kl_div(input: Tensor, target: Tensor, reduction: int = 0, *, log_target: bool = False) -> Tensor:
     """:func:`nn.functional.kl_div`; the mean is over all elements.
 
@@ -41,6 +44,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: int = 0, *, log_target: boo
     return _reduced(class_losses.kl_div(input, target, reduction="none", log_target=log_target), reduction)
 
 
+@for_batches
 def poisson_nll_loss(
     input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int
 ) -> Tensor:
@@ -50,6 +54,7 @@ def poisson_nll_loss(
     )
 
 
+@for_batches
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0
 ) -> Tensor:
@@ -59,11 +64,13 @@ def cosine_embedding_loss(
     )
 
 
+@for_batches
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 0) -> Tensor:
     """:func:`nn.functional.hinge_embedding_loss`."""
     return margin_losses.hinge_embedding_loss(input, target, margin, reduction=_REDUCTIONS[reduction])
 
 
+@for_batches
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0
 ) -> Tensor:
@@ -71,6 +78,7 @@ def margin_ranking_loss(
     return margin_losses.margin_ranking_loss(input1, input2, target, margin, reduction=_REDUCTIONS[reduction])
 
 
+@for_batches
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

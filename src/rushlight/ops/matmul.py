@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.batched import TAKE_OVER, NeedsBatching
+from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import Tensor, new_tensor, storage, strides
 from rushlight.layout import broadcast, numel
 from rushlight.ops.autocasting import STATE, SWITCH
@@ -166,6 +166,7 @@ def _matmul_out(x: Any, y: Any, out: Any) -> Any:
     return checked_matmul(x, y, out=out)
 
 
+@asking
 def operator(self: Tensor, other: Any) -> Any:
     """`self @ other`."""
     if not isinstance(other, Tensor):
@@ -173,7 +174,7 @@ def operator(self: Tensor, other: Any) -> Any:
     try:
         m, n = self._a.ndim, other._a.ndim
     except NeedsBatching:
-        return TAKE_OVER.function("matmul", operator, (self, other), {})
+        return TAKE_OVER.function("matmul", matmul, (self, other), {})
     if m == 2 and n == 2:
         return mm(self, other)
     if SWITCH.on and STATE.fast is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, FLOATING, INTEGER
 from rushlight.graph.trace import Traced
@@ -236,11 +237,13 @@ logsigmoid = unary(
 )
 
 
+@for_batches
 def softsign(input: Tensor) -> Tensor:
     """`input / (1 + |input|)`."""
     return input / (input.abs() + 1)
 
 
+@for_batches
 def tanhshrink(input: Tensor) -> Tensor:
     """`input - tanh(input)`."""
     return input - input.tanh()

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import errors
-from rushlight.batched import TAKE_OVER, DrawsRandomly, NeedsBatching
+from rushlight import errors, late
+from rushlight.batched import TAKE_OVER, DrawsRandomly, NeedsBatching, asking
 from rushlight.buffer import Tensor
 from rushlight.deep import Deep, is_refusal
 from rushlight.dtypes import complex32, float32, float64, int64
@@ -301,7 +301,13 @@ def public(
                     older = _in_old_order(called, args, kwargs)
                     if older is not None:
                         args, kwargs = tuple(older[0]), older[1] | kwargs
-                    return into_out(called, plain, rule, target, args, kwargs, check)
+                    try:
+                        return into_out(called, plain, rule, target, args, kwargs, check)
+                    except NeedsBatching:
+                        result = TAKE_OVER.override(call, args, kwargs | {"out": target})
+                        if result is NotImplemented:
+                            raise
+                        return result
         try:
             return plain(*args, **kwargs)
         except RuntimeError as error:
@@ -311,31 +317,47 @@ def public(
                     raise
                 return own(*args, **kwargs)
             take_over = TAKE_OVER.random if isinstance(error, DrawsRandomly) else TAKE_OVER.function
-        except errors.WrongArgument as wrong:
-            raise wrong.worded(called, names, args, kwargs) from None
-        except (TypeError, KeyError) as wrong:
-            if complex_half.stumbled(wrong):
-                if complex_half.uses((*args, *kwargs.values())):
-                    raise complex_half.refusal(called) from None
-                raise
-            older = _in_old_order(called, args, kwargs)
-            if older is not None:
-                return call(*older[0], **older[1], **kwargs)
-            missing = errors.missing_argument(called, plain.__name__, wrong, args, overloaded)
-            if missing is None:
-                raise
-            raise missing from None
-        except AttributeError:
-            if first_is_tensor and args and not isinstance(args[0], Tensor):
-                raise errors.wrong_type(called, "input", 1, args[0]) from None
-            raise
+        except (errors.WrongArgument, TypeError, KeyError, AttributeError) as error:
+            return mend(error, args, kwargs)
         return take_over(called, call, args, kwargs)
 
+    def mend(error: Exception, args: tuple, kwargs: dict) -> Any:
+        """What the call gives that failed, because of a class that stands in or an older signature; or the error in PyTorch's words."""
+        if any(map(_may_stand_in, (*args, *kwargs.values()))):
+            result = late.load("rushlight.overriding").stand_in(call, args, kwargs)
+            if result is not NotImplemented:
+                return result
+        if isinstance(error, errors.WrongArgument):
+            raise error.worded(called, names, args, kwargs) from None
+        if isinstance(error, AttributeError):
+            if first_is_tensor and args and not isinstance(args[0], Tensor):
+                raise errors.wrong_type(called, "input", 1, args[0]) from None
+            raise error
+        if complex_half.stumbled(error):
+            if complex_half.uses((*args, *kwargs.values())):
+                raise complex_half.refusal(called) from None
+            raise error
+        older = _in_old_order(called, args, kwargs)
+        if older is not None:
+            return call(*older[0], **older[1], **kwargs)
+        missing = errors.missing_argument(called, plain.__name__, error, args, overloaded)
+        if missing is None:
+            raise error
+        raise missing from None
+
+    asking(call)
     if name:
         call.__name__ = name.rpartition(".")[2]
     call.inplace = make_inplace(called, call, into, apart)  # type: ignore[attr-defined]
     call.operation = REGISTRY[called] = Operation(called, call, plain, call.inplace)  # type: ignore[attr-defined]
     return call
+
+
+def _may_stand_in(value: Any) -> bool:
+    """Whether a value that is no tensor, or one in a list, is of a class with `__torch_function__`."""
+    if type(value) in (list, tuple):
+        return any(map(_may_stand_in, value))
+    return hasattr(type(value), "__torch_function__") and not isinstance(value, Tensor)
 
 
 def _in_old_order(called: str, args: tuple, kwargs: dict) -> Any:

@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Any
 
+from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.dtypes import COMPLEX
 from rushlight.ops.creation import ones
@@ -19,6 +20,7 @@ _NO_WINDOW = (
 )
 
 
+@for_batches
 def stft(
     input: Tensor,
     n_fft: int,
@@ -116,6 +118,7 @@ def _centred(window: Any, length: int, n_fft: int) -> Any:
     return constant_pad_nd(ones(length) if window is None else window, (left, n_fft - length - left))
 
 
+@for_batches
 def istft(
     input: Tensor,
     n_fft: int,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
-from rushlight.batched import TAKE_OVER, NeedsBatching
+from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import Tensor, new_tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.deep import MOST, reshaped, unsqueezed
@@ -462,6 +462,7 @@ def squeeze(input, dim=None):
 # ---- detach ----
 
 
+@asking
 def detach(input: Tensor) -> Tensor:
     """The same memory outside the graph: writes on either side show on the other, gradients stop here.
 

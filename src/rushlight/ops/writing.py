@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors, late
-from rushlight.batched import TAKE_OVER, NeedsBatching
+from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import LEAF, Tensor, is_guarded, new_tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.dtypes import FLOATING, can_cast, complex32, of_number
@@ -208,6 +208,7 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
             return inplace(*older[0], **older[1], **kwargs)  # type: ignore[misc]
         return TAKE_OVER.inplace(called, inplace, (self, *args), kwargs)
 
+    asking(inplace)
     inplace.__name__ = called
     inplace.__qualname__ = f"Tensor.{called}"
     inplace.__doc__ = (

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import errors
+from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import Tensor, is_guarded, new_tensor
 from rushlight.deep import Deep
 from rushlight.deep import elementwise as deep_elementwise
@@ -297,31 +298,36 @@ def short_inplace(numpy: Any, direct: list, general: Callable) -> Callable:
 
     @functools.wraps(general)
     def inplace(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        kind = self._dtype
-        if len(args) != 1 or kwargs or direct[kind.index] is not kind:
-            return general(self, *args, **kwargs)
-        if self._a.size >= FROM:
-            return general(self, args[0])
-        y, a, buffer = args[0], self._a, self._buf
-        if isinstance(y, Tensor):
-            b = y._a
-            plain = y._dtype is kind and a.shape == b.shape
-            plain = plain and (buffer is None or y._buf is None or buffer.array is not y._buf.array)
-            plain = plain and (y._edge is None or not MODES.grad or not requires_grad(y))
-        else:
-            b = y
-            plain = type(y) is float and kind.category == FLOATING or type(y) is int and kind.category != BOOL
-        plain = plain and (self._edge is None or not MODES.grad or not requires_grad(self))
-        if plain and a.flags.carray and (buffer is None or not is_guarded(buffer)):
-            try:
-                enter(numpy, a, b, a)
-            except (RuntimeError, OverflowError):
-                return general(self, y)
-            wrote(self)
-            return self
-        return general(self, y)
+        try:
+            kind = self._dtype
+            if len(args) != 1 or kwargs or direct[kind.index] is not kind:
+                return general(self, *args, **kwargs)
+            if self._a.size >= FROM:
+                return general(self, args[0])
+            y, a, buffer = args[0], self._a, self._buf
+            if isinstance(y, Tensor):
+                b = y._a
+                plain = y._dtype is kind and a.shape == b.shape
+                plain = plain and (buffer is None or y._buf is None or buffer.array is not y._buf.array)
+                plain = plain and (y._edge is None or not MODES.grad or not requires_grad(y))
+            else:
+                b = y
+                plain = (
+                    type(y) is float and kind.category == FLOATING or type(y) is int and kind.category != BOOL
+                )
+            plain = plain and (self._edge is None or not MODES.grad or not requires_grad(self))
+            if plain and a.flags.carray and (buffer is None or not is_guarded(buffer)):
+                try:
+                    enter(numpy, a, b, a)
+                except (RuntimeError, OverflowError):
+                    return general(self, y)
+                wrote(self)
+                return self
+            return general(self, y)
+        except NeedsBatching:
+            return TAKE_OVER.inplace(general.__name__, inplace, (self, *args), kwargs)
 
-    return inplace
+    return asking(inplace)
 
 
 def as_operand(value: Any, kind: dtype) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight import errors
-from rushlight.batched import TAKE_OVER, NeedsBatching
+from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import Tensor
 
 _WARNED: set[str] = set()
@@ -39,4 +39,5 @@ def method(function: Callable) -> Any:
             raise
         return take_over(name, call, (self, *args), kwargs)
 
+    asking(call)
     return call
