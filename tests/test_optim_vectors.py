@@ -378,3 +378,29 @@ def test_few_elements_are_loops_once_small_computations_are_written_down(monkeyp
         steady.append(optimizer._plans[0].steady is not None)
     assert steady == [False] * 4 + [True] * 4
     assert p.tolist() == [-7.0, -7.0, -7.0]
+
+
+@pytest.mark.skipif(not jit.available(), reason="without llvmlite there are no loops")
+def test_how_a_step_is_taken_again_is_found_out_once(monkeypatch):
+    """Not where settings change at every step, and not again where one gradient is of another form."""
+    from rushlight.optim import steady
+
+    monkeypatch.setattr(vectors, "FROM_SERIES", 1)
+    made = []
+    make = steady.steady
+    monkeypatch.setattr(steady, "steady", lambda *args: made.append(1) or make(*args))
+    p = rushlight.ones(6, requires_grad=True)
+    optimizer = rushlight.optim.SGD([p], lr=1.0)
+
+    def step(grad):
+        p.grad = grad
+        optimizer.step()
+
+    for rate in range(6):
+        optimizer.param_groups[0]["lr"] = 0.5**rate
+        step(rushlight.ones(6))
+    assert not made
+    for _ in range(3):
+        step(rushlight.ones(6))
+        step(rushlight.ones(12)[::2])
+    assert made == [1]

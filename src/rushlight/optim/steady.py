@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rushlight import debug
-from rushlight.buffer import Tensor, is_guarded
+from rushlight.buffer import Tensor
 from rushlight.codegen.program import Job, Program
 from rushlight.graph.assignment import Assignment
 from rushlight.graph.trace import Later
 from rushlight.memory import address
 from rushlight.optim.lanes import Lane
+from rushlight.runtime.deferral import before_write
 from rushlight.tape.writes import wrote_all
 
 if TYPE_CHECKING:
@@ -94,14 +95,9 @@ class Steady:
             # (an array without a base has memory of its own)
             if type(a) is not np.ndarray or a.base is not None or id(a) in owners:
                 return False
-            if a.shape != m.shape or a.strides != m.strides or p._buf is not None and is_guarded(p._buf):
-                return False
-            state = states.get(p)
-            if state is not m.state and (state or m.state):
+            if a.shape != m.shape or a.strides != m.strides or not _is_there(m, states.get(p)):
                 return False
             if m.state is not None:
-                if len(state) != len(m.held) + len(m.counts) or not _are_there(state, m.held + m.counts):
-                    return False
                 for _, _, array in m.counts:
                     if counted is None:
                         counted = array.item()
@@ -110,6 +106,13 @@ class Steady:
             gradients.append(a)
         self._carry_out(gradients, members[0].counts)
         return True
+
+    def holds(self, ready: Sequence[Ready]) -> bool:
+        """Whether these are the parameters and states, where they were."""
+        return len(ready) == len(self.members) and all(
+            p is m.p and p._a is m.array and _is_there(m, state)
+            for m, (p, _, state) in zip(self.members, ready)
+        )
 
     def _carry_out(self, gradients: list[np.ndarray], counts: Sequence[Held]) -> None:
         count = None
@@ -129,11 +132,22 @@ class Steady:
         wrote_all(self.written)
 
 
-def _are_there(state: dict[str, Any], held: Sequence[Held]) -> bool:
-    """Whether these tensors are in a state still, in the memory that they had, and may be written to at once."""
-    for name, t, array in held:
-        if state.get(name) is not t or t._a is not array or t._buf is not None and is_guarded(t._buf):
+def _is_there(m: Member, state: Any) -> bool:
+    """Whether a parameter's state holds the tensors that it held, in the same memory. What is to read them does so now."""
+    if state is not m.state and (state or m.state):
+        return False
+    if m.p._buf is not None and m.p._buf.watch is not None:
+        before_write(m.p)
+    if m.state is None:
+        return True
+    tensors = m.held + m.counts
+    if len(state) != len(tensors):
+        return False
+    for name, t, array in tensors:
+        if state.get(name) is not t or t._a is not array:
             return False
+        if t._buf is not None and t._buf.watch is not None:
+            before_write(t)
     return True
 
 

@@ -48,10 +48,10 @@ class Plan:
         groups: the parameters that one loop may update.
         alone: those that are updated as they are.
         passing: whether a state is not complete yet, so that the next step is planned anew.
-        steady: how a step like the last one is taken, if that is known.
+        settings: those of the last step; steady: how a step like it is taken, if that is known.
     """
 
-    __slots__ = ("forms", "groups", "alone", "passing", "steady")
+    __slots__ = ("forms", "groups", "alone", "passing", "settings", "steady")
 
     def __init__(self, ready: Sequence[Ready]) -> None:
         self.forms = [(p, p._a, p._dtype, len(state)) for p, _, state in ready]
@@ -65,15 +65,20 @@ class Plan:
             else:
                 alike.setdefault((p._dtype, *_scalars(state).items()), []).append(at)
         self.groups = [Group(members, ready) for members in alike.values()]
+        self.settings: list | None = None
         self.steady: Any = None
 
-    def settle(self, ready: Sequence[Ready], update: Callable, settings: tuple) -> None:
-        """Find out, after a step, how one like it is taken."""
-        self.steady = None
-        if ready and not self.passing and not self.alone and all(group.looped for group in self.groups):
-            from rushlight.optim.steady import steady
+    def settle(self, ready: Sequence[Ready], update: Callable, settings: list) -> None:
+        """Find out, after a second step with the same settings, how one like it is taken."""
+        before, self.settings = self.settings, settings
+        if settings != before or not ready or self.passing or self.alone:
+            self.steady = None
+        elif self.steady is None or not self.steady.holds(ready):
+            self.steady = None
+            if all(group.looped for group in self.groups):
+                from rushlight.optim.steady import steady
 
-            self.steady = steady(self, ready, update, settings)
+                self.steady = steady(self, ready, update, settings)
 
     def fits(self, ready: Sequence[Ready]) -> bool:
         """Whether these are the parameters planned for, where they were, with gradients of their form."""
