@@ -126,6 +126,11 @@ def hardtanh_values(x, *, min_val, max_val):
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """`input` held between two numbers; the gradient is 0 at and beyond them.
 
+    Raises:
+        ValueError: `min_val` above `max_val`.
+        RuntimeError: a bool tensor, or an unsigned one with negative limits.
+        NotImplementedError: a complex tensor.
+
     Example:
         >>> import rushlight as torch
         >>> torch.nn.functional.hardtanh(torch.tensor([-2.0, 0.5]))
@@ -215,12 +220,22 @@ def softshrink_values(x, *, lambd):
 
 @public
 def softshrink(input, lambd=0.5):
-    """`input` moved towards 0 by `lambd`, and 0 within that distance; RuntimeError if `lambd` is negative."""
-    if lambd < 0:
-        most = finfo(input._dtype).max if input._dtype.category == FLOATING else 0
-        raise RuntimeError(
-            f"lambda must be in range [0, {most:g}] for input dtype {input._dtype.legacy}, but found {lambd:g}"
-        )
+    """`input` moved towards 0 by `lambd`, and 0 within that distance.
+
+    Raises:
+        RuntimeError: `lambd` is negative, or larger than the type holds.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.softshrink(torch.tensor([-2.0, 0.3, 2.0]))
+        tensor([-1.5000,  0.0000,  1.5000])
+    """
+    if input._dtype.category == FLOATING:
+        most = finfo(input._dtype).max
+        if not 0 <= lambd <= most:
+            raise RuntimeError(
+                f"lambda must be in range [0, {most:g}] for input dtype {input._dtype.legacy}, but found {lambd:g}"
+            )
     return softshrink_values(input, lambd=lambd)
 
 
@@ -277,6 +292,10 @@ def prelu_gradient(grad, x, weight):
 @public(out=False)
 def prelu(input, weight):
     """`input` where positive, else `weight * input`; `weight` holds one number, or one for each channel (dimension 1).
+
+    Raises:
+        TypeError: `weight` is no tensor.
+        RuntimeError: types differ, or there are not as many weights as channels.
 
     Example:
         >>> import rushlight as torch

@@ -309,6 +309,10 @@ def add_r(x, y, z, *, beta, alpha, kind):
 def addr(input, vec1, vec2, *, beta=1, alpha=1):
     """beta * input + alpha * outer(vec1, vec2); `input` is broadcast to (n, m).
 
+    Raises:
+        RuntimeError: a vector has not one dimension, or a number is a fraction and the tensors hold
+            integers.
+
     Example:
         >>> import rushlight as torch
         >>> torch.addr(torch.zeros(2, 2), torch.tensor([1., 2.]), torch.tensor([3., 4.]))
@@ -376,6 +380,9 @@ def _batch_checks(name: str, input: Any, batch1: Any, batch2: Any) -> tuple[int,
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta * input + alpha * bmm(batch1, batch2); `input` is broadcast to (b, n, p).
 
+    Raises:
+        RuntimeError: shapes do not fit, or types differ.
+
     Example:
         >>> import rushlight as torch
         >>> torch.baddbmm(torch.ones(2), torch.ones(1, 2, 3), torch.ones(1, 3, 2))
@@ -426,6 +433,9 @@ def _addbmm_out(out: Tensor, input: Tensor, *rest: Any) -> None:
 @public(name="addbmm")
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta * input + alpha * the sum of the products of a batch; `input` is broadcast to (n, p).
+
+    Raises:
+        RuntimeError: shapes do not fit, or types differ.
 
     Example:
         >>> import rushlight as torch

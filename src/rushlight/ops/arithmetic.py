@@ -244,7 +244,16 @@ negative = neg
 
 @public(out=False)
 def positive(input: Tensor) -> Tensor:
-    """`input` itself; RuntimeError for bool tensors, as with PyTorch."""
+    """`input` itself.
+
+    Raises:
+        RuntimeError: a bool tensor, as with PyTorch.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.positive(torch.tensor([-1, 2]))
+        tensor([-1,  2])
+    """
     if input._dtype is bool_:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input

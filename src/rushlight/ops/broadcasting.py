@@ -145,7 +145,18 @@ def broadcast_to_method(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
 
 @public(out=False)
 def broadcast_tensors(*tensors):
-    """The tensors, each expanded to their common shape."""
+    """The tensors, each expanded to their common shape.
+
+    Raises:
+        TypeError: something is no tensor.
+        RuntimeError: shapes that do not go together.
+
+    Example:
+        >>> import rushlight as torch
+        >>> a, b = torch.broadcast_tensors(torch.ones(2, 1), torch.zeros(3))
+        >>> a.shape, b.shape
+        (torch.Size([2, 3]), torch.Size([2, 3]))
+    """
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
     for at, t in enumerate(tensors):

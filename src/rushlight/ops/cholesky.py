@@ -170,7 +170,18 @@ def cholesky_solve_(b, x, *, upper):
 
 @public(name="cholesky_solve")
 def cholesky_solve(input, input2, upper=False):
-    """X of A X = B from A's Cholesky factor."""
+    """X of A X = B from A's Cholesky factor.
+
+    Raises:
+        RuntimeError: fewer than two dimensions, sizes that do not fit, or types that differ.
+
+    Example:
+        >>> import rushlight as torch
+        >>> a = torch.tensor([[4.0, 2.0], [2.0, 3.0]])
+        >>> torch.cholesky_solve(torch.tensor([[2.0], [3.0]]), torch.linalg.cholesky(a))
+        tensor([[0.],
+                [1.]])
+    """
     name = "cholesky_solve"
     check_tensor(name, "input", 1, input)
     check_tensor(name, "input2", 2, input2)

@@ -441,6 +441,9 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
 
     Reduction "batchmean" divides the sum by the first dimension, which is the mathematical definition.
 
+    Raises:
+        RuntimeError: complex tensors.
+
     Example:
         >>> import rushlight as torch
         >>> torch.nn.functional.kl_div(torch.tensor([0.]), torch.tensor([1.]), reduction="batchmean")

@@ -339,6 +339,9 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 def equal(input, other):
     """Whether two tensors have the same shape and the same elements: a Python bool.
 
+    Raises:
+        TypeError: one of them is no tensor.
+
     Example:
         >>> import rushlight as torch
         >>> torch.equal(torch.tensor([1, 2]), torch.tensor([1, 2]))

@@ -157,7 +157,16 @@ def _reread(t: Tensor, kind: dtype, shape: tuple, steps: tuple, at: int, derivat
 
 @public(out=False)
 def view_as_real(input):
-    """A complex tensor as a real one on the same memory, with a last dimension of real and imaginary part."""
+    """A complex tensor as a real one on the same memory, with a last dimension of real and imaginary part.
+
+    Raises:
+        RuntimeError: the tensor is not complex.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.view_as_real(torch.tensor([1 + 2j]))
+        tensor([[1., 2.]])
+    """
     if input._dtype.category != COMPLEX:
         raise RuntimeError("view_as_real is only supported for complex tensors")
     steps = tuple([2 * step for step in strides(input)])
@@ -167,7 +176,17 @@ def view_as_real(input):
 
 @public(out=False)
 def view_as_complex(input):
-    """A real tensor whose last dimension is (real, imaginary), as a complex one on the same memory."""
+    """A real tensor whose last dimension is (real, imaginary), as a complex one on the same memory.
+
+    Raises:
+        RuntimeError: another type than half, float or double, a last dimension that does not hold pairs
+            side by side, or other strides or an offset that are odd.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.view_as_complex(torch.tensor([[1.0, 2.0]]))
+        tensor([1.+2.j])
+    """
     if input._dtype.name not in ("float32", "float64", "float16"):
         raise RuntimeError(
             "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "

@@ -31,6 +31,9 @@ def _into_out(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
     """The n-th difference between neighbours along `dim`; of bools, whether they differ.
 
+    Raises:
+        RuntimeError: a tensor without dimensions, or a negative `n`.
+
     Example:
         >>> import rushlight as torch
         >>> torch.tensor([1, 3, 2]).diff()

@@ -428,6 +428,10 @@ def aminmax_dims(x, *, dims, keepdim):
 def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest and the largest element, of all or along `dim`.
 
+    Raises:
+        RuntimeError: there is no element.
+        IndexError: the dimension has no element.
+
     Example:
         >>> import rushlight as torch
         >>> torch.tensor([3., 1., 2.]).aminmax().min

@@ -251,6 +251,9 @@ def eigh(input, UPLO="L"):
 
     Only the triangle that `UPLO` names is looked at.
 
+    Raises:
+        RuntimeError: `UPLO` is neither "L" nor "U", or these are no square matrices of floats.
+
     Example:
         >>> import rushlight as torch
         >>> torch.linalg.eigh(torch.tensor([[2., 0.], [0., 1.]])).eigenvalues

@@ -61,7 +61,16 @@ def _pairs(name: str, **values: Any) -> dict[str, tuple[int, ...]]:
 
 @public(name="nn.functional.unfold", out=False)
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
-    """The windows of (N, C, H, W) as columns (N, C * KH * KW, number of windows)."""
+    """The windows of (N, C, H, W) as columns (N, C * KH * KW, number of windows).
+
+    Raises:
+        RuntimeError: neither (C, H, W) nor (N, C, H, W), or an image smaller than the window.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.unfold(torch.arange(9.0).reshape(1, 1, 3, 3), 2).shape
+        torch.Size([1, 4, 4])
+    """
     as_tensor(input, "im2col", "input", 1)
     options = _pairs("im2col", kernel=kernel_size, dilation=dilation, padding=padding, stride=stride)
     shape = input._a.shape
@@ -93,7 +102,18 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
 
 @public(name="nn.functional.fold", out=False)
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
-    """Columns added up to images: the transpose of :func:`unfold`."""
+    """Columns added up to images: the transpose of :func:`unfold`.
+
+    Raises:
+        RuntimeError: neither two nor three dimensions, or sizes that no such windows have.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.fold(torch.ones(1, 4, 4), (3, 3), 2)
+        tensor([[[[1., 2., 1.],
+                  [2., 4., 2.],
+                  [1., 2., 1.]]]])
+    """
     as_tensor(input, "col2im", "input", 1)
     options = _pairs(
         "col2im", size=output_size, kernel=kernel_size, dilation=dilation, padding=padding, stride=stride

@@ -217,6 +217,9 @@ def take_flat(x, index):
 def take(input, index):
     """The elements at `index`, counting row by row; the result has the index's shape.
 
+    Raises:
+        IndexError: an index outside of the tensor, or an empty tensor.
+
     Example:
         >>> import rushlight as torch
         >>> torch.tensor([[1, 2], [3, 4]]).take(torch.tensor([0, -1]))
@@ -236,6 +239,10 @@ def take(input, index):
 @public(check=exact_out())
 def take_along_dim(input, indices, dim=None):
     """`gather` with broadcasting, or over all elements where `dim` is None.
+
+    Raises:
+        IndexError: there is no such dimension.
+        RuntimeError: the indices are not int64, or have another number of dimensions.
 
     Example:
         >>> import rushlight as torch

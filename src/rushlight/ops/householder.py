@@ -28,6 +28,9 @@ def geqrf_(x):
 def geqrf(input):
     """`(a, tau)`: the QR decomposition as reflections I - tau v v^H, with v below the diagonal of `a` and R in the rest.
 
+    Raises:
+        RuntimeError: fewer than two dimensions.
+
     Example:
         >>> import rushlight as torch
         >>> a = torch.tensor([[3., 1.], [4., 2.]])

@@ -78,7 +78,16 @@ def linear(input, weight, bias=None):
 
 @public(name="bilinear", out=False)
 def bilinear(input1, input2, weight, bias=None):
-    """x1^T W x2 + bias for weight (out, in1, in2)."""
+    """x1^T W x2 + bias for weight (out, in1, in2).
+
+    Raises:
+        RuntimeError: sizes that do not go together.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.bilinear(torch.ones(1, 2), torch.ones(1, 3), torch.ones(1, 2, 3))
+        tensor([[6.]])
+    """
     for at, (argument, t) in enumerate((("input1", input1), ("input2", input2), ("weight", weight)), 1):
         as_tensor(t, "bilinear", argument, at)
     if input1._a.ndim != input2._a.ndim:
@@ -268,7 +277,18 @@ def _drop_features(input: Any, p: float, training: bool, inplace: bool, ranks: t
 
 @public(name="nn.functional.dropout1d", out=False)
 def dropout1d(input, p=0.5, training=True, inplace=False):
-    """Whole channels of (N, C, L) or (C, L) set to 0 with probability `p`."""
+    """Whole channels of (N, C, L) or (C, L) set to 0 with probability `p`.
+
+    Raises:
+        RuntimeError: neither two nor three dimensions.
+        ValueError: `p` is no probability.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.dropout1d(torch.ones(1, 2, 3), training=False)
+        tensor([[[1., 1., 1.],
+                 [1., 1., 1.]]])
+    """
     if input._a.ndim not in (2, 3):
         raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input._a.ndim}D input.")
     return _drop_features(input, p, training, inplace, (2, 3))

@@ -217,6 +217,9 @@ def triangular_(a, b, *, upper, left, unitriangular):
 def solve_triangular(input, B, *, upper, left=True, unitriangular=False):
     """X of A X = B for triangular A, of which the other triangle is not looked at.
 
+    Raises:
+        RuntimeError: fewer than two dimensions, or sizes that do not fit.
+
     Example:
         >>> import rushlight as torch
         >>> torch.linalg.solve_triangular(torch.tensor([[1., 1.], [0., 2.]]), torch.tensor([[3.], [2.]]), upper=True)
@@ -401,6 +404,9 @@ def tolerances(t: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
 def pinv(input, rcond=None, hermitian=False, *, atol=None, rtol=None):
     """Moore and Penrose's inverse; singular values at most max(atol, rtol * the largest) count as zero.
 
+    Raises:
+        RuntimeError: fewer than two dimensions, or no floats.
+
     Example:
         >>> import rushlight as torch
         >>> torch.linalg.pinv(torch.tensor([[2., 0.], [0., 0.]]))
@@ -460,6 +466,10 @@ def lstsq_(a, b, *, rcond, driver):
 @public(name="linalg.lstsq")
 def lstsq(input, b, rcond=None, *, driver=None):
     """The X that makes A X - B smallest; also residuals, ranks and singular values.
+
+    Raises:
+        RuntimeError: too few dimensions, sizes or types that do not fit, or another driver than those of
+            LAPACK.
 
     Example:
         >>> import rushlight as torch

@@ -33,7 +33,16 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
 
 @public(name="nn.functional.margin_ranking_loss", out=False)
 def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
-    """max(0, -y (x1 - x2) + margin)."""
+    """max(0, -y (x1 - x2) + margin).
+
+    Raises:
+        RuntimeError: the tensors differ in their number of dimensions.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.margin_ranking_loss(torch.tensor([1.0]), torch.tensor([3.0]), torch.tensor([1.0]))
+        tensor(2.)
+    """
     ranks = [t.dim() for t in (input1, input2, target)]
     if len(set(ranks)) > 1:
         sizes = [f"{list(t._a.shape)}" for t in (input1, input2, target)]
@@ -47,7 +56,17 @@ def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, red
 
 @public(name="nn.functional.cosine_embedding_loss", out=False)
 def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
-    """1 - cos where the target is 1, max(0, cos - margin) where it is -1."""
+    """1 - cos where the target is 1, max(0, cos - margin) where it is -1.
+
+    Raises:
+        RuntimeError: shapes that do not go together, or a target of more than one dimension.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x, y = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+        >>> torch.nn.functional.cosine_embedding_loss(x, y, torch.tensor([1]))
+        tensor(1.)
+    """
     all_tensors("cosine_embedding_loss", input1=input1, input2=input2, target=target)
     ranks = (input1._a.ndim, input2._a.ndim)
     if not (target._a.ndim == 1 and ranks == (2, 2) or target._a.ndim == 0 and ranks == (1, 1)):
@@ -90,7 +109,17 @@ def triplet_margin_loss(
     reduce=None,
     reduction="mean",
 ):
-    """max(0, |anchor - positive| - |anchor - negative| + margin). Balntas et al., BMVC 2016."""
+    """max(0, |anchor - positive| - |anchor - negative| + margin). Balntas et al., BMVC 2016.
+
+    Raises:
+        ValueError: `margin` is not above 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> anchor, far = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]])
+        >>> torch.nn.functional.triplet_margin_loss(anchor, far, anchor)
+        tensor(6.0000)
+    """
     all_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
@@ -170,7 +199,17 @@ def check_classes(kernel: str, x: Any, target: Any) -> None:
 def multi_margin_loss(
     input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
 ):
-    """The mean over classes of max(0, margin - x[y] + x[i])^p, without the right one."""
+    """The mean over classes of max(0, margin - x[y] + x[i])^p, without the right one.
+
+    Raises:
+        ValueError: `p` is neither 1 nor 2, or the weights are no vector.
+        RuntimeError: sizes or types that do not fit, or a target that is no class.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.multi_margin_loss(torch.tensor([[0.0, 2.0]]), torch.tensor([0]))
+        tensor(1.5000)
+    """
     chosen = reduction_of(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")

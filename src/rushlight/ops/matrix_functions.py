@@ -58,6 +58,10 @@ def _refuse_narrowing(name: str, x: Tensor, kind: Any) -> None:
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     """Norms of matrices: "fro", "nuc", 2 and -2 (singular values), 1, -1, inf, -inf (column and row sums).
 
+    Raises:
+        RuntimeError: `dim` is not two dimensions, or there is no such norm.
+        TypeError: `dim` is no tuple.
+
     Example:
         >>> import rushlight as torch
         >>> torch.linalg.matrix_norm(torch.tensor([[3., 0.], [0., 4.]]))
@@ -111,6 +115,9 @@ def _by_sums(A: Any, ord: Any, i: int, j: int) -> Any:
 @public(name="linalg.norm")
 def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     """A vector norm or a matrix norm, by the number of dimensions (or of entries of `dim`).
+
+    Raises:
+        RuntimeError: `dim` names neither one nor two dimensions, or without it there are not one or two.
 
     Example:
         >>> import rushlight as torch
@@ -170,6 +177,9 @@ def nuclear_norm(input, dim=None, keepdim=False):
 def cond(input, p=None):
     """Condition numbers: the norm of a matrix times that of its inverse.
 
+    Raises:
+        RuntimeError: fewer than two dimensions, or no such norm.
+
     Example:
         >>> import rushlight as torch
         >>> torch.linalg.cond(torch.tensor([[2., 0.], [0., 1.]]))
@@ -196,6 +206,9 @@ def cond(input, p=None):
 @public(name="linalg.matrix_rank")
 def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None):
     """The number of singular values above max(atol, rtol * the largest).
+
+    Raises:
+        RuntimeError: fewer than two dimensions, or no floats.
 
     Example:
         >>> import rushlight as torch
@@ -343,6 +356,9 @@ def matmul(input, other):
 def vander(x, *, N=None):
     """Powers 0 to N - 1 of each element, along a new last dimension.
 
+    Raises:
+        RuntimeError: `N` of 1 or less, or a bool tensor.
+
     Example:
         >>> import rushlight as torch
         >>> torch.linalg.vander(torch.tensor([2, 3]), N=3)
@@ -370,7 +386,16 @@ def vander(x, *, N=None):
 
 @public(name="linalg.tensorinv", out=copied)
 def tensorinv(input, ind=2):
-    """The inverse of a tensor taken as a matrix: its first `ind` dimensions against the others."""
+    """The inverse of a tensor taken as a matrix: its first `ind` dimensions against the others.
+
+    Raises:
+        RuntimeError: `ind` is not above 0, or this is no square matrix.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.tensorinv(2 * torch.eye(4).reshape(2, 2, 4)).shape
+        torch.Size([4, 2, 2])
+    """
     check_tensor("linalg.tensorinv", "input", 1, input)
     check_float("tensorinv", input)
     if ind <= 0:
@@ -386,7 +411,16 @@ def tensorinv(input, ind=2):
 
 @public(name="linalg.tensorsolve")
 def tensorsolve(A, B, dims=None):
-    """X of tensordot(A, X, X.ndim) = B, A taken as a matrix."""
+    """X of tensordot(A, X, X.ndim) = B, A taken as a matrix.
+
+    Raises:
+        RuntimeError: `A` is no square matrix.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.tensorsolve(2 * torch.eye(4).reshape(2, 2, 4), torch.ones(2, 2))
+        tensor([0.5000, 0.5000, 0.5000, 0.5000])
+    """
     check_tensor("linalg.tensorsolve", "A", 1, A)
     check_tensor("linalg.tensorsolve", "B", 2, B)
     if dims is not None:

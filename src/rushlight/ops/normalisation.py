@@ -247,6 +247,10 @@ def _refuse(kernel: str, t: Tensor) -> None:
 def rms_norm(input, normalized_shape, weight=None, eps=None):
     """Divided by the root of the mean square over the last dimensions. Zhang and Sennrich, arXiv:1910.07467.
 
+    Raises:
+        NotImplementedError: no floats.
+        RuntimeError: sizes that are not those of the last dimensions.
+
     Example:
         >>> import rushlight as torch
         >>> torch.nn.functional.rms_norm(torch.tensor([3., 3.]), (2,))
@@ -459,7 +463,17 @@ def instance_norm(
     momentum=0.1,
     eps=1e-05,
 ):
-    """Mean 0 and variance 1 per channel of each example of (N, C, ...). Ulyanov et al., arXiv:1607.08022."""
+    """Mean 0 and variance 1 per channel of each example of (N, C, ...). Ulyanov et al., arXiv:1607.08022.
+
+    Raises:
+        ValueError: one element a channel.
+        RuntimeError: statistics are to be used and there are none.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.instance_norm(torch.tensor([[[1.0, 3.0]]]))
+        tensor([[[-1.0000,  1.0000]]])
+    """
     shape = tuple(input.size())
     if use_input_stats and numel(shape[2:]) == 1:
         raise ValueError(
@@ -520,7 +534,17 @@ def group_norm_(x, weight, bias, *, groups, eps):
 
 @public(name="nn.functional.group_norm", out=False)
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
-    """Mean 0 and variance 1 over groups of channels of each example. Wu and He, arXiv:1803.08494."""
+    """Mean 0 and variance 1 over groups of channels of each example. Wu and He, arXiv:1803.08494.
+
+    Raises:
+        RuntimeError: fewer than two dimensions, groups that do not divide the channels, or not one weight
+            a channel.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.group_norm(torch.tensor([[1.0, 3.0]]), 1)
+        tensor([[-1.0000,  1.0000]])
+    """
     input.dim()
     shape = input._a.shape
     if len(shape) < 2:
@@ -560,6 +584,9 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
 @public(name="cosine_similarity", out=False)
 def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     """The cosine of the angle between vectors along `dim`; each length counts as at least `eps`.
+
+    Raises:
+        RuntimeError: no floats, or shapes that do not go together.
 
     Example:
         >>> import rushlight as torch

@@ -195,6 +195,10 @@ class _NoLayout(errors.WrongArgument):
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """The norm of all elements, or over the dimensions `dim`: a number p, "fro", or "nuc" of a matrix.
 
+    Raises:
+        AttributeError: `input` is no tensor.
+        RuntimeError: there is no such norm.
+
     Example:
         >>> import rushlight as torch
         >>> torch.tensor([[3., 4.], [0., 0.]]).norm(dim=1)

@@ -39,7 +39,17 @@ def _slices(ndim: int, chosen: list[tuple[int, slice]]) -> tuple[slice, ...]:
 
 @public(name="constant_pad_nd", out=False)
 def constant_pad_nd(input, pad, value=0):
-    """Constants around the last dimensions; negative widths cut off."""
+    """Constants around the last dimensions; negative widths cut off.
+
+    Raises:
+        RuntimeError: widths that are no pairs, for more dimensions than there are, or that leave less
+            than nothing.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.constant_pad_nd(torch.tensor([1, 2, 3]), (1, -1), 9)
+        tensor([9, 1, 2])
+    """
     as_tensor(input, "constant_pad_nd", "input", 1)
     shape = input._a.shape
     if len(pad) % 2:

@@ -257,7 +257,17 @@ def trace(input):
 
 @public(name="chain_matmul")
 def chain_matmul(*matrices):
-    """The product of several matrices in the cheapest order; use :func:`linalg.multi_dot`."""
+    """The product of several matrices in the cheapest order; use :func:`linalg.multi_dot`.
+
+    Raises:
+        RuntimeError: there is no matrix, something is none, or sizes do not fit.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.chain_matmul(torch.ones(2, 3), torch.ones(3, 1))
+        tensor([[3.],
+                [3.]])
+    """
     if len(matrices) == 1 and isinstance(matrices[0], (tuple, list)):
         matrices = tuple(matrices[0])
     if not matrices:
@@ -475,7 +485,16 @@ def linalg_cross(input, other, *, dim=-1):
 @exact_out(same_out)
 @public(name="cross")
 def cross(input, other, dim=None):
-    """The cross product along `dim`, by default the first dimension of three elements."""
+    """The cross product along `dim`, by default the first dimension of three elements.
+
+    Raises:
+        RuntimeError: no dimension of three elements, or shapes that do not go together.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]), dim=0)
+        tensor([0, 0, 1])
+    """
     if dim is None:
         shape = input._a.shape
         dim = next((d for d, size in enumerate(shape) if size == 3), None)

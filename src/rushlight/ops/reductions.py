@@ -120,6 +120,9 @@ sum.method = hot_reduction(
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """The sum over the dimensions along which a tensor of this size would be broadcast to the input's.
 
+    Raises:
+        RuntimeError: a tensor of this size would not be broadcast to the input's.
+
     Example:
         >>> import rushlight as torch
         >>> torch.ones(2, 3).sum_to_size(1, 3)
@@ -323,6 +326,10 @@ def nansum_dims(x, *, dims, keepdim, dtype):
 @public(out=dtype_of_out)
 def nansum(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum, taking nan for zero.
+
+    Raises:
+        RuntimeError: a complex tensor.
+        NotImplementedError: a result of a type that sums are not made in.
 
     Example:
         >>> import rushlight as torch

@@ -76,6 +76,10 @@ def _floating(kernel: str, t: Tensor) -> None:
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """The mean (or sum, or each) of the squared differences.
 
+    Raises:
+        ValueError: weights of another size.
+        RuntimeError: shapes that do not go together.
+
     Example:
         >>> import rushlight as torch
         >>> torch.nn.functional.mse_loss(torch.tensor([1., 2.]), torch.tensor([1., 4.]))
@@ -109,7 +113,16 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
 
 @public(name="nn.functional.smooth_l1_loss", out=False)
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
-    """Squares of differences below `beta`, absolute differences beyond. Girshick, arXiv:1504.08083."""
+    """Squares of differences below `beta`, absolute differences beyond. Girshick, arXiv:1504.08083.
+
+    Raises:
+        RuntimeError: `beta` is negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.smooth_l1_loss(torch.tensor([0.0, 3.0]), torch.tensor([1.0, 0.0]))
+        tensor(1.5000)
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
@@ -123,7 +136,16 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
 
 @public(name="nn.functional.huber_loss", out=False)
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
-    """Half the squares of differences up to `delta`, and their tangents beyond. Huber, 1964."""
+    """Half the squares of differences up to `delta`, and their tangents beyond. Huber, 1964.
+
+    Raises:
+        RuntimeError: `delta` is not above 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.huber_loss(torch.tensor([0.0, 3.0]), torch.tensor([1.0, 0.0]))
+        tensor(1.5000)
+    """
     reduction = reduction_of(reduction)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
@@ -154,7 +176,17 @@ def poisson_nll_loss(
 
 @public(name="nn.functional.gaussian_nll_loss", out=False)
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-06, reduction="mean"):
-    """(log var + (x - y)^2 / var) / 2, with variances of at least `eps`."""
+    """(log var + (x - y)^2 / var) / 2, with variances of at least `eps`.
+
+    Raises:
+        ValueError: a variance is negative or of a size that does not fit, or there is no such
+            `reduction`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.gaussian_nll_loss(torch.tensor([1.0]), torch.tensor([3.0]), torch.tensor([1.0]))
+        tensor(2.)
+    """
     if not isinstance(var, Tensor):
         var = input.new_full(input._a.shape, var)
     if var._a.size and (var._a < 0).any():

@@ -70,6 +70,9 @@ def repeat(input: Tensor, *given: Any, repeats: Any = None) -> Tensor:
 def tile(input, dims):
     """:meth:`Tensor.repeat`, with ones put before too few repeats.
 
+    Raises:
+        TypeError: `dims` are no ints.
+
     Example:
         >>> import rushlight as torch
         >>> torch.tile(torch.tensor([1, 2]), (2,))

@@ -238,7 +238,17 @@ def _new_size(spatial: tuple, size: Any, scale: Any, count: int) -> tuple[tuple[
 
 @public(name="pixel_shuffle", out=False)
 def pixel_shuffle(input, upscale_factor):
-    """(.., C r^2, H, W) to (.., C, H r, W r). Shi et al., arXiv:1609.05158."""
+    """(.., C r^2, H, W) to (.., C, H r, W r). Shi et al., arXiv:1609.05158.
+
+    Raises:
+        RuntimeError: fewer than three dimensions, or channels that no r x r pixels can be made of.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.pixel_shuffle(torch.arange(4.0).reshape(1, 4, 1, 1), 2)
+        tensor([[[[0., 1.],
+                  [2., 3.]]]])
+    """
     as_tensor(input, "pixel_shuffle", "input", 1)
     shape, r = input._a.shape, upscale_factor
     if len(shape) < 3:
@@ -266,7 +276,16 @@ def _shuffled(x: Any, r: int) -> Any:
 
 @public(name="pixel_unshuffle", out=False)
 def pixel_unshuffle(input, downscale_factor):
-    """(.., C, H r, W r) to (.., C r^2, H, W): the inverse of :func:`pixel_shuffle`."""
+    """(.., C, H r, W r) to (.., C r^2, H, W): the inverse of :func:`pixel_shuffle`.
+
+    Raises:
+        RuntimeError: fewer than three dimensions, or a height or width that r does not divide.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.pixel_unshuffle(torch.arange(4.0).reshape(1, 1, 2, 2), 2).shape
+        torch.Size([1, 4, 1, 1])
+    """
     as_tensor(input, "pixel_unshuffle", "input", 1)
     shape, r = input._a.shape, downscale_factor
     if len(shape) < 3:

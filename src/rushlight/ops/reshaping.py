@@ -23,6 +23,9 @@ from rushlight.size import Size
 def flatten(input, start_dim=0, end_dim=-1):
     """Dimensions `start_dim` to `end_dim` joined into one; a view where the strides allow it.
 
+    Raises:
+        RuntimeError: `start_dim` comes after `end_dim`.
+
     Example:
         >>> import rushlight as torch
         >>> torch.zeros(2, 3, 4).flatten(1).shape
@@ -48,6 +51,10 @@ def ravel(input):
 @public(out=False)
 def unflatten(input, dim, sizes):
     """One dimension split into several, one of which may be -1.
+
+    Raises:
+        RuntimeError: sizes whose product is another.
+        NotImplementedError: a dimension is named.
 
     Example:
         >>> import rushlight as torch
@@ -152,6 +159,17 @@ def meshgrid(*tensors, indexing=None):
 
     Args:
         indexing: "ij" for the order of the tensors, "xy" with the first two swapped.
+
+    Raises:
+        RuntimeError: there is no tensor, types differ, one has several dimensions, or `indexing` is
+            neither "ij" nor "xy".
+
+    Example:
+        >>> import rushlight as torch
+        >>> x, y = torch.meshgrid(torch.tensor([1, 2]), torch.tensor([3, 4]), indexing="ij")
+        >>> y
+        tensor([[3, 4],
+                [3, 4]])
     """
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
@@ -188,7 +206,17 @@ def meshgrid(*tensors, indexing=None):
 
 @public(out=False)
 def cartesian_prod(*tensors):
-    """All choices of one element from each 1-d tensor, as rows."""
+    """All choices of one element from each 1-d tensor, as rows.
+
+    Raises:
+        RuntimeError: one of them is no vector.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3]))
+        tensor([[1, 3],
+                [2, 3]])
+    """
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
     for t in tensors:
@@ -208,7 +236,18 @@ def stacked(columns: list[Tensor]) -> Tensor:
 
 @public(out=False)
 def combinations(input, r=2, with_replacement=False):
-    """All choices of `r` elements of a 1-d tensor, in order, as rows."""
+    """All choices of `r` elements of a 1-d tensor, in order, as rows.
+
+    Raises:
+        RuntimeError: the tensor is no vector, or `r` is negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.combinations(torch.tensor([1, 2, 3]))
+        tensor([[1, 2],
+                [1, 3],
+                [2, 3]])
+    """
     if input._a.ndim != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._a.shape)}")
     if r < 0:
@@ -248,6 +287,9 @@ def _block(g: Any, metas: Any, n: int) -> Any:
 @public(out=False)
 def block_diag(*tensors):
     """The matrices along the diagonal of a matrix of zeros; vectors and scalars count as rows.
+
+    Raises:
+        RuntimeError: one has more than two dimensions.
 
     Example:
         >>> import rushlight as torch

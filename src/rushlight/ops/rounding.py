@@ -104,6 +104,10 @@ def round_decimals(x, *, decimals):
 def round(input, *, decimals=None):
     """The nearest whole number, or number of `decimals` decimals; halves go to the even one.
 
+    Raises:
+        TypeError: `decimals` is no int.
+        NotImplementedError: a bool or complex tensor.
+
     Example:
         >>> import rushlight as torch
         >>> torch.round(torch.tensor([0.5, 1.5, 2.567]))
@@ -186,6 +190,9 @@ def _frexp_gradient(g: Any, out: Any) -> Any:
 def frexp(input):
     """Mantissas in [0.5, 1) and exponents with `input == mantissa * 2**exponent`, as a named tuple.
 
+    Raises:
+        RuntimeError: no floats.
+
     Example:
         >>> import rushlight as torch
         >>> torch.frexp(torch.tensor([3.0])).exponent
@@ -212,6 +219,9 @@ def ldexp_values(x, y):
 @public
 def ldexp(input, other):
     """`input * 2**other`.
+
+    Raises:
+        NotImplementedError: exponents of a type that powers are not made of.
 
     Example:
         >>> import rushlight as torch
@@ -248,6 +258,9 @@ def nextafter_values(x, y):
 @public
 def nextafter(input, other):
     """The next number of the type after `input`, towards `other`.
+
+    Raises:
+        NotImplementedError: no floats.
 
     Example:
         >>> import rushlight as torch

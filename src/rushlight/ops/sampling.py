@@ -208,6 +208,10 @@ def randint(*args, low=0, high=None, size=None, generator=None, dtype=None, layo
 
     Called as `randint(high, size)` or `randint(low, high, size)`.
 
+    Raises:
+        TypeError: arguments that are no numbers and a shape.
+        RuntimeError: no number lies between `low` and `high`.
+
     Example:
         >>> import rushlight as torch
         >>> torch.randint(5, 6, (2,))

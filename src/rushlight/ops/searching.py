@@ -177,6 +177,10 @@ def searchsorted(
     `right=True` (or `side="right"`) puts it after its equals. A 1-d sequence serves all values; one of
     more dimensions serves the values with the same leading dimensions.
 
+    Raises:
+        RuntimeError: shapes that do not go together, or `side` and `right` that say different things.
+        TypeError: values that are neither tensor nor number.
+
     Example:
         >>> import rushlight as torch
         >>> torch.searchsorted(torch.tensor([1, 3, 5]), torch.tensor([3, 6]))
@@ -232,6 +236,10 @@ def _check_sorter(sorter: Tensor, edges: np.ndarray, name: str) -> None:
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The bucket of each value, between sorted 1-d boundaries; `right` as in `searchsorted`.
 
+    Raises:
+        RuntimeError: the boundaries are no vector.
+        TypeError: values that are neither tensor nor number.
+
     Example:
         >>> import rushlight as torch
         >>> torch.bucketize(torch.tensor([2, 3]), torch.tensor([1, 3, 5]))
@@ -247,6 +255,10 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
 @public(out=same_dtype)
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Whether each element is among the others (or is not, with `invert`); one of the two may be a number.
+
+    Raises:
+        TypeError: neither is a tensor.
+        RuntimeError: a type that is not compared.
 
     Example:
         >>> import rushlight as torch
@@ -315,6 +327,9 @@ def histc_counts(x, *, bins, low, high):
 @public
 def histc(input: Tensor, bins: int = 100, min: Any = 0, max: Any = 0) -> Tensor:
     """A histogram of `bins` equal bins between min and max (the data's own, if both are 0).
+
+    Raises:
+        RuntimeError: `bins` is not above 0, or `min` and `max` are no finite range.
 
     Example:
         >>> import rushlight as torch

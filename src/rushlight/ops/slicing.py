@@ -99,7 +99,16 @@ def narrow_copy_of(x, *, dim, start, stop):
 
 @public(check=exact_out("Expected self.dtype() == output.dtype() to be true, but got false.", read=False))
 def narrow_copy(input, dim, start, length):
-    """:func:`narrow` as a copy."""
+    """:func:`narrow` as a copy.
+
+    Raises:
+        RuntimeError: the dimension does not exist, or the range leaves it.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.narrow_copy(torch.tensor([1, 2, 3]), 0, 1, 2)
+        tensor([2, 3])
+    """
     shape = input._a.shape
     if shape and dim >= len(shape):
         raise RuntimeError(
@@ -327,6 +336,9 @@ def unsafe_chunk(input, chunks, dim=0):
 @public(out=False)
 def unbind(input, dim=0):
     """Views at every index of a dimension, which is dropped.
+
+    Raises:
+        IndexError: there is no such dimension.
 
     Example:
         >>> import rushlight as torch

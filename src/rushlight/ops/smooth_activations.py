@@ -95,7 +95,16 @@ def selu(input, inplace=False):
 
 @public(out=False)
 def celu(input, alpha=1.0, inplace=False):
-    """`input` where positive, else `alpha * (exp(input / alpha) - 1)`; RuntimeError for an `alpha` of 0."""
+    """`input` where positive, else `alpha * (exp(input / alpha) - 1)`.
+
+    Raises:
+        RuntimeError: `alpha` is 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.celu(torch.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+    """
     if inplace:
         return celu.inplace(input, alpha)
     if alpha == 0:
@@ -148,6 +157,9 @@ def gelu_values(x, *, approximate):
 @public
 def gelu(input, *, approximate="none"):
     """`input` times the normal distribution function; `approximate="tanh"` for its approximation.
+
+    Raises:
+        RuntimeError: `approximate` is neither "none" nor "tanh".
 
     Example:
         >>> import rushlight as torch

@@ -365,6 +365,9 @@ def _into_floating(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) over the dimensions `dim`, without overflow. Integers are taken as floats.
 
+    Raises:
+        TypeError: `dim` is no dimension.
+
     Example:
         >>> import rushlight as torch
         >>> torch.tensor([1000., 1000.]).logsumexp(0)

@@ -204,6 +204,10 @@ def mvlgamma_values(x, *, p):
 def mvlgamma(input, p):
     """The logarithm of the multivariate gamma function of dimension `p` (elements above (p - 1) / 2).
 
+    Raises:
+        TypeError: `p` is no int.
+        RuntimeError: `p` is below 1, or a bool tensor.
+
     Example:
         >>> import rushlight as torch
         >>> torch.mvlgamma(torch.tensor([3.0]), 2)

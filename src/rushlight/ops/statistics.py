@@ -391,6 +391,9 @@ def _weights(given: Any, observations: int, name: str) -> Tensor:
 def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
     """The covariances of the rows of a matrix, whose columns are observations.
 
+    Raises:
+        RuntimeError: more than two dimensions, a bool tensor, or weights that do not fit.
+
     Example:
         >>> import rushlight as torch
         >>> torch.cov(torch.tensor([[0., 1., 2.], [2., 1., 0.]]))
@@ -430,6 +433,9 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: A
 @public(out=False)
 def corrcoef(input: Tensor) -> Tensor:
     """Pearson's correlation coefficients of the rows of a matrix, whose columns are observations.
+
+    Raises:
+        RuntimeError: more than two dimensions.
 
     Example:
         >>> import rushlight as torch

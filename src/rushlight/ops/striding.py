@@ -302,7 +302,18 @@ def select_scatter_of(x, y, *, dim, index):
 
 @public
 def select_scatter(input, src, dim, index):
-    """A copy of `input` with `src` at one index of a dimension."""
+    """A copy of `input` with `src` at one index of a dimension.
+
+    Raises:
+        IndexError: the index is outside of the dimension.
+        RuntimeError: `src` has another shape than what it replaces.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.select_scatter(torch.zeros(2, 2), torch.ones(2), 0, 1)
+        tensor([[0., 0.],
+                [1., 1.]])
+    """
     shape = input._a.shape
     dim = wrap_dim(dim, len(shape))
     if not -shape[dim] <= index < shape[dim]:
@@ -328,7 +339,16 @@ def slice_scatter_of(x, y, *, dim, start, stop, step):
 
 @public(check=same_type)
 def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
-    """A copy of `input` with `src` at `start:end:step` of a dimension."""
+    """A copy of `input` with `src` at `start:end:step` of a dimension.
+
+    Raises:
+        RuntimeError: the step is not above 0, or `src` has another shape than what it replaces.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.slice_scatter(torch.zeros(4), torch.ones(2), 0, 1, 3)
+        tensor([0., 1., 1., 0.])
+    """
     shape = input._a.shape
     dim = wrap_dim(dim, len(shape))
     if step <= 0:

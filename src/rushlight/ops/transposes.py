@@ -58,7 +58,17 @@ def _get_mH(self: Tensor) -> Tensor:
 
 @public(out=False)
 def adjoint(input):
-    """The last two dimensions swapped, and conjugated if complex."""
+    """The last two dimensions swapped, and conjugated if complex.
+
+    Raises:
+        RuntimeError: one dimension.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.adjoint(torch.tensor([[1j, 2]]))
+        tensor([[0.-1.j],
+                [2.-0.j]])
+    """
     if input._a.ndim < 2:
         raise RuntimeError(
             f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input._a.ndim}-D tensor."

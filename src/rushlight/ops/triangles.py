@@ -85,6 +85,10 @@ def diag_embed_of(x, *, offset, dim1, dim2):
 def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     """Matrices with the last dimension on a diagonal, zeros elsewhere.
 
+    Raises:
+        RuntimeError: `dim1` and `dim2` are the same.
+        IndexError: there is no such dimension.
+
     Example:
         >>> import rushlight as torch
         >>> torch.diag_embed(torch.tensor([1, 2]))
@@ -103,6 +107,9 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1):
 @public(check=same_type)
 def diag(input, diagonal=0):
     """A vector's matrix with it on a diagonal; a matrix's diagonal, copied.
+
+    Raises:
+        RuntimeError: neither a vector nor a matrix.
 
     Example:
         >>> import rushlight as torch
@@ -125,7 +132,17 @@ def diagflat(input, offset=0):
 
 @public(out=False)
 def vander(x, N=None, increasing=False):
-    """The powers of the elements of a vector, as columns, the highest first unless `increasing`."""
+    """The powers of the elements of a vector, as columns, the highest first unless `increasing`.
+
+    Raises:
+        RuntimeError: `x` is no vector, or `N` is negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.vander(torch.tensor([2, 3]), 3)
+        tensor([[4, 2, 1],
+                [9, 3, 1]])
+    """
     if x._a.ndim != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
     count = x._a.size if N is None else N

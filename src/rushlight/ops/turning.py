@@ -61,7 +61,16 @@ def flip_method(self: Tensor, *given: Any, dims: Any = None) -> Tensor:
 
 @public(out=False)
 def fliplr(input):
-    """A copy with dimension 1 reversed."""
+    """A copy with dimension 1 reversed.
+
+    Raises:
+        RuntimeError: fewer than two dimensions.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fliplr(torch.tensor([[1, 2]]))
+        tensor([[2, 1]])
+    """
     if input._a.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return flip(input, (1,))
@@ -69,7 +78,16 @@ def fliplr(input):
 
 @public(out=False)
 def flipud(input):
-    """A copy with dimension 0 reversed."""
+    """A copy with dimension 0 reversed.
+
+    Raises:
+        RuntimeError: no dimension.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.flipud(torch.tensor([1, 2]))
+        tensor([2, 1])
+    """
     if input._a.ndim < 1:
         raise RuntimeError("Input must be >= 1-d.")
     return flip(input, (0,))
@@ -89,6 +107,9 @@ def rot90_dims(x, *, k, dims):
 @public(out=False)
 def rot90(input, k=1, dims=(0, 1)):
     """A copy turned by k quarter turns in the plane of two dimensions.
+
+    Raises:
+        RuntimeError: `dims` are not two different dimensions.
 
     Example:
         >>> import rushlight as torch

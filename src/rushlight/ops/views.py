@@ -266,7 +266,17 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
 
 @public(out=False)
 def t(input):
-    """A matrix with its two dimensions swapped; vectors and scalars as they are."""
+    """A matrix with its two dimensions swapped; vectors and scalars as they are.
+
+    Raises:
+        RuntimeError: more than two dimensions.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.t(torch.tensor([[1, 2]]))
+        tensor([[1],
+                [2]])
+    """
     a = input._a
     if a.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {a.ndim}D")
@@ -358,7 +368,16 @@ def _reordered(t: Tensor, order: Any) -> np.ndarray:
 
 @public(out=False)
 def movedim(input, source, destination):
-    """Dimensions `source` moved to the places `destination`; the others keep their order."""
+    """Dimensions `source` moved to the places `destination`; the others keep their order.
+
+    Raises:
+        RuntimeError: a dimension is named twice, or there are not as many places as dimensions.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.movedim(torch.ones(2, 3, 4), 0, -1).shape
+        torch.Size([3, 4, 2])
+    """
     if type(source) is int and type(destination) is int:
         ndim = input._a.ndim
         if -ndim <= source < ndim and -ndim <= destination < ndim and 0 < ndim:
