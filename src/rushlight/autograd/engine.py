@@ -132,7 +132,7 @@ class _Walk:
         self._explore(roots)
         useful = self.useful = None if self.targets is None else self._useful()
         goals = self.goals
-        ready, pending, waiting, ends = self.ready, self.pending, self.waiting, self.ends
+        ready, pending, waiting, ends, keep = self.ready, self.pending, self.waiting, self.ends, self.keep
         push, pop = heapq.heappush, heapq.heappop
         try:
             for edge, g in roots:
@@ -142,18 +142,25 @@ class _Walk:
                 self.deliver(edge, g)
         except NeedsBatching:
             return TAKE_OVER.backward(self, roots)
-        g = None
-        while ready:
-            node = pop(ready)[1]
-            g = pending.pop(node)
-            extra = node.extra
-            if extra is not None or useful is not None and (node in goals or node not in useful):
-                g = self.before(node, g)
-                if g is None:
-                    continue
+        node = g = None
+        while True:
+            if node is None:
+                if not ready:
+                    break
+                node = pop(ready)[1]
+                g = pending.pop(node)
             edges = node.edges
-            watched = extra is not None or ANOMALY or ends and node in ends
-            if watched or not node.promotes and len(edges) > 1:
+            extra = node.extra
+            if extra is not None or useful is not None or ANOMALY:
+                if extra is not None or useful is not None and (node in goals or node not in useful):
+                    g = self.before(node, g)
+                    if g is None:
+                        node = None
+                        continue
+                special = extra is not None or ANOMALY or node in ends
+            else:
+                special = False
+            if special or not node.promotes and len(edges) > 1:
                 grads: Any = self._run(node, g)
             else:
                 grads = node.run(g)
@@ -162,9 +169,11 @@ class _Walk:
                     f"function {node.name()} returned an incorrect number of gradients "
                     f"(expected {len(edges)}, got {len(grads)})"
                 )
-            if not self.keep:
+            if not keep:
                 node.release()
-            g = None
+            g = following = (
+                None  # the node that this one leads to, and its gradient, which need not be looked for
+            )
             for edge, grad in zip(edges, grads):
                 if edge is None or grad is None:
                     continue
@@ -172,8 +181,12 @@ class _Walk:
                     shape, kind = edge.metas[0]
                     if grad._a.shape != shape or grad._dtype is not kind:
                         grad = fit(grad, shape, kind, node)
-                    if edge in pending:
+                    if edge is following:
+                        g = g + grad
+                    elif edge in pending:
                         pending[edge] = pending[edge] + grad
+                    elif following is None:
+                        following, g = edge, grad
                     else:
                         pending[edge] = grad
                         push(ready, (-edge.seq, edge))
@@ -192,6 +205,11 @@ class _Walk:
                         pending[edge] = grad
                     else:
                         self.finish_leaf(edge, grad)
+            node = following
+            if node is not None and ready and -node.seq > ready[0][0]:  # another is newer
+                pending[node] = g
+                push(ready, (-node.seq, node))
+                node = g = None
             grads = grad = None
         if (
             pending
@@ -217,6 +235,18 @@ class _Walk:
                     stack.append(target)
                 else:
                     self.leaves += 1
+        if self.targets is None:  # (leaves need not be told from what leads nowhere)
+            while stack:
+                for target in stack.pop().edges:
+                    if type(target) is tuple:
+                        target = target[0]
+                    if target in waiting:
+                        waiting[target] += 1
+                    elif target is not None:
+                        waiting[target] = 1
+                        if isinstance(target, Node):
+                            stack.append(target)
+            return
         while stack:
             leads = False
             for edge in stack.pop().edges:
