@@ -1,5 +1,9 @@
 """Loops over elements that lie apart: every few elements of a line, narrow rows, rows that repeat. NumPy says what must come out."""
 
+import ctypes
+import mmap
+import sys
+
 import numpy as np
 import pytest
 
@@ -38,6 +42,28 @@ def test_ends_of_lines_of_every_length(step):
     for count in range(ENOUGH, ENOUGH + 34):
         a = numbers((count - 1) * step + 1, "float32")
         equal(T.tensor(a)[::step] + 1, a[::step] + np.float32(1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is protected by Linux's own call")
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_nothing_is_read_past_the_last_of_every_other_element(kind):
+    size, page = np.dtype(kind).itemsize, mmap.PAGESIZE
+    room = mmap.mmap(-1, (2 * ENOUGH + 8192) * size // page * page + page)
+    memory = np.frombuffer(room, kind)
+    last = len(memory) - page // size  # (the page from here on may not be touched)
+    memory[:last] = numbers(last, kind)
+    libc = ctypes.CDLL(None)
+    fence = ctypes.c_void_p(memory.ctypes.data + last * size)
+    assert libc.mprotect(fence, ctypes.c_size_t(page), 0) == 0
+    try:
+        for count in range(ENOUGH, ENOUGH + 17):
+            a = memory[last - 2 * count + 1 : last : 2]
+            x = T.from_numpy(a)
+            equal(x + 1, a + np.dtype(kind).type(1))
+            assert x.amax() == a.max()
+            np.testing.assert_allclose(x.sum(dtype=T.float64).item(), a.sum(dtype="f8"), rtol=1e-12)
+    finally:
+        libc.mprotect(fence, ctypes.c_size_t(page), mmap.PROT_READ | mmap.PROT_WRITE)
 
 
 @pytest.mark.parametrize("kind", KINDS)

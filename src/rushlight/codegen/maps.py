@@ -10,7 +10,7 @@ from rushlight.codegen.body import evaluate, unrolling
 from rushlight.codegen.builder import V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.nest import FIRST, LAST, Nest
-from rushlight.codegen.plan import DIRECT, MAP_PLAN, PACKED, SAME, SPLAT, Scheme
+from rushlight.codegen.plan import LOADED, MAP_PLAN, PACKED, SAME, SPLAT, Scheme
 from rushlight.codegen.run import run
 
 
@@ -60,11 +60,11 @@ class Map(Nest):
         known = evaluate(b, kernel, self.same, self.scalars, self.repetitions(at))
 
         jumping = self.jumping()
-        ahead = None if jumping else self.further_on()
+        ahead = () if jumping else self.further_on()
 
         def step(i: V, mask: V | None, past: V | None, _: int) -> None:
             for n in jumping:
-                b.prefetch(b.at(at[n], b.add(i, count), self.bytes[n]))
+                b.prefetch(self.element(n, at[n], b.add(i, count)))
             values = evaluate(
                 b, kernel, [store.value for store in kernel.outputs], known,
                 self.vectors(at, i, mask, ahead), mask,
@@ -78,4 +78,4 @@ class Map(Nest):
         """Inputs of which a tile has a piece of each row: processors do not foresee where the next piece will be."""
         if self.scheme.flat or PACKED.isdisjoint(self.scheme.modes):
             return []
-        return [n for n in range(self.inputs) if self.scheme.modes[n] == DIRECT]
+        return [n for n in range(self.inputs) if self.scheme.modes[n] in LOADED]

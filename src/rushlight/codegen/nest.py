@@ -11,10 +11,12 @@ from rushlight.codegen.builder import SIZES, Builder, V
 from rushlight.codegen.copying import copy, lines, narrow, turn
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Inst, Kernel
-from rushlight.codegen.plan import ACCUMULATORS, DIRECT, ONCE, PACKED, SLOTS, TILE, TURN, Scheme
+from rushlight.codegen.plan import ACCUMULATORS, LOADED, ONCE, OTHER, PACKED, SLOTS, TILE, TURN, Scheme
 from rushlight.codegen.run import Target
 
 FIRST, LAST = V("%first", "q"), V("%last", "q")
+#: bytes of a line of memory, as caches have it
+LINE_BYTES = 64
 #: bytes of a run to ask for before they are read
 AHEAD = 2048
 
@@ -210,7 +212,13 @@ class Nest:
         return lambda _, inst: self.b.splat(self.b.load(at[inst.attr], inst.kind, 1))  # type: ignore[index]
 
     def vectors(
-        self, at: list[V], i: V, mask: V | None, ahead: Sequence[V | None] | None = None, level: int = 2
+        self,
+        at: list[V],
+        i: V,
+        mask: V | None,
+        ahead: Sequence[V | None] = (),
+        level: int = 2,
+        kept: bool = False,
     ) -> Load:
         """Loads elements i and following of an operand's run.
 
@@ -218,22 +226,55 @@ class Nest:
             ahead: for each operand, how many bytes further on is what is to be asked for, if anything. A long body has few loads under
                 way at a time, too few to hide what memory takes, and not every processor looks ahead by itself (virtual
                 ones often may not).
+            level: of the caches, to which it is brought.
+            kept: whether operands lie as they do after a reduction.
         """
         b = self.b
 
         def load(_: int, inst: Inst) -> V:
             n: int = inst.attr  # type: ignore[assignment]
-            place = b.at(at[n], i, self.bytes[n])
+            if kept:
+                return b.load(b.at(at[n], i, self.bytes[n]), inst.kind, mask=mask)
+            place = self.element(n, at[n], i)
             further = ahead[n] if ahead else None
-            if further is not None and self.scheme.modes[n] == DIRECT:
-                b.prefetch(b.at(place, further), level)
+            if further is not None and self.scheme.modes[n] in LOADED:
+                for line in range(0, self.span(n), LINE_BYTES):
+                    b.prefetch(b.at(b.at(place, further), b.integer(line)), level)
+            if self.scheme.modes[n] == OTHER and b.lanes > 1:
+                return self.every_other(place, inst.kind, mask)
             return b.load(place, inst.kind, mask=mask)
 
         return load
 
-    def further_on(self) -> Sequence[V | None] | None:
-        """What to ask for while a run is gone through, see `vectors`; None where that is not needed."""
-        return [self.b.integer(AHEAD)] * self.inputs if is_long(self.kernel) else None
+    def element(self, n: int, at: V, i: V) -> V:
+        """The address of element i of an operand's run."""
+        i = self.b.shl(i, self.b.integer(1)) if self.scheme.modes[n] == OTHER else i
+        return self.b.at(at, i, self.bytes[n])
+
+    def span(self, n: int) -> int:
+        """Bytes from one vector of an operand to the next."""
+        return self.b.lanes * self.bytes[n] * (2 if self.scheme.modes[n] == OTHER else 1)
+
+    def every_other(self, place: V, kind: str, mask: V | None) -> V:
+        """Every other element: of two vectors, of which the second ends with the last one that is wanted."""
+        b, lanes = self.b, self.b.lanes
+        masks: list[V | None] = [None, None]
+        if mask is not None:
+            none = b.const(False, "?")
+            masks = [
+                b.shuffle(mask, none, [k // 2 if k % 2 == 0 else lanes for k in range(first, first + lanes)])
+                for first in (0, lanes - 1)
+            ]
+        low, high = (
+            b.load(b.at(place, b.integer(first), SIZES[kind]), kind, mask=masks[turn])
+            for turn, first in enumerate((0, lanes - 1))
+        )
+        return b.shuffle(low, high, [*range(0, lanes, 2), *range(lanes + 1, 2 * lanes, 2)])
+
+    def further_on(self) -> Sequence[V | None]:
+        """What to ask for while a run is gone through, see `vectors`: where a body is long, or reads more than it needs."""
+        modes, further = self.scheme.modes[: self.inputs], self.b.integer(AHEAD)
+        return [further if is_long(self.kernel) or mode == OTHER else None for mode in modes]
 
     def put(self, n: int, x: V, at: list[V], i: V, mask: V | None, past: V | None) -> None:
         """Store elements i and following of an output's run; `past`: whether past the caches."""

@@ -34,9 +34,11 @@ ACCUMULATORS = 4
 #: bytes before the pieces of scratch memory that threads have of their own, and pieces at most
 SLOTS = 64
 
-#: how an operand of a tile is reached: elements side by side; the same for a run, or for the tile; copied into a
+#: how an operand of a tile is reached: elements side by side; every other element; the same for a run, or for the tile; copied into a
 #: tile of its own, element by element or by transposing; one row that is copied for all of them; not at all
-DIRECT, SPLAT, SAME, COPY, TURN, ONCE, NONE = "d", "s", "u", "p", "t", "o", "-"
+DIRECT, OTHER, SPLAT, SAME, COPY, TURN, ONCE, NONE = "d", "e", "s", "u", "p", "t", "o", "-"
+#: those that are loaded from where they lie
+LOADED = frozenset(DIRECT + OTHER)
 PACKED = frozenset(COPY + TURN + ONCE)
 
 #: bytes between an operand's elements, for each operand (inputs, then outputs) along each dimension
@@ -174,4 +176,6 @@ def _mode(operand: Operand, output: bool, flat: bool, rows: int, columns: int, s
         return DIRECT
     if stays:
         return ONCE
+    if along == 2 * size and size >= 4 and not output:
+        return OTHER
     return TURN if down == size and rows > 1 else COPY

@@ -170,7 +170,7 @@ def _along(across: bool, flat: bool, packed: bool, kept: int, reduced: int, rows
     else:
         tj = max(1, min(columns, LINE if packed else ALONG))
         # (long rows one after the other, as memory is read best; short ones together, which end together)
-        ti = 1 if across else max(1, min(ROWS, rows, TILE // max(1, columns)))
+        ti = 1 if across or tj < columns else max(1, min(ROWS, rows, TILE // max(1, columns)))
     bj = max(1, columns if flat else min(columns, TASK // tj * tj))
     row_length = max(1, columns)
     if across:

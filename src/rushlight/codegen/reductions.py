@@ -21,7 +21,7 @@ from rushlight.codegen.body import closure, evaluate, unrolling
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import combine, fold, identity
-from rushlight.codegen.nest import FIRST, LAST, Nest
+from rushlight.codegen.nest import FIRST, LAST, LINE_BYTES, Nest
 from rushlight.codegen.plan import SAME, SPLAT, TILE, Scheme
 from rushlight.codegen.reduction_plan import (
     ACCUMULATED,
@@ -37,8 +37,6 @@ from rushlight.codegen.run import run
 
 #: vectors that are combined before accumulators take them up
 TOGETHER = 4
-#: bytes of a line of memory, as caches have it
-LINE_BYTES = 64
 #: bytes of a row to ask for before they are read, where several rows are read side by side
 NEAR = 1024
 
@@ -259,7 +257,7 @@ class Reduce(Nest):
         def step(i: V, mask: V | None, past: V | None, number: int) -> None:
             there = {r: b.at(self.sums[r], i, SIZES[kind]) for r, kind in self.kinds.items()}
             sums = {r: b.load(there[r], kind, mask=mask) for r, kind in self.kinds.items()}
-            ahead = self.once_a_line(number) if mask is None else None
+            ahead = self.once_a_line(number) if mask is None else ()
             for at, wanted, known in starts:
                 values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, ahead, 3), mask)
                 for n in self.stored:
@@ -271,19 +269,17 @@ class Reduce(Nest):
 
         run(b, count, step, self.unroll(len(rows)), self.streams(rows[0], self.stored))
 
-    def once_a_line(self, number: int) -> Sequence[V | None] | None:
+    def once_a_line(self, number: int) -> Sequence[V | None]:
         """What the n-th of some vectors asks for: what lies ahead of those operands of which it begins a line of memory."""
-        if self.ahead is None:
-            return None
-        offsets = [number * self.b.lanes * size for size in self.bytes]
+        offsets = [number * self.span(n) for n in range(self.inputs)]
         return [None if offset % LINE_BYTES else ahead for offset, ahead in zip(offsets, self.ahead)]
 
     def unroll(self, rows: int) -> int:
         """Vectors at once: where rows are taken together, those of a line of memory are enough, and those left over are few."""
         light = unrolling(self.kernel)
         if rows > 1:
-            size = max(self.bytes[: self.inputs], default=LINE_BYTES)
-            return min(max(1, LINE_BYTES // (self.b.lanes * size)), 2, light)
+            span = max(map(self.span, range(self.inputs)), default=LINE_BYTES)
+            return min(max(1, LINE_BYTES // span), 2, light)
         joint = self.across and not self.scheme.flat and rows_together(self.kernel) > 1
         return 0 if joint else light
 
@@ -436,7 +432,9 @@ class Reduce(Nest):
             loaded = {
                 r: b.load(b.at(results[r], i, SIZES[kind]), kind, mask=mask) for r, kind in self.kinds.items()
             }
-            values = evaluate(b, kernel, wanted, {**known, **loaded}, self.vectors(here, i, mask), mask)
+            values = evaluate(
+                b, kernel, wanted, {**known, **loaded}, self.vectors(here, i, mask, kept=True), mask
+            )
             for n in self.finished:
                 self.put(n, values[self.value(n)], here, i, mask, past)
 

@@ -7,7 +7,9 @@ import math
 from rushlight.codegen.frame import operands
 from rushlight.codegen.kernel import FIXED, Kernel
 from rushlight.codegen.plan import (
+    COPY,
     DIRECT,
+    OTHER,
     PACKED,
     TASK,
     Phase,
@@ -86,7 +88,7 @@ def plan_columns(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     """Cut the columns into blocks that stay in the cache."""
     lines, columns = sizes[-2:]
     planes = math.prod(sizes[:-2])
-    scheme = Scheme(False, element_modes(kernel, False, lines, columns, steps))
+    scheme = Scheme(False, element_modes(kernel, False, lines, columns, steps).replace(OTHER, COPY))
     if not (planes and columns):
         return Plan(scheme, ())
     few = FEW if lines * FEW <= MOST else LEAST

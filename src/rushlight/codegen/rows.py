@@ -108,19 +108,19 @@ class Rows(Nest):
         with b.loop(b.integer(0), self.width, STRETCH) as j:
             for r in s.reduced(number):
                 self.clear(self.own[r])
-            there = [b.at(x, j, size) for x, size in zip(at, self.bytes)]
+            there = [self.element(n, x, j) for n, x in enumerate(at)]
             self.stretch(number, there, j, b.least(b.integer(STRETCH), b.sub(self.width, j)), known)
             for r in s.reduced(number):
                 for own, whole in zip(self.own[r], self.all[r]):
                     whole.take_up(own.taken())
 
-    def to_ask_for(self, number: int) -> list[V] | None:
+    def to_ask_for(self, number: int) -> list[V]:
         """What to ask for in a pass (see `vectors`): in the first more of the row, in the second the next row, unless rows
         are so long that what comes first in one is gone when its end is reached."""
         b = self.b
         more = [b.integer(AHEAD)] * self.inputs
         if number != 1:
-            return None if number else more
+            return [] if number else more
         is_long = b.gt(self.width, b.integer(LONG))
         return [b.select(is_long, m, self.frame.step(n, self.last - 1)) for n, m in enumerate(more)]
 
