@@ -1,13 +1,15 @@
-"""Small jobs as functions: what they take, what they decline, and what they leave behind."""
+"""Jobs as functions: what they take, what they decline, who does them, and what they leave behind."""
 
 import gc
+import os
 import sys
 import threading
 
 import numpy as np
 import pytest
 
-from rushlight.native import direct, jit
+import rushlight as T
+from rushlight.native import direct, handover, jit, threads
 
 pytestmark = pytest.mark.skipif(
     not jit.available() or direct._start() is None, reason="there are no such functions here"
@@ -50,7 +52,7 @@ def adder(array, scalar=0.5, made=True, begins=(0, 0), step=1, scratch=0):
     """x + scalar of arrays like `array`; begins and step: where it begins, and to which element it goes on."""
     given = [(array.shape, array.strides, array.dtype)] * (1 if made else 2)
     phases = [(array.size, np.array([step]).tobytes())]
-    return direct.caller(
+    job = direct.Job(
         jit.load("add", ADD, lambda: ADD).address,
         given,
         (array.shape, F64) if made else None,
@@ -59,6 +61,7 @@ def adder(array, scalar=0.5, made=True, begins=(0, 0), step=1, scratch=0):
         phases,
         scratch,
     )
+    return direct.caller(job)
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (3, 4), (2, 3, 1, 4), (1,) * 32])
@@ -170,3 +173,248 @@ def test_another_python_or_numpy_does_without(monkeypatch):
         monkeypatch.undo()
         direct._start.cache_clear()
     assert adder(np.zeros(3)) is not None
+
+
+# ---- numbers, memory ----
+
+
+def scaled(given, kinds=(F64,)):
+    """x + number, of a number that is given."""
+    job = direct.Job(
+        jit.load("add", ADD, lambda: ADD).address,
+        given,
+        ((6,), F64),
+        (0, 0),
+        bytes(8 * len(kinds)),
+        [(6, np.array([1]).tobytes())],
+    )
+    return direct.caller(job)
+
+
+LINE = ((6,), (8,), F64)
+
+
+def test_numbers_are_given_anywhere():
+    a = np.arange(6.0)
+    assert scaled([LINE, direct.Number(F64)])(a, np.float64(0.25)).tolist() == (a + 0.25).tolist()
+    assert scaled([direct.Number(F64), LINE])(np.float64(-3), a).tolist() == (a - 3).tolist()
+
+
+@pytest.mark.parametrize("number", [0.5, 1, None, np.float32(1), np.int64(1), np.array(1.0), np.zeros(6)])
+def test_numbers_of_other_types_are_declined(number):
+    assert scaled([LINE, direct.Number(F64)])(np.arange(6.0), number) is None
+
+
+#: writes the word of its scalar to the second array
+KEEP = """
+define void @kernel(ptr %params, i64 %first, i64 %last) {
+  %to.at = getelementptr i64, ptr %params, i64 1
+  %to = load ptr, ptr %to.at
+  %word.at = getelementptr i64, ptr %params, i64 3
+  %word = load i64, ptr %word.at
+  store i64 %word, ptr %to
+  ret void
+}
+"""
+
+
+@pytest.mark.parametrize("kind", "?bBhHiIqQfd")
+def test_numbers_fill_words(kind):
+    kind = np.dtype(kind)
+    number = kind.type(-1) if kind.kind in "if" else np.array([255] * 8, np.uint8).view(kind)[0]
+    code = jit.load("keep", KEEP, lambda: KEEP).address
+    given = [LINE, direct.Number(kind)]
+    job = direct.Job(code, given, ((8,), np.dtype(np.uint8)), (0, 0), bytes(8), [(1, b"")])
+    made = direct.caller(job)(np.zeros(6), number)
+    assert made.tobytes() == number.tobytes() + bytes(8 - kind.itemsize)
+
+
+#: copies one element from the first array to the scratch memory, and from there to the second, once for each phase
+THROUGH = """
+define void @kernel(ptr %params, i64 %first, i64 %last) {
+  %from = load ptr, ptr %params
+  %to.at = getelementptr i64, ptr %params, i64 1
+  %to = load ptr, ptr %to.at
+  %scratch.at = getelementptr i64, ptr %params, i64 2
+  %scratch = load ptr, ptr %scratch.at
+  %x = load double, ptr %from
+  store double %x, ptr %scratch
+  %y = load double, ptr %scratch
+  store double %y, ptr %to
+  ret void
+}
+"""
+
+
+def test_memory_is_any_array():
+    code = jit.load("through", THROUGH, lambda: THROUGH).address
+    job = direct.Job(code, [LINE, LINE, direct.Memory()], None, (0, 0), b"", [(1, b"")])
+    call, a, out = direct.caller(job), np.arange(3.0, 9.0), np.zeros(6)
+    for memory in (np.zeros(1), np.zeros((4, 5), np.uint64), np.zeros(64, np.uint8)):
+        assert call(a, out, memory) is out and out[0] == 3 and memory.view(np.float64).flat[0] == 3
+        out[0] = 0
+    assert call(a, out, 8) is None and call(a, out, None) is None and call(a, memory, out) is None
+
+
+# ---- other threads ----
+
+
+@pytest.fixture
+def threads_used():
+    before = T.get_num_threads()
+    yield T.set_num_threads
+    T.set_num_threads(before)
+
+
+def shared(array):
+    """The adder of a large array, whose tasks are shared out."""
+    job = direct.Job(
+        jit.load("add", ADD, lambda: ADD).address,
+        [(array.shape, array.strides, array.dtype)],
+        (array.shape, F64),
+        (0, 0),
+        np.array([0.5]).tobytes(),
+        [(array.size, np.array([1]).tobytes())],
+        crew=threads.crew(),
+    )
+    return direct.caller(job)
+
+
+needs_crew = pytest.mark.skipif(not handover.supported(), reason="workers wait in Python here")
+
+
+@needs_crew
+def test_jobs_are_handed_over_once_there_are_workers(threads_used):
+    a = np.arange(1000.0)
+    call = shared(a)
+    for count in (1, 3, 2, 1, 4):
+        threads_used(count)
+        nothing = jit.load("nothing", NOTHING, lambda: NOTHING).address
+        threads.run(nothing, 0, 100)  # (starts them)
+        for _ in range(100):
+            assert (call(a) == a + 0.5).all()
+
+
+@needs_crew
+def test_jobs_are_declined_where_workers_are_to_be_started(threads_used, monkeypatch):
+    threads_used(2)
+    monkeypatch.setattr(threads, "_pool", None)
+    a = np.arange(1000.0)
+    call = shared(a)
+    assert call(a) is None
+    threads_used(1)
+    assert (call(a) == a + 0.5).all()
+    threads_used(3)
+    assert call(a) is None
+    threads.run(jit.load("nothing", NOTHING, lambda: NOTHING).address, 0, 100)
+    assert (call(a) == a + 0.5).all()
+
+
+NOTHING = "define void @kernel(ptr %params, i64 %first, i64 %last) {\n  ret void\n}\n"
+
+
+@needs_crew
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_declines_until_it_has_workers_of_its_own(threads_used):
+    threads_used(2)
+    nothing = jit.load("nothing", NOTHING, lambda: NOTHING).address
+    threads.run(nothing, 0, 100)
+    a = np.arange(1000.0)
+    call = shared(a)
+    assert (call(a) == a + 0.5).all()
+    child = os.fork()
+    if not child:
+        right = call(a) is None
+        threads.run(nothing, 0, 100)
+        os._exit(0 if right and (call(a) == a + 0.5).all() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (call(a) == a + 0.5).all()
+
+
+#: waits until the first array's element is not 0, and writes what it is to the second; not for ever
+WAIT = """
+define void @kernel(ptr %params, i64 %first, i64 %last) {
+entry:
+  %from = load ptr, ptr %params
+  %to.at = getelementptr i64, ptr %params, i64 1
+  %to = load ptr, ptr %to.at
+  br label %look
+look:
+  %n = phi i64 [ 0, %entry ], [ %n1, %look ]
+  %x = load volatile double, ptr %from
+  %n1 = add i64 %n, 1
+  %some = fcmp une double %x, 0.0
+  %long = icmp sgt i64 %n1, 20000000000
+  %enough = or i1 %some, %long
+  br i1 %enough, label %end, label %look
+end:
+  store double %x, ptr %to
+  ret void
+}
+"""
+
+
+@needs_crew
+def test_other_python_threads_run_meanwhile(threads_used):
+    threads_used(1)
+    code = jit.load("wait", WAIT, lambda: WAIT).address
+    job = direct.Job(code, [LINE], ((1,), F64), (0, 0), b"", [(1, b"")], crew=threads.crew())
+    call, a = direct.caller(job), np.zeros(6)
+    began = threading.Event()
+
+    def act():
+        began.wait()
+        a[0] = 7
+
+    other = threading.Thread(target=act)
+    other.start()
+    began.set()
+    assert call(a).tolist() == [7]
+    other.join()
+
+
+@needs_crew
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_large_tensors_take_this_way_when_they_come_again(threads_used, monkeypatch, count):
+    def run(*args):
+        ran.append(args)
+        return before(*args)
+
+    rng = np.random.default_rng(0)
+    x, y = (T.tensor(rng.random((700, 600))) for _ in range(2))
+    works = [
+        lambda: x * y,
+        lambda: x + 1,
+        lambda: x.clone(),
+        lambda: x - y[0],
+        lambda: T.sigmoid(2 * x + y) * x,
+        lambda: x.t() + y.t(),
+        lambda: x.sum(),
+        lambda: x.sum(0),
+        lambda: x.mean(0),
+        lambda: x.amax(1),
+        lambda: (x * y).sum(0),
+        lambda: x.softmax(1),
+        lambda: x.cumsum(0),
+        lambda: x.t().cumsum(1),
+        lambda: x.double().var(0),
+    ]
+    threads_used(1)
+    with T.eager():
+        wanted = [work().clone() for work in works]
+    threads_used(count)
+    for work in works:
+        assert work().numel()
+    for work in works * 2:
+        work().tolist()
+    before = threads.run
+    ran = []
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, "run", run)
+        found = []
+        for work in works:
+            found.append(work())
+            found[-1].data_ptr()
+    assert not ran
+    for ours, theirs in zip(found, wanted):
+        assert T.equal(ours, theirs)

@@ -132,11 +132,7 @@ class Program:
         """Run a job of this program on operands at these addresses (inputs, then outputs)."""
         if not job.phases:
             return
-        pieces = _pieces(job) if job.each else 0  # (asked once: the number of threads may change meanwhile)
-        size = job.scratch or pieces and SLOTS + pieces * job.each
-        scratch = _SPARE.take(size) if size else None
-        if pieces:
-            scratch[0] = (1 << 64) - (1 << pieces)  # type: ignore[index]
+        scratch = _scratch(job)
         head = self._head.pack(*addresses, 0 if scratch is None else memory.address(scratch), *scalars)
         for tasks, told in job.phases:
             if job.alone:
@@ -168,22 +164,29 @@ class Program:
     def direct(
         self,
         job: Job,
-        scalars: Sequence[float],
-        given: Sequence[direct.Facts],
+        given: Sequence[direct.Facts | direct.Number],
         made: tuple[tuple[int, ...], np.dtype] | None,
         begins: Sequence[int],
+        scalars: Sequence[float],
     ) -> Callable[..., Any] | None:
-        """A small job of this program as a function of the arrays it runs on; None if it is not that simple.
+        """A job of this program as a function of the arrays and numbers that are given; None if it is not that simple.
 
         Args:
-            given, made, begins: see `direct.caller`.
+            given, made, begins: see `direct.Job`.
+            scalars: those that follow the numbers that are given.
         """
-        if not job.alone or not job.phases:
+        kinds = "".join([fact.kind.char for fact in given if isinstance(fact, direct.Number)])
+        crew = 0 if job.alone else threads.crew()
+        if not job.phases or not (job.alone or crew) or not self.kernel.params.startswith(kinds):
             return None
         count = len(self.kernel.inputs) + len(self.kernel.outputs)
-        told = self._head.pack(*[0] * (count + 1), *scalars)[8 * (count + 1) :]
+        told = self._head.pack(*[0] * (count + 1 + len(kinds)), *scalars)[8 * (count + 1) :]
         scratch = job.scratch or job.each and SLOTS + job.each
-        return direct.caller(job.address, given, made, begins, told, job.phases, scratch)
+        whole = direct.Job(job.address, given, made, begins, told, job.phases, scratch, crew)
+        if job.alone or not job.each and scratch <= direct.STACKED:
+            return direct.caller(whole)
+        call = direct.caller(whole._replace(given=[*given, direct.Memory()], scratch=0))
+        return None if call is None else _with_scratch(call, job)
 
     def job(self, sizes: tuple[int, ...], steps: Steps) -> Job:
         """How to run it over these sizes and steps, see `run`."""
@@ -221,6 +224,28 @@ class Program:
     def ir(self, scheme: Described) -> str:
         """The LLVM module for one scheme."""
         return form(self.kernel).nest(self.kernel, scheme, cpu.vector_bytes()).text()
+
+
+def _scratch(job: Job) -> np.ndarray | None:
+    """The memory that a job needs meanwhile, to be left to `_SPARE` afterwards; None if it needs none."""
+    pieces = _pieces(job) if job.each else 0  # (asked once: the number of threads may change meanwhile)
+    size = job.scratch or pieces and SLOTS + pieces * job.each
+    scratch = _SPARE.take(size) if size else None
+    if pieces:
+        scratch[0] = (1 << 64) - (1 << pieces)  # type: ignore[index]
+    return scratch
+
+
+def _with_scratch(call: Callable[..., Any], job: Job) -> Callable[..., Any]:
+    """A function whose last argument is scratch memory, as one that finds it."""
+
+    def run(*given: Any) -> Any:
+        scratch = _scratch(job)
+        made = call(*given, scratch)
+        _SPARE.leave(scratch)  # type: ignore[arg-type]
+        return made
+
+    return run
 
 
 def _pieces(job: Job) -> int:

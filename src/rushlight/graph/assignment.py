@@ -80,7 +80,7 @@ class Assignment:
         if it is not that simple. See `rushlight.native.direct`."""
         program, job = self.made(operands)
         given = [facts(a) for a in (*operands, *self.outs(operands))]
-        return program.direct(job, self.numbers, given, None, (0,) * len(given))
+        return program.direct(job, given, None, (0,) * len(given), self.numbers)
 
     def made(self, operands: Sequence[np.ndarray]) -> tuple[Program, Job]:
         """The loop for operands for which it is `ready`."""

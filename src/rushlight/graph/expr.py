@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.graph.fragment import Fragment
+from rushlight.graph.fragment import DTYPES, Fragment
 from rushlight.lock import LOCK
 
 #: what may be waiting in one expression: instructions, arrays it reads, and operations on top of one another
@@ -69,8 +69,9 @@ class Outline:
         casts: for each operand the kinds that it passes through on the way to the one computed in.
         shape, dtype, strides, size, nbytes, itemsize, ndim: those of the result.
         weight: how many instructions it comes to.
-        given: the values of the numbers that the instructions bring.
-        recipe: what computed one that was made of different arrays, each in memory; None before that.
+        given: the values of the numbers that the instructions bring, each of its kind.
+        quick: what computed one that was made of different arrays, each in memory, as a function of the operands, which gives None if it
+            is not to be used; None before that.
     """
 
     __slots__ = (
@@ -86,7 +87,7 @@ class Outline:
         "itemsize",
         "weight",
         "given",
-        "recipe",
+        "quick",
     )
 
     def __init__(
@@ -109,8 +110,8 @@ class Outline:
         self.itemsize = dtype.itemsize
         self.nbytes = self.size * dtype.itemsize
         self.weight = len(fragment.insts) + 1
-        self.given = fragment.given()
-        self.recipe: Any = None
+        self.given = [DTYPES[kind].type(value) for kind, value in fragment.numbers]
+        self.quick: Any = None
 
 
 class Pending:

@@ -29,7 +29,7 @@ MOST_OUTPUTS = 6
 
 def compute(root: Pending) -> None:
     """Compute a pending array, and those on the way that somebody still holds."""
-    if root.outline.recipe is not None and _again(root):
+    if root.outline.quick is not None and _again(root):
         return
     nodes = in_order(root)
     stored = _stored(nodes, root)
@@ -45,32 +45,32 @@ def compute(root: Pending) -> None:
         ran = _run_map(body, places, values, root)
         if ran is not None:
             recipe = Recipe(*ran, (0,) * (len(places) + len(arrays)), tuple(outs))
-            keep(key, recipe)
-            given = len(root.args) + len(root.outline.given)
-            if len(nodes) == 1 and len(arrays) + len(numbers) == given:  # (no array twice)
-                root.outline.recipe = recipe
+            keep(key, recipe.ready(arrays, numbers))
+            given = root.outline.given
+            if len(nodes) == 1 and len(arrays) + len(numbers) == len(root.args) + len(
+                given
+            ):  # (no array twice)
+                root.outline.quick = recipe.function(_known(root.args), given)
     for n, value in zip(stored, values):
         nodes[n].settled(value)
 
 
 def _again(root: Pending) -> bool:
     """Compute an operation on arrays in memory as the one before that was alike, if there is nothing else to it."""
-    arrays: list[Any] = []
-    numbers: list[Any] = []
-    for arg in root.args:
-        if type(arg) is Pending:
-            arg = arg.value
-        if type(arg) is np.ndarray:
-            arrays.append(arg)
-        elif arg is None:
-            return False
-        else:
-            numbers.append(arg)
-    if debug.listened() or len({*map(id, arrays)}) < len(arrays):
+    if debug.listened():
         return False
-    numbers += root.outline.given
-    root.settled(root.outline.recipe.one(arrays, numbers))
+    value = root.outline.quick(*_known(root.args))
+    if value is None:
+        return False
+    root.settled(value)
     return True
+
+
+def _known(args: Sequence[Any]) -> Sequence[Any]:
+    """The arguments of an expression, arrays where there are any."""
+    if Pending in map(type, args):
+        return [arg.value if type(arg) is Pending else arg for arg in args]
+    return args
 
 
 computed_by(compute)
@@ -117,7 +117,7 @@ def mapped(
             return None
         # (not as recipes are run: whoever has this function may try it on anything)
         facts_of = [facts(a) for a in arrays]
-        return ran[0].direct(ran[1], body.numbers, facts_of, (shape, kind), (0,) * (len(arrays) + 1))
+        return ran[0].direct(ran[1], facts_of, (shape, kind), (0,) * (len(arrays) + 1), body.numbers)
 
 
 def _stored(nodes: list[Pending], root: Pending) -> tuple[int, ...]:

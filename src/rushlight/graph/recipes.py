@@ -19,6 +19,7 @@ from rushlight.codegen.program import Job, Program
 from rushlight.graph.expr import Pending, computed
 from rushlight.layout import row_strides
 from rushlight.memory import address
+from rushlight.native import direct
 
 #: recipes that are kept
 _MOST = 4096
@@ -55,8 +56,8 @@ class Recipe(NamedTuple):
         begins: bytes from the first element of each array, inputs and then outputs, to the one where the loop begins.
         outs: how memory for the outputs is made.
         numbers: what follows the numbers of the call.
-        quick: the output as a function of the arrays, where there is one output and no other numbers; None, if it says so,
-            of arrays that are not alike.
+        quick: the output as a function of the arrays and the numbers of the call, where there is one output; None, if it says so, of
+            what is not alike.
     """
 
     program: Program
@@ -69,7 +70,7 @@ class Recipe(NamedTuple):
     def run(self, arrays: Sequence[np.ndarray], numbers: Sequence[Any] = ()) -> Sequence[np.ndarray]:
         """The outputs, made of arrays whose layouts are those of the recipe."""
         if self.quick is not None:
-            made = self.quick(*arrays)
+            made = self.quick(*arrays, *numbers)
             if made is not None:
                 return (made,)
         outs = [
@@ -78,13 +79,6 @@ class Recipe(NamedTuple):
         ]
         self.into(arrays, outs, numbers)
         return outs
-
-    def one(self, arrays: Sequence[np.ndarray], numbers: Sequence[Any]) -> np.ndarray:
-        """The output of a map that has one."""
-        shape, kind, strides, _ = self.outs[0]
-        out = memory.array(shape, kind, strides)
-        self.program.do(self.job, [*map(address, arrays), address(out)], numbers)
-        return out
 
     def into(
         self, arrays: Sequence[np.ndarray], outs: Sequence[np.ndarray], numbers: Sequence[Any] = ()
@@ -95,28 +89,52 @@ class Recipe(NamedTuple):
             addresses = list(map(operator.add, addresses, self.begins))
         self.program.do(self.job, addresses, (*numbers, *self.numbers))
 
-    def ready(self, arrays: Sequence[np.ndarray]) -> Recipe:
-        """The same, quicker to run if it can be; `arrays`: such as `run` takes."""
-        if len(self.outs) > 1 or self.outs[0].strides is not None:
-            return self
-        (out,) = self.outs
-        made = out.shape if out.shown is None else out.shown, out.kind
-        small = self.program.direct(self.job, self.numbers, [facts(a) for a in arrays], made, self.begins)
-        return self._replace(quick=small or self._addressed(*made))
+    def ready(self, arrays: Sequence[np.ndarray], numbers: Sequence[Any] = ()) -> Recipe:
+        """The same, quicker to run if it can be; `arrays`, `numbers`: such as `run` takes."""
+        return self._replace(quick=self.function((*arrays, *numbers)))
 
-    def _addressed(self, shape: tuple[int, ...], kind: np.dtype) -> Callable[..., np.ndarray] | None:
-        """The loop as a function of its arrays, where it is not small."""
-        if any(self.begins):
+    def function(
+        self, args: Sequence[Any], numbers: Sequence[Any] = ()
+    ) -> Callable[..., np.ndarray | None] | None:
+        """The output as a function of arrays and numbers like these, in this order; None, if it says so, of what is not alike. None
+        where there are several outputs, or no such functions.
+
+        Args:
+            numbers: what follows the numbers of the call.
+        """
+        if len(self.outs) > 1:
             return None
-        do, job, numbers = self.program.do, self.job, self.numbers
-        empty = np.empty if math.prod(shape) * kind.itemsize < memory.LARGE else memory.array
+        given: list[direct.Facts | direct.Number] = []
+        for arg in args:
+            if type(arg) is np.ndarray:
+                given.append(facts(arg))
+            elif isinstance(arg, np.generic) and arg.nbytes <= 8:
+                given.append(direct.Number(arg.dtype))
+            else:
+                return None
+        ((shape, kind, own, shown),) = self.outs
+        plain = row_strides(shape, kind.itemsize, ())
+        numbers = (*numbers, *self.numbers)
+        if math.prod(shape) * kind.itemsize < memory.LARGE and own in (None, plain):
+            made = shape if shown is None else shown, kind
+            return self.program.direct(self.job, given, made, self.begins, numbers)
+        if shown is not None:
+            shape, own = shown, None
+        strides = row_strides(shape, kind.itemsize, ()) if own is None else own
+        given.append((shape, strides, kind))
+        call = self.program.direct(self.job, given, None, self.begins, numbers)
+        return None if call is None else _into_memory(call, memory.maker(shape, kind, own))
 
-        def run(*arrays: np.ndarray) -> np.ndarray:
-            out = empty(shape, kind)
-            do(job, [*map(address, arrays), address(out)], numbers)
-            return out
 
-        return run
+def _into_memory(
+    call: Callable[..., np.ndarray | None], make: Callable[[], np.ndarray]
+) -> Callable[..., np.ndarray | None]:
+    """A function that writes to its last argument, as one that makes it."""
+
+    def run(*args: Any) -> np.ndarray | None:
+        return call(*args, make())
+
+    return run
 
 
 _KNOWN: dict[tuple, Recipe] = {}

@@ -137,7 +137,8 @@ def _anew(
     if key is not None:
         begins = (0,) * (len(body.inputs) + len(outs))
         recipe = Recipe(*ran, begins, tuple(made), tuple(body.numbers[given:]))
-        keep(key, recipe if nodes else recipe.ready(body.inputs))
+        brought = [DTYPES[kind].type(n) for kind, n in zip(body.params[:given], body.numbers)]
+        keep(key, recipe.ready(body.inputs, brought))
     return tuple([m.as_shown(out) for m, out in zip(made[len(live) :], outs[len(live) :])])
 
 

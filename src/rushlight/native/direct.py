@@ -1,21 +1,26 @@
-"""Small kernels at once: one call, of a function that is told all but the arrays when it is made.
+"""Kernels at once: one call, of a function that is told all but its arguments when it is made.
 
 To find the address of an array from Python takes as long as to add up a thousand numbers, and so do making the array for the
 result and every argument of a foreign call. So a job becomes a built-in function of Python's own kind (`METH_FASTCALL`), whose code
 looks into the arrays itself, and makes of a block of 8-byte words what Note [Kernel] in `jit` says:
 
-    the kernel's address, how many arrays are given, whether one is made, bytes of scratch memory, words of parameters, phases
-    addresses: of `Py_IncRef`, `PyArray_NewFromDescr`, the type of arrays, None, the dtype of the array that is made
-    of the array that is made: the bytes to where the loop begins in it, how many dimensions, their sizes
-    of each array that is given: the address of its dtype, how many dimensions, the bytes to where the loop begins, sizes, strides
-    the parameters that all phases share, with room for the addresses of arrays and scratch memory, which come first
+    what `_HEAD` names
+    of the array that is made: its sizes
+    of each argument: its place among the parameters, the address of its dtype, how many dimensions, the bytes from its first element to
+    the one where the loop begins, sizes, strides; or what `_facts` says
+    the parameters that all phases share, with room for what is put in its place
     for each phase: its tasks, words of parameters, and these
 
-Note [Declined]: such a function gives None, and does nothing, if its arguments are anything but NumPy's own arrays with exactly the
-layout that it was made for. So it may be tried before one knows what it is given.
+Note [Declined]: such a function gives None, and does nothing, if its arguments are anything but what it was made for: NumPy's own arrays
+with exactly these layouts, and NumPy's numbers of exactly these types. So it may be tried before one knows what it is given. It
+declines, too, where there are workers to be started first.
+
+Note [Crew]: what is large is handed to other threads (see `handover`) from the same call, and nobody else is kept from running
+meanwhile: the interpreter's lock is given back. What is small keeps it.
 
 Note [Layouts]: where the fields of an array are, compiled extensions know from NumPy's headers, which keep it so
-(`PyArray_DIMS` and its like); how NumPy's functions are found, too (`_ARRAY_API`). `_start` tries both.
+(`PyArray_DIMS` and its like); where the value of a number is (`PyArrayScalar_VAL`), and how NumPy's functions are found
+(`_ARRAY_API`), too. `_start` tries all three.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +39,7 @@ from rushlight.memory import HEADER
 from rushlight.native import jit
 
 #: bytes of scratch memory that may lie on the caller's stack
-_STACKED = 1 << 14
+STACKED = 1 << 14
 #: words of parameters at most
 _MOST = 1024
 #: calls that Python passes arguments to in a row of pointers
@@ -44,6 +49,29 @@ _ARRAY_TYPE, _NEW_FROM_DESCR = 2, 94
 
 #: what is to be known of an array: shape, strides, dtype
 Facts = tuple[tuple[int, ...], tuple[int, ...], np.dtype]
+
+
+class Memory(NamedTuple):
+    """An argument that is any array: scratch memory."""
+
+
+class Number(NamedTuple):
+    """An argument that is a number of NumPy's of this type, which fits in a word."""
+
+    kind: np.dtype
+
+
+#: how blocks tell these from an array's number of dimensions
+_MEMORY, _NUMBER = -1, -2
+#: what a block begins with: the kernel's address; how many arguments; whether an array is made, else which argument is given back; bytes
+#: of scratch memory, and its place among the parameters; words of parameters that all phases share; phases; the most tasks of a phase;
+#: the crew's address, or 0; words of facts; addresses of `Py_IncRef`, `PyEval_SaveThread`, `PyEval_RestoreThread`, the type of arrays,
+#: `PyArray_NewFromDescr` and None; of the array that is made the dtype, the bytes to where the loop begins, its place, its dimensions
+_HEAD = tuple(
+    "kernel arguments makes returned scratch scratch_place words phases most crew facts "
+    "keep release acquire arrays new none dtype begin place dims".split()
+)
+_AT = {name: str(n) for n, name in enumerate(_HEAD)}
 
 _TEXT = """
 define internal void @copy(ptr %from, ptr %to, i64 %words) {
@@ -85,100 +113,143 @@ define ptr @direct(ptr %self, ptr %args, i64 %number) {
 entry:
   %block = getelementptr i8, ptr %self, i64 CONTENT
   %params = alloca i64, i64 MOST, align 16
-  %given = word %block 1
-  %type = word %block 8
-  %made.dims = word %block 12
-  %made.sizes = getelementptr i64, ptr %block, i64 13
-  %facts0 = getelementptr i64, ptr %made.sizes, i64 %made.dims
+  %given = word %block arguments
   %enough = icmp eq i64 %number, %given
-  br i1 %enough, label %array, label %declined
-array:
-  %n = phi i64 [ 0, %entry ], [ %n1, %accepted ]
-  %facts = phi ptr [ %facts0, %entry ], [ %facts1, %accepted ]
+  br i1 %enough, label %number.right, label %declined
+number.right:
+  %words = word %block words
+  %type = word %block arrays
+  %made.dims = word %block dims
+  %made.sizes = getelementptr i64, ptr %block, i64 HEAD
+  %facts0 = getelementptr i64, ptr %made.sizes, i64 %made.dims
+  %all.facts = word %block facts
+  %shared = getelementptr i64, ptr %facts0, i64 %all.facts
+  call void @copy(ptr %shared, ptr %params, i64 %words)
+  br label %argument
+argument:
+  %n = phi i64 [ 0, %number.right ], [ %n1, %placed ]
+  %facts = phi ptr [ %facts0, %number.right ], [ %facts1, %placed ]
   %left = icmp slt i64 %n, %given
   br i1 %left, label %look, label %all
 look:
   %arg = pointer %args %n
+  %place = word %facts 0
+  %wanted.dtype = word %facts 1
+  %wanted.dims = word %facts 2
+  %begin = word %facts 3
+  %wanted.sizes = getelementptr i64, ptr %facts, i64 4
   %type.at = getelementptr i8, ptr %arg, i64 TYPE
   %its.type = load i64, ptr %type.at
+  %fields = getelementptr i8, ptr %arg, i64 HEADER
+  %value = word %fields 0
+  %is.number = icmp eq i64 %wanted.dims, NUMBER
+  br i1 %is.number, label %a.number, label %an.array
+a.number:
+  %same.type = icmp eq i64 %its.type, %wanted.dtype
+  %masked = and i64 %value, %begin
+  br i1 %same.type, label %placed, label %declined
+an.array:
   %is.array = icmp eq i64 %its.type, %type
   br i1 %is.array, label %layout, label %declined
 layout:
-  %fields = getelementptr i8, ptr %arg, i64 HEADER
-  %data = word %fields 0
+  %begins.at = add i64 %value, %begin
+  %any.layout = icmp eq i64 %wanted.dims, MEMORY
+  br i1 %any.layout, label %placed, label %kind
+kind:
   %dims.at = getelementptr i64, ptr %fields, i64 1
   %dims.32 = load i32, ptr %dims.at
   %dims = sext i32 %dims.32 to i64
   %sizes = pointer %fields 2
   %steps = pointer %fields 3
   %dtype = word %fields 5
-  %wanted.dtype = word %facts 0
-  %wanted.dims = word %facts 1
   %same.dtype = icmp eq i64 %dtype, %wanted.dtype
   %same.dims = icmp eq i64 %dims, %wanted.dims
   %plausible = and i1 %same.dtype, %same.dims
   br i1 %plausible, label %compare, label %declined
 compare:
-  %begin = word %facts 2
-  %begins.at = add i64 %data, %begin
-  %wanted.sizes = getelementptr i64, ptr %facts, i64 3
   %wanted.steps = getelementptr i64, ptr %wanted.sizes, i64 %dims
-  %facts1 = getelementptr i64, ptr %wanted.steps, i64 %dims
+  %behind = getelementptr i64, ptr %wanted.steps, i64 %dims
   %same.sizes = call i1 @same(ptr %sizes, ptr %wanted.sizes, i64 %dims)
   %same.steps = call i1 @same(ptr %steps, ptr %wanted.steps, i64 %dims)
   %same.layout = and i1 %same.sizes, %same.steps
-  br i1 %same.layout, label %accepted, label %declined
-accepted:
-  %slot = getelementptr i64, ptr %params, i64 %n
-  store i64 %begins.at, ptr %slot
+  br i1 %same.layout, label %placed, label %declined
+placed:
+  %put = phi i64 [ %masked, %a.number ], [ %begins.at, %layout ], [ %begins.at, %compare ]
+  %facts1 = phi ptr [ %wanted.sizes, %a.number ], [ %wanted.sizes, %layout ], [ %behind, %compare ]
+  %slot = getelementptr i64, ptr %params, i64 %place
+  store i64 %put, ptr %slot
   %n1 = add i64 %n, 1
-  br label %array
+  br label %argument
 all:
-  %keep = pointer %block 6
-  %makes = word %block 2
+  %crew = pointer %block crew
+  %alone = icmp eq ptr %crew, null
+  br i1 %alone, label %manned, label %count
+count:
+  %is.ready = word %crew 0
+  %hired = word %crew 3
+  %wanted = word %crew 4
+  %most = word %block most
+  %useful.workers = sub i64 %most, 1
+  %ready = icmp ne i64 %is.ready, 0
+  %hired.all = icmp sge i64 %hired, %wanted
+  %hired.enough = icmp sge i64 %hired, %useful.workers
+  %hired.some = or i1 %hired.all, %hired.enough
+  %go = and i1 %ready, %hired.some
+  br i1 %go, label %manned, label %declined
+manned:
+  %keep = pointer %block keep
+  %makes = word %block makes
   %is.made = icmp ne i64 %makes, 0
-  br i1 %is.made, label %make, label %keep.last
+  br i1 %is.made, label %make, label %keep.given
 make:
-  %make.array = pointer %block 7
+  %make.array = pointer %block new
   %type.ptr = inttoptr i64 %type to ptr
-  %made.dtype = pointer %block 10
+  %made.dtype = pointer %block dtype
   %made.dims.32 = trunc i64 %made.dims to i32
   call void %keep(ptr %made.dtype)
   %made = call ptr %make.array(ptr %type.ptr, ptr %made.dtype, i32 %made.dims.32, ptr %made.sizes, ptr null, ptr null, i32 0, ptr null)
   %failed = icmp eq ptr %made, null
-  br i1 %failed, label %error, label %place
-place:
+  br i1 %failed, label %error, label %place.made
+place.made:
   %made.data.at = getelementptr i8, ptr %made, i64 HEADER
   %made.data = load i64, ptr %made.data.at
-  %made.begin = word %block 11
+  %made.begin = word %block begin
   %made.begins.at = add i64 %made.data, %made.begin
-  %made.slot = getelementptr i64, ptr %params, i64 %given
+  %made.place = word %block place
+  %made.slot = getelementptr i64, ptr %params, i64 %made.place
   store i64 %made.begins.at, ptr %made.slot
   br label %run
-keep.last:
-  %last.n = sub i64 %given, 1
-  %last = pointer %args %last.n
-  call void %keep(ptr %last)
+keep.given:
+  %back = word %block returned
+  %given.back = pointer %args %back
+  call void %keep(ptr %given.back)
   br label %run
 run:
-  %result = phi ptr [ %made, %place ], [ %last, %keep.last ]
-  %kernel = pointer %block 0
-  %bytes = word %block 3
-  %words = word %block 4
-  %phases = word %block 5
-  %arrays = add i64 %given, %makes
+  %result = phi ptr [ %made, %place.made ], [ %given.back, %keep.given ]
+  %kernel = pointer %block kernel
+  %bytes = word %block scratch
+  %phases = word %block phases
+  %own = icmp ne i64 %bytes, 0
+  br i1 %own, label %stacked, label %begin.phases
+stacked:
   %scratch = alloca i8, i64 %bytes, align 64
   store i64 IN_USE, ptr %scratch
-  %scratch.slot = getelementptr ptr, ptr %params, i64 %arrays
+  %scratch.place = word %block scratch_place
+  %scratch.slot = getelementptr ptr, ptr %params, i64 %scratch.place
   store ptr %scratch, ptr %scratch.slot
-  %scalars.to = getelementptr ptr, ptr %scratch.slot, i64 1
-  call void @copy(ptr %facts, ptr %scalars.to, i64 %words)
-  %told.to = getelementptr i64, ptr %scalars.to, i64 %words
-  %first = getelementptr i64, ptr %facts, i64 %words
+  br label %begin.phases
+begin.phases:
+  %first = getelementptr i64, ptr %shared, i64 %words
+  %told.to = getelementptr i64, ptr %params, i64 %words
+  br i1 %alone, label %next, label %release
+release:
+  %release.lock = pointer %block release
+  %thread = call ptr %release.lock()
   br label %next
 next:
-  %done = phi i64 [ 0, %run ], [ %done1, %phase ]
-  %at = phi ptr [ %first, %run ], [ %following, %phase ]
+  %done = phi i64 [ 0, %begin.phases ], [ 0, %release ], [ %done1, %after ]
+  %at = phi ptr [ %first, %begin.phases ], [ %first, %release ], [ %following, %after ]
+  %thread.state = phi ptr [ null, %begin.phases ], [ %thread, %release ], [ %thread.state, %after ]
   %more = icmp slt i64 %done, %phases
   br i1 %more, label %phase, label %end
 phase:
@@ -186,15 +257,35 @@ phase:
   %told.words = word %at 1
   %told = getelementptr i64, ptr %at, i64 2
   call void @copy(ptr %told, ptr %told.to, i64 %told.words)
+  %one.task = icmp eq i64 %tasks, 1
+  %by.one = or i1 %alone, %one.task
+  br i1 %by.one, label %call, label %shared.out
+shared.out:
+  %hand.over = pointer %crew 1
+  %state = pointer %crew 2
+  %nobody = icmp eq ptr %hand.over, null
+  br i1 %nobody, label %call, label %hand
+hand:
+  call void %hand.over(ptr %state, ptr %kernel, ptr %params, i64 %tasks)
+  br label %after
+call:
   call void %kernel(ptr %params, i64 0, i64 %tasks)
+  br label %after
+after:
   %following = getelementptr i64, ptr %told, i64 %told.words
   %done1 = add i64 %done, 1
   br label %next
 end:
+  br i1 %alone, label %give, label %acquire
+acquire:
+  %acquire.lock = pointer %block acquire
+  call void %acquire.lock(ptr %thread.state)
+  br label %give
+give:
   ret ptr %result
 declined:
-  %none = pointer %block 9
-  %keep.none = pointer %block 6
+  %none = pointer %block none
+  %keep.none = pointer %block keep
   call void %keep.none(ptr %none)
   ret ptr %none
 error:
@@ -208,7 +299,7 @@ def _text() -> str:
     whole = re.sub(
         r"%(\S+) = (word|pointer) (\S+) (\S+)",
         lambda m: (
-            f"%{m[1]}.there = getelementptr i64, ptr {m[3]}, i64 {m[4]}\n"
+            f"%{m[1]}.there = getelementptr i64, ptr {m[3]}, i64 {_AT.get(m[4], m[4])}\n"
             f"  %{m[1]} = load {'i64' if m[2] == 'word' else 'ptr'}, ptr %{m[1]}.there"
         ),
         _TEXT,
@@ -219,7 +310,10 @@ def _text() -> str:
         "IN_USE": -2,
         "CONTENT": _CONTENT,
         "HEADER": HEADER,
+        "HEAD": len(_HEAD),
         "TYPE": (HEADER or 0) - 8,
+        "MEMORY": _MEMORY,
+        "NUMBER": _NUMBER,
     }
     return re.sub("|".join(constants), lambda m: str(constants[m[0]]), whole)
 
@@ -239,6 +333,10 @@ class _Definition(ctypes.Structure):
     ]
 
 
+#: functions refer to theirs as long as they are
+_DEFINITIONS: list[_Definition] = []
+
+
 class _Start:
     """What makes functions, and addresses that their blocks need."""
 
@@ -247,6 +345,7 @@ class _Start:
         text = _text()
         native = jit.load("direct", text, lambda: text, ("direct",))
         self.definition = _Definition(b"loop", native.address, _FASTCALL, None)
+        _DEFINITIONS.append(self.definition)
         python: Any = ctypes.pythonapi
         capsule = np._core._multiarray_umath._ARRAY_API  # type: ignore[attr-defined]
         table_of = python.PyCapsule_GetPointer
@@ -257,8 +356,16 @@ class _Start:
         )
         if array_type != id(np.ndarray) or new is None:
             raise RuntimeError("NumPy's functions are not where they should be")
-        keep = ctypes.cast(python.Py_IncRef, ctypes.c_void_p).value
-        self.addresses = struct.pack("=4Q", keep, new, array_type, id(None))
+        called = (python.Py_IncRef, python.PyEval_SaveThread, python.PyEval_RestoreThread)
+        keep, release, acquire = [ctypes.cast(function, ctypes.c_void_p).value for function in called]
+        self.head = {
+            "keep": keep,
+            "release": release,
+            "acquire": acquire,
+            "new": new,
+            "arrays": array_type,
+            "none": id(None),
+        }
         self._new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
             ("PyCFunction_NewEx", python)
         )
@@ -280,7 +387,7 @@ def _start() -> _Start | None:
 
 
 def _tried(start: _Start) -> bool:
-    """Whether arrays are seen, refused and made as they should be, by a job that has nothing to do."""
+    """Whether arrays and numbers are seen, refused and made as they should be, by a job that has nothing to do."""
     a = np.arange(6.0).reshape(2, 3)
     layouts = [(b.shape, b.strides, b.dtype) for b in (a, a.T)]
     for (shape, strides, kind), given in itertools.product(layouts, (a, a.T, a[:1], a > 1, a.tolist())):
@@ -289,69 +396,111 @@ def _tried(start: _Start) -> bool:
             strides,
             kind,
         )
-        made = start.function(_block(start, 0, [(shape, strides, kind)], (shape, kind), (0, 0), b"", (), 8))(
-            given
-        )
+        job = Job(0, [(shape, strides, kind)], (shape, kind), (0, 0))
+        made = start.function(_block(start, job))(given)
         if (made is not None) != alike or alike and (made.shape, made.dtype) != (shape, kind):
             return False
-    return True
+    return all(_held(number) for number in (np.float32(-0.7), np.float64(0.7), np.int64(-5), np.bool_(True)))
 
 
-def _block(
-    start: _Start,
-    address: int,
-    given: Sequence[Facts],
-    made: tuple[tuple[int, ...], np.dtype] | None,
-    begins: Sequence[int],
-    scalars: bytes,
-    phases: Sequence[tuple[int, bytes]],
-    scratch: int,
-) -> bytes:
+def _held(number: Any) -> bool:
+    """Whether a number's value is where it should be."""
+    content = (ctypes.c_char * number.nbytes).from_address(id(number) + (HEADER or 0))
+    return bytes(content) == number.tobytes() and type(number).__basicsize__ >= (HEADER or 0) + 8
+
+
+class Job(NamedTuple):
+    """What a function does.
+
+    Attributes:
+        address: of the kernel.
+        given: its arguments.
+        made: shape and type of the array that is made, row-major, as the last of the kernel's; if none is, the last array that is given
+            is given back.
+        begins: of each array the bytes from its first element to the one where the loop begins.
+        scalars: the parameters after the arrays and the scratch memory, whole words; first, with room for these, the numbers that
+            are given.
+        phases: of each, its tasks and the parameters after the scalars.
+        scratch: bytes of scratch memory on the caller's stack, whose first word says that one piece of it is in use.
+        crew: what `threads.crew` gives, if other threads help.
+    """
+
+    address: int
+    given: Sequence[Facts | Memory | Number]
+    made: tuple[tuple[int, ...], np.dtype] | None
+    begins: Sequence[int]
+    scalars: bytes = b""
+    phases: Sequence[tuple[int, bytes]] = ()
+    scratch: int = 0
+    crew: int = 0
+
+
+def _block(start: _Start, job: Job) -> bytes:
     """What the code reads, see above."""
-    shape, kind = made or ((), given[0][2])
-    numbers = [begins[-1], len(shape), *shape]
-    for (its_shape, strides, its_kind), begin in zip(given, begins):
-        numbers += [id(its_kind), len(its_shape), begin, *its_shape, *strides]
+    arrays = [n for n, fact in enumerate(job.given) if type(fact) is tuple]
+    count = len(arrays) + (job.made is not None)
+    shape, kind = job.made or ((), np.dtype(np.float64))
+    facts = _facts(job.given, job.begins, count)
+    head: dict[str, Any] = {
+        **start.head,
+        "kernel": job.address,
+        "arguments": len(job.given),
+        "makes": job.made is not None,
+        "returned": arrays[-1],
+        "scratch": job.scratch,
+        "scratch_place": count,
+        "words": count + 1 + len(job.scalars) // 8,
+        "phases": len(job.phases),
+        "most": max([tasks for tasks, _ in job.phases], default=0),
+        "crew": job.crew,
+        "facts": len(facts),
+        "dtype": id(_known(kind)),
+        "begin": job.begins[-1],
+        "place": count - 1,
+        "dims": len(shape),
+    }
+    words = [*[int(head[name]) for name in _HEAD], *shape, *facts]
     return b"".join(
         [
-            struct.pack(
-                "=6q", address, len(given), made is not None, max(scratch, 8), len(scalars) // 8, len(phases)
-            ),
-            start.addresses,
-            struct.pack(f"={1 + len(numbers)}q", id(kind), *numbers),
-            scalars,
-            *[struct.pack("=2q", tasks, len(told) // 8) + told for tasks, told in phases],
+            struct.pack(f"={len(words)}q", *words),
+            bytes(8 * (count + 1)),
+            job.scalars,
+            *[struct.pack("=2q", tasks, len(told) // 8) + told for tasks, told in job.phases],
         ]
     )
 
 
-def caller(
-    address: int,
-    given: Sequence[Facts],
-    made: tuple[tuple[int, ...], np.dtype] | None,
-    begins: Sequence[int],
-    scalars: bytes,
-    phases: Sequence[tuple[int, bytes]],
-    scratch: int,
-) -> Callable[..., Any] | None:
-    """A kernel's job as a function of its arrays; None where it is not small, or there are no such functions.
+def _known(kind: np.dtype) -> np.dtype:
+    """The dtype that lives as long as the process: its address stands for it."""
+    return np.dtype(kind.type)
+
+
+def _facts(given: Sequence[Facts | Memory | Number], begins: Sequence[int], count: int) -> list[int]:
+    """What blocks say of arguments. Of memory: its place, and that it has any layout; of a number: its place, the address of its type,
+    that it is one, and which bits of its word count."""
+    found: list[int] = []
+    arrays = numbers = 0
+    for fact in given:
+        if isinstance(fact, Memory):
+            found += [count, 0, _MEMORY, 0]
+        elif isinstance(fact, Number):
+            numbers += 1
+            mask = (1 << 8 * fact.kind.itemsize) - 1
+            found += [count + numbers, id(fact.kind.type), _NUMBER, mask - (mask >> 63 << 64)]
+        else:
+            shape, strides, kind = fact
+            found += [arrays, id(_known(kind)), len(shape), begins[arrays], *shape, *strides]
+            arrays += 1
+    return found
+
+
+def caller(job: Job) -> Callable[..., Any] | None:
+    """A job as a function of its arguments; None where it is too large, or there are no such functions.
 
     It gives the array that it makes, or the last that is given; see Note [Declined].
-
-    Args:
-        address: of the kernel.
-        given: the arrays that it is called with.
-        made: shape and type of the last array, if it is to be made, row-major.
-        begins: of each array the bytes from its first element to the one where the loop begins.
-        scalars: the parameters after the arrays and the scratch memory, whole words.
-        phases: of each, its tasks and the parameters after the scalars; at least one.
-        scratch: bytes of scratch memory; its first word says that one piece of it is in use.
     """
-    words = len(given) + 2 + len(scalars) // 8 + max([len(told) // 8 for _, told in phases])
     start = _start()
-    if start is None or scratch > _STACKED or words > _MOST:
+    if start is None or job.scratch > STACKED:
         return None
-    # (types that live as long as the process: their addresses stand for them)
-    known = [(shape, strides, np.dtype(kind.type)) for shape, strides, kind in given]
-    result = made and (made[0], np.dtype(made[1].type))
-    return start.function(_block(start, address, known, result, begins, scalars, phases, scratch))
+    words = len(job.given) + 2 + len(job.scalars) // 8 + max([len(told) // 8 for _, told in job.phases])
+    return None if words > _MOST else start.function(_block(start, job))

@@ -338,15 +338,15 @@ class Steps:
             words[step][13 + operand] = behind + 8 * n
         told = b"".join([struct.pack(f"={_WORDS}q", *step) for step in words])
         told += b"".join([word for _, _, word in self.constants])
-        return direct.caller(
+        job = direct.Job(
             _native()[f"kernel{arrays}"],
             self.given,
             self.made,
             (0,) * arrays,
-            b"",
-            [(len(self.steps), told)],
-            self.scratch,
+            phases=[(len(self.steps), told)],
+            scratch=self.scratch,
         )
+        return direct.caller(job)
 
 
 __all__ = ["Loop", "Place", "Steps", "Unknown", "loop", "move"]

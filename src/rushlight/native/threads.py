@@ -23,6 +23,7 @@ from rushlight.lock import LOCK
 from rushlight.native import cpu, handover
 
 __all__ = [
+    "crew",
     "get_num_interop_threads",
     "get_num_threads",
     "kernel",
@@ -100,7 +101,8 @@ class _Futex:
 
     Attributes:
         state: address of their state. It is never freed: they may look at it until the process has ended.
-        workers: how many there are.
+        address: of what hands a job over to them.
+        workers: how many there are; `wanted`: how many there are to be.
     """
 
     def __init__(self) -> None:
@@ -111,7 +113,8 @@ class _Futex:
         self.state = _forever(handover.SIZE)
         self.workers = self.wanted = 0
         self._deafen = _deafener()
-        self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(native["run"])
+        self.address = native["run"]
+        self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(self.address)
         self._worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(native["worker"])
         self._pauses = _spins(ctypes.CFUNCTYPE(None, ctypes.c_int64)(native["spin"]))
 
@@ -128,6 +131,7 @@ class _Futex:
         room = threads <= cpu.threads()
         self._set(handover.SPINS, self._pauses if room else 0)
         self._set(handover.PATIENCE, round(_PATIENCE_SECONDS * 1e9) if room else 0)
+        _CREW.tell(self)
 
     def _set(self, field: int, value: int) -> None:
         ctypes.c_int32.from_address(self.state + field).value = value
@@ -140,6 +144,7 @@ class _Futex:
                 start_new_thread(_work, (self._worker, self.state, self._deafen))
         except RuntimeError:  # the system has no more, or the interpreter is at its end
             self.wanted = self.workers
+        _CREW.tell(self)
 
 
 def _work(worker: Callable[[int], None], state: int, deafen: Callable[[], Any]) -> None:
@@ -179,10 +184,53 @@ def _spins(spin: Callable[[int], None]) -> int:
     return max(1, int(1000 * _SPIN_SECONDS / min(times)))
 
 
+class _Crew:
+    """What machine code has to know to hand a job over by itself, in words: whether it may, else Python has to see to it first; the
+    address of what does it (0: nobody is to help) and of the workers' state; how many workers there are, and are to be.
+
+    Attributes:
+        address: of the words, once anybody asked; never freed.
+    """
+
+    def __init__(self) -> None:
+        self.address = 0
+
+    def told(self) -> int:
+        """The address, of words that are right."""
+        if not self.address:
+            with LOCK:
+                self.address = self.address or _forever(5 * 8)
+        self.tell(_pool)
+        return self.address
+
+    def tell(self, pool: _Pool | None) -> None:
+        """Write down what applies now. (Whoever reads it holds the interpreter's lock, but may do so between any two of these words.)"""
+        if not self.address:
+            return
+        words = (ctypes.c_int64 * 5).from_address(self.address)
+        words[0] = 0
+        if isinstance(pool, _Futex):
+            words[3], words[4], words[2] = pool.workers, pool.wanted, pool.state
+            words[1] = pool.address
+            words[0] = 1
+        else:
+            words[1] = 0
+            words[0] = pool is None and get_num_threads() == 1
+
+
+_CREW = _Crew()
+
+
+def crew() -> int:
+    """The address of what machine code has to know to hand jobs over; 0 where it cannot."""
+    return _CREW.told() if handover.supported() else 0
+
+
 def _after_fork() -> None:
     """In the child, which has no workers, and whose copy of their state may be of any moment."""
     global _pool
     _pool = None
+    _CREW.tell(None)
 
 
 if hasattr(os, "register_at_fork"):
@@ -229,7 +277,9 @@ def set_num_threads(num: int) -> None:
     """
     global _threads
     _threads = _checked(num)
-    if _pool is not None:
+    if _pool is None:
+        _CREW.tell(None)
+    else:
         _pool.resize(_threads)
 
 
