@@ -236,6 +236,3 @@ def test_the_quickstart_picks_the_cpu():
 def test_libraries_that_are_not_used():
     b = rushlight.backends
     assert not (b.mkl.is_available() or b.mkldnn.is_available() or b.openmp.is_available())
-    assert not rushlight.distributed.is_available()
-    with pytest.raises(NotImplementedError, match=r"torch.distributed.get_rank"):
-        rushlight.distributed.get_rank()

@@ -12,7 +12,12 @@ import torch
 import rushlight
 
 #: enumerations in Python here; another name of a class
-OWN = {"torch.nn.attention.SDPBackend", "torch.profiler.ProfilerActivity", "torch.types.Storage"}
+OWN = {
+    "torch.distributed.ReduceOp",
+    "torch.nn.attention.SDPBackend",
+    "torch.profiler.ProfilerActivity",
+    "torch.types.Storage",
+}
 SOURCE = str(Path(__file__).parents[1] / "src")
 
 NAMED = """

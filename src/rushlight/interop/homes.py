@@ -25,6 +25,10 @@ HOMES = {
     "autograd": {"torch.autograd.anomaly_mode": "detect_anomaly set_detect_anomaly"},
     "cuda": {"torch": "OutOfMemoryError", "torch.cuda.streams": "Event Stream"},
     "cuda.amp": {"torch.cuda.amp.autocast_mode": "autocast", "torch.cuda.amp.grad_scaler": "GradScaler"},
+    "distributed": {
+        "torch._C._distributed_c10d": "HashStore",
+        "torch.distributed.distributed_c10d": "Backend GroupMember ProcessGroup ReduceOp Store Work group",
+    },
     "distributions": {
         "torch.distributions.transforms": "AbsTransform AffineTransform CatTransform ComposeTransform"
         " CorrCholeskyTransform CumulativeDistributionTransform ExpTransform IndependentTransform"
@@ -47,6 +51,7 @@ HOMES = {
         "torch.nn.modules.module": "_IncompatibleKeys",
         "torch.nn.modules.pixelshuffle": "PixelShuffle PixelUnshuffle",
         "torch.nn.parallel.data_parallel": "DataParallel",
+        "torch.nn.parallel.distributed": "DistributedDataParallel",
     },
     "optim": {
         "torch.optim": "Adafactor Muon",
@@ -87,7 +92,7 @@ SOURCES = frozenset(f"rushlight.{name}" for name in [*HOMES, "deep", "batched"])
 #: our modules that are packages in PyTorch
 _PACKAGES = tuple(
     f"rushlight.{name}"
-    for name in "accelerator compiler cpu cuda distributed jit masked mps multiprocessing nn.attention nn.parallel profiler"
+    for name in "_C accelerator compiler cpu cuda distributed jit masked mps multiprocessing nn.attention nn.parallel profiler"
     " cuda.amp sparse utils.benchmark utils.data utils.model_zoo xpu".split()
 )
 

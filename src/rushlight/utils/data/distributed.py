@@ -19,8 +19,7 @@ class DistributedSampler(Sampler[int]):
     The order is drawn from `seed` plus the epoch that `set_epoch` told, so that it is the same in all processes.
 
     Raises:
-        RuntimeError: `num_replicas` or `rank` is to be found out: processes do not compute together here.
-        ValueError: `rank` is not below `num_replicas`.
+        ValueError: `rank` is not below `num_replicas`; they are not given, and `torch.distributed` has no group to ask.
 
     Example:
         >>> from rushlight.utils.data.distributed import DistributedSampler
@@ -37,8 +36,8 @@ class DistributedSampler(Sampler[int]):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
-            raise RuntimeError("Requires distributed package to be available")
+        num_replicas = rushlight.distributed.get_world_size() if num_replicas is None else num_replicas
+        rank = rushlight.distributed.get_rank() if rank is None else rank
         if not 0 <= rank < num_replicas:
             raise ValueError(f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]")
         self.dataset = dataset
