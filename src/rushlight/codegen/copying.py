@@ -112,6 +112,16 @@ def _line(b: Builder, size: int, to: V, source: V, start: V, count: V, to_step: 
                 b.store(x, b.at(to, b.mul(at, to_step)))
 
 
+def edge(size: int, vector_bytes: int, declared: set[str]) -> str:
+    """`void edge<size>(...)` as `copy`, for few elements: one by one."""
+    b = _builder(size, vector_bytes, declared)
+    to, source, rows, columns, to_row, to_column, from_row, from_column = _PARAMS
+    with b.loop(b.integer(0), rows) as i:
+        here, there = b.at(to, b.mul(i, to_row)), b.at(source, b.mul(i, from_row))
+        _line(b, size, here, there, b.integer(0), columns, to_column, from_column)
+    return b.definition(f"edge{size}", _PARAMS, internal=True)
+
+
 def narrow(size: int, vector_bytes: int, declared: set[str]) -> str:
     """`void narrow<size>(...)` as `turn`, where the shorter side is one of `FEW` and the elements of the longer one are
     woven together, without gaps, here or there."""
@@ -140,7 +150,7 @@ def narrow(size: int, vector_bytes: int, declared: set[str]) -> str:
     row, column = b.load(done_rows, "q", 1), b.load(done_columns, "q", 1)
     here = b.at(b.at(to, b.mul(row, to_row)), column, size)
     there = b.at(b.at(source, b.mul(row, from_row)), b.mul(column, from_column))
-    b.call(f"copy{size}", [here, there, b.sub(rows, row), b.sub(columns, column), *_PARAMS[4:]])
+    b.call(f"edge{size}", [here, there, b.sub(rows, row), b.sub(columns, column), *_PARAMS[4:]])
     return b.definition(f"narrow{size}", _PARAMS, internal=True)
 
 
@@ -183,22 +193,8 @@ def lines(size: int, vector_bytes: int, declared: set[str]) -> str:
 
 def turn(size: int, vector_bytes: int, declared: set[str]) -> str:
     """`void turn<size>(...)` as `copy`, for elements that lie side by side down the columns where they come from, and
-    along the rows where they go: squares are turned in registers."""
+    along the rows where they go: squares are turned in registers, edges go an element at a time."""
     b = _builder(size, vector_bytes, declared)
-    _, _, rows, columns, to_row, _, _, from_column = _PARAMS
-    is_narrow = V("false", "?")
-    for few in FEW:
-        apart, together = (
-            _are(b, (rows, few), (from_column, few * size)),
-            _are(b, (columns, few), (to_row, few * size)),
-        )
-        is_narrow = b.or_(is_narrow, b.or_(apart, together))
-    b.either(is_narrow, lambda: b.call(f"narrow{size}", _PARAMS), lambda: _squares(b, size))
-    return b.definition(f"turn{size}", _PARAMS, internal=True)
-
-
-def _squares(b: Builder, size: int) -> None:
-    """A rectangle, by squares; its edges an element at a time."""
     to, source, rows, columns, to_row, _, from_row, from_column = _PARAMS
     side = b.lanes
     down, along = b.and_(rows, b.integer(-side)), b.and_(columns, b.integer(-side))
@@ -222,8 +218,9 @@ def _squares(b: Builder, size: int) -> None:
         columns,
         *_PARAMS[4:],
     ]
-    b.call(f"copy{size}", rest_of_columns)
-    b.call(f"copy{size}", rest_of_rows)
+    b.call(f"edge{size}", rest_of_columns)
+    b.call(f"edge{size}", rest_of_rows)
+    return b.definition(f"turn{size}", _PARAMS, internal=True)
 
 
 def _square(b: Builder, size: int, to: V, source: V, to_row: V, from_column: V, beyond: V) -> None:

@@ -8,10 +8,22 @@ from typing import Any
 
 from rushlight.codegen.body import Load, is_long, lanes, largest
 from rushlight.codegen.builder import SIZES, Builder, V
-from rushlight.codegen.copying import copy, lines, narrow, turn
+from rushlight.codegen.copying import copy, edge, lines, narrow, turn
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Inst, Kernel
-from rushlight.codegen.plan import ACCUMULATORS, LOADED, ONCE, OTHER, PACKED, SLOTS, TILE, TURN, Scheme
+from rushlight.codegen.plan import (
+    ACCUMULATORS,
+    LOADED,
+    NARROW,
+    ONCE,
+    OTHER,
+    PACKED,
+    SLOTS,
+    TILE,
+    TURN,
+    TURNED,
+    Scheme,
+)
 from rushlight.codegen.run import Target
 
 FIRST, LAST = V("%first", "q"), V("%last", "q")
@@ -19,6 +31,8 @@ FIRST, LAST = V("%first", "q"), V("%last", "q")
 LINE_BYTES = 64
 #: bytes of a run to ask for before they are read
 AHEAD = 2048
+#: the functions that bring operands of some modes to where their elements lie side by side; others are copied
+COPIERS = {TURN: "turn", NARROW: "narrow"}
 
 
 class Nest:
@@ -71,7 +85,7 @@ class Nest:
 
     def _copiers(self) -> list[str]:
         """The functions that copy which the nest calls, and those that these call."""
-        needed = {"turn": (turn, narrow, copy), "copy": (copy,), "lines": (lines,)}
+        needed = {"turn": (turn, edge), "narrow": (narrow, edge), "copy": (copy,), "lines": (lines,)}
         found: dict[tuple[Any, int], str] = {}
         for called in sorted(self.b.called):
             for write in needed[called[:-1]]:
@@ -180,7 +194,7 @@ class Nest:
                 b.call(f"copy{size}", args)
                 self.repeat(tile, size, columns)
         else:
-            b.call(f"turn{size}" if mode == TURN else f"copy{size}", args)
+            b.call(f"{COPIERS.get(mode, 'copy')}{size}", args)
 
     def repeat(self, tile: V, size: int, count: V) -> None:
         """Fill a tile with its first `count` elements, which are doubled until it is full."""
@@ -200,8 +214,8 @@ class Nest:
             return
         down, along = self.frame.step(n, self.last - 1), self.frame.step(n, self.last)
         pitch, unit = b.mul(columns, b.integer(size)), b.integer(size)
-        if mode == TURN:  # (what is a row here is a column there)
-            b.call(f"turn{size}", [at, tile, columns, rows, along, down, unit, pitch])
+        if mode in TURNED:  # (what is a row here is a column there)
+            b.call(f"{COPIERS[mode]}{size}", [at, tile, columns, rows, along, down, unit, pitch])
         else:
             b.call(f"copy{size}", [at, tile, rows, columns, down, along, pitch, unit])
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rushlight.codegen.builder import SIZES
+from rushlight.codegen.copying import FEW
 from rushlight.codegen.frame import operands
 from rushlight.codegen.kernel import FIXED, UNIT, Kernel, Operand
 
@@ -35,11 +36,13 @@ ACCUMULATORS = 4
 SLOTS = 64
 
 #: how an operand of a tile is reached: elements side by side; every other element; the same for a run, or for the tile; copied into a
-#: tile of its own, element by element or by transposing; one row that is copied for all of them; not at all
-DIRECT, OTHER, SPLAT, SAME, COPY, TURN, ONCE, NONE = "d", "e", "s", "u", "p", "t", "o", "-"
+#: tile of its own, element by element, by transposing, or, if there are few rows or columns, by sorting; one row that is copied for all of them; not at all
+DIRECT, OTHER, SPLAT, SAME, COPY, TURN, NARROW, ONCE, NONE = "d", "e", "s", "u", "p", "t", "n", "o", "-"
 #: those that are loaded from where they lie
 LOADED = frozenset(DIRECT + OTHER)
-PACKED = frozenset(COPY + TURN + ONCE)
+PACKED = frozenset(COPY + TURN + NARROW + ONCE)
+#: those that lie across each other
+TURNED = frozenset(TURN + NARROW)
 
 #: bytes between an operand's elements, for each operand (inputs, then outputs) along each dimension
 Steps = tuple[tuple[int, ...], ...]
@@ -129,7 +132,7 @@ def plan_map(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     packed = not PACKED.isdisjoint(modes)
     if flat:
         tj, ti = columns, min(rows, TILE // columns)
-    elif TURN in modes:
+    elif not TURNED.isdisjoint(modes):
         tj = min(columns, SIDE if rows >= SIDE else max(SIDE, TILE // rows // SIDE * SIDE))
         ti = min(rows, TILE // tj)
     elif packed:
@@ -178,4 +181,6 @@ def _mode(operand: Operand, output: bool, flat: bool, rows: int, columns: int, s
         return ONCE
     if along == 2 * size and size >= 4 and not output:
         return OTHER
-    return TURN if down == size and rows > 1 else COPY
+    if down != size or rows == 1:
+        return COPY
+    return NARROW if columns in FEW or (rows in FEW and along == rows * size) else TURN

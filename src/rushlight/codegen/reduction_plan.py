@@ -21,7 +21,7 @@ from rushlight.codegen.plan import (
     SIDE,
     TASK,
     TILE,
-    TURN,
+    TURNED,
     Phase,
     Plan,
     Scheme,
@@ -193,7 +193,7 @@ def _beside(
     (How a tile's operands are reached is no part of the order in which an accumulator takes elements up, unless they lie
     across each other.)
     """
-    packed, squares = not PACKED.isdisjoint(modes), TURN in modes
+    packed, squares = not PACKED.isdisjoint(modes), not TURNED.isdisjoint(modes)
     longest = max(JOINED, ACCUMULATED // power_above(len(reduces(kernel))))
     if flat and across:
         ti = min(power_below(JOINED // columns), power_above(rows))

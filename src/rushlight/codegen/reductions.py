@@ -309,7 +309,7 @@ class Reduce(Nest):
                     for r, kind in self.kinds.items()
                 }
 
-            run(b, count, keep, self.wide)
+            run(b, count, keep, unrolling(self.kernel))
             own = self.combined(count, kept)
         for r, registers in own.items():
             for n, register in enumerate(registers):
@@ -321,7 +321,7 @@ class Reduce(Nest):
         """Registers that have taken up `count` elements, by reductions; `values`: what gives these of vector i, and lanes that count.
 
         Four vectors at a time are combined before a register takes them up: that makes chains of additions short while
-        loops are long, whose ends cost as much as many additions.
+        loops are long, whose ends cost as much as many additions. Extremes are no chains of rounded results, and go without.
         """
         b = self.b
         own = {
@@ -331,13 +331,15 @@ class Reduce(Nest):
         for registers in own.values():
             for register in registers:
                 register.clear()
-        at_once = TOGETHER * self.wide
-        whole = b.and_(count, b.integer(-at_once * b.lanes))
-        with b.loop(b.integer(0), whole, at_once * b.lanes) as i:
-            found = [values(b.add(i, b.integer(n * b.lanes)), None) for n in range(at_once)]
-            for r, registers in own.items():
-                for n, register in enumerate(registers):
-                    register.take_up(*[each[r] for each in found[n :: self.wide]])
+        whole = b.integer(0)
+        if not {"max", "min"}.issuperset(self.monoids.values()):
+            at_once = TOGETHER * self.wide
+            whole = b.and_(count, b.integer(-at_once * b.lanes))
+            with b.loop(b.integer(0), whole, at_once * b.lanes) as i:
+                found = [values(b.add(i, b.integer(n * b.lanes)), None) for n in range(at_once)]
+                for r, registers in own.items():
+                    for n, register in enumerate(registers):
+                        register.take_up(*[each[r] for each in found[n :: self.wide]])
 
         def step(i: V, mask: V | None, _: V | None, number: int) -> None:
             for r, x in values(b.add(whole, i), mask).items():

@@ -17,8 +17,8 @@ from rushlight.codegen.body import closure, evaluate, unrolling
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import FIXED, Kernel
 from rushlight.codegen.monoids import combine, identity
-from rushlight.codegen.nest import FIRST, LAST, Nest
-from rushlight.codegen.plan import DIRECT, SAME, SPLAT, TURN, Scheme
+from rushlight.codegen.nest import COPIERS, FIRST, LAST, Nest
+from rushlight.codegen.plan import DIRECT, SAME, SPLAT, Scheme
 from rushlight.codegen.reduction_plan import rows_together
 from rushlight.codegen.row_plan import COLUMNS, COLUMNS_PLAN, LINES, blocks
 from rushlight.codegen.run import run
@@ -104,7 +104,7 @@ class RowColumns(Nest):
         if n in self.edges:
             b.call(f"copy{size}", [self.edges[n], at, b.integer(1), count, pitch, unit, down, along])
         elif n in self.packed:
-            name = "lines" if mode == DIRECT else "turn" if mode == TURN else "copy"
+            name = "lines" if mode == DIRECT else COPIERS.get(mode, "copy")
             to = self.place(self.packed[n], count)
             b.call(f"{name}{size}", [to, at, self.height, count, pitch, unit, down, along])
 
@@ -115,9 +115,9 @@ class RowColumns(Nest):
         pitch, unit = b.mul(count, b.integer(size)), b.integer(size)
         if n in self.edges:
             b.call(f"copy{size}", [at, self.edges[n], b.integer(1), count, down, along, pitch, unit])
-        elif n in self.packed and mode == TURN:
+        elif n in self.packed and mode in COPIERS:
             source = self.place(self.packed[n], count)
-            b.call(f"turn{size}", [at, source, count, self.height, along, down, unit, pitch])
+            b.call(f"{COPIERS[mode]}{size}", [at, source, count, self.height, along, down, unit, pitch])
         elif n in self.packed:
             source = self.place(self.packed[n], count)
             b.call(f"copy{size}", [at, source, self.height, count, down, along, pitch, unit])

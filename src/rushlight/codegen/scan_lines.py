@@ -10,7 +10,9 @@ there is an accumulator for each column in turn. A lane may have several short l
 
 from __future__ import annotations
 
-from rushlight.codegen.body import evaluate, weight
+from contextlib import AbstractContextManager, nullcontext
+
+from rushlight.codegen.body import HALVES, evaluate, weight
 from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Inst, Kernel
 from rushlight.codegen.scans import (
@@ -37,7 +39,8 @@ class Lines(Scan):
         self.unit = max(self.lanes, min(16, 64 // smallest))
         self.columns = self.frame.size(self.dims - 1) if scheme.woven else one
         self.counting = scheme.woven or scheme.runs
-        self.light = weight(kernel) <= LIGHT
+        # (converting a half takes so many instructions that they are not written out for every place)
+        self.light = weight(kernel) <= LIGHT and all(o.kind not in HALVES for o in self.operands)
         self.row, self.column, self.unfit = (k.room("q", 1) for _ in range(3))
         self.first = k.room("q")
         count = NARROW if scheme.woven else 1
@@ -115,11 +118,14 @@ class Lines(Scan):
             index = k.add(k.mul(line, self.columns), column)
             for n in self.carried(level):
                 carry = self.state(self.carry, n, column)
-                self.enter(n, index, carry, span, step, active, leave=self.levels[n] == level - 1)
+                k.store(self.identity(n), carry)
+                with self.only(self.storing):
+                    self.enter(n, index, carry, span, step, active, leave=self.levels[n] == level - 1)
         self.stretch(level, k.integer(0), k.least(k.sub(self.length, row), k.integer(CHUNK)))
-        with k.loop(k.integer(0), self.columns) as column:
+        summing = None if self.storing is None else k.not_(self.storing)
+        with self.only(summing), k.loop(k.integer(0), self.columns) as column:
             index = k.add(k.mul(line, self.columns), column)
-            for n in self.counted(level):
+            for n in self.counted(level if self.storing is None else 0):
                 local = self.state(self.local, n, column)
                 with k.loop(k.integer(0), active) as lane:
                     value = k.load(k.at(local, lane, SIZES[self.kind(n)]), self.kind(n), 1)
@@ -149,6 +155,10 @@ class Lines(Scan):
             following = k.add(span.number, k.integer(1))
             with k.when(k.eq(k.add(step, active), k.sub(span.stop, span.start))):
                 k.store(k.load(run, kind, 1), self.before(n, following, index))
+
+    def only(self, condition: V | None) -> AbstractContextManager[None]:
+        """What happens only if a condition holds, where there is one."""
+        return nullcontext() if condition is None else self.k.when(condition)
 
     # ---- places ----
 
@@ -202,16 +212,18 @@ class Lines(Scan):
                 self.move_out(level, at, left)
             self.tile(level, at, stop_row)
             if level == self.final:
-                with k.when(short):
+                with self.only(self.storing), k.when(short):
                     self.move_back(left)
 
     def tile(self, level: int, at: V, stop_row: V) -> None:
         """`unit` places; what lies behind the last row is not looked at."""
         inputs = {n: self.read(n, at) for n in self.loads(level)}
         places = self.places_in_turn if self.light else self.places_in_loop
-        for n, vectors in places(level, inputs, at, stop_row).items():
-            if self.scheme.modes[n] != ANYHOW:
-                self.write(n, vectors, at)
+        made = places(level, inputs, at, stop_row)
+        with self.only(self.storing):
+            for n, vectors in made.items():
+                if self.scheme.modes[n] != ANYHOW:
+                    self.write(n, vectors, at)
 
     def places_in_turn(
         self, level: int, inputs: dict[int, list[V]], at: V, stop_row: V
@@ -281,7 +293,7 @@ class Lines(Scan):
             for n, store in zip(self.outputs, self.kernel.outputs):
                 stored[n] = self.moved(values[store.value])
                 if self.scheme.modes[n] == ANYHOW:
-                    with k.when(k.lt(row, stop_row)):
+                    with self.only(self.storing), k.when(k.lt(row, stop_row)):
                         self.scatter(n, stored[n], row, column)
         self.count(row, column)
         return stored

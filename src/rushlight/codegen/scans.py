@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 from rushlight.codegen import monoids
 from rushlight.codegen.body import closure
-from rushlight.codegen.builder import FLOATS, SIZES, Builder, V
+from rushlight.codegen.builder import FLOATS, SIGNED, SIZES, Builder, V
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.nest import FIRST, LAST
@@ -53,6 +53,8 @@ ROWS, FEW_ROWS = 8, 2
 NARROW = 48
 #: instructions of a body that is short enough to be written out many times
 LIGHT = 12
+#: instructions that a final pass may do in vain where it is code of another pass too
+FEW_MORE = 3
 #: a line of so many chunks is scanned element by element, if it is the only one: vectors would pay for lanes they lack
 ALONE = 3
 #: elements of a task that takes short lines one after the other, about
@@ -290,7 +292,14 @@ def column_lanes(kernel: Kernel, vector_bytes: int) -> int:
 
 def transposed(k: Builder, rows: list[V]) -> list[V]:
     """As many vectors as these have lanes, a power of two: blocks off the diagonal are exchanged, of one element, of
-    two, and so on (Eklundh, "A fast computer method for matrix transposing", 1972)."""
+    two, and so on (Eklundh, "A fast computer method for matrix transposing", 1972).
+
+    Narrow elements are widened meanwhile: exchanging these takes processors, and LLVM, several times as long.
+    """
+    kind = rows[0].kind
+    if SIZES[kind] < 4:
+        wide = "i" if kind in SIGNED else "I"
+        return [k.cast(x, kind) for x in transposed(k, [k.cast(row, wide) for row in rows])]
     n, rows, half = len(rows), list(rows), 1
     while half < n:
         upper = [j if not j & half else n + j - half for j in range(n)]
@@ -312,7 +321,13 @@ class Span(NamedTuple):
 
 
 class Scan:
-    """A function that does tasks of a plan: its builder, its run-time values, its passes."""
+    """A function that does tasks of a plan: its builder, its run-time values, its passes.
+
+    Attributes:
+        storing: whether a task of either pass is one of the final one; None where code is that of one pass.
+    """
+
+    storing: V | None = None
 
     def __init__(self, kernel: Kernel, scheme: Scheme, lanes: int) -> None:
         self.kernel, self.scheme, self.lanes = kernel, scheme, lanes
@@ -348,6 +363,8 @@ class Scan:
         with k.loop(FIRST, LAST) as task:
             if self.scheme.whole:
                 self.whole(task)
+            elif self.alike():
+                self.either(task)
             else:
                 for level in reversed(range(self.final + 1)):
                     task = self.passed(task, level)
@@ -355,17 +372,38 @@ class Scan:
             k.fence()
         return k.module([k.definition("kernel", [PARAMS, FIRST, LAST])])
 
+    def span(self, level: int) -> tuple[Span, V]:
+        """The span that a pass is over in this turn, and how many tasks that is."""
+        k, plan, zero = self.k, self.frame.plan, self.k.integer(0)
+        number = k.sub(plan("turn"), k.integer(level))
+        start = k.mul(number, plan("span"))
+        stop = k.least(k.add(start, plan("span")), plan("chunks"))
+        there = k.and_(k.ge(number, zero), k.lt(start, plan("chunks")))
+        return Span(number, start, stop), k.select(there, self.pieces(start, stop), zero)
+
     def passed(self, task: V, level: int) -> V:
         """Do a task if it is one of this pass; else its number among the others."""
-        k, plan, zero = self.k, self.frame.plan, self.k.integer(0)
-        span = k.sub(plan("turn"), k.integer(level))
-        start = k.mul(span, plan("span"))
-        stop = k.least(k.add(start, plan("span")), plan("chunks"))
-        there = k.and_(k.ge(span, zero), k.lt(start, plan("chunks")))
-        count = k.select(there, self.pieces(start, stop), zero)
-        with k.when(k.and_(k.ge(task, zero), k.lt(task, count))):
-            self.chunks(task, level, Span(span, start, stop))
+        k = self.k
+        span, count = self.span(level)
+        with k.when(k.and_(k.ge(task, k.integer(0)), k.lt(task, count))):
+            self.chunks(task, level, span)
         return k.sub(task, count)
+
+    def alike(self) -> bool:
+        """Whether summing up chunks and the final pass are best done by the same code, told at run time which of the two it is: if
+        what both read is the same, and the second computes little more."""
+        if self.scheme.nest != "lines" or self.final != 1 or self.loads(0) != self.loads(1):
+            return False
+        return len(closure(self.kernel, self.wanted(1), closure(self.kernel, self.wanted(0)))) <= FEW_MORE
+
+    def either(self, task: V) -> None:
+        """A task of one of two passes that are alike."""
+        k = self.k
+        last, count = self.span(self.final)
+        first, _ = self.span(0)
+        self.storing = k.lt(task, count)
+        span = Span(*[k.select(self.storing, x, y) for x, y in zip(last, first)])
+        self.chunks(k.select(self.storing, task, k.sub(task, count)), self.final, span)
 
     def whole(self, task: V) -> None:
         """A task of lines from end to end."""

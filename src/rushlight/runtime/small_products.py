@@ -24,7 +24,7 @@ WORTH, _TO, _HELD = 1 if TIER == "jit" else 1 << 18, 1 << 23, 1 << 16
 _ROWS, _COLUMNS = 4, 8
 #: bytes of the vectors that the kernel is written for
 _VECTOR = 64
-_JOB = struct.Struct("=12q")
+_JOB, _TURNING = struct.Struct("=10q"), struct.Struct("=6q")
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
@@ -44,9 +44,15 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     if run is None:
         return None
     out = array((m, n), a.dtype)
-    room = np.empty(k * n, a.dtype) if turned else out
-    places = address(a), address(b), address(out), address(room)
-    run(_JOB.pack(*places, m, k, n, *a.strides, b_row, b_column if turned else item, n * item), 0, 1)
+    second = address(b)
+    if turned:
+        turn = turning(item)
+        if turn is None:
+            return None
+        room = np.empty(k * n, a.dtype)
+        turn(_TURNING.pack(address(room), second, k, n, n * item, b_column), 0, 1)
+        second, b_row = address(room), n * item
+    run(_JOB.pack(address(a), second, address(out), m, k, n, *a.strides, b_row, n * item), 0, 1)
     return out
 
 
@@ -68,9 +74,9 @@ def successive(
     if run is None:
         return None
     item = a.itemsize
-    jobs = np.empty((len(a_places), 12), np.int64)
-    jobs[:, 4:] = (m, k, n, *a.strides, n * item, item, n * item)
-    jobs[:, 0], jobs[:, 1], jobs[:, 2], jobs[:, 3] = a_places, address(b), out_places, 0
+    jobs = np.empty((len(a_places), 10), np.int64)
+    jobs[:, 3:] = (m, k, n, *a.strides, n * item, n * item)
+    jobs[:, 0], jobs[:, 1], jobs[:, 2] = a_places, address(b), out_places
     first, size = address(jobs), jobs.strides[0]
 
     def at(number: int, jobs: np.ndarray = jobs) -> None:
@@ -83,13 +89,25 @@ def successive(
 def kernel(kind: str) -> Callable[[int | bytes, int, int], None] | None:
     """The kernel, on processors for whose vectors it is written."""
     from rushlight.codegen.products import Products
+
+    return _loaded(f"products {kind} {_VECTOR}", lambda: Products(kind, _VECTOR).text())
+
+
+@cache
+def turning(size: int) -> Callable[[int | bytes, int, int], None] | None:
+    """The kernel that turns a factor of so large elements."""
+    from rushlight.codegen import products
+
+    return _loaded(f"products turning {size} {_VECTOR}", lambda: products.turning(size, _VECTOR))
+
+
+def _loaded(text: str, ir: Callable[[], str]) -> Callable[[int | bytes, int, int], None] | None:
     from rushlight.native import cpu, jit, threads
 
     if cpu.vector_bytes() < _VECTOR:
         return None
-    text = f"products {kind} {_VECTOR}"
     try:
-        function = jit.load("products", text, lambda: Products(kind, _VECTOR).text())
+        function = jit.load("products", text, ir)
     except RuntimeError:  # LLVM cannot compile it here
         return None
     return threads.kernel(function.address)
