@@ -189,7 +189,7 @@ def mm(input, mat2, *, out=None):
 # ---- bmm ----
 
 
-_BMM = Derivative("Bmm", ("x", "y"), (lambda g, y: bmm(g, adjoint(y)), lambda g, x: bmm(adjoint(x), g)))
+BMM = Derivative("Bmm", ("x", "y"), (lambda g, y: bmm(g, adjoint(y)), lambda g, x: bmm(adjoint(x), g)))
 
 
 def check_batches(x: Tensor, y: Tensor) -> None:
@@ -230,7 +230,7 @@ def checked_bmm(input, mat2):
         made = quiet(multiply, a, b)
     else:
         made = np.zeros((a.shape[0], a.shape[1], b.shape[2]), kind.numpy)
-    return _recorded(_BMM, input, mat2, made, kind)
+    return _recorded(BMM, input, mat2, made, kind)
 
 
 @completes(checked_bmm)
@@ -262,7 +262,7 @@ def bmm(input, mat2, *, out=None):
                 made._dtype = kind
                 made._buf = made._edge = None
                 if input._edge is not None or mat2._edge is not None:
-                    record2(_BMM, input, mat2, None, made)
+                    record2(BMM, input, mat2, None, made)
                 return made
     except (AttributeError, RuntimeError):
         pass

@@ -67,7 +67,7 @@ class _Linear(OpNode):
         plan = add_mm.derivative.plans.get(mask) or add_mm.derivative.plan(mask)
         if self.plan.keep and self.saved is not FREED:
             self.saved = [
-                _seen(t, version, x, _rows) if at == 1 else _seen(t, version, weight, np.transpose)
+                seen(t, version, x, _rows) if at == 1 else seen(t, version, weight, np.transpose)
                 for at, t, version in zip(self.plan.keep, self.saved, self.versions)
             ]
         self.plan, self.edges, self.attrs = plan, (bias, x, weight), PRODUCT
@@ -87,7 +87,7 @@ def _shape(edge: Any) -> tuple[int, ...]:
     return node.metas[number][0]
 
 
-def _seen(t: Tensor, version: int, edge: Any, see: Callable) -> Tensor:
+def seen(t: Tensor, version: int, edge: Any, see: Callable) -> Tensor:
     """The view of a kept tensor, as it was taken when the memory was at that version; rows need none."""
     if see is _rows and t._a.ndim == 2:
         return t
@@ -146,4 +146,4 @@ def at_once(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor | None:
     return out
 
 
-__all__ = ["at_once"]
+__all__ = ["at_once", "seen"]

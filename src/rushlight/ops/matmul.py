@@ -10,6 +10,7 @@ from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import Tensor, new_tensor, storage, strides
 from rushlight.layout import broadcast, numel
 from rushlight.ops.autocasting import STATE, SWITCH
+from rushlight.ops.batches import at_once
 from rushlight.ops.broadcasting import EXPAND
 from rushlight.ops.contractions import bmm, completes, dot, mm, mv, same_out
 from rushlight.ops.kinds.contraction import BLAS, batched, product
@@ -52,8 +53,10 @@ def by_rank(input: Any, other: Any) -> Any:
         return unsafe_view(made, made._a.shape[1:], _SQUEEZED)
     if input._edge is None and other._edge is None:
         made = _unrecorded(input, other)
-        if made is not None:
-            return made
+    else:
+        made = at_once(input, other) if m == n > 3 else None
+    if made is not None:
+        return made
     return _fold(input, other) if _folds(input, other) else _by_batches(input, other)
 
 

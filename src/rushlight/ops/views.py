@@ -30,7 +30,7 @@ _ndarray = np.ndarray
 _dtype = dtype
 
 VIEW = Derivative("View", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
-_RESHAPE_ALIAS = Derivative("ReshapeAlias", ("x",), VIEW.vjps)
+RESHAPE_ALIAS = Derivative("ReshapeAlias", ("x",), VIEW.vjps)
 UNSAFE_VIEW = Derivative("UnsafeView", ("x",), (lambda g, x_meta: g.reshape(x_meta.shape),))
 CLONE = Derivative("Clone", ("x",), (lambda g: g,))
 TURNED = Derivative("T", ("x",), (lambda g: g.t(),))
@@ -218,7 +218,7 @@ def reshape(input, *sizes, shape=None):
                 pass
     made = _seen_as(a, shape)
     if type(made) is _ndarray:
-        return _view(input, made, VIEW if a.flags.c_contiguous else _RESHAPE_ALIAS, None)
+        return _view(input, made, VIEW if a.flags.c_contiguous else RESHAPE_ALIAS, None)
     if made is False and a.size < FROM:
         return _copied_as(input, shape)
     wanted = infer_size(sizes_of((shape,), "reshape"), a.size)
@@ -227,7 +227,7 @@ def reshape(input, *sizes, shape=None):
     steps = view_strides(a.shape, strides(input), wanted)
     if steps is not None:
         return _view(
-            input, restrided(input, wanted, steps), VIEW if a.flags.c_contiguous else _RESHAPE_ALIAS, None
+            input, restrided(input, wanted, steps), VIEW if a.flags.c_contiguous else RESHAPE_ALIAS, None
         )
     if type(a) is _ndarray and a.size < FROM:
         return _copied_as(input, wanted)
