@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -108,3 +109,38 @@ def test_spread_of_what_is_no_number(value, at):
     variance = rushlight.tensor(a).var(0)
     assert variance[7].isnan() and (variance[:7] == 0).all() and (variance[8:] == 0).all()
     assert rushlight.tensor(a).std().isnan() and (rushlight.tensor(a[:, 8:]).var(1) == 0).all()
+
+
+COLUMNS = {
+    "even": lambda r: r.random(2100),
+    "far from zero": lambda r: r.random(2100) + 1e6,
+    "rising": lambda r: np.sort(r.random(2100)),
+    "begins elsewhere": lambda r: np.concatenate([np.full(128, 1e9), r.random(1972)]),
+    "large": lambda r: r.random(2100) * 1e150,
+    "small": lambda r: r.random(2100) * 1e-140,
+    "whole": lambda r: np.full(2100, 3.0),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("dim", [0, 1])
+def test_spread_of_many_float64(name: str, dim: int) -> None:
+    """Wherever the first elements lie, and whatever other columns hold, a variance is right to some units in the last place."""
+    r = np.random.default_rng(0)
+    a = r.random((2100, 520))
+    a[:, ::13] = COLUMNS[name](r)[:, None]
+    x = rushlight.tensor(np.ascontiguousarray(a if dim == 0 else a.T))
+    for j in (0, 1, 13):
+        column = [Fraction(v) for v in a[:, j]]
+        mean = sum(column) / len(column)
+        exact = float(sum((v - mean) ** 2 for v in column) / (len(column) - 1))
+        assert abs(x.var(dim)[j].item() - exact) <= 8 * 2.0**-52 * exact
+        assert abs(x.std(dim)[j].item() - math.sqrt(exact)) <= 8 * 2.0**-52 * math.sqrt(exact)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_spread_of_many_float64_with_what_is_no_number(value: float) -> None:
+    a = np.random.default_rng(0).random((2100, 520))
+    a[1000, 7] = value
+    variance = rushlight.tensor(a).var(0).numpy()
+    assert np.isnan(variance[7]) and np.isfinite(np.delete(variance, 7)).all()

@@ -82,6 +82,51 @@ def _fits_one_pass(x: Any, count: int) -> bool:
     return x.dtype.kind == "f" and x.itemsize <= 4 and 1 < count <= _ONE_PASS
 
 
+#: float64 elements from which on a variance is worth being computed in one pass, and those that a first guess of the mean is made of
+_WORTH, _GUESSED = 1 << 20, 128
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+def _near(a: np.ndarray, guess: np.ndarray, count: int, freedom: float, root: bool) -> Any:
+    """Variance, or its root, from distances to a guess of the mean; and whether less than a bit of it is lost."""
+    away = a - guess
+    total, squares = np.add.reduce(away), np.add.reduce(away * away)
+    common = total * (total / count)
+    variance = np.maximum(squares - common, 0.0) / freedom
+    return np.sqrt(variance) if root else variance, (common <= squares * 0.25) & (squares <= _LARGEST)
+
+
+def _near_a_guess(x: Any, dims: tuple[int, ...], freedom: float, root: bool) -> np.ndarray | None:
+    """The variance of large float64 arrays, or its root, which are read once where the mean of some elements is near that of
+    all: within half a deviation. Where it is not, distances are taken to the mean itself. None where that is no loop."""
+    if x.dtype != np.float64 or x.size < _WORTH:
+        return None
+    x = array_of(x)
+    longest = max(dims, key=lambda d: x.shape[d], default=None)
+    if longest is None or x.shape[longest] < 16 * _GUESSED:
+        return None
+    some = [slice(0, 1 if d in dims else None) for d in range(x.ndim)]
+    some[longest] = slice(0, _GUESSED)
+    attrs = {"count": count_of(x.shape, dims), "freedom": freedom, "root": root}
+    made = reduced(_near, (x, mean_over(x[tuple(some)], dims, True)), dims, True, attrs)
+    if made is None:
+        return None
+    variance, sound = made
+    if not sound.all():
+        exact = _about_mean(x, mean_over(x, dims, True), dims, freedom, root)
+        np.copyto(variance, exact, where=~sound)
+    return variance
+
+
+def _about_mean(x: Any, center: np.ndarray, dims: tuple[int, ...], freedom: float, root: bool) -> np.ndarray:
+    """The variance, or its root, of elements whose mean is known."""
+    variance = reduced(_about, (x, center), dims, True, {"freedom": freedom, "root": root})
+    if variance is None:
+        variance = np.true_divide(sum_mapped(_squared_distance, dims, x, center), freedom)
+        variance = np.sqrt(variance) if root else variance
+    return variance
+
+
 def _first(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     return x[tuple([slice(0, 1) if d in dims else slice(None) for d in range(x.ndim)])]
 
@@ -106,15 +151,14 @@ def _spread(
     """Variance, or its root, over `dims`, kept at size one, and the mean if asked for; in the accumulating type, or
     rounded already."""
     count = count_of(x.shape, dims)
-    freedom = max(count - correction, 0)
-    made = _in_one_pass(x, dims, count, float(freedom), root, mean)
+    freedom = float(max(count - correction, 0))
+    made = _in_one_pass(x, dims, count, freedom, root, mean)
+    if made is None and not mean:
+        made = _near_a_guess(x, dims, freedom, root)
     if made is not None:
         return made
     center = mean_over(x, dims, True)
-    variance = reduced(_about, (x, center), dims, True, {"freedom": float(freedom), "root": root})
-    if variance is None:
-        variance = np.true_divide(sum_mapped(_squared_distance, dims, x, center), freedom)
-        variance = np.sqrt(variance) if root else variance
+    variance = _about_mean(x, center, dims, freedom, root)
     return (variance, center) if mean else variance
 
 
