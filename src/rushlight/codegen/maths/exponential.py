@@ -48,12 +48,17 @@ def single_exp(k: Builder, x: V) -> V:
     """x - n ln 2 is exact but for the low part of ln 2, and 1 + r is taken in two parts: what is rounded before the end is
     small, and the result within 0.8 units."""
     x = at_most(k, at_least(k, x, -104.0), 89.0)
+    total, rest, n, bits = single_exp_in_parts(k, x)
+    return single_raised(k, k.add(total, rest), n, bits)
+
+
+def single_exp_in_parts(k: Builder, x: V) -> tuple[V, V, V, V]:
+    """exp(x) = (total + rest) 2**n, to 2**-28, where the rest is up to a tenth; and n as the low bits of an int32."""
     n, bits = single_whole(k, x, LOG2_E)
     high, low = k.fma(n, k.like(-SINGLE_LN2, x), x), k.mul(n, k.like(-SINGLE_LN2_LOW, x))
     r = k.add(high, low)
     total, lost = fast_sum(k, k.like(1.0, x), high)
-    y = k.add(total, k.fma(k.mul(r, r), polynomial(k, SINGLE_EXP, r), k.add(lost, low)))
-    return single_raised(k, y, n, bits)
+    return total, k.fma(k.mul(r, r), polynomial(k, SINGLE_EXP, r), k.add(lost, low)), n, bits
 
 
 # ---- in float64, for float32 ----

@@ -14,11 +14,13 @@ from rushlight.codegen.maths.arithmetic import (
     exact_product,
     exact_sum,
     fast_sum,
+    inside,
     polynomial,
     power_of_two,
     quotient,
     scaled,
     series,
+    single_raised,
     whole,
     wide,
     wide_inside,
@@ -29,10 +31,28 @@ from rushlight.codegen.maths.exponential import (
     exp_in_parts,
     expm1_in_parts,
     reduced,
-    wide_exp,
+    single_exp_in_parts,
     wide_expm1,
 )
 from rushlight.codegen.maths.logarithms import LOG, log_in_parts, split_in_parts, wide_log
+
+# ---- in float32 ----
+
+
+def _single_sigmoid(k: Builder, x: V) -> V:
+    """1 / (1 + exp(-x)), computed in float32. What the rounded inverse lacks is found from the terms of the sum, the largest first, so
+    that little is rounded. All are taken 2**-32 times as large: no exponential that counts is beyond the largest number."""
+    small = k.like(2.0**-32, x)
+    total, rest, n, bits = single_exp_in_parts(k, k.neg(inside(k, x, 110.0)))
+    n, bits = k.sub(n, k.like(32.0, n)), k.sub(bits, k.like(32, bits))
+    high, low = single_raised(k, total, n, bits), single_raised(k, rest, n, bits)
+    inverse = k.div(k.like(1.0, x), k.add(small, k.add(high, low)))
+    larger = k.gt(high, small)
+    left = k.like(1.0, x)
+    for term in (k.select(larger, high, small), k.select(larger, small, high), low):
+        left = k.fma(k.neg(inverse), term, left)
+    return k.mul(k.fma(left, inverse, inverse), small)
+
 
 # ---- in float64, for float32 ----
 
@@ -68,12 +88,6 @@ def wide_tanh(k: Builder, x: V) -> V:
     """(exp(2x) - 1) / (exp(2x) + 1)."""
     e = wide_expm1(k, k.add(x, x))
     return k.div(e, k.add(e, k.like(2.0, e)))
-
-
-def wide_sigmoid(k: Builder, x: V) -> V:
-    """1 / (1 + exp(-x)), of which float64 neither overflows nor loses a digit of float32."""
-    one = k.like(1.0, x)
-    return k.div(one, k.add(wide_exp(k, k.neg(x)), one))
 
 
 def wide_asinh(k: Builder, x: V) -> V:
@@ -235,7 +249,7 @@ def _odd(f: Callable[..., V], bound: float) -> Callable[..., V]:
 sinh = by_kind(_odd(wide_sinh, 100.0), _sinh)
 cosh = by_kind(wide_inside(wide_cosh, 100.0), _cosh)
 tanh = by_kind(_odd(wide_tanh, 15.0), _tanh)
-sigmoid = by_kind(wide_inside(wide_sigmoid, 110.0), _sigmoid)
+sigmoid = by_kind(_single_sigmoid, _sigmoid)
 
 
 def asinh(k: Builder, x: V) -> V:
