@@ -49,11 +49,11 @@ class Plan:
     Attributes:
         keep: inputs whose value is kept.
         metas: inputs whose shape and dtype are kept.
-        keep_out: whether the result is.
+        keep_out: whether the result is; keep_second: of several only those after the first.
         calls: (input, vjp, its arguments: how a node finds each, and where).
     """
 
-    __slots__ = ("keep", "metas", "keep_out", "calls")
+    __slots__ = ("keep", "metas", "keep_out", "keep_second", "calls")
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Plan:
         self.keep = keep
         self.metas = metas
         self.keep_out = keep_out
+        self.keep_second = not any(find is OpNode.output for _, _, sources in calls for find, _ in sources)
         self.calls = calls
 
 

@@ -206,9 +206,7 @@ def _attach_several(node: Any, derivative: Derivative, outs: Any) -> None:
             else:
                 t._edge = (node, number)
     if node.plan.keep_out:
-        first = not any(
-            find is OpNode.output for _, _, sources in node.plan.calls for find, _ in sources
-        )  # only out1
+        first = node.plan.keep_second
         kept = [(t._a, t._dtype, b := storage(t), b.version) for t in outs[first:]]
         node.out = (None, *kept) if first else tuple(kept)
 

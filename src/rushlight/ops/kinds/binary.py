@@ -24,7 +24,7 @@ from rushlight.dtypes import (
     dtype,
     of_number,
 )
-from rushlight.layout import NUMBER, broadcast
+from rushlight.layout import NUMBER, broadcast, row_strides
 from rushlight.ops.kinds.elementwise import (
     Elementwise,
     Rule,
@@ -105,9 +105,10 @@ def binary(
                         if size >= least:
                             return large_result(x, y, kind, False)
                         if a.flags.c_contiguous:
-                            made = (
-                                enter(numpy, a, b) if b.size == size or a.ndim == b.ndim else rows((), a, b)
-                            )
+                            if b.size == size or a.ndim == b.ndim or not b.ndim:
+                                made = enter(numpy, a, b)
+                            else:
+                                made = rows((), a, b)
                             if 1 in made.shape:
                                 if made.strides != a.strides or b.size > 1 and b.strides != a.strides:
                                     made = in_order(made, a, b)
@@ -273,13 +274,13 @@ def _entered(numpy: Callable, _: tuple, a: Any, b: Any) -> Any:
 
 def _ordered(numpy: Callable, a: Any, b: Any) -> Any:
     """`numpy(a, b)`, where `a` does not lie in rows, with its dimensions in PyTorch's order."""
+    number = a.base
+    if type(number) is _ndarray and not number.ndim and number.dtype is a.dtype and b.flags.c_contiguous:
+        # expanded, it has no order; and what is no array of dimensions costs NumPy a third
+        if a.shape == b.shape and (1 not in a.shape or b.strides == row_strides(a.shape, b.itemsize, ())):
+            return numpy(number, b)
     if a.shape != b.shape or 1 in a.shape:
         return in_order(numpy(a, b), a, b)
-    number = a.base
-    if type(number) is _ndarray and not number.ndim and number.dtype is a.dtype:
-        # expanded, it has no order; and what is no array of dimensions costs NumPy a third
-        made = numpy(number, b)
-        return made if b.flags.c_contiguous else in_order(made, a, b)
     if a.flags.f_contiguous and isinstance(numpy, np.ufunc):
         return numpy(a, b, order="F")
     return in_order(numpy(a, b), a, b)
