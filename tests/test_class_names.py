@@ -13,6 +13,7 @@ import rushlight
 
 #: enumerations in Python here; another name of a class
 OWN = {
+    "torch.Future",
     "torch.distributed.ReduceOp",
     "torch.nn.attention.SDPBackend",
     "torch.profiler.ProfilerActivity",

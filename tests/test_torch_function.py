@@ -271,7 +271,8 @@ _BY_PARTS = {"linear_cross_entropy", "rnn_relu", "rnn_tanh", "spmm"}
 #: functions that take part of the work of others, whose code asks; or say what needs no memory
 _THEMSELVES = set(
     """autocast convolution get_device is_complex is_conj is_distributed is_floating_point is_inference is_neg is_nonzero
-    is_same_size is_signed numel resolve_conj resolve_neg""".split()
+    is_same_size is_signed numel resolve_conj resolve_neg
+    sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum""".split()
 )
 
 

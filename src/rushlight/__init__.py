@@ -329,6 +329,26 @@ _LATE = {
         "UntypedStorage is_storage"
     ),
     "explanation": "explain",
+    # ---- lists of tensors, conditions, symbols ----
+    "ops.foreach": (
+        "_foreach_add=add _foreach_add_=add_ _foreach_sub=sub _foreach_sub_=sub_ _foreach_mul=mul "
+        "_foreach_mul_=mul_ _foreach_div=div _foreach_div_=div_ _foreach_pow=pow _foreach_pow_=pow_ "
+        "_foreach_sqrt=sqrt _foreach_sqrt_=sqrt_ _foreach_rsqrt=rsqrt _foreach_rsqrt_=rsqrt_ "
+        "_foreach_neg=neg _foreach_neg_=neg_ _foreach_abs=abs _foreach_abs_=abs_ _foreach_exp=exp "
+        "_foreach_exp_=exp_ _foreach_log=log _foreach_log_=log_ _foreach_sign=sign _foreach_sign_=sign_ "
+        "_foreach_reciprocal=reciprocal _foreach_reciprocal_=reciprocal_ _foreach_maximum=maximum "
+        "_foreach_maximum_=maximum_ _foreach_minimum=minimum _foreach_minimum_=minimum_ "
+        "_foreach_clamp_min=clamp_min _foreach_clamp_min_=clamp_min_ _foreach_clamp_max=clamp_max "
+        "_foreach_clamp_max_=clamp_max_ _foreach_addcmul=foreach_addcmul "
+        "_foreach_addcmul_=foreach_addcmul_ _foreach_addcdiv=foreach_addcdiv "
+        "_foreach_addcdiv_=foreach_addcdiv_ _foreach_lerp=foreach_lerp _foreach_lerp_=foreach_lerp_ "
+        "_foreach_norm=foreach_norm _foreach_copy_=foreach_copy_ _foreach_zero_=foreach_zero_"
+    ),
+    "conditions": "_assert _assert_async _check _check_index _check_is_size _check_type _check_value _check_with",
+    "symbolic": (
+        "SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum"
+    ),
+    "futures": "Future",
     # ---- classes that say themselves what operations mean ----
     "overriding": "DisableTorchFunction DisableTorchFunctionSubclass",
 }
@@ -336,7 +356,7 @@ _LATE = {
 __getattr__, __dir__ = late.names(
     "rushlight",
     _LATE,
-    modules="_C accelerator amp autograd backends compiler cpu cuda distributed distributions fft func hub jit linalg masked mps multiprocessing native nn optim pickling "
+    modules="_C _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit linalg masked mps multiprocessing native nn onnx optim pickling "
     "overrides printing profiler random return_types serialization signal sparse special storage streams switches testing types utils version xpu",
 )
 

@@ -62,10 +62,10 @@ class MissingModule(ModuleNotFoundError, NotImplementedError):
     Example:
         >>> from rushlight.absent import find_module
         >>> try:
-        ...     find_module("rushlight.onnx")
+        ...     find_module("rushlight.package")
         ... except ImportError as error:
         ...     print(error)
-        No module named 'rushlight.onnx': Rushlight does not have torch.onnx yet; the nearest it has is torch.save of the model's state_dict()
+        No module named 'rushlight.package': Rushlight does not have torch.package yet; the nearest it has is torch.save and torch.load
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -84,7 +84,7 @@ def find_module(name: str) -> None:
 
 
 class LastFinder:
-    """What the import system asks for modules that nobody has: `import rushlight.onnx` is told what `import torch.onnx` would be."""
+    """What the import system asks for modules that nobody has: `import rushlight.package` is told what `import torch.package` would be."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> None:
@@ -137,7 +137,6 @@ INSTEAD = {
     "torch.Tensor.to_mkldnn": "the tensor as it is: large computations are compiled anyway",
     "torch.Tensor.to_padded_tensor": "torch.nn.utils.rnn.pad_sequence",
     "torch.Tensor.to_sparse_": "torch.Tensor.to_sparse",
-    "torch.SymInt": "int",
     "torch.ao": "torch.autocast, which computes products in bfloat16",
     "torch.backends": "torch.backends.cpu",
     "torch.compiler": "torch.compile",
@@ -179,9 +178,6 @@ INSTEAD = {
     "torch.utils.mkldnn": "torch.compile",
     "torch.utils.mobile_optimizer": "torch.compile",
     "torch.xpu": "the CPU: torch.xpu.is_available() is False",
-    "torch._C": "the functions of torch",
-    "torch._dynamo": "torch.compiler",
-    "torch._inductor": "torch.compiler",
 }
 
 #: where a name may be that was looked for elsewhere

@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, TypeVar
 
 from rushlight import late
+from rushlight.futures import Future
 from rushlight.nn.modules.module import Module
 from rushlight.tape.modes import no_grad
 
 __all__ = [
     "Attribute",
     "Final",
+    "Future",
     "ScriptModule",
+    "TracerWarning",
     "annotate",
     "enable_onednn_fusion",
     "export",
@@ -42,6 +45,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+class TracerWarning(Warning):
+    """What a trace would warn of, for programs that silence it: no trace leaves anything out."""
 
 
 def script(

@@ -51,6 +51,7 @@ products = late.module("ops.products")
 quantiles = late.module("ops.quantiles")
 rare_methods = late.module("ops.rare_methods")
 reductions = late.module("ops.reductions")
+removed = late.module("ops.removed")
 repeating = late.module("ops.repeating")
 reshaping = late.module("ops.reshaping")
 rows = late.module("ops.rows")
@@ -439,6 +440,21 @@ class _Members:
     grad_dtype = rare_methods.grad_dtype_property
     name = rare_methods.name_property
     volatile = rare_methods.volatile_property
+    eig = removed.eig
+    symeig = removed.symeig
+    solve = removed.solve
+    lstsq = removed.lstsq
+    reinforce = removed.reinforce
+    coalesce = removed.coalesce
+    indices = removed.indices
+    values = removed.values
+    is_coalesced = removed.is_coalesced
+    crow_indices = removed.crow_indices
+    col_indices = removed.col_indices
+    ccol_indices = removed.ccol_indices
+    row_indices = removed.row_indices
+    dequantize = removed.dequantize
+    xpu = removed.xpu
     # ---- end rare ----
 
     # ---- Python and NumPy protocols, printing ----
@@ -462,11 +478,10 @@ for _name, _value in (*vars(ElementwiseMembers).items(), *vars(_Members).items()
 
 #: what PyTorch's class has and this one lacks
 _LACKING = """
-ccol_indices coalesce col_indices crow_indices dequantize eig
-index indices int_repr ipu is_coalesced lstsq module_load mtia q_per_channel_axis q_per_channel_scales
-q_per_channel_zero_points q_scale q_zero_point qscheme record_stream reinforce resize_as_sparse_ row_indices slice_inverse smm solve sparse_mask sparse_resize_
-sparse_resize_and_clear_ sspaddmm symeig to_mkldnn to_padded_tensor to_sparse_bsc
-to_sparse_bsr to_sparse_csc to_sparse_csr values xpu
+index int_repr ipu module_load mtia q_per_channel_axis q_per_channel_scales
+q_per_channel_zero_points q_scale q_zero_point qscheme record_stream resize_as_sparse_ slice_inverse
+smm sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm to_mkldnn to_padded_tensor
+to_sparse_bsc to_sparse_bsr to_sparse_csc to_sparse_csr
 """.split()
 
 for _name in _LACKING:

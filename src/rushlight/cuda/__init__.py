@@ -15,6 +15,7 @@ __all__ = [
     "amp",
     "current_device",
     "current_stream",
+    "default_generators",
     "default_stream",
     "device",
     "device_count",
@@ -32,6 +33,7 @@ __all__ = [
     "ipc_collect",
     "is_available",
     "is_bf16_supported",
+    "is_current_stream_capturing",
     "is_initialized",
     "is_tf32_supported",
     "manual_seed",
@@ -55,8 +57,18 @@ __all__ = [
     "synchronize",
 ]
 
+_PLACES = {
+    "old_types": (
+        "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor LongTensor ShortTensor"
+    ),
+    "old_memory": (
+        "max_memory_cached memory_cached memory_snapshot memory_summary reset_accumulated_memory_stats "
+        "reset_max_memory_allocated reset_max_memory_cached"
+    ),
+}
+
 #: read when it is first asked for
-__getattr__, __dir__ = late.names("rushlight.cuda", {}, modules="amp")
+__getattr__, __dir__ = late.names("rushlight.cuda", _PLACES, modules="amp nvtx")
 
 
 class OutOfMemoryError(RuntimeError):
@@ -132,6 +144,15 @@ def memory_reserved(device: Any = None) -> int:
 def max_memory_reserved(device: Any = None) -> int:
     """The most bytes of a GPU's memory that were kept: 0."""
     return 0
+
+
+def is_current_stream_capturing() -> bool:
+    """Whether what a GPU is told is being written down: never."""
+    return False
+
+
+#: the generators of all GPUs
+default_generators: tuple = ()
 
 
 def memory_stats(device: Any = None) -> dict[str, Any]:

@@ -23,6 +23,10 @@ HOMES = {
     "tape.modes": {"torch.autograd.grad_mode": "enable_grad inference_mode no_grad set_grad_enabled"},
     "tape.node": {"torch.autograd.graph": "Node", "torch.utils.hooks": "RemovableHandle"},
     "autograd": {"torch.autograd.anomaly_mode": "detect_anomaly set_detect_anomaly"},
+    "cuda.old_types": {
+        "torch.cuda": "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor"
+        " LongTensor ShortTensor"
+    },
     "cuda": {"torch": "OutOfMemoryError", "torch.cuda.streams": "Event Stream"},
     "cuda.amp": {"torch.cuda.amp.autocast_mode": "autocast", "torch.cuda.amp.grad_scaler": "GradScaler"},
     "distributed": {
@@ -35,7 +39,9 @@ HOMES = {
         " LowerCholeskyTransform PositiveDefiniteTransform PowerTransform ReshapeTransform SigmoidTransform"
         " SoftmaxTransform SoftplusTransform StackTransform StickBreakingTransform TanhTransform Transform"
     },
-    "jit": {"torch.jit._script": "Attribute ScriptModule"},
+    "futures": {"torch.jit": "Future"},
+    "jit": {"torch.jit._script": "Attribute ScriptModule", "torch.jit._trace": "TracerWarning"},
+    "symbolic": {"torch": "SymBool SymFloat SymInt"},
     "nn": {
         "torch.nn.modules.activation": "MultiheadAttention",
         "torch.nn.modules.batchnorm": "_BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d LazyBatchNorm1d LazyBatchNorm2d"

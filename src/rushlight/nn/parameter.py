@@ -86,7 +86,7 @@ class Buffer(Tensor, metaclass=_BufferType):
 # ---- parameters whose shape is known later ----
 
 
-class _Unset:
+class UninitializedTensorMixin:
     """What tensors without a shape share: everything but conversion and `materialize` raises."""
 
     __slots__ = ()
@@ -122,7 +122,7 @@ class _Unset:
     __str__ = __repr__
 
 
-class UninitializedParameter(_Unset, Parameter):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
     """A parameter whose shape the first call of its lazy module finds out."""
 
     __slots__ = ()
@@ -142,7 +142,7 @@ class UninitializedParameter(_Unset, Parameter):
         return memo[id(self)]
 
 
-class UninitializedBuffer(_Unset, Tensor):
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     """A buffer whose shape the first call of its lazy module finds out."""
 
     __slots__ = ()
@@ -162,4 +162,22 @@ class UninitializedBuffer(_Unset, Tensor):
         return memo.setdefault(id(self), type(self)(self.requires_grad, persistent=self.persistent))
 
 
-__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter"]
+def is_lazy(param: Any) -> bool:
+    """Whether a parameter or buffer waits for its shape.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.parameter.is_lazy(torch.nn.LazyLinear(2).weight)
+        True
+    """
+    return isinstance(param, UninitializedTensorMixin)
+
+
+__all__ = [
+    "Buffer",
+    "Parameter",
+    "UninitializedBuffer",
+    "UninitializedParameter",
+    "UninitializedTensorMixin",
+    "is_lazy",
+]

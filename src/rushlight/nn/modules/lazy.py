@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.nn.modules import state
-from rushlight.nn.parameter import UninitializedBuffer, UninitializedParameter
+from rushlight.nn.parameter import is_lazy
 
 __all__ = ["LazyModuleMixin"]
 
@@ -50,7 +50,3 @@ class LazyModuleMixin:
             given = state_dict.get(prefix + name)
             if t is not None and given is not None and is_lazy(t) and not is_lazy(given):
                 t.materialize(given.shape)
-
-
-def is_lazy(t: Any) -> bool:
-    return isinstance(t, UninitializedParameter) or type(t) is UninitializedBuffer
