@@ -140,7 +140,7 @@ def statement(
     rng = np.random.default_rng(0)
     arrays = {name: rng.random((shape[0], shape[1] * step), kind)[:, ::step] for name in "AB"}
     if contender in ("numpy", "jax"):
-        return _in_numpys_words(contender, numpy, arrays, gradient)
+        return _in_numpys_words(contender, numpy, arrays, step, gradient)
     torch = importlib.import_module("rushlight" if contender == "rushlight" else "torch")
     memory = {name: torch.tensor(np.asarray(a.base if step > 1 else a)) for name, a in arrays.items()}
     names: dict[str, Any] = {name: a[:, ::step] if step > 1 else a for name, a in memory.items()}
@@ -164,7 +164,9 @@ def statement(
     return differentiate
 
 
-def _in_numpys_words(contender: str, code: str, arrays: dict[str, Any], gradient: bool) -> Callable[[], Any]:
+def _in_numpys_words(
+    contender: str, code: str, arrays: dict[str, Any], step: int, gradient: bool
+) -> Callable[[], Any]:
     if contender == "numpy":
         if gradient:
             raise NotImplementedError("NumPy has no gradients")
@@ -175,9 +177,11 @@ def _in_numpys_words(contender: str, code: str, arrays: dict[str, Any], gradient
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    function = eval(f"lambda A, B: {code}".replace(".copy()", " + 0"), {"np": jax.numpy})
+    # (arrays of JAX have no gaps: it gets what lies between, and leaves it out in the function)
+    begun = f"(lambda A, B: {code})(A[:, ::{step}], B[:, ::{step}])" if step > 1 else code
+    function = eval(f"lambda A, B: {begun}".replace(".copy()", " + 0"), {"np": jax.numpy})
     compiled = jax.jit(jax.grad(function) if gradient else function)
-    A, B = (jax.numpy.asarray(a) for a in arrays.values())
+    A, B = (jax.numpy.asarray(a.base if step > 1 else a) for a in arrays.values())
     return lambda: compiled(A, B).block_until_ready()
 
 
