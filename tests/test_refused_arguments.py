@@ -1,5 +1,6 @@
 """Calls that PyTorch refuses, and calls near to them: both libraries answer alike, in value or in error."""
 
+import numpy as np
 import pytest
 import torch
 from both import same
@@ -101,6 +102,130 @@ def test_both_answer_alike(call):
         return eval(call, names | {"i": lambda *size: lib.zeros(*size, dtype=lib.int64)})
 
     same(run)
+
+
+#: arguments of a wrong kind, one in a call; `_` is where they go
+KINDS = {
+    "bool": """
+F.avg_pool1d(f(1, 1, 4), 2, ceil_mode=_)
+F.max_pool2d(f(1, 1, 4, 4), 2, ceil_mode=_)
+F.avg_pool3d(f(1, 1, 4, 4, 4), 2, count_include_pad=_)
+F.batch_norm(f(2, 3), None, None, training=_)
+F.dropout(f(3), 0.5, _)
+F.kl_div(f(3), f(3), log_target=_)
+F.rrelu(f(3), training=_)
+F.scaled_dot_product_attention(f(2, 3, 4), f(2, 3, 4), f(2, 3, 4), is_causal=_)
+T.linalg.cholesky(2 * T.eye(2), upper=_)
+T.linalg.svd(f(2, 2), full_matrices=_)
+T.linalg.solve_triangular(T.eye(2), f(2, 1), upper=_)
+T.combinations(f(3), 2, _)
+T.unique_consecutive(f(3), return_counts=_)
+f(3).put(i(1), f(1), _)
+f(3).scatter_reduce(0, i(3), f(3), "sum", include_self=_)
+""",
+    "int": """
+T.diag(f(3), _)
+T.diagonal(f(3, 3), _)
+T.cov(f(2, 3), correction=_)
+T.rot90(f(2, 2), _)
+T.unsqueeze(f(3), _)
+T.transpose(f(2, 3), _, 1)
+T.narrow(f(3), _, 0, 1)
+T.chunk(f(4), _)
+T.kthvalue(f(3), _)
+T.multinomial(f(3), _)
+T.fft.fft(f(4), dim=_)
+f(4).unfold(_, 2, 1)
+f(2, 3).swapaxes(0, _)
+f(3).random_(0, _)
+F.pixel_shuffle(f(1, 4, 2, 2), _)
+F.group_norm(f(2, 4), _)
+""",
+    "float": """
+F.layer_norm(f(2, 3), (3,), eps=_)
+F.group_norm(f(2, 4), 2, eps=_)
+F.batch_norm(f(2, 3), T.zeros(3), f(3), momentum=_)
+F.cosine_similarity(f(2, 3), f(2, 3), eps=_)
+F.pad(f(3), (1, 1), value=_)
+T.nan_to_num(f(3), _)
+T.logit(f(3) / 2, _)
+T.cdist(f(2, 3), f(2, 3), _)
+f(3).normal_(_)
+f(3).normal_(0.0, _)
+f(3).uniform_(0.0, _)
+f(3).exponential_(_)
+f(3).log_normal_(_)
+f(3).cauchy_(_)
+f(3).bernoulli_(_)
+f(3).bernoulli(_)
+""",
+    "Tensor": """
+F.conv2d(f(1, 1, 4, 4), f(1, 1, 2, 2), _)
+F.batch_norm(f(2, 3), T.zeros(3), f(3), _)
+F.batch_norm(f(2, 3), _, f(3))
+F.layer_norm(f(2, 3), (3,), _)
+F.instance_norm(f(2, 3, 4), weight=_)
+F.nll_loss(f(2, 3), i(2), _)
+F.bilinear(f(2, 3), f(2, 3), f(4, 3, 3), _)
+T.diff(f(3), 1, 0, _)
+T.cov(f(2, 3), fweights=_)
+T.dist(f(3), _)
+T.linalg.ldl_solve(T.eye(2), _, f(2, 1))
+""",
+    "ints": """
+F.avg_pool2d(f(1, 1, 4, 4), _)
+F.max_pool1d(f(1, 1, 4), 2, _)
+F.adaptive_avg_pool1d(f(1, 1, 4), _)
+F.adaptive_max_pool2d(f(1, 1, 4, 4), _)
+F.pad(f(3), _)
+F.layer_norm(f(2, 3), _)
+T.as_strided(f(4), _, (1,))
+T.rot90(f(2, 2), 1, _)
+""",
+    "str": """
+F.gelu(f(3), approximate=_)
+F.pad(f(1, 1, 4), (1, 1), _)
+T.linalg.eigh(T.eye(2), _)
+T.meshgrid(f(2), f(2), indexing=_)
+T.fft.fft(f(4), norm=_)
+""",
+}
+WRONG = {
+    "text": "'a'", "complex": "1j", "list": "[1, 2.5]", "large": "10**30", "fraction": "1.5", "true": "True", "nothing": "None",
+    "vector": "f(2)", "number in a tensor": "T.tensor(1)", "fraction in a tensor": "T.tensor(0.5)", "negative": "-7", "nan": "float('nan')",
+    "followed": "T.tensor(0.5, requires_grad=True)", "whole NumPy number": "np.int64(1)", "NumPy number": "np.float32(0.5)",
+    "NumPy truth": "np.bool_(True)", "set": "{1}",
+}  # fmt: skip
+
+
+#: where PyTorch looks at an argument in Python before it asks of what kind it is, or has one more signature
+OTHERWISE = {
+    ("F.batch_norm(f(2, 3), None, None, training=_)", "vector"), ("T.unique_consecutive(f(3), return_counts=_)", "vector"),
+    ("F.group_norm(f(2, 4), _)", "vector"), ("F.pad(f(3), (1, 1), value=_)", "large"), ("f(3).bernoulli(_)", "nothing"),
+    ("F.adaptive_max_pool2d(f(1, 1, 4, 4), _)", "set"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("call", [call for calls in KINDS.values() for call in calls.split("\n") if call])
+def test_arguments_of_a_wrong_kind(call, wrong):
+    """Both give something of the same shape, or raise the same class."""
+
+    def answer(lib):
+        lib.manual_seed(0)
+        names = {"F": lib.nn.functional, "T": lib, "f": lib.ones, "np": np}
+        names["i"] = lambda *size: lib.zeros(*size, dtype=lib.int64)
+        try:
+            made = eval(call.replace("_)", f"{WRONG[wrong]})").replace("_,", f"{WRONG[wrong]},"), names)
+        except Exception as error:
+            return type(error)
+        return [tuple(t.shape) for t in (made if isinstance(made, (tuple, list)) else (made,))]
+
+    found, wanted = answer(rushlight), answer(torch)
+    if (call, wrong) in OTHERWISE:
+        assert isinstance(found, type) and issubclass(found, (TypeError, OverflowError)) or found == [(3,)]
+    else:
+        assert found == wanted
 
 
 @pytest.mark.parametrize("p", [0, 0.5, 1, 2, 3, float("inf")])

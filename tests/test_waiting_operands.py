@@ -87,6 +87,8 @@ def main() -> None:
         "int64": rng.integers(-3, 4, (4, 3)),
         "bool": rng.integers(0, 2, (4, 3)) > 0,
         "bfloat16": rng.normal(size=(4, 3)).astype("f4"),
+        # (what is small is computed in more than one way)
+        "float32 40 x 60": rng.normal(size=(40, 60)).astype("f4"),
     }
 
     def makers(kind: str) -> tuple[Any, Any]:
@@ -94,7 +96,7 @@ def main() -> None:
         b = a[::-1].copy()
 
         def here() -> tuple:
-            dtype = getattr(T, kind)
+            dtype = getattr(T, kind.partition(" ")[0])
             return T.tensor(a).to(dtype), T.tensor(b).to(dtype), T.tensor([[0, 2, 1]])
 
         def waiting() -> tuple:

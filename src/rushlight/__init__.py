@@ -230,7 +230,7 @@ _LATE = {
     "ops.linear_algebra": "det=torch_det inverse logdet pinverse slogdet=torch_slogdet triangular_solve",
     "ops.matrix_functions": "frobenius_norm matrix_exp=torch_matrix_exp nuclear_norm",
     "ops.rare_methods": "is_distributed",
-    "ops.distances": "cdist",
+    "ops.distances": "cdist cosine_similarity pairwise_distance",
     "ops.products": "chain_matmul cross ger inner kron matrix_power outer tensordot trace",
     # ---- views ----
     "ops.copies": (
@@ -285,7 +285,8 @@ _LATE = {
         "max_pool1d_with_indices"
     ),
     "ops.layers": "bilinear",
-    "ops.normalisation": "cosine_similarity group_norm layer_norm pairwise_distance rms_norm",
+    "ops.channel_norms": "group_norm",
+    "ops.normalisation": "layer_norm rms_norm",
     "ops.padding": "constant_pad_nd",
     "ops.adaptive_pooling": "adaptive_avg_pool1d",
     "ops.pooling": "avg_pool1d max_pool1d max_pool2d max_pool3d",

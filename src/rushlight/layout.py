@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.errors import dim_out_of_range, size_mismatch
+from rushlight.errors import WrongArgument, dim_out_of_range, size_mismatch
 
 Shape = tuple[int, ...]
 #: shape, strides and size of an element in bytes, and whether the elements are converted, by a copy, before they are used
@@ -35,14 +35,23 @@ def contiguous_strides(shape: Sequence[int]) -> Shape:
 
 
 def wrap_dim(dim: int, ndim: int) -> int:
-    """A dimension counted from the end, as one counted from the start; IndexError out of range."""
-    try:
-        if -ndim <= dim < ndim:
-            return dim + ndim if dim < 0 else dim
-        if ndim == 0 and -1 <= dim <= 0:
-            return 0
-    except TypeError:
-        raise TypeError(f"dim must be int, not {type(dim).__name__}") from None
+    """A dimension counted from the end, as one counted from the start.
+
+    Raises:
+        TypeError: no int.
+        IndexError: there is no such dimension.
+        ValueError: a number of more than 64 bits.
+    """
+    if type(dim) is not int:
+        if isinstance(dim, bool) or not hasattr(dim, "__index__"):
+            raise WrongArgument("dim", "int", dim)
+        dim = dim.__index__()
+    if -ndim <= dim < ndim:
+        return dim + ndim if dim < 0 else dim
+    if ndim == 0 and -1 <= dim <= 0:
+        return 0
+    if not -(1 << 63) <= dim < 1 << 63:
+        raise ValueError("Overflow when unpacking long long")
     raise dim_out_of_range(dim, ndim)
 
 

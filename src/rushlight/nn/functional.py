@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from rushlight import batched as _batched
 from rushlight import late
-from rushlight.batched import TAKE_OVER, NeedsBatching, asking, for_batches
 from rushlight.buffer import Tensor
 from rushlight.nn.class_heads import linear_cross_entropy
 from rushlight.nn.compositions import (
@@ -54,6 +54,7 @@ from rushlight.ops.adaptive_pooling import (
 )
 from rushlight.ops.alignment import ctc_loss
 from rushlight.ops.attention import scaled_dot_product_attention
+from rushlight.ops.channel_norms import batch_norm, group_norm, instance_norm
 from rushlight.ops.class_losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -69,7 +70,7 @@ from rushlight.ops.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from rushlight.ops.distances import pdist
+from rushlight.ops.distances import cosine_similarity, normalize, pairwise_distance, pdist
 from rushlight.ops.folding import fold, unfold
 from rushlight.ops.functions import sigmoid, tanh
 from rushlight.ops.layers import (
@@ -92,16 +93,7 @@ from rushlight.ops.margin_losses import (
     soft_margin_loss,
     triplet_margin_loss,
 )
-from rushlight.ops.normalisation import (
-    batch_norm,
-    cosine_similarity,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    normalize,
-    pairwise_distance,
-    rms_norm,
-)
+from rushlight.ops.normalisation import layer_norm, rms_norm
 from rushlight.ops.padding import pad
 from rushlight.ops.pooling import (
     avg_pool1d,
@@ -150,7 +142,7 @@ def _softmax_dim(name: str, ndim: int) -> int:
     return 0 if ndim in (0, 1, 3) else 1
 
 
-@asking
+@_batched.asking
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(x) over its sum along `dim`.
 
@@ -161,30 +153,30 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     """
     try:
         return input.softmax(_softmax_dim("softmax", input.ndim) if dim is None else dim, dtype=dtype)
-    except NeedsBatching:
-        return TAKE_OVER.function(
+    except _batched.NeedsBatching:
+        return _batched.TAKE_OVER.function(
             "softmax", softmax, (input,), {"dim": dim, "_stacklevel": _stacklevel, "dtype": dtype}
         )
 
 
-@asking
+@_batched.asking
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """The logarithm of softmax, without its loss of small terms."""
     try:
         return input.log_softmax(_softmax_dim("log_softmax", input.ndim) if dim is None else dim, dtype=dtype)
-    except NeedsBatching:
-        return TAKE_OVER.function(
+    except _batched.NeedsBatching:
+        return _batched.TAKE_OVER.function(
             "log_softmax", log_softmax, (input,), {"dim": dim, "_stacklevel": _stacklevel, "dtype": dtype}
         )
 
 
-@for_batches
+@_batched.for_batches
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """softmax of -x."""
     return softmax(-input, dim, dtype=dtype)
 
 
-@for_batches
+@_batched.for_batches
 def gumbel_softmax(
     logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Tensor:
@@ -197,7 +189,7 @@ def gumbel_softmax(
     return logits.detach().new_zeros(logits.shape).scatter(dim, index, 1.0) - soft.detach() + soft
 
 
-@for_batches
+@_batched.for_batches
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

@@ -172,7 +172,7 @@ def threshold_values(x, *, threshold, value):
     return np.where(x <= threshold, x.dtype.type(value), x)
 
 
-@public(out=False)
+@public(out=False, takes={"threshold": "Number", "value": "Number"})
 def threshold(input, threshold, value, inplace=False):
     """`input` where it is above `threshold`, else `value`.
 
@@ -201,7 +201,7 @@ def hardshrink_values(x, *, lambd):
     return np.where((x >= -lambd) & (x <= lambd), x.dtype.type(0), x)
 
 
-@public
+@public(takes={"lambd": "Number"})
 def hardshrink(input, lambd=0.5):
     """`input`, but 0 between -lambd and lambd."""
     return hardshrink_values(input, lambd=lambd)
@@ -218,7 +218,7 @@ def softshrink_values(x, *, lambd):
     return np.where(x > lambd, x - lambd, np.where(x < -lambd, x + lambd, x * x.dtype.type(0)))
 
 
-@public
+@public(takes={"lambd": "Number"})
 def softshrink(input, lambd=0.5):
     """`input` moved towards 0 by `lambd`, and 0 within that distance.
 
@@ -351,7 +351,7 @@ def rrelu_mean(x, *, negative_slope):
     return np.where(x > 0, x, x * x.dtype.type(negative_slope))
 
 
-@public(out=False)
+@public(out=False, takes={"lower": "Number", "upper": "Number", "training": "bool"})
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     """`leaky_relu` with random slopes from [lower, upper] in training, their mean otherwise.
 

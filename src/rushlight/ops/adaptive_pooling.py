@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from rushlight.dtypes import FLOATING
+from rushlight.errors import WrongArgument
+from rushlight.ops.arguments import whole
 from rushlight.ops.pooling import spread_largest
 from rushlight.ops.spec import as_tensor, primitive, public
 
@@ -86,6 +88,8 @@ def _target_size(name: str, input: Any, count: int, output_size: Any) -> tuple[i
     if count == 1:  # (of planes and volumes PyTorch asks for the size first)
         as_tensor(input, name, "input", 1)
     shape = tuple(input.size())
+    if count > 1 and (isinstance(output_size, bool) or not isinstance(output_size, (tuple, list, int))):
+        raise WrongArgument("output_size", "tuple of ints", output_size)
     if isinstance(output_size, (tuple, list)) and len(shape) <= len(output_size):
         raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
     if len(shape) not in (count + 1, count + 2):
@@ -100,7 +104,7 @@ def _target_size(name: str, input: Any, count: int, output_size: Any) -> tuple[i
     given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * count
     if len(given) != count:
         raise RuntimeError(f"{name}: internal error: output_size.size() must be {count}")
-    return tuple(shape[n - count] if o is None else int(o) for n, o in enumerate(given))
+    return tuple([shape[n - count] if o is None else whole("output_size", o) for n, o in enumerate(given)])
 
 
 def adaptive_average(count: int, input: Any, output_size: Any) -> Any:
@@ -123,7 +127,7 @@ def adaptive_average(count: int, input: Any, output_size: Any) -> Any:
     return made if input._a.ndim == count + 2 else made.squeeze(0)
 
 
-@public(name="nn.functional.adaptive_avg_pool1d", out=False)
+@public(name="nn.functional.adaptive_avg_pool1d", out=False, takes={"output_size": "ints"})
 def adaptive_avg_pool1d(input, output_size):
     """Means over `output_size` windows that cover (N, C, L)."""
     return adaptive_average(1, input, output_size)
@@ -163,7 +167,7 @@ def _adaptive_max_pool(count: int, input: Any, output_size: Any, return_indices:
     return (values, indices) if return_indices else values
 
 
-@public(name="nn.functional.adaptive_max_pool1d", out=False)
+@public(name="nn.functional.adaptive_max_pool1d", out=False, takes={"output_size": "ints"})
 def adaptive_max_pool1d(input, output_size, return_indices=False):
     """The largest of `output_size` windows that cover (N, C, L)."""
     return _adaptive_max_pool(1, input, output_size, return_indices)

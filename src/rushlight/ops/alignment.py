@@ -137,7 +137,7 @@ def _split_targets(targets: Tensor, lengths: list[int]) -> list[np.ndarray]:
     return [row[:n] for row, n in zip(a, lengths)]
 
 
-@public(name="ctc_loss", out=False)
+@public(name="ctc_loss", out=False, takes={"targets": "Tensor", "zero_infinity": "bool"})
 def ctc_loss(
     log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False
 ):

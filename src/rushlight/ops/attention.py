@@ -55,7 +55,11 @@ def _check(query: Any, key: Any, value: Any, mask: Any, causal: bool) -> None:
             )
 
 
-@public(name="nn.functional.scaled_dot_product_attention", out=False)
+@public(
+    name="nn.functional.scaled_dot_product_attention",
+    out=False,
+    takes={"dropout_p": "float", "is_causal": "bool"},
+)
 def scaled_dot_product_attention(
     query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
 ):

@@ -82,7 +82,7 @@ def old_cholesky_(x, *, upper, name):
     return _cholesky(x, upper, name)
 
 
-@public(name="linalg.cholesky")
+@public(name="linalg.cholesky", takes={"upper": "bool"})
 def cholesky(input, *, upper=False):
     """The lower (or upper) triangular L of A = L L^H for Hermitian positive-definite A.
 
@@ -101,7 +101,7 @@ def cholesky(input, *, upper=False):
     return cholesky_(input, upper=bool(upper), name="linalg.cholesky")
 
 
-@public(name="cholesky", out=copied)
+@public(name="cholesky", out=copied, takes={"upper": "bool"})
 def torch_cholesky(input, upper=False):
     """Cholesky's factor: :func:`linalg.cholesky`."""
     check_square("cholesky", input)
@@ -109,7 +109,7 @@ def torch_cholesky(input, upper=False):
     return old_cholesky_(input, upper=bool(upper), name="cholesky")
 
 
-@public(name="linalg.cholesky_ex")
+@public(name="linalg.cholesky_ex", takes={"upper": "bool"})
 def cholesky_ex(input, *, upper=False, check_errors=False):
     """Cholesky's factor, and for each matrix 0 or the order of its first minor that is not positive."""
     check_square("linalg.cholesky_ex", input)
@@ -146,7 +146,7 @@ def cholesky_inverse_(x, *, upper):
     return column_major(root @ hermitian(root))
 
 
-@public(name="cholesky_inverse")
+@public(name="cholesky_inverse", takes={"upper": "bool"})
 def cholesky_inverse(input, upper=False):
     """The inverse of L L^H (or U^H U) from its Cholesky factor."""
     check_square("cholesky_inverse", input)
@@ -168,7 +168,7 @@ def cholesky_solve_(b, x, *, upper):
     return column_major(lapack.solve_upper(factor, half))
 
 
-@public(name="cholesky_solve")
+@public(name="cholesky_solve", takes={"upper": "bool"})
 def cholesky_solve(input, input2, upper=False):
     """X of A X = B from A's Cholesky factor.
 

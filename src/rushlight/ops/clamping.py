@@ -273,7 +273,7 @@ def _nan_to_num_out(out: Tensor, result: Tensor, inputs: list) -> None:
         )
 
 
-@public(check=_nan_to_num_out)
+@public(check=_nan_to_num_out, takes={"nan": "float?", "posinf": "float?", "neginf": "float?"})
 def nan_to_num(input, nan=None, posinf=None, neginf=None):
     """nan replaced by `nan` (0), infinities by `posinf` and `neginf` (the type's limits).
 

@@ -101,7 +101,7 @@ def _check_classes(target: Tensor, classes: int, ignored: int) -> None:
         raise IndexError(f"Target {int(a[bad].flat[0])} is out of bounds.")
 
 
-@public(name="nn.functional.nll_loss", out=False)
+@public(name="nn.functional.nll_loss", out=False, takes={"weight": "Tensor?"})
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """Minus the log-probability of each example's class, for (N, C, ...) and class numbers (N, ...).
 
@@ -435,7 +435,7 @@ def binary_cross_entropy_with_logits(
     return _bce_logits(input, target, weight, pos_weight, reduction=reduction)
 
 
-@public(name="nn.functional.kl_div", out=False)
+@public(name="nn.functional.kl_div", out=False, takes={"log_target": "bool"})
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """target (log target - input), for log-probabilities `input`; the target may be logarithms too.
 

@@ -295,7 +295,7 @@ def _check_close(name: str, input: Any, other: Any, rtol: float, atol: float) ->
         raise RuntimeError(f"atol must be greater than or equal to zero, but got {atol:g}")
 
 
-@public(out=False)
+@public(out=False, takes={"rtol": "float", "atol": "float", "equal_nan": "bool"})
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Whether `|input - other| <= atol + rtol * |other|`, elementwise.
 
@@ -323,7 +323,7 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     return close
 
 
-@public(out=False)
+@public(out=False, takes={"rtol": "float", "atol": "float", "equal_nan": "bool"})
 def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Whether all elements are close: a Python bool. See `isclose`.
 

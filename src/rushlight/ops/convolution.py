@@ -380,7 +380,7 @@ def _conv(
     return made if x._a.ndim == input._a.ndim else made.squeeze(0)
 
 
-@public(name="conv1d", out=False)
+@public(name="conv1d", out=False, takes={"bias": "Tensor?", "groups": "int"})
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Correlation of (N, C, L) with weights (O, C / groups, K).
 
@@ -392,7 +392,7 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     return _conv(1, input, weight, bias, stride, padding, dilation, groups)
 
 
-@public(name="conv2d", out=False)
+@public(name="conv2d", out=False, takes={"bias": "Tensor?", "groups": "int"})
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Correlation of (N, C, H, W) with weights (O, C / groups, KH, KW).
 
@@ -410,7 +410,7 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     return _conv(2, input, weight, bias, stride, padding, dilation, groups)
 
 
-@public(name="conv3d", out=False)
+@public(name="conv3d", out=False, takes={"bias": "Tensor?", "groups": "int"})
 def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Correlation of (N, C, D, H, W) with weights (O, C / groups, KD, KH, KW)."""
     return _conv(3, input, weight, bias, stride, padding, dilation, groups)
@@ -459,19 +459,19 @@ def _conv_transpose(
     return made if x._a.ndim == input._a.ndim else made.squeeze(0)
 
 
-@public(name="conv_transpose1d", out=False)
+@public(name="conv_transpose1d", out=False, takes={"bias": "Tensor?", "groups": "int"})
 def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of :func:`conv1d`, for weights (C, O / groups, K)."""
     return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@public(name="conv_transpose2d", out=False)
+@public(name="conv_transpose2d", out=False, takes={"bias": "Tensor?", "groups": "int"})
 def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of :func:`conv2d`, for weights (C, O / groups, KH, KW)."""
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@public(name="conv_transpose3d", out=False)
+@public(name="conv_transpose3d", out=False, takes={"bias": "Tensor?", "groups": "int"})
 def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of :func:`conv3d`, for weights (C, O / groups, KD, KH, KW)."""
     return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)

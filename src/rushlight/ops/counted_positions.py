@@ -18,7 +18,7 @@ def some_positions(x, *, size, fill_value):
     return out
 
 
-@public(out=same_scalar_type)
+@public(out=same_scalar_type, takes={"size": "int", "fill_value": "int"})
 def nonzero_static(input, *, size, fill_value=-1):
     """The first `size` positions of elements that are not zero, (size, ndim), filled up with `fill_value`.
 

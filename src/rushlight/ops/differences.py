@@ -27,7 +27,7 @@ def _into_out(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
     return same_scalar_type(plain, outs, args, kwargs) if order == 0 else plain(*args, **kwargs)
 
 
-@public(out=_into_out)
+@public(out=_into_out, takes={"n": "int", "prepend": "Tensor?", "append": "Tensor?"})
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
     """The n-th difference between neighbours along `dim`; of bools, whether they differ.
 

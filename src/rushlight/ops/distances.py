@@ -1,4 +1,4 @@
-"""Distances between the rows of matrices: `cdist`."""
+"""Distances between rows, likeness, and vectors brought to length 1."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def cdist_(x, y, *, p):
     return _distances(rows, columns, p).reshape(*lead, n, k)
 
 
-@public(name="cdist", out=False)
+@public(name="cdist", out=False, takes={"p": "float"})
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """The p-norm distance between each row of `x1` (.., n, m) and each row of `x2` (.., k, m).
 
@@ -184,7 +184,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     for at, t in enumerate((x1, x2), 1):
         if t._dtype.category != FLOATING:
             raise RuntimeError(f"cdist only supports floating-point dtypes, X{at} got: {t._dtype.legacy}")
-    if p < 0:
+    if not p >= 0:
         raise RuntimeError("cdist only supports non-negative p values")
     broadcast(x1._a.shape[:-2], x2._a.shape[:-2])
     if x1._dtype is not x2._dtype:
@@ -213,9 +213,62 @@ def pdist(input, p=2.0):
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input._a.ndim}D")
     if input._dtype.category != FLOATING:
         raise RuntimeError("pdist only supports floating-point dtypes")
-    if p < 0:
+    if not p >= 0:
         raise RuntimeError("pdist only supports non-negative p values")
     if input._dtype in REDUCED:
         raise NotImplementedError(f"\"pdist\" not implemented for '{input._dtype.legacy}'")
     rows, columns = triu_indices(input._a.shape[0], input._a.shape[0], 1).unbind(0)
     return cdist_(input, input, p=float(p))[rows, columns]
+
+
+# ---- pairs of vectors ----
+
+
+@public(name="nn.functional.normalize")
+def normalize(input, p=2.0, dim=1, eps=1e-12):
+    """Divided by the `p`-norm along `dim`, or by `eps` if that is larger.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.normalize(torch.tensor([[3., 4.]]))
+        tensor([[0.6000, 0.8000]])
+    """
+    return input / input.norm(p, dim, True).clamp_min(eps).expand_as(input)
+
+
+@public(name="cosine_similarity", out=False, takes={"dim": "int", "eps": "float"})
+def cosine_similarity(x1, x2, dim=1, eps=1e-08):
+    """The cosine of the angle between vectors along `dim`; each length counts as at least `eps`.
+
+    Raises:
+        RuntimeError: no floats, shapes that do not go together, or a negative `eps`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cosine_similarity(torch.tensor([[1., 0.]]), torch.tensor([[0., 2.]]))
+        tensor([0.])
+    """
+    from rushlight.ops.matrix_functions import vector_norm
+    from rushlight.ops.promotion import result_type
+
+    as_tensor(x1, "cosine_similarity", "x1", 1)
+    as_tensor(x2, "cosine_similarity", "x2", 2)
+    if not eps >= 0:
+        raise RuntimeError(f"eps must be non-negative, got: {eps:g}")
+    kind = result_type(x1, x2)
+    if kind.category < FLOATING:
+        raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + kind.legacy)
+    x1, x2 = (t if t._dtype is kind else t.to(kind) for t in (x1, x2))
+    shape = broadcast(x1._a.shape, x2._a.shape)
+    x1, x2 = x1.expand(shape), x2.expand(shape)
+    unit1 = x1 / vector_norm(x1, 2, dim, True).clamp_min(eps)
+    unit2 = x2 / vector_norm(x2, 2, dim, True).clamp_min(eps)
+    return (unit1 * unit2).sum(dim)
+
+
+@public(name="pairwise_distance", out=False)
+def pairwise_distance(x1, x2, p=2.0, eps=1e-06, keepdim=False):
+    """The `p`-norm of x1 - x2 + eps along the last dimension."""
+    as_tensor(x1, "pairwise_distance", "x1", 1)
+    as_tensor(x2, "pairwise_distance", "x2", 2)
+    return (x1 - x2 + eps).norm(p, -1, keepdim)

@@ -327,7 +327,7 @@ def _short_extreme(input: Any, dim: int, keepdim: bool, operation: str) -> Any:
         return None
     dim &= 1
     if a.size > SMALL:
-        values, at = _of_matrix(a, dim, keepdim, _FIND[operation])
+        values, at = _of_matrix(array_of(a), dim, keepdim, _FIND[operation])
     elif keepdim:
         return None
     else:

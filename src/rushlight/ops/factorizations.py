@@ -166,7 +166,7 @@ def svd_(x, *, full_matrices):
     return column_major(u), np.ascontiguousarray(s), column_major(vh)
 
 
-@public(name="linalg.svd")
+@public(name="linalg.svd", takes={"full_matrices": "bool"})
 def svd(A, full_matrices=True, *, driver=None):
     """U, singular values in descending order, and V^H, with A = U diag(S) V^H.
 
@@ -197,7 +197,7 @@ def check_finite(name: str, t: Tensor) -> None:
         raise LinAlgError(f"{name}: {batch_element(index, a.shape[:-2])}{_NOT_FINITE}")
 
 
-@public(name="svd")
+@public(name="svd", takes={"some": "bool", "compute_uv": "bool"})
 def torch_svd(input, some=True, compute_uv=True):
     """U, S and V: like :func:`linalg.svd`, with V rather than V^H."""
     u, s, vh = svd(input, full_matrices=not some)
@@ -245,7 +245,7 @@ def eigh_(x, *, UPLO):
     return np.ascontiguousarray(values), column_major(vectors)
 
 
-@public(name="linalg.eigh")
+@public(name="linalg.eigh", takes={"UPLO": "str"})
 def eigh(input, UPLO="L"):
     """Eigenvalues in ascending order and orthonormal eigenvectors of Hermitian matrices.
 
@@ -267,7 +267,7 @@ def eigh(input, UPLO="L"):
     return lapack.eigh(eigh_(input, UPLO=UPLO.upper()))
 
 
-@public(name="linalg.eigvalsh")
+@public(name="linalg.eigvalsh", takes={"UPLO": "str"})
 def eigvalsh(input, UPLO="L"):
     """Eigenvalues of Hermitian matrices in ascending order."""
     return eigh(input, UPLO)[0]
@@ -414,7 +414,7 @@ def _check_lu(name: str, t: Any) -> None:
     check_kernel("lu_cpu", t)
 
 
-@public(name="linalg.lu")
+@public(name="linalg.lu", takes={"pivot": "bool"})
 def lu(A, *, pivot=True):
     """A permutation P, a unit lower triangular L and an upper triangular U with A = P L U.
 
@@ -446,7 +446,7 @@ def lu_factor_(x, *, pivot):
     return column_major(packed), np.asarray(pivots, np.int32), np.asarray(info, np.int32)
 
 
-@public(name="linalg.lu_factor_ex")
+@public(name="linalg.lu_factor_ex", takes={"pivot": "bool"})
 def lu_factor_ex(A, *, pivot=True, check_errors=False):
     """L and U in one matrix, row exchanges, and for each matrix 0 or the first zero on U's diagonal."""
     _check_lu("torch.lu_factor_ex", A)
@@ -468,7 +468,7 @@ def _check_info(name: str, info: np.ndarray) -> None:
     )
 
 
-@public(name="linalg.lu_factor")
+@public(name="linalg.lu_factor", takes={"pivot": "bool"})
 def lu_factor(A, *, pivot=True):
     """L and U in one matrix, and the row exchanges, counted from 1.
 
@@ -512,7 +512,7 @@ def _check_solve(LU: Any, pivots: Any, B: Any, left: bool) -> None:
 _turn = adjoint
 
 
-@public(name="linalg.lu_solve")
+@public(name="linalg.lu_solve", takes={"adjoint": "bool", "left": "bool"})
 def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     """X of A X = B (or X A = B) from the factors of :func:`linalg.lu_factor`."""
     for at, (argument, t) in enumerate((("LU", LU), ("pivots", pivots), ("B", B)), 1):

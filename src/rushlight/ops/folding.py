@@ -59,7 +59,11 @@ def _pairs(name: str, **values: Any) -> dict[str, tuple[int, ...]]:
     return made
 
 
-@public(name="nn.functional.unfold", out=False)
+@public(
+    name="nn.functional.unfold",
+    out=False,
+    takes={"kernel_size": "ints", "dilation": "ints", "padding": "ints", "stride": "ints"},
+)
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """The windows of (N, C, H, W) as columns (N, C * KH * KW, number of windows).
 
@@ -100,7 +104,11 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     return made if len(shape) == 4 else made.squeeze(0)
 
 
-@public(name="nn.functional.fold", out=False)
+@public(
+    name="nn.functional.fold",
+    out=False,
+    takes={"kernel_size": "ints", "dilation": "ints", "padding": "ints", "stride": "ints"},
+)
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     """Columns added up to images: the transpose of :func:`unfold`.
 

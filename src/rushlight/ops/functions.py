@@ -382,7 +382,7 @@ def logit_values(x, *, eps):
     return np.log(x / (1 - x)).astype(kind)
 
 
-@public
+@public(takes={"eps": "float?"})
 def logit(input, eps=None):
     """`log(x / (1 - x))` of `input`, clamped to [eps, 1 - eps] if `eps` is given.
 

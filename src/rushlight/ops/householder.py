@@ -46,7 +46,7 @@ def geqrf(input):
     return return_types.geqrf(geqrf_(input))
 
 
-@public(name="linalg.householder_product")
+@public(name="linalg.householder_product", takes={"tau": "Tensor"})
 def householder_product(input, tau):
     """The first columns of the product of the reflections I - tau v v^H, with v below the diagonal of `input`.
 
@@ -110,7 +110,7 @@ def _reflected(x, tau, y, adjoint=False):
     return y
 
 
-@public
+@public(takes={"tau": "Tensor", "other": "Tensor", "left": "bool", "transpose": "bool"})
 def ormqr(input, tau, other, left=True, transpose=False):
     """Q `other`, where Q is the product of the reflections I - tau v v^H, with v below the diagonal of `input`.
 

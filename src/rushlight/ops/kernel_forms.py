@@ -6,7 +6,7 @@ from typing import Any
 
 from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
-from rushlight.ops import adaptive_pooling, layers, normalisation
+from rushlight.ops import adaptive_pooling, channel_norms, layers
 
 
 @for_batches
@@ -66,7 +66,7 @@ def batch_norm(
     cudnn_enabled: bool,
 ) -> Tensor:
     """:func:`nn.functional.batch_norm`; `cudnn_enabled` says nothing on a CPU."""
-    return normalisation.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return channel_norms.over_batch(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 @for_batches
@@ -82,7 +82,7 @@ def instance_norm(
     cudnn_enabled: bool,
 ) -> Tensor:
     """:func:`nn.functional.instance_norm`; `cudnn_enabled` says nothing on a CPU."""
-    return normalisation.instance_norm(
+    return channel_norms.instance_norm(
         input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
     )
 

@@ -76,7 +76,7 @@ def linear(input, weight, bias=None):
     return made.view(*shape[:-1], weight._a.shape[0])
 
 
-@public(name="bilinear", out=False)
+@public(name="bilinear", out=False, takes={"bias": "Tensor?"})
 def bilinear(input1, input2, weight, bias=None):
     """x1^T W x2 + bias for weight (out, in1, in2).
 
@@ -103,7 +103,11 @@ def bilinear(input1, input2, weight, bias=None):
                 f"bilinear(): input{n} size does not match weight size: got {t._a.shape[-1]} but expected "
                 f"{weight._a.shape[n]}"
             )
-    if bias is not None and bias._a.shape[0] != weight._a.shape[0]:
+    kinds = {"input1": input1, "input2": input2, "weight": weight} | ({} if bias is None else {"bias": bias})
+    if len({t._dtype for t in kinds.values()}) > 1:
+        named = ", ".join([f"{argument}: {t._dtype.cpp}" for argument, t in kinds.items()])
+        raise RuntimeError(f"All tensors must have the same dtype, got {named}")
+    if bias is not None and bias.size(0) != weight._a.shape[0]:
         raise RuntimeError(
             f"bilinear(): bias size does not match weight size: got {bias._a.shape[0]} but expected "
             f"{weight._a.shape[0]}"
@@ -233,7 +237,7 @@ def check_probability(p: float) -> None:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
-@public(name="nn.functional.dropout", out=False)
+@public(name="nn.functional.dropout", out=False, takes={"training": "bool"})
 def dropout(input, p=0.5, training=True, inplace=False):
     """Each element set to 0 with probability `p`, the others scaled by 1 / (1 - p); the input itself if not training.
 
@@ -275,7 +279,7 @@ def _drop_features(input: Any, p: float, training: bool, inplace: bool, ranks: t
     return _times(input, noise, inplace)
 
 
-@public(name="nn.functional.dropout1d", out=False)
+@public(name="nn.functional.dropout1d", out=False, takes={"training": "bool"})
 def dropout1d(input, p=0.5, training=True, inplace=False):
     """Whole channels of (N, C, L) or (C, L) set to 0 with probability `p`.
 
@@ -294,13 +298,13 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
     return _drop_features(input, p, training, inplace, (2, 3))
 
 
-@public(name="nn.functional.dropout2d", out=False)
+@public(name="nn.functional.dropout2d", out=False, takes={"training": "bool"})
 def dropout2d(input, p=0.5, training=True, inplace=False):
     """Whole channels of (N, C, H, W) or (C, H, W) set to 0 with probability `p`."""
     return _drop_features(input, p, training, inplace, (-1, 4))
 
 
-@public(name="nn.functional.dropout3d", out=False)
+@public(name="nn.functional.dropout3d", out=False, takes={"training": "bool"})
 def dropout3d(input, p=0.5, training=True, inplace=False):
     """Whole channels of (N, C, D, H, W) or (C, D, H, W) set to 0 with probability `p`."""
     return _drop_features(input, p, training, inplace, (4, 5))
@@ -325,13 +329,13 @@ def _alpha(input: Any, p: float, training: bool, inplace: bool, feature: bool) -
     return input.mul_(noise).add_(shift) if inplace else input * noise + shift
 
 
-@public(name="nn.functional.alpha_dropout", out=False)
+@public(name="nn.functional.alpha_dropout", out=False, takes={"training": "bool"})
 def alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Dropout that keeps mean and variance under SELU."""
     return _alpha(input, p, training, inplace, False)
 
 
-@public(name="nn.functional.feature_alpha_dropout", out=False)
+@public(name="nn.functional.feature_alpha_dropout", out=False, takes={"training": "bool"})
 def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Alpha dropout of whole channels."""
     return _alpha(input, p, training, inplace, True)

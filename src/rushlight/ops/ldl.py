@@ -170,7 +170,7 @@ def _refuse_singular(name: str, info: np.ndarray) -> None:
         )
 
 
-@public(name="linalg.ldl_factor_ex")
+@public(name="linalg.ldl_factor_ex", takes={"hermitian": "bool"})
 def ldl_factor_ex(input, *, hermitian=False, check_errors=False):
     """As :func:`linalg.ldl_factor`, and for each matrix 0 or the first zero on D's diagonal.
 
@@ -184,7 +184,7 @@ def ldl_factor_ex(input, *, hermitian=False, check_errors=False):
     return return_types.linalg_ldl_factor_ex(made)
 
 
-@public(name="linalg.ldl_factor")
+@public(name="linalg.ldl_factor", takes={"hermitian": "bool"})
 def ldl_factor(input, *, hermitian=False):
     """L and D of P^T A P = L D L^T (or L D L^H) in one matrix, and the pivots, for symmetric (or Hermitian) A.
 
@@ -205,7 +205,7 @@ def ldl_factor(input, *, hermitian=False):
     return return_types.linalg_ldl_factor(made[:2])
 
 
-@public(name="linalg.ldl_solve")
+@public(name="linalg.ldl_solve", takes={"pivots": "Tensor", "B": "Tensor", "hermitian": "bool"})
 def ldl_solve(LD, pivots, B, *, hermitian=False):
     """X of A X = B, from :func:`linalg.ldl_factor`'s result.
 

@@ -213,7 +213,7 @@ def triangular_(a, b, *, upper, left, unitriangular):
     return column_major(turned.swapaxes(-1, -2))
 
 
-@public(name="linalg.solve_triangular")
+@public(name="linalg.solve_triangular", takes={"upper": "bool", "left": "bool", "unitriangular": "bool"})
 def solve_triangular(input, B, *, upper, left=True, unitriangular=False):
     """X of A X = B for triangular A, of which the other triangle is not looked at.
 
@@ -463,7 +463,7 @@ def lstsq_(a, b, *, rcond, driver):
     return column_major(solution), rest, rank, values
 
 
-@public(name="linalg.lstsq")
+@public(name="linalg.lstsq", takes={"driver": "str?"})
 def lstsq(input, b, rcond=None, *, driver=None):
     """The X that makes A X - B smallest; also residuals, ranks and singular values.
 

@@ -18,7 +18,7 @@ from rushlight.runtime.execute import wrap
 _with_info = return_types._named("_lu_with_info", "LU", "pivots", "info")
 
 
-@public(out=copied)
+@public(out=copied, takes={"pivot": "bool"})
 def lu(A, pivot=True, get_infos=False):
     """L and U in one matrix, and the row exchanges; with `get_infos`, also what :func:`linalg.lu_factor_ex` gives.
 
@@ -47,7 +47,7 @@ def lu_solve(input, LU_data, LU_pivots):
     return solve_factored(LU_data, LU_pivots, input)
 
 
-@public
+@public(takes={"LU_pivots": "Tensor"})
 def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
     """The factors of A = P L U from :func:`linalg.lu_factor`'s result; empty ones for what is not asked for.
 

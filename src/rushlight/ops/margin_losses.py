@@ -21,7 +21,7 @@ def _margin_result(t: Any, reduction: str, size_average: Any, reduce: Any) -> An
     return reduce_tensor(t, reduction_of(reduction, size_average, reduce))
 
 
-@public(name="nn.functional.hinge_embedding_loss", out=False)
+@public(name="nn.functional.hinge_embedding_loss", out=False, takes={"margin": "float"})
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
     """x where the target is 1, max(0, margin - x) where it is -1."""
     all_tensors("hinge_embedding_loss", input=input, target=target)
@@ -31,7 +31,7 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
     return _margin_result(apart + near, reduction, size_average, reduce)
 
 
-@public(name="nn.functional.margin_ranking_loss", out=False)
+@public(name="nn.functional.margin_ranking_loss", out=False, takes={"margin": "float"})
 def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
     """max(0, -y (x1 - x2) + margin).
 
@@ -54,7 +54,7 @@ def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, red
     return _margin_result(made, reduction, size_average, reduce)
 
 
-@public(name="nn.functional.cosine_embedding_loss", out=False)
+@public(name="nn.functional.cosine_embedding_loss", out=False, takes={"margin": "float"})
 def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
     """1 - cos where the target is 1, max(0, cos - margin) where it is -1.
 
@@ -124,7 +124,7 @@ def triplet_margin_loss(
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     check_ranks(*[t._a.ndim for t in (anchor, positive, negative)])
-    from rushlight.ops.normalisation import pairwise_distance
+    from rushlight.ops.distances import pairwise_distance
 
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:

@@ -249,7 +249,10 @@ def nonzero_positions(x):
     return np.ndarray((count, x.ndim), np.int64, found, 0, (8, 8 * count))
 
 
-@public(check=exact_out("nonzero: Expected out tensor to have scalar type {wanted} but got scalar type{got}"))
+@public(
+    check=exact_out("nonzero: Expected out tensor to have scalar type {wanted} but got scalar type{got}"),
+    takes={"as_tuple": "bool"},
+)
 def nonzero(input, *, as_tuple=False):
     """The positions of the elements that are not zero: (n, ndim), or a tuple of ndim vectors.
 

@@ -306,7 +306,7 @@ def torch_matrix_exp(input):
     return matrix_exp(input)
 
 
-@public(name="linalg.matrix_power")
+@public(name="linalg.matrix_power", takes={"n": "int"})
 def matrix_power(A, n):
     """Square matrices to an integer power: :func:`matrix_power`."""
     return torch_matrix_power(A, n)
@@ -315,7 +315,7 @@ def matrix_power(A, n):
 # ---- small products ----
 
 
-@public(name="linalg.vecdot")
+@public(name="linalg.vecdot", takes={"dim": "int"})
 def vecdot(x, y, *, dim=-1):
     """Sums of conj(x) * y along `dim`; other dimensions are broadcast.
 
@@ -352,7 +352,7 @@ def matmul(input, other):
     return torch_matmul(input, other)
 
 
-@public(name="linalg.vander", out=False)
+@public(name="linalg.vander", out=False, takes={"N": "int?"})
 def vander(x, *, N=None):
     """Powers 0 to N - 1 of each element, along a new last dimension.
 
@@ -384,7 +384,7 @@ def vander(x, *, N=None):
 # ---- tensors as matrices ----
 
 
-@public(name="linalg.tensorinv", out=copied)
+@public(name="linalg.tensorinv", out=copied, takes={"ind": "int"})
 def tensorinv(input, ind=2):
     """The inverse of a tensor taken as a matrix: its first `ind` dimensions against the others.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import bool_
-from rushlight.ops import normalisation
+from rushlight.ops import channel_norms, normalisation
 from rushlight.ops.creation import empty, ones_like
 from rushlight.ops.sampling import bernoulli
 from rushlight.ops.spec import public
@@ -22,7 +22,7 @@ def _statistics(x: Tensor, dims: Any, keepdim: bool, eps: float) -> tuple[Tensor
     return mean, (variance + eps).rsqrt()
 
 
-@public
+@public(takes=normalisation.AFFINE | {"normalized_shape": "tuple of ints"})
 def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """`(output, mean, 1 / standard deviation)` of :func:`nn.functional.layer_norm`.
 
@@ -36,21 +36,21 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     return (out, *_statistics(input.detach(), dims, True, eps))
 
 
-@public
+@public(takes=normalisation.AFFINE | {"N": "int", "C": "int", "HxW": "int", "group": "int"})
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """`(output, mean, 1 / standard deviation)` of :func:`nn.functional.group_norm`, the statistics of (N, group).
 
     Args:
         N, C, HxW: the input's first two dimensions, and the product of the others.
     """
-    out = normalisation.group_norm(input, group, weight, bias, eps)
+    out = channel_norms.group_norm(input, group, weight, bias, eps)
     return (out, *_statistics(input.reshape(N, group, C // group * HxW), -1, False, eps))
 
 
-@public
+@public(takes=channel_norms.RUNNING | {"training": "bool"})
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
     """`(output, mean, 1 / standard deviation)` of :func:`nn.functional.batch_norm`; the statistics are empty unless `training`."""
-    out = normalisation.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    out = channel_norms.over_batch(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if not training:
         return out, empty(0, dtype=input._dtype), empty(0, dtype=input._dtype)
     dims = [d for d in range(input._a.ndim) if d != 1]

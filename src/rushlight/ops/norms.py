@@ -10,6 +10,7 @@ import numpy as np
 from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BOOL, BY_NUMPY, COMPLEX, FLOATING, as_dtype
+from rushlight.layout import broadcast
 from rushlight.ops.kinds.reduction import (
     cast_first,
     check_keepdim,
@@ -223,7 +224,7 @@ def dist_all(x, y, *, p):
     return narrowed(out, BY_NUMPY[away.dtype].to_real().numpy).reshape(())
 
 
-@public
+@public(takes={"other": "Tensor", "p": "Number"})
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of input - other.
 
@@ -234,6 +235,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """
     if input._dtype.category == BOOL and other._dtype.category == BOOL:
         return (input - other).norm(p)
+    broadcast(input._a.shape, other._a.shape)
     if not (input._a.size and other._a.size) and (p < 0 or p == math.inf):
         _check_identity((0,), None, (), p)
     return dist_all(input, other, p=float(p))

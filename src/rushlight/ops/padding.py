@@ -37,7 +37,7 @@ def _slices(ndim: int, chosen: list[tuple[int, slice]]) -> tuple[slice, ...]:
     return tuple(whole)
 
 
-@public(name="constant_pad_nd", out=False)
+@public(name="constant_pad_nd", out=False, takes={"pad": "tuple of ints", "value": "Number"})
 def constant_pad_nd(input, pad, value=0):
     """Constants around the last dimensions; negative widths cut off.
 
@@ -160,7 +160,7 @@ def _check_width(mode: str, shape: tuple, dim: int, before: int, after: int, n: 
         )
 
 
-@public(name="nn.functional.pad", out=False)
+@public(name="nn.functional.pad", out=False, takes={"pad": "tuple of ints", "mode": "str", "value": "float?"})
 def pad(input, pad, mode="constant", value=None):
     """Pad the last dimensions by pairs of widths, the last dimension's first.
 

@@ -223,13 +223,26 @@ def _max_pool(
     return (values, indices) if return_indices else values
 
 
-@public(name="nn.functional.max_pool1d", out=False)
+#: the kinds of arguments
+_WINDOWS = {"kernel_size": "ints", "stride": "ints?", "padding": "ints", "ceil_mode": "bool"}
+_AVERAGED = _WINDOWS | {"count_include_pad": "bool"}
+
+
+@public(
+    name="nn.functional.max_pool1d",
+    out=False,
+    takes=_WINDOWS | {"dilation": "ints"},
+)
 def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest of each window of (N, C, L)."""
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@public(name="nn.functional.max_pool2d", out=False)
+@public(
+    name="nn.functional.max_pool2d",
+    out=False,
+    takes=_WINDOWS | {"dilation": "ints"},
+)
 def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest of each window of (N, C, H, W), and where in its plane it is if `return_indices`.
 
@@ -241,7 +254,11 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@public(name="nn.functional.max_pool3d", out=False)
+@public(
+    name="nn.functional.max_pool3d",
+    out=False,
+    takes=_WINDOWS | {"dilation": "ints"},
+)
 def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The largest of each window of (N, C, D, H, W)."""
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
@@ -373,14 +390,21 @@ def _avg_pool(
     return made if input._a.ndim == count + 2 else made.squeeze(0)
 
 
-@public(name="nn.functional.avg_pool1d", out=False)
+@public(
+    name="nn.functional.avg_pool1d",
+    out=False,
+    takes=_AVERAGED,
+)
 def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The mean of each window of (N, C, L)."""
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 @exact_out(same_out)
-@public(name="nn.functional.avg_pool2d")
+@public(
+    name="nn.functional.avg_pool2d",
+    takes=_AVERAGED | {"divisor_override": "int?"},
+)
 def avg_pool2d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
 ):
@@ -395,7 +419,10 @@ def avg_pool2d(
 
 
 @exact_out(same_out)
-@public(name="nn.functional.avg_pool3d")
+@public(
+    name="nn.functional.avg_pool3d",
+    takes=_AVERAGED | {"divisor_override": "int?"},
+)
 def avg_pool3d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
 ):

@@ -453,7 +453,7 @@ def cross_(x, y, *, dim):
 
 
 @exact_out(same_out)
-@public(name="linalg.cross")
+@public(name="linalg.cross", takes={"dim": "int"})
 def linalg_cross(input, other, *, dim=-1):
     """The cross product of 3-vectors along `dim`; other dimensions are broadcast.
 
@@ -483,7 +483,7 @@ def linalg_cross(input, other, *, dim=-1):
 
 
 @exact_out(same_out)
-@public(name="cross")
+@public(name="cross", takes={"dim": "int?"})
 def cross(input, other, dim=None):
     """The cross product along `dim`, by default the first dimension of three elements.
 

@@ -93,7 +93,7 @@ def _input_dtype(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
     return result
 
 
-@public(out=_input_dtype)
+@public(out=_input_dtype, takes={"interpolation": "str"})
 def quantile(
     input: Tensor, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -110,7 +110,7 @@ def quantile(
     return _quantile(input, q, dim, keepdim, interpolation, False)
 
 
-@public(out=_input_dtype)
+@public(out=_input_dtype, takes={"interpolation": "str"})
 def nanquantile(
     input: Tensor, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:

@@ -134,7 +134,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     return _smooth_l1(x, y, reduction=reduction, width=float(beta))
 
 
-@public(name="nn.functional.huber_loss", out=False)
+@public(name="nn.functional.huber_loss", out=False, takes={"delta": "float"})
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     """Half the squares of differences up to `delta`, and their tangents beyond. Huber, 1964.
 
@@ -160,7 +160,11 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 # ---- of a density ----
 
 
-@public(name="nn.functional.poisson_nll_loss", out=False)
+@public(
+    name="nn.functional.poisson_nll_loss",
+    out=False,
+    takes={"log_input": "bool", "full": "bool", "eps": "float"},
+)
 def poisson_nll_loss(
     input, target, log_input=True, full=False, size_average=None, eps=1e-08, reduce=None, reduction="mean"
 ):

@@ -90,7 +90,7 @@ def tile_method(self: Tensor, *given: Any, dims: Any = None) -> Tensor:
     return tile(self, listed(given, dims, "tile", "dims"))
 
 
-@public(out=False)
+@public(out=False, takes={"dim": "int?"})
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """Each element (or slice along `dim`) as often as `repeats`, a number or a tensor of numbers, says.
 

@@ -236,7 +236,7 @@ def _new_size(spatial: tuple, size: Any, scale: Any, count: int) -> tuple[tuple[
 # ---- pixels between channels and space ----
 
 
-@public(name="pixel_shuffle", out=False)
+@public(name="pixel_shuffle", out=False, takes={"upscale_factor": "int"})
 def pixel_shuffle(input, upscale_factor):
     """(.., C r^2, H, W) to (.., C, H r, W r). Shi et al., arXiv:1609.05158.
 
@@ -274,7 +274,7 @@ def _shuffled(x: Any, r: int) -> Any:
     return (turned.clone() if r == 1 else turned).view(*lead, c // (r * r), h * r, w * r)
 
 
-@public(name="pixel_unshuffle", out=False)
+@public(name="pixel_unshuffle", out=False, takes={"downscale_factor": "int"})
 def pixel_unshuffle(input, downscale_factor):
     """(.., C, H r, W r) to (.., C r^2, H, W): the inverse of :func:`pixel_shuffle`.
 

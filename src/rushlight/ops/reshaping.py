@@ -48,7 +48,7 @@ def ravel(input):
     return reshape(input.contiguous(), (-1,)) if input._a.size else reshape(input, (0,))
 
 
-@public(out=False)
+@public(out=False, takes={"dim": "int", "sizes": "tuple of ints"})
 def unflatten(input, dim, sizes):
     """One dimension split into several, one of which may be -1.
 
@@ -153,7 +153,7 @@ def broadcast_shapes(*shapes: Any) -> Size:
     return Size(common)
 
 
-@public(out=False)
+@public(out=False, takes={"indexing": "str?"})
 def meshgrid(*tensors, indexing=None):
     """The coordinates of a grid: each 1-d tensor expanded along its own dimension.
 
@@ -234,7 +234,7 @@ def stacked(columns: list[Tensor]) -> Tensor:
     return stack(columns, 1)
 
 
-@public(out=False)
+@public(out=False, takes={"r": "int", "with_replacement": "bool"})
 def combinations(input, r=2, with_replacement=False):
     """All choices of `r` elements of a 1-d tensor, in order, as rows.
 

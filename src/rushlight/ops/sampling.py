@@ -14,6 +14,7 @@ from rushlight.deep import MOST, from_core
 from rushlight.device import ELSEWHERE, MetaAsked, check_device
 from rushlight.dtypes import COMPLEX, FLOATING, as_dtype, dtype, get_default_dtype, int64
 from rushlight.layout import broadcast, numel, sizes
+from rushlight.ops import arguments
 from rushlight.ops.creation import empty_as, without_data
 from rushlight.ops.promotion import is_number
 from rushlight.ops.spec import REGISTRY, Operation, public
@@ -413,7 +414,7 @@ def _as_out(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
     return plain(*args, **kwargs).to(outs[0]._dtype)
 
 
-@public(out=_as_out)
+@public(out=_as_out, takes={"p": "float?"})
 def bernoulli(input, p=None, *, generator=None):
     """Ones with the probabilities in `input`, zeros otherwise (or with probability `p` everywhere).
 
@@ -452,7 +453,7 @@ def _only_long(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
     return plain(*args, **kwargs)
 
 
-@public(out=_only_long)
+@public(out=_only_long, takes={"num_samples": "int", "replacement": "bool"})
 def multinomial(input, num_samples, replacement=False, *, generator=None):
     """Indices drawn with the weights in `input` (one row, or a matrix of rows), as int64.
 
@@ -466,13 +467,20 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
 # ---- methods that fill a tensor ----
 
 
-def _filler(name: str, doc: str, draw: Callable) -> Any:
-    """`Tensor.<name>(...)`: writes numbers drawn by `draw(stream, size, dtype name, *arguments)`."""
+def _filler(name: str, doc: str, draw: Callable, takes: dict[str, str], overloaded: bool = False) -> Any:
+    """`Tensor.<name>(...)`: writes numbers drawn by `draw(stream, size, dtype name, *arguments)`, which are of the kinds `takes`."""
+    names = tuple(takes)
+    brought = arguments.bringer(names, takes)
     derivative = _no_gradient("".join(part.capitalize() for part in name.rstrip("_").split("_")))
 
     def fill(self: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         if not isinstance(self, Tensor):
             raise errors.wrong_self(name, self)
+        try:
+            args = brought(args, kwargs)
+        except errors.WrongArgument as wrong:
+            wrong.overloaded = overloaded
+            raise wrong.worded(name, names, args, kwargs) from None
         check_random()
         check_write(self, name)
         place = _ordered(self)
@@ -525,7 +533,7 @@ def _draw_random(t: Tensor, stream: Generator, *args: Any, **kwargs: Any) -> np.
 
 def _draw_bernoulli(t: Tensor, stream: Generator, p: Any = 0.5) -> np.ndarray:
     if isinstance(p, Tensor):
-        shown = np.broadcast_to(p._a, t._a.shape)
+        shown = p.expand(t._a.shape)._a
         order = streams.memory_order(t._a.shape, strides(t))
         flat = np.ascontiguousarray(shown.transpose(order))
         return streams.bernoulli_each(stream, flat, t._dtype.name)
@@ -538,31 +546,54 @@ def _draw_geometric(t: Tensor, stream: Generator, p: float) -> np.ndarray:
     return streams.geometric(stream, t._a.size, p, t._dtype.name)
 
 
-uniform_ = _filler("uniform_", "Fill with uniform numbers in [from, to); (0, 1) if not given.", _draw_uniform)
-normal_ = _filler("normal_", "Fill with normal numbers of the given mean (0) and std (1).", _draw_normal)
+uniform_ = _filler(
+    "uniform_",
+    "Fill with uniform numbers in [from, to); (0, 1) if not given.",
+    _draw_uniform,
+    {"from": "float", "to": "float"},
+)
+normal_ = _filler(
+    "normal_",
+    "Fill with normal numbers of the given mean (0) and std (1).",
+    _draw_normal,
+    {"mean": "float", "std": "float"},
+)
 random_ = _filler(
     "random_",
     "Fill with integers in [from, to); all that the dtype holds exactly if not given.",
     _draw_random,
+    {"from": "int", "to": "int?"},
+    overloaded=True,
 )
 bernoulli_ = _filler(
-    "bernoulli_", "Fill with ones with probability `p` (a number or a tensor), else zeros.", _draw_bernoulli
+    "bernoulli_",
+    "Fill with ones with probability `p` (a number or a tensor), else zeros.",
+    _draw_bernoulli,
+    {},
 )
 exponential_ = _filler(
     "exponential_",
     "Fill with exponentially distributed numbers of rate `lambd` (1).",
     _draws("exponential", lambd="rate"),
+    {"lambd": "float"},
 )
 cauchy_ = _filler(
-    "cauchy_", "Fill with Cauchy numbers of the given median (0) and sigma (1).", _draws("cauchy")
+    "cauchy_",
+    "Fill with Cauchy numbers of the given median (0) and sigma (1).",
+    _draws("cauchy"),
+    {"median": "float", "sigma": "float"},
 )
 log_normal_ = _filler(
-    "log_normal_", "Fill with exp of normal numbers of the given mean (1) and std (2).", _draws("log_normal")
+    "log_normal_",
+    "Fill with exp of normal numbers of the given mean (1) and std (2).",
+    _draws("log_normal"),
+    {"mean": "float", "std": "float"},
 )
 geometric_ = _filler(
     "geometric_",
     "Fill with geometric counts: trials up to the first success of probability `p`.",
     _draw_geometric,
+    {"p": "float"},
 )
 
 

@@ -156,7 +156,7 @@ def _scatter_reduce_into(self, dim, index, src, reduce, *, include_self=True):
     return True
 
 
-@public(into=_scatter_reduce_into, check=exact_out(), apart=True)
+@public(into=_scatter_reduce_into, check=exact_out(), apart=True, takes={"include_self": "bool"})
 def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     """A copy of `input` in which out[index[i, j], j] is reduced with src[i, j] for dim 0, and so on.
 
@@ -257,7 +257,7 @@ def _index_reduce_into(self, dim, index, source, reduce, *, include_self=True):
     return True
 
 
-@public(into=_index_reduce_into, check=exact_out(), apart=True)
+@public(into=_index_reduce_into, check=exact_out(), apart=True, takes={"include_self": "bool"})
 def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     """A copy of `input` in which the slices at the positions `index` along `dim` are reduced with those of `source`.
 

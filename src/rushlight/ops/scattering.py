@@ -146,7 +146,7 @@ def _put_into(self, indices, values, accumulate=False):
     return True
 
 
-@public(out=False, into=_put_into, apart=True)
+@public(out=False, into=_put_into, apart=True, takes={"accumulate": "bool"})
 def index_put(input, indices, values, accumulate=False):
     """A copy of `input` with `values` written (or added) where the index tensors point.
 
@@ -413,7 +413,7 @@ def _put_flat_into(self, index, source, accumulate=False):
     return True
 
 
-@public(out=False, into=_put_flat_into, apart=True)
+@public(out=False, into=_put_flat_into, apart=True, takes={"accumulate": "bool"})
 def put(input, index, source, accumulate=False):
     """A copy of `input` with the elements of `source` at `index`, counting row by row.
 

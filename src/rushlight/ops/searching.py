@@ -91,7 +91,7 @@ def _chosen(found: tuple, return_inverse: bool, return_counts: bool) -> Any:
     return (values, *[inverse] * bool(return_inverse), *[counts] * bool(return_counts))
 
 
-@public(out=False)
+@public(out=False, takes={"return_inverse": "bool", "return_counts": "bool"})
 def unique(
     input: Tensor,
     sorted: bool = True,
@@ -115,7 +115,7 @@ def unique(
     return _chosen(unique_dim(input, dim=_slices(input, dim, "unique")), return_inverse, return_counts)
 
 
-@public(out=False)
+@public(out=False, takes={"return_inverse": "bool", "return_counts": "bool"})
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
 ) -> Any:

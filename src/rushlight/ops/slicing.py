@@ -260,14 +260,14 @@ def _check_sizes(t: Tensor, sizes: Any, dim: int, operation: str) -> list[int]:
     return sizes
 
 
-@public(out=False)
+@public(out=False, takes={"dim": "int"})
 def split_with_sizes(input, split_sizes, dim=0):
     """Views of consecutive parts along a dimension, of the given sizes, which must fill it."""
     dim = _check_dim(input, dim, "split")
     return _split(input, _check_sizes(input, split_sizes, dim, "split_with_sizes"), dim, _SPLIT_SIZES)
 
 
-@public(out=False)
+@public(out=False, takes={"chunks": "int", "dim": "int"})
 def chunk(input, chunks, dim=0):
     """At most `chunks` views of consecutive equal parts along a dimension; the last may be smaller.
 
@@ -312,21 +312,21 @@ def _unsafe(t: Tensor, sizes: Sequence[int], dim: int, derivative: Derivative) -
     return made
 
 
-@public(out=False)
+@public(out=False, takes={"dim": "int"})
 def unsafe_split(input, split_size, dim=0):
     """:func:`split`, not tracked as views."""
     dim = _check_dim(input, dim, "split")
     return _unsafe(input, _sizes_of(input, split_size, dim), dim, _UNSAFE_SPLIT)
 
 
-@public(out=False)
+@public(out=False, takes={"dim": "int"})
 def unsafe_split_with_sizes(input, split_sizes, dim=0):
     """:func:`split_with_sizes`, not tracked as views."""
     dim = _check_dim(input, dim, "split")
     return _unsafe(input, _check_sizes(input, split_sizes, dim, "split_with_sizes"), dim, _UNSAFE_SPLIT_SIZES)
 
 
-@public(out=False)
+@public(out=False, takes={"chunks": "int", "dim": "int"})
 def unsafe_chunk(input, chunks, dim=0):
     """:func:`chunk`, not tracked as views."""
     dim, sizes = _chunked(input, chunks, dim)
@@ -362,7 +362,7 @@ def unbind(input, dim=0):
 # ---- splits made of slices ----
 
 
-@public(out=False)
+@public(out=False, takes={"dim": "int"})
 def tensor_split(
     input,
     indices_or_sections=None,

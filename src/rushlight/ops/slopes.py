@@ -12,7 +12,7 @@ from rushlight.ops.spec import public
 from rushlight.tape.modes import no_grad
 
 
-@public(out=False)
+@public(out=False, takes={"edge_order": "int"})
 def gradient(input, *, spacing=None, dim=None, edge_order=1):
     """The derivative along each of `dim`, from the elements' neighbours. Fornberg, 1988.
 
@@ -118,7 +118,7 @@ def _uneven(x: Any, part: Any, dim: int, places: Tensor, order: int) -> Any:
     return cat([first, inner, last], dim)
 
 
-@public
+@public(takes={"p": "Number", "dim": "int", "maxnorm": "Number"})
 def renorm(input, p, dim, maxnorm):
     """The slices along `dim` whose p-norm is above `maxnorm`, scaled down to it.
 

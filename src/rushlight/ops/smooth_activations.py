@@ -154,7 +154,7 @@ def gelu_values(x, *, approximate):
     return wide.astype(x.dtype)
 
 
-@public
+@public(takes={"approximate": "str"})
 def gelu(input, *, approximate="none"):
     """`input` times the normal distribution function; `approximate="tanh"` for its approximation.
 
@@ -226,7 +226,7 @@ def softplus_values(x, *, beta, threshold):
     )
 
 
-@public
+@public(takes={"beta": "Number", "threshold": "Number"})
 def softplus(input, beta=1, threshold=20):
     """`log(1 + exp(beta * input)) / beta`, and `input` itself where `beta * input` exceeds `threshold`.
 
@@ -278,7 +278,7 @@ def _glu_gradient(g: Any, x: Any, dim: int) -> Any:
 _GLU = Derivative("Glu", ("x",), (_glu_gradient,))
 
 
-@public(name="nn.functional.glu", out=False)
+@public(name="nn.functional.glu", out=False, takes={"dim": "int"})
 def glu(input, dim=-1):
     """a * sigmoid(b) for the halves a and b of the input along `dim`. Dauphin et al., arXiv:1612.08083.
 

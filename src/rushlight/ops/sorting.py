@@ -195,7 +195,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any 
     return return_types.sort(sort_stable(input, **attrs, stable=bool(stable)))
 
 
-@public(out=False)
+@public(out=False, takes={"stable": "bool"})
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any = False) -> Tensor:
     """The indices that sort the elements along `dim`; `stable=True` keeps equals in order.
 
@@ -484,7 +484,7 @@ def _apart(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
     return results
 
 
-@public(out=_apart)
+@public(out=_apart, takes={"k": "int", "dim": "int"})
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest element along `dim`, counted from 1, and its index.
 

@@ -8,7 +8,7 @@ An operation is a *primitive* (arrays in, fresh arrays out, with a derivative) b
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -252,6 +252,7 @@ def public(
     overloaded: bool = False,
     numpy_names: bool = True,
     apart: bool = False,
+    takes: Mapping[str, str] | None = None,
 ) -> Any:
     """Make PyTorch's form of `function`: NumPy's argument names, `out=`, and `.inplace`.
 
@@ -264,6 +265,7 @@ def public(
         numpy_names: whether `axis` stands for `dim`, and so on.
         overloaded: whether PyTorch has several signatures, which its messages about missing arguments say.
         apart: whether the in-place form refuses to read memory that it writes.
+        takes: the kinds of arguments that `function` leaves unchecked, see `rushlight.ops.arguments`.
     """
     if function is None:
         return functools.partial(
@@ -275,10 +277,13 @@ def public(
             overloaded=overloaded,
             numpy_names=numpy_names,
             apart=apart,
+            takes=takes,
         )
     called = name or function.__name__
     names = parameters(function)
-    plain = function
+    plain = (
+        function if takes is None else late.load("rushlight.ops.arguments").checked(function, names, takes)
+    )
     renamed = _renamed(names) if numpy_names else {}
     lower = autocasting.policy(called)
     switch = autocasting.SWITCH
@@ -328,7 +333,9 @@ def public(
             if result is not NotImplemented:
                 return result
         if isinstance(error, errors.WrongArgument):
-            raise error.worded(called, names, args, kwargs) from None
+            raise error.worded(
+                called.removeprefix("nn.functional.").replace(".", "_"), names, args, kwargs
+            ) from None
         if isinstance(error, AttributeError):
             if first_is_tensor and args and not isinstance(args[0], Tensor):
                 raise errors.wrong_type(called, "input", 1, args[0]) from None

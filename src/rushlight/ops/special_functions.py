@@ -200,7 +200,7 @@ def mvlgamma_values(x, *, p):
     return (total + p * (p - 1) / 4 * math.log(math.pi)).astype(x.dtype)
 
 
-@public
+@public(takes={"p": "int"})
 def mvlgamma(input, p):
     """The logarithm of the multivariate gamma function of dimension `p` (elements above (p - 1) / 2).
 

@@ -431,7 +431,7 @@ def _weights(given: Any, observations: int, name: str) -> Tensor:
     return given
 
 
-@public(out=False)
+@public(out=False, takes={"correction": "int", "fweights": "Tensor?", "aweights": "Tensor?"})
 def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
     """The covariances of the rows of a matrix, whose columns are observations.
 

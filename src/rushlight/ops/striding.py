@@ -115,7 +115,7 @@ def _inside(a: np.ndarray, size: Any, stride: Any) -> np.ndarray | None:
     return within(a, size, stride)
 
 
-@public(out=False)
+@public(out=False, takes={"size": "tuple of ints", "stride": "tuple of ints", "storage_offset": "int?"})
 def as_strided(input, size, stride, storage_offset=None):
     """A view of the storage with sizes, strides and an offset of one's choice, all in elements.
 
@@ -174,7 +174,7 @@ def _diagonal_dims(ndim: int, dim1: int, dim2: int) -> tuple[int, int]:
     return first, second
 
 
-@public(out=False)
+@public(out=False, takes={"offset": "int"})
 def diagonal(input, offset=0, dim1=0, dim2=1):
     """The view of a diagonal between two dimensions, which come last as one; `offset` counts along `dim2`.
 
@@ -300,7 +300,7 @@ def select_scatter_of(x, y, *, dim, index):
     return out
 
 
-@public
+@public(takes={"dim": "int", "index": "int"})
 def select_scatter(input, src, dim, index):
     """A copy of `input` with `src` at one index of a dimension.
 
@@ -337,7 +337,7 @@ def slice_scatter_of(x, y, *, dim, start, stop, step):
     return out
 
 
-@public(check=same_type)
+@public(check=same_type, takes={"dim": "int", "start": "int?", "end": "int?", "step": "int"})
 def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     """A copy of `input` with `src` at `start:end:step` of a dimension.
 
@@ -375,7 +375,7 @@ def diagonal_scatter_of(x, y, *, offset, dim1, dim2):
     return out
 
 
-@public
+@public(takes={"offset": "int"})
 def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     """A copy of `input` with `src` on a diagonal."""
     dim1, dim2 = _diagonal_dims(input._a.ndim, dim1, dim2)
@@ -401,7 +401,7 @@ def as_strided_scatter_of(x, y, *, source, shown):
     return memory[source.places()]
 
 
-@public
+@public(takes={"size": "tuple of ints", "stride": "tuple of ints", "storage_offset": "int?"})
 def as_strided_scatter(input, src, size, stride, storage_offset=None):
     """A copy of `input` with `src` at the places that `as_strided` shows."""
     shape, steps, at = _layout(input, size, stride, storage_offset)

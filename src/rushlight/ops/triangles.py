@@ -81,7 +81,7 @@ def diag_embed_of(x, *, offset, dim1, dim2):
     return np.ascontiguousarray(np.moveaxis(out, (-2, -1), (dim1, dim2)))
 
 
-@public(out=False)
+@public(out=False, takes={"offset": "int"})
 def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     """Matrices with the last dimension on a diagonal, zeros elsewhere.
 
@@ -104,7 +104,7 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     return diag_embed_of(input, offset=offset, dim1=first, dim2=second)
 
 
-@public(check=same_type)
+@public(check=same_type, takes={"diagonal": "int"})
 def diag(input, diagonal=0):
     """A vector's matrix with it on a diagonal; a matrix's diagonal, copied.
 

@@ -104,7 +104,7 @@ def rot90_dims(x, *, k, dims):
     return laid_out(turned, tuple(steps))
 
 
-@public(out=False)
+@public(out=False, takes={"k": "int", "dims": "tuple of ints"})
 def rot90(input, k=1, dims=(0, 1)):
     """A copy turned by k quarter turns in the plane of two dimensions.
 

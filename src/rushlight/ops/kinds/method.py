@@ -10,6 +10,7 @@ from typing import Any
 from rushlight import errors
 from rushlight.batched import TAKE_OVER, NeedsBatching, asking
 from rushlight.buffer import Tensor
+from rushlight.tape.derivative import parameters
 
 _WARNED: set[str] = set()
 
@@ -24,6 +25,7 @@ def warn_once(message: str) -> None:
 def method(function: Callable) -> Any:
     """Word the error of `Tensor.method(something else)` as PyTorch does; costs nothing in a good call's body."""
     name = function.__name__
+    names = parameters(function)[1:]
 
     @functools.wraps(function)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -37,6 +39,8 @@ def method(function: Callable) -> Any:
             if error.name in ("_a", "_dtype", "_buf"):
                 raise errors.wrong_type(name, "other", 1, error.obj) from None
             raise
+        except errors.WrongArgument as wrong:
+            raise wrong.worded(name, names, args, kwargs) from None
         return take_over(name, call, (self, *args), kwargs)
 
     asking(call)
