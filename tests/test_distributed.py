@@ -156,3 +156,22 @@ def test_what_is_missing_is_said_to_be():
     with pytest.raises(NotImplementedError, match="groups of one process"):
         dist.init_device_mesh
     assert not hasattr(rushlight.distributed, "no_such_name")
+
+
+@pytest.mark.parametrize("lib", ["torch", "rushlight"])
+def test_parts_for_gpus_that_are_not_there(lib):
+    import importlib
+
+    torch = importlib.import_module(lib)
+    parallel = torch.nn.parallel
+    assert parallel.scatter([1, "a"], [0, 1]) == [[1, "a"], [1, "a"]]
+    kwargs = importlib.import_module(f"{lib}.nn.parallel.scatter_gather").scatter_kwargs
+    assert kwargs((), {"a": 1}, [0]) == (((),), ({"a": 1},))
+    for call in (lambda: parallel.scatter(torch.ones(2), [0]), lambda: parallel.gather([torch.ones(2)], 0)):
+        with pytest.raises((AttributeError, RuntimeError, AssertionError)):
+            call()
+
+
+def test_modules_on_devices_that_are_not_there():
+    net = rushlight.nn.Linear(2, 1)
+    assert rushlight.nn.parallel.data_parallel(net, rushlight.ones(3, 2)).shape == (3, 1)

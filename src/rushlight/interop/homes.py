@@ -56,8 +56,6 @@ HOMES = {
         "torch.nn.modules.loss": "LinearCrossEntropyLoss",
         "torch.nn.modules.module": "_IncompatibleKeys",
         "torch.nn.modules.pixelshuffle": "PixelShuffle PixelUnshuffle",
-        "torch.nn.parallel.data_parallel": "DataParallel",
-        "torch.nn.parallel.distributed": "DistributedDataParallel",
     },
     "optim": {
         "torch.optim": "Adafactor Muon",
@@ -98,7 +96,7 @@ SOURCES = frozenset(f"rushlight.{name}" for name in [*HOMES, "deep", "batched"])
 #: our modules that are packages in PyTorch
 _PACKAGES = tuple(
     f"rushlight.{name}"
-    for name in "_C accelerator compiler cpu cuda distributed jit masked mps multiprocessing nn.attention nn.parallel profiler"
+    for name in "_C accelerator compiler cpu cuda distributed jit masked mps multiprocessing nn.attention profiler"
     " cuda.amp sparse utils.benchmark utils.data utils.model_zoo xpu".split()
 )
 

@@ -1,4 +1,4 @@
-"""Modules that would be computed by several devices or processes; there is one, and everything is passed on to the module."""
+"""`DistributedDataParallel`, in a group of one process."""
 
 from __future__ import annotations
 
@@ -9,27 +9,7 @@ from typing import Any
 from rushlight import late
 from rushlight.nn.modules.module import Module
 
-__all__ = ["DataParallel", "DistributedDataParallel"]
-
-
-class DataParallel(Module):
-    """The module `module`; on a CPU there are no devices to share its batches out to.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.nn.DataParallel(torch.nn.Identity())(3)
-        3
-    """
-
-    def __init__(
-        self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0
-    ) -> None:
-        super().__init__()
-        self.module = module
-        self.device_ids: list[int] = []
-
-    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
-        return self.module(*inputs, **kwargs)
+__all__ = ["DistributedDataParallel"]
 
 
 class DistributedDataParallel(Module):
