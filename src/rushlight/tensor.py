@@ -33,6 +33,7 @@ counted_positions = late.module("ops.counted_positions")
 differences = late.module("ops.differences")
 element_by_element = late.module("ops.element_by_element")
 extremes = late.module("ops.extremes")
+running_extremes = late.module("ops.running_extremes")
 factorizations = late.module("ops.factorizations")
 gathering = late.module("ops.gathering")
 hashing = late.module("ops.hashing")
@@ -55,6 +56,7 @@ removed = late.module("ops.removed")
 repeating = late.module("ops.repeating")
 reshaping = late.module("ops.reshaping")
 rows = late.module("ops.rows")
+random_filling = late.module("ops.random_filling")
 sampling = late.module("ops.sampling")
 scans = late.module("ops.scans")
 scatter_reductions = late.module("ops.scatter_reductions")
@@ -98,8 +100,8 @@ class _Members:
     aminmax = extremes.aminmax
     argmax = extremes.argmax
     argmin = extremes.argmin
-    cummax = extremes.cummax
-    cummin = extremes.cummin
+    cummax = running_extremes.cummax
+    cummin = running_extremes.cummin
     softmax = softmaxes.softmax.method
     log_softmax = softmaxes.log_softmax.method
     logsumexp = softmaxes.logsumexp
@@ -397,14 +399,14 @@ class _Members:
     # ---- random ----
     bernoulli = sampling.bernoulli
     multinomial = sampling.multinomial
-    uniform_ = sampling.uniform_
-    normal_ = sampling.normal_
-    random_ = sampling.random_
-    bernoulli_ = sampling.bernoulli_
-    exponential_ = sampling.exponential_
-    cauchy_ = sampling.cauchy_
-    log_normal_ = sampling.log_normal_
-    geometric_ = sampling.geometric_
+    uniform_ = random_filling.uniform_
+    normal_ = random_filling.normal_
+    random_ = random_filling.random_
+    bernoulli_ = random_filling.bernoulli_
+    exponential_ = random_filling.exponential_
+    cauchy_ = random_filling.cauchy_
+    log_normal_ = random_filling.log_normal_
+    geometric_ = random_filling.geometric_
     # ---- end random ----
 
     # ---- autograd ----

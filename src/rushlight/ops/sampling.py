@@ -14,15 +14,10 @@ from rushlight.deep import MOST, from_core
 from rushlight.device import ELSEWHERE, MetaAsked, check_device
 from rushlight.dtypes import COMPLEX, FLOATING, as_dtype, dtype, get_default_dtype, int64
 from rushlight.layout import broadcast, numel, sizes
-from rushlight.ops import arguments
 from rushlight.ops.creation import empty_as, without_data
-from rushlight.ops.promotion import is_number
 from rushlight.ops.spec import REGISTRY, Operation, public
 from rushlight.tape.derivative import Derivative
-from rushlight.tape.modes import MODES
-from rushlight.tape.node import requires_grad
 from rushlight.tape.recording import record
-from rushlight.tape.writes import check_write, rebase, wrote
 
 
 class Generator(streams.Generator):
@@ -100,7 +95,7 @@ def _kind(chosen: Any, default: dtype, operation: str, device: Any = None) -> dt
     return as_dtype(chosen, operation) or default
 
 
-def _ordered(t: Tensor) -> np.ndarray:
+def ordered(t: Tensor) -> np.ndarray:
     """The elements of `t` with dimensions in the order of memory, in which the streams fill."""
     return t._a.transpose(streams.memory_order(t._a.shape, strides(t)))
 
@@ -110,7 +105,7 @@ def _like(x: Tensor, kind: dtype, make: Callable, wanted: Any = None) -> Tensor:
     contiguous)`."""
     a = empty_as(x, kind, wanted)
     out = new_tensor(a, kind)
-    place = _ordered(out)
+    place = ordered(out)
     place[...] = make(a.size, a.flags.c_contiguous).reshape(place.shape)
     return out
 
@@ -404,7 +399,7 @@ _NORMAL = {
 }
 
 
-def _no_gradient(node: str) -> Derivative:
+def no_gradient(node: str) -> Derivative:
     """A result that is random: its gradient exists, and is zero."""
     return Derivative(node, ("x",), (lambda g: g.new_zeros(g.shape),))
 
@@ -433,8 +428,8 @@ def bernoulli(input, p=None, *, generator=None):
     return out
 
 
-_BERNOULLI = _no_gradient("Bernoulli")
-_POISSON = _no_gradient("Poisson")
+_BERNOULLI = no_gradient("Bernoulli")
+_POISSON = no_gradient("Poisson")
 
 
 @public(out=False)
@@ -462,139 +457,6 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
     """
     drawn = streams.multinomial(source(generator, "multinomial"), input._a, num_samples, replacement)
     return new_tensor(drawn, int64)
-
-
-# ---- methods that fill a tensor ----
-
-
-def _filler(name: str, doc: str, draw: Callable, takes: dict[str, str], overloaded: bool = False) -> Any:
-    """`Tensor.<name>(...)`: writes numbers drawn by `draw(stream, size, dtype name, *arguments)`, which are of the kinds `takes`."""
-    names = tuple(takes)
-    brought = arguments.bringer(names, takes)
-    derivative = _no_gradient("".join(part.capitalize() for part in name.rstrip("_").split("_")))
-
-    def fill(self: Tensor, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
-        if not isinstance(self, Tensor):
-            raise errors.wrong_self(name, self)
-        try:
-            args = brought(args, kwargs)
-        except errors.WrongArgument as wrong:
-            wrong.overloaded = overloaded
-            raise wrong.worded(name, names, args, kwargs) from None
-        check_random()
-        check_write(self, name)
-        place = _ordered(self)
-        place[...] = draw(self, source(generator, name), *args, **kwargs).reshape(place.shape)
-        wrote(self)
-        if MODES.grad and self._edge is not None and requires_grad(self):
-            out = new_tensor(self._a, self._dtype)
-            record(derivative, (self,), None, out)
-            rebase(self, out._edge)
-        return self
-
-    fill.__name__ = name
-    fill.__qualname__ = f"Tensor.{name}"
-    fill.__doc__ = doc
-    return for_batches(fill)
-
-
-def _draws(name: str, **names: str) -> Callable:
-    """A stream's fill function with PyTorch's argument names."""
-
-    def draw(t: Tensor, stream: Generator, *args: Any, **kwargs: Any) -> np.ndarray:
-        kwargs = {names.get(key, key): value for key, value in kwargs.items()}
-        return getattr(streams, name)(stream, t._a.size, t._dtype.name, *args, **kwargs)
-
-    return draw
-
-
-def _draw_uniform(t: Tensor, stream: Generator, *args: Any, **kwargs: Any) -> np.ndarray:
-    low, high = (list(args) + [kwargs.pop("from", 0.0), kwargs.pop("to", 1.0)][len(args) :])[:2]
-    if kwargs or len(args) > 2:
-        raise TypeError(f"uniform_() takes (float from = 0, float to = 1), not {sorted(kwargs) or len(args)}")
-    return streams.uniform(stream, t._a.size, t._dtype.name, low, high)
-
-
-def _draw_normal(t: Tensor, stream: Generator, mean: float = 0.0, std: float = 1.0) -> np.ndarray:
-    return streams.normal(stream, t._a.size, t._dtype.name, mean, std, contiguous=t._a.flags.c_contiguous)
-
-
-def _draw_random(t: Tensor, stream: Generator, *args: Any, **kwargs: Any) -> np.ndarray:
-    given = list(args) + [kwargs[key] for key in ("from", "to") if key in kwargs]
-    if len(given) == 2:
-        low, high = given
-        if high is None:
-            return streams.random(stream, t._a.size, t._dtype.name, low, None)
-        return streams.random(stream, t._a.size, t._dtype.name, low, high)
-    if len(given) == 1:
-        return streams.random(stream, t._a.size, t._dtype.name, 0, given[0])
-    return streams.random(stream, t._a.size, t._dtype.name)
-
-
-def _draw_bernoulli(t: Tensor, stream: Generator, p: Any = 0.5) -> np.ndarray:
-    if isinstance(p, Tensor):
-        shown = p.expand(t._a.shape)._a
-        order = streams.memory_order(t._a.shape, strides(t))
-        flat = np.ascontiguousarray(shown.transpose(order))
-        return streams.bernoulli_each(stream, flat, t._dtype.name)
-    if not is_number(p):
-        raise errors.wrong_type("bernoulli_", "p", 1, p, "float")
-    return streams.bernoulli(stream, t._a.size, p, t._dtype.name)
-
-
-def _draw_geometric(t: Tensor, stream: Generator, p: float) -> np.ndarray:
-    return streams.geometric(stream, t._a.size, p, t._dtype.name)
-
-
-uniform_ = _filler(
-    "uniform_",
-    "Fill with uniform numbers in [from, to); (0, 1) if not given.",
-    _draw_uniform,
-    {"from": "float", "to": "float"},
-)
-normal_ = _filler(
-    "normal_",
-    "Fill with normal numbers of the given mean (0) and std (1).",
-    _draw_normal,
-    {"mean": "float", "std": "float"},
-)
-random_ = _filler(
-    "random_",
-    "Fill with integers in [from, to); all that the dtype holds exactly if not given.",
-    _draw_random,
-    {"from": "int", "to": "int?"},
-    overloaded=True,
-)
-bernoulli_ = _filler(
-    "bernoulli_",
-    "Fill with ones with probability `p` (a number or a tensor), else zeros.",
-    _draw_bernoulli,
-    {},
-)
-exponential_ = _filler(
-    "exponential_",
-    "Fill with exponentially distributed numbers of rate `lambd` (1).",
-    _draws("exponential", lambd="rate"),
-    {"lambd": "float"},
-)
-cauchy_ = _filler(
-    "cauchy_",
-    "Fill with Cauchy numbers of the given median (0) and sigma (1).",
-    _draws("cauchy"),
-    {"median": "float", "sigma": "float"},
-)
-log_normal_ = _filler(
-    "log_normal_",
-    "Fill with exp of normal numbers of the given mean (1) and std (2).",
-    _draws("log_normal"),
-    {"mean": "float", "std": "float"},
-)
-geometric_ = _filler(
-    "geometric_",
-    "Fill with geometric counts: trials up to the first success of probability `p`.",
-    _draw_geometric,
-    {"p": "float"},
-)
 
 
 def draw_dropout(x: Tensor, p: float) -> Tensor:
