@@ -150,9 +150,11 @@ def log_softmax_gradient(dz, y, *, dim):
     )
     if made is not None:
         return made
-    part = np.exp(y, dtype=_accumulating(y))
-    part *= _sums(dz, dim)
-    return narrowed(dz - part, y.dtype)
+    wide, part = dz.astype(_accumulating(y)), y.astype(_accumulating(y))  # (which NumPy would do in pieces)
+    np.exp(part, part)
+    part *= _sums(wide, dim)
+    np.subtract(wide, part, part)
+    return narrowed(part, y.dtype)
 
 
 def _accumulating(a: np.ndarray) -> Any:
