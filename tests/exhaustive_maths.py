@@ -27,8 +27,9 @@ from vector_maths import (
     loop,
 )
 
-from rushlight.codegen.builder import Builder, V
+from rushlight.codegen.builder import Builder
 from rushlight.codegen.maths import BINARY
+from rushlight.codegen.values import V
 
 CHUNK = 1 << 18
 #: functions that are even, and odd: their values at negative numbers must mirror those at positive ones

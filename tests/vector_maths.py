@@ -11,8 +11,9 @@ import mpmath as mp
 import numpy as np
 import scipy.special
 
-from rushlight.codegen.builder import Builder, V
+from rushlight.codegen.builder import Builder
 from rushlight.codegen.maths import BINARY, MATHS
+from rushlight.codegen.values import V
 from rushlight.native import llvm
 
 #: vectors that fill the widest registers of any target

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rushlight.codegen.builder import FLOATS, SIZES, Builder, V
+from rushlight.codegen.builder import Builder
 from rushlight.codegen.kernel import Inst, Kernel
 from rushlight.codegen.maths import MATHS
+from rushlight.codegen.values import FLOATS, SIZES, V
 from rushlight.codegen.verbs import EMISSIONS, Emission
 
 #: gives the value of an instruction that loads, by its number

@@ -6,8 +6,9 @@ registers (`turn`); what is left goes an element at a time.
 
 from __future__ import annotations
 
-from rushlight.codegen.builder import Builder, V
+from rushlight.codegen.builder import Builder
 from rushlight.codegen.run import run
+from rushlight.codegen.values import V
 
 #: words of one, two, four and eight bytes
 _WORDS = {1: "B", 2: "H", 4: "I", 8: "Q"}

@@ -8,8 +8,9 @@ Domains have two dimensions at least: a single one is the second, and the first 
 
 from __future__ import annotations
 
-from rushlight.codegen.builder import Builder, V
+from rushlight.codegen.builder import Builder
 from rushlight.codegen.kernel import FIXED, Kernel, Operand
+from rushlight.codegen.values import V
 
 PARAMS = V("%params", "p")
 

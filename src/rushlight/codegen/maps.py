@@ -7,11 +7,11 @@ not like that, a tile of it is copied to where it is; `plan` says for which oper
 from __future__ import annotations
 
 from rushlight.codegen.body import evaluate, unrolling
-from rushlight.codegen.builder import V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.nest import FIRST, LAST, Nest
 from rushlight.codegen.plan import LOADED, MAP_PLAN, PACKED, SAME, SPLAT, Scheme
 from rushlight.codegen.run import run
+from rushlight.codegen.values import V
 
 
 class Map(Nest):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rushlight.codegen.builder import FLOATS, SIGNED, SIZES, Builder, V
+from rushlight.codegen.builder import Builder
+from rushlight.codegen.values import FLOATS, SIGNED, SIZES, V
 
 
 def combine(b: Builder, monoid: str, x: V, y: V) -> V:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rushlight.codegen.body import Load, is_long, lanes, largest
-from rushlight.codegen.builder import SIZES, Builder, V
+from rushlight.codegen.builder import Builder
 from rushlight.codegen.copying import copy, edge, lines, narrow, turn
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Inst, Kernel
@@ -25,6 +25,7 @@ from rushlight.codegen.plan import (
     Scheme,
 )
 from rushlight.codegen.run import Target
+from rushlight.codegen.values import SIZES, V
 
 FIRST, LAST = V("%first", "q"), V("%last", "q")
 #: bytes of a line of memory, as caches have it

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from rushlight.codegen.builder import SIZES
 from rushlight.codegen.copying import FEW
 from rushlight.codegen.frame import operands
 from rushlight.codegen.kernel import FIXED, UNIT, Kernel, Operand
+from rushlight.codegen.values import SIZES
 
 #: elements of a tile at most: what is packed for one operand, on the stack
 TILE = 4096

@@ -11,8 +11,9 @@ chains of additions short.
 
 from __future__ import annotations
 
-from rushlight.codegen.builder import SIZES, Builder, V
+from rushlight.codegen.builder import Builder
 from rushlight.codegen.copying import edge, turn
+from rushlight.codegen.values import SIZES, V
 
 #: the words of a job: addresses, sizes, bytes from row to row, and from column to column
 WORDS = tuple("a b c rows depth columns a_row a_column b_row c_row".split())

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from rushlight.codegen.body import closure, weight
-from rushlight.codegen.builder import SIZES
 from rushlight.codegen.frame import operands
 from rushlight.codegen.kernel import FIXED, STEPS, UNIT, Kernel, Operand, Store
 from rushlight.codegen.plan import (
@@ -31,6 +30,7 @@ from rushlight.codegen.plan import (
     power_above,
     power_below,
 )
+from rushlight.codegen.values import SIZES
 
 T = TypeVar("T", str, tuple[int, ...])
 

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rushlight.codegen.body import closure, evaluate, unrolling
-from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import combine, fold, identity
 from rushlight.codegen.nest import FIRST, LAST, LINE_BYTES, Nest
@@ -34,6 +33,7 @@ from rushlight.codegen.reduction_plan import (
 )
 from rushlight.codegen.registers import Register
 from rushlight.codegen.run import run
+from rushlight.codegen.values import SIZES, V
 
 #: vectors that are combined before accumulators take them up
 TOGETHER = 4

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rushlight.codegen.builder import SIZES, Builder, V
+from rushlight.codegen.builder import Builder
 from rushlight.codegen.monoids import combine, identity
+from rushlight.codegen.values import SIZES, V
 
 #: kinds of whole numbers as large as floats, and how many bits of these are fraction
 _WHOLE = {"f": ("i", 23), "d": ("q", 52)}

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rushlight.codegen.body import closure, evaluate, unrolling
-from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import FIXED, Kernel
 from rushlight.codegen.monoids import combine, identity
 from rushlight.codegen.nest import COPIERS, FIRST, LAST, Nest
@@ -23,6 +22,7 @@ from rushlight.codegen.reduction_plan import rows_together
 from rushlight.codegen.row_plan import COLUMNS, COLUMNS_PLAN, LINES, blocks
 from rushlight.codegen.run import run
 from rushlight.codegen.stages import stages
+from rushlight.codegen.values import SIZES, V
 
 
 class RowColumns(Nest):

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from rushlight.codegen.body import closure, evaluate, unrolling
-from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.monoids import fold
 from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
@@ -19,6 +18,7 @@ from rushlight.codegen.registers import Register
 from rushlight.codegen.row_plan import LONG, ROWS_PLAN, STRETCH, buffers
 from rushlight.codegen.run import run
 from rushlight.codegen.stages import stages
+from rushlight.codegen.values import SIZES, V
 
 
 class Rows(Nest):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rushlight.codegen.builder import SIZES, Builder, V
+from rushlight.codegen.builder import Builder
+from rushlight.codegen.values import SIZES, V
 
 #: does a vector of elements: index of the first, mask of those that count (None: all), whether stores
 #: go past the caches (None: they do not), which of the unrolled vectors it is

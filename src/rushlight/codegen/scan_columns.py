@@ -7,7 +7,6 @@ at a time. Accumulators of all its columns lie on the stack, in the first-level 
 from __future__ import annotations
 
 from rushlight.codegen.body import evaluate, weight
-from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Inst, Kernel
 from rushlight.codegen.scans import (
     ANYHOW,
@@ -26,6 +25,7 @@ from rushlight.codegen.scans import (
     column_lanes,
     transposed,
 )
+from rushlight.codegen.values import SIZES, V
 
 
 class Columns(Scan):

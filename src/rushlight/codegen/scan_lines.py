@@ -13,7 +13,6 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 from rushlight.codegen.body import HALVES, evaluate, weight
-from rushlight.codegen.builder import SIZES, V
 from rushlight.codegen.kernel import Inst, Kernel
 from rushlight.codegen.scans import (
     ANYHOW,
@@ -27,6 +26,7 @@ from rushlight.codegen.scans import (
     Span,
     transposed,
 )
+from rushlight.codegen.values import SIZES, V
 
 
 class Lines(Scan):

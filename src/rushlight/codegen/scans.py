@@ -33,11 +33,12 @@ from typing import NamedTuple
 
 from rushlight.codegen import monoids
 from rushlight.codegen.body import closure
-from rushlight.codegen.builder import FLOATS, SIGNED, SIZES, Builder, V
+from rushlight.codegen.builder import Builder
 from rushlight.codegen.frame import PARAMS, Frame, operands
 from rushlight.codegen.kernel import Kernel
 from rushlight.codegen.nest import FIRST, LAST
 from rushlight.codegen.plan import Phase, Plan, Steps, ceildiv, power_below
+from rushlight.codegen.values import FLOATS, SIGNED, SIZES, V
 from rushlight.codegen.verbs import maximum, minimum
 from rushlight.native import cpu
 

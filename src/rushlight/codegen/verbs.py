@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rushlight.codegen.builder import FLOATS, SIGNED, SIZES, Builder, V
+from rushlight.codegen.builder import Builder
+from rushlight.codegen.values import FLOATS, SIGNED, SIZES, V
 
 Emission = Callable[..., V]
 
