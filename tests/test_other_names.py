@@ -232,3 +232,19 @@ def test_lazy_parameters(lib):
     assert isinstance(lazy.weight, lib.nn.parameter.UninitializedTensorMixin)
     lazy(lib.ones(1, 3))
     assert not lib.nn.parameter.is_lazy(lazy.weight)
+
+
+@LIBRARIES
+def test_functions_in_mixed_precision_on_gpus(lib):
+    with pytest.warns(FutureWarning, match="custom_fwd"):
+        forward = lib.cuda.amp.custom_fwd(lambda ctx, x: x * 2)
+    with pytest.warns(FutureWarning, match="custom_bwd"):
+        backward = lib.cuda.amp.custom_bwd(lambda ctx, g: g * 2)
+
+    class Double(lib.autograd.Function):
+        pass
+
+    Double.forward, Double.backward = staticmethod(forward), staticmethod(backward)
+    x = lib.ones(2, requires_grad=True)
+    Double.apply(x).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]

@@ -292,3 +292,12 @@ def test_every_function_asks(place):
         if function is not None and not asks:
             silent.add(theirs_function.__name__)
     assert silent <= _THEMSELVES | _BY_PARTS
+
+
+def test_modes_say_that_they_are_missing():
+    class Mode(rushlight.overrides.TorchFunctionMode): ...
+
+    with pytest.raises(NotImplementedError, match="TorchFunctionMode"), Mode():
+        pass
+    with pytest.raises(NotImplementedError, match="__torch_function__"):
+        from rushlight.utils._python_dispatch import TorchDispatchMode  # noqa: F401

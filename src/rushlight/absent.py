@@ -169,7 +169,7 @@ INSTEAD = {
     "torch.quantization": "torch.autocast, which computes products in bfloat16",
     "torch.quantize": "torch.autocast, which computes products in bfloat16",
     "torch.sparse": "torch.sparse_coo_tensor",
-    "torch.utils._python_dispatch": "torch.overrides.TorchFunctionMode",
+    "torch.utils._python_dispatch": "classes derived from torch.Tensor with __torch_function__",
     "torch.utils.bundled_inputs": "torch.save",
     "torch.utils.collect_env": "the command `rushlight info`",
     "torch.utils.cpp_extension": "torch.autograd.Function, whose code may call compiled functions on Tensor.numpy()",

@@ -16,6 +16,7 @@ from rushlight.buffer import Tensor
 from rushlight.overriding import NoImplementation, ask, is_overriding
 
 __all__ = [
+    "TorchFunctionMode",
     "get_ignored_functions",
     "get_overridable_functions",
     "handle_torch_function",
@@ -115,6 +116,26 @@ def is_tensor_like(inp: Any) -> bool:
         (True, False)
     """
     return isinstance(inp, Tensor) or hasattr(type(inp), "__torch_function__")
+
+
+class TorchFunctionMode:
+    """A context in which `__torch_function__` of this class would be asked about every function: missing.
+
+    Raises:
+        NotImplementedError: when the context is entered.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise NotImplementedError
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError(
+            "torch.overrides.TorchFunctionMode: Rushlight asks no mode what functions of plain tensors mean; the nearest it has "
+            "are classes derived from torch.Tensor, whose __torch_function__ is asked, and torch.profiler.profile"
+        )
+
+    def __exit__(self, *error: Any) -> None:
+        pass
 
 
 # ---- names ----
