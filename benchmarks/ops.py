@@ -228,8 +228,13 @@ def start(contender: str, alone: bool) -> subprocess.Popen[str]:
     return worker
 
 
+#: seconds between turns: OpenMP's threads look for work so long after the last, and would take a processor from who comes next
+PAUSE = 0.01
+
+
 def ask(worker: subprocess.Popen[str], job: Job) -> float:
     assert worker.stdin is not None and worker.stdout is not None
+    time.sleep(PAUSE)
     print(json.dumps(job), file=worker.stdin, flush=True)
     return float(worker.stdout.readline() or "nan")
 
