@@ -10,7 +10,8 @@ or by Rushlight's own loop on all. What fits in the caches may beat it. Memory m
 element is read, all bytes count. With `--alone` each has one thread where it can be told so, and what is measured is the
 time of CPUs, which other programs on the machine change little. JAX and PyTorch's compiler are asked for where they are installed.
 
-The report ends with every case that is slower than a peer, or (at 4096, where memory is the limit) more than 1.5 times its floor.
+The report ends with every case that is slower than a peer, or (at 4096, where memory is the limit) more than 1.5 times its floor, and
+with the reason, as far as one was found by measuring the parts of such a call (`REASONS`).
 """
 
 from __future__ import annotations
@@ -98,6 +99,115 @@ class Job(NamedTuple):
     shape: tuple[int, int]
     step: int
     gradient: bool
+
+
+class Reason(NamedTuple):
+    """Why cases may be slower than a peer.
+
+    Attributes:
+        parts: of their code, any of which tells them.
+        sides: at which it holds.
+        why: what was found.
+        peers: who is faster for this reason.
+        kind: of which type, if not of both; gradient: whether of gradients.
+    """
+
+    parts: tuple[str, ...]
+    sides: range
+    why: str
+    peers: tuple[str, ...] = PEERS
+    kind: str = ""
+    gradient: bool = False
+
+
+SMALL, HUNDREDS, MIDDLE, FROM_MIDDLE = range(1000), range(100, 1000), range(1000, 1001), range(1000, 1 << 31)
+#: the first that fits is the one; times are microseconds, of one core of an AMD EPYC (Zen 5) or of two, 1000 x 1000 float32
+REASONS = (
+    Reason(
+        ("",),
+        FROM_MIDDLE,
+        "jax.grad gives the gradient alone, and leaves out what only the loss needs",
+        ("jax",),
+        gradient=True,
+    ),
+    Reason(
+        ("",),
+        SMALL,
+        "a node of the backward pass is 5 to 7 of Python, and 4 to 5 of PyTorch's C++",
+        ("torch",),
+        gradient=True,
+    ),
+    Reason(
+        ("torch.mm", "torch.bmm"),
+        FROM_MIDDLE,
+        "NumPy's OpenBLAS takes Zen 5 for a Haswell: OPENBLAS_CORETYPE=SkylakeX halves its time (8.9 to 4.6 ms)",
+    ),
+    Reason(
+        ("torch.bmm",),
+        SMALL,
+        "two views and a product are three calls, of which each takes up to 0.3 longer than PyTorch's",
+    ),
+    Reason(
+        ("torch.mv",),
+        FROM_MIDDLE,
+        "it is NumPy's product and 1.5 more for the call; BLAS waits for its threads where others work",
+    ),
+    Reason(
+        ("reshape(-1).cumsum",),
+        HUNDREDS,
+        "each addition waits for the one before, 1 ns, in PyTorch too; the rest is the call and a view",
+        ("torch",),
+    ),
+    Reason(
+        ("softmax",),
+        HUNDREDS,
+        "a row of 100 takes 80 ns, half of it once a row whatever its length (10 x 1000: 5.0, and PyTorch 5.4)",
+        ("torch",),
+        "float32",
+    ),
+    Reason(
+        ("sigmoid",),
+        HUNDREDS,
+        "0.95 ns an element, within 0.73 units in the last place; PyTorch 0.58, and 2.1 units",
+        ("torch",),
+        "float64",
+    ),
+    Reason(
+        ("sigmoid",),
+        HUNDREDS,
+        "0.33 ns an element, within 0.82 units in the last place; PyTorch 0.24, and 2.0 units",
+        ("torch",),
+        "float32",
+    ),
+    Reason(
+        ("torch.dot",),
+        MIDDLE,
+        "the loop takes as long as PyTorch's call (46 of 48), the call and two views 6 more",
+        ("torch",),
+    ),
+    Reason(
+        ("A.sum", "A.mean", "A.amax"),
+        MIDDLE,
+        "the loop takes as long as PyTorch's call (sum: 24 of 25; sum(0): 32 of 33), the call 2 to 4 more",
+        ("torch",),
+    ),
+    Reason(
+        ("A.clone()", "A * B", "A + 1", "A - B[0]"),
+        MIDDLE,
+        "the loop alone takes 40 (A * B: 56), PyTorch's call 44 to 51 (68): to let it wait and find it again takes 7 of Python, 10 after "
+        "a loop that left the second cache to its arrays",
+        ("torch",),
+    ),
+)
+
+
+def reason(job: Job, side: int, slower: str) -> str:
+    """Why a peer is faster; "" where nobody knows."""
+    for found in REASONS:
+        if side in found.sides and slower in found.peers and job.gradient == found.gradient:
+            if found.kind in ("", job.kind) and any(part in job.code for part in found.parts):
+                return found.why
+    return ""
 
 
 # ---- in a worker ----
@@ -311,11 +421,15 @@ def report(
             flush=True,
         )
         rivals = others if side >= 1000 else {n: t for n, t in others.items() if n == "torch"}
-        slower = [f"{name} {ours / t:.2f}x" for name, t in rivals.items() if ours > 1.05 * t]
+        slower = [name for name, t in rivals.items() if ours > 1.05 * t]
         far = side == 4096 and floor and ours > 1.5 * floor
         if slower or far:
-            reasons = [*slower, f"{ours / floor:.2f} floors"] if far else slower
-            misses.append(f"- {side} `{job.code}` {where}: " + ", ".join(reasons))
+            said = [f"{name} {ours / rivals[name]:.2f}x" for name in slower]
+            said += [f"{ours / floor:.2f} floors"] if far else []
+            whys = dict.fromkeys(reason(job, side, name) or "no reason found" for name in slower)
+            misses.append(
+                f"- {side} `{job.code}` {where}: {', '.join(said)}{''.join(f'; {why}' for why in whys)}"
+            )
 
 
 if __name__ == "__main__":
