@@ -248,3 +248,17 @@ def test_functions_in_mixed_precision_on_gpus(lib):
     x = lib.ones(2, requires_grad=True)
     Double.apply(x).sum().backward()
     assert x.grad.tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("name", ["dropout_", "alpha_dropout_", "feature_alpha_dropout_"])
+@pytest.mark.parametrize("train", [True, False])
+def test_dropping_in_place(name, train):
+    def dropped(lib):
+        lib.manual_seed(0)
+        x = lib.arange(24.0).reshape(2, 3, 4)
+        result = getattr(lib, name)(x, 0.5, train)
+        return result is x, (x * 1000).round()
+
+    same(dropped)
+    for called in (name, name.rstrip("_")):
+        same(lambda lib, called=called: getattr(lib, called)(lib.ones(2), 1.5, train))

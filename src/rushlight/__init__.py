@@ -274,7 +274,8 @@ _LATE = {
     "ops.alignment": "ctc_loss",
     "ops.convolution": "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
     "ops.kernel_forms": (
-        "adaptive_max_pool1d alpha_dropout batch_norm dropout embedding feature_alpha_dropout instance_norm"
+        "adaptive_max_pool1d alpha_dropout alpha_dropout_ batch_norm dropout dropout_ embedding "
+        "feature_alpha_dropout feature_alpha_dropout_ instance_norm"
     ),
     "ops.kernel_losses": (
         "binary_cross_entropy_with_logits cosine_embedding_loss hinge_embedding_loss kl_div margin_ranking_loss "

@@ -9,6 +9,13 @@ from rushlight.buffer import Tensor
 from rushlight.ops import adaptive_pooling, channel_norms, layers
 
 
+def _probability(p: float) -> float:
+    """`p`; RuntimeError, where `nn.functional` raises ValueError, if it is none."""
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}")
+    return p
+
+
 @for_batches
 def dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """:func:`nn.functional.dropout`; nothing has a default.
@@ -18,19 +25,37 @@ def dropout(input: Tensor, p: float, train: bool) -> Tensor:
         >>> torch.dropout(torch.ones(2), 0.0, True)
         tensor([1., 1.])
     """
-    return layers.dropout(input, p, train)
+    return layers.dropout(input, _probability(p), train)
 
 
 @for_batches
 def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """:func:`nn.functional.alpha_dropout`; nothing has a default."""
-    return layers.alpha_dropout(input, p, train)
+    return layers.alpha_dropout(input, _probability(p), train)
 
 
 @for_batches
 def feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """:func:`nn.functional.feature_alpha_dropout`; nothing has a default."""
-    return layers.feature_alpha_dropout(input, p, train)
+    return layers.feature_alpha_dropout(input, _probability(p), train)
+
+
+@for_batches
+def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """:func:`dropout` in place."""
+    return layers.dropout(input, _probability(p), train, True)
+
+
+@for_batches
+def alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """:func:`alpha_dropout` in place."""
+    return layers.alpha_dropout(input, _probability(p), train, True)
+
+
+@for_batches
+def feature_alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """:func:`feature_alpha_dropout` in place."""
+    return layers.feature_alpha_dropout(input, _probability(p), train, True)
 
 
 @for_batches
