@@ -122,6 +122,10 @@ T.combinations(f(3), 2, _)
 T.unique_consecutive(f(3), return_counts=_)
 f(3).put(i(1), f(1), _)
 f(3).scatter_reduce(0, i(3), f(3), "sum", include_self=_)
+T.searchsorted(f(3), f(3), right=_)
+T.bucketize(f(3), f(3), out_int32=_)
+T.histogram(f(3), 3, density=_)
+T.sort(f(3), stable=_)
 """,
     "int": """
 T.diag(f(3), _)
@@ -171,6 +175,7 @@ T.diff(f(3), 1, 0, _)
 T.cov(f(2, 3), fweights=_)
 T.dist(f(3), _)
 T.linalg.ldl_solve(T.eye(2), _, f(2, 1))
+T.histogram(f(3), 3, weight=_)
 """,
     "ints": """
 F.avg_pool2d(f(1, 1, 4, 4), _)
@@ -181,6 +186,8 @@ F.pad(f(3), _)
 F.layer_norm(f(2, 3), _)
 T.as_strided(f(4), _, (1,))
 T.rot90(f(2, 2), 1, _)
+T.fft.fft2(f(2, 2), _)
+T.fft.fft2(f(2, 2), dim=_)
 """,
     "str": """
 F.gelu(f(3), approximate=_)
@@ -188,6 +195,8 @@ F.pad(f(1, 1, 4), (1, 1), _)
 T.linalg.eigh(T.eye(2), _)
 T.meshgrid(f(2), f(2), indexing=_)
 T.fft.fft(f(4), norm=_)
+T.fft.fftn(f(4), norm=_)
+T.searchsorted(f(3), f(3), side=_)
 """,
 }
 WRONG = {

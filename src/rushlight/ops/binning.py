@@ -15,7 +15,7 @@ from rushlight.ops.sequences import linspace
 from rushlight.ops.spec import public
 
 
-@public(out=same_scalar_type)
+@public(out=same_scalar_type, takes={"weight": "Tensor?", "density": "bool"})
 def histogram(input, bins=100, *, range=None, weight=None, density=False):
     """`(hist, bin_edges)`: the count, or the sum of weights, of the elements in each bin; the last bin has both its edges.
 
@@ -45,7 +45,7 @@ def histogram(input, bins=100, *, range=None, weight=None, density=False):
     return return_types.histogram((new_tensor(hist, input._dtype), edges[0]))
 
 
-@public(out=False)
+@public(out=False, takes={"weight": "Tensor?", "density": "bool"})
 def histogramdd(input, bins, range=None, weight=None, density=False):
     """`(hist, bin_edges)` of points in D dimensions, which are the last dimension: a count in each of the D-dimensional bins.
 

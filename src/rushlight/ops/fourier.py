@@ -182,7 +182,13 @@ def _complex_one(input: Any, n: Any, dim: Any, norm: Any, forward: bool) -> Any:
     return fft_c2c(x, dims=(dim,), factor=_factor(norm, size, not forward), forward=forward)
 
 
-@public(name="fft.fft", takes={"n": "int?", "dim": "int", "norm": "str?"})
+#: the kinds of arguments, along one dimension, several and two
+_LINE = {"n": "int?", "dim": "int", "norm": "str?"}
+_SPACE = {"s": "ints?", "dim": "ints?", "norm": "str?"}
+_PLANE = _SPACE | {"dim": "ints"}
+
+
+@public(name="fft.fft", takes=_LINE)
 def fft(input, n=None, dim=-1, norm=None):
     """The Fourier transform along `dim`.
 
@@ -202,13 +208,13 @@ def fft(input, n=None, dim=-1, norm=None):
     return _complex_one(input, n, dim, norm, True)
 
 
-@public(name="fft.ifft", takes={"n": "int?", "dim": "int", "norm": "str?"})
+@public(name="fft.ifft", takes=_LINE)
 def ifft(input, n=None, dim=-1, norm=None):
     """The inverse of :func:`fft`."""
     return _complex_one(input, n, dim, norm, False)
 
 
-@public(name="fft.rfft", takes={"n": "int?", "dim": "int", "norm": "str?"})
+@public(name="fft.rfft", takes=_LINE)
 def rfft(input, n=None, dim=-1, norm=None):
     """The first half of a real tensor's Fourier transform, n // 2 + 1 elements.
 
@@ -221,7 +227,7 @@ def rfft(input, n=None, dim=-1, norm=None):
     return fft_r2c(x, dim=dim, factor=_factor(norm, size, False), forward=True)
 
 
-@public(name="fft.ihfft", takes={"n": "int?", "dim": "int", "norm": "str?"})
+@public(name="fft.ihfft", takes=_LINE)
 def ihfft(input, n=None, dim=-1, norm=None):
     """The first half of a real tensor's inverse Fourier transform: the inverse of :func:`hfft`."""
     x, size, dim = _one(_real("ihfft", input), n, dim)
@@ -237,7 +243,7 @@ def _to_real(x: Tensor, n: int | None, dim: int, norm: Any, forward: bool) -> An
     return fft_c2r(x.conj() if forward else x, dim=dim, factor=_factor(norm, size, not forward), size=size)
 
 
-@public(name="fft.irfft", takes={"n": "int?", "dim": "int", "norm": "str?"})
+@public(name="fft.irfft", takes=_LINE)
 def irfft(input, n=None, dim=-1, norm=None):
     """The inverse of :func:`rfft`: `n` real numbers (by default an even count) from half of their spectrum.
 
@@ -249,7 +255,7 @@ def irfft(input, n=None, dim=-1, norm=None):
     return _to_real(_promoted(input, True), n, dim, norm, False)
 
 
-@public(name="fft.hfft", takes={"n": "int?", "dim": "int", "norm": "str?"})
+@public(name="fft.hfft", takes=_LINE)
 def hfft(input, n=None, dim=-1, norm=None):
     """The Fourier transform, which is real, of a Hermitian signal of which the first half is given."""
     return _to_real(_promoted(input, True), n, dim, norm, True)
@@ -295,73 +301,73 @@ def _real_several(name: str, input: Any, s: Any, dim: Any, norm: Any, forward: b
     return fft_c2r(x.conj() if forward else x, dim=dims[-1], factor=factor, size=last)
 
 
-@public(name="fft.fftn", takes={"norm": "str?"})
+@public(name="fft.fftn", takes=_SPACE)
 def fftn(input, s=None, dim=None, norm=None):
     """:func:`fft` along several dimensions: `dim`, or as many last ones as `s` has sizes, or all."""
     return _complex_several(input, s, dim, norm, True)
 
 
-@public(name="fft.ifftn", takes={"norm": "str?"})
+@public(name="fft.ifftn", takes=_SPACE)
 def ifftn(input, s=None, dim=None, norm=None):
     """The inverse of :func:`fftn`."""
     return _complex_several(input, s, dim, norm, False)
 
 
-@public(name="fft.rfftn", takes={"norm": "str?"})
+@public(name="fft.rfftn", takes=_SPACE)
 def rfftn(input, s=None, dim=None, norm=None):
     """:func:`fftn` of a real tensor; half of it, along the last of the dimensions."""
     return _half_several("rfftn", input, s, dim, norm, True)
 
 
-@public(name="fft.ihfftn", takes={"norm": "str?"})
+@public(name="fft.ihfftn", takes=_SPACE)
 def ihfftn(input, s=None, dim=None, norm=None):
     """The inverse of :func:`hfftn`."""
     return _half_several("ihfftn", input, s, dim, norm, False)
 
 
-@public(name="fft.irfftn", takes={"norm": "str?"})
+@public(name="fft.irfftn", takes=_SPACE)
 def irfftn(input, s=None, dim=None, norm=None):
     """The inverse of :func:`rfftn`."""
     return _real_several("irfftn", input, s, dim, norm, False)
 
 
-@public(name="fft.hfftn", takes={"norm": "str?"})
+@public(name="fft.hfftn", takes=_SPACE)
 def hfftn(input, s=None, dim=None, norm=None):
     """The Fourier transform, which is real, of a signal that is Hermitian along the last of the dimensions."""
     return _real_several("hfftn", input, s, dim, norm, True)
 
 
-@public(name="fft.fft2", takes={"norm": "str?"})
+@public(name="fft.fft2", takes=_PLANE)
 def fft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`fftn` of the last two dimensions."""
     return _complex_several(input, s, dim, norm, True)
 
 
-@public(name="fft.ifft2", takes={"norm": "str?"})
+@public(name="fft.ifft2", takes=_PLANE)
 def ifft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`ifftn` of the last two dimensions."""
     return _complex_several(input, s, dim, norm, False)
 
 
-@public(name="fft.rfft2", takes={"norm": "str?"})
+@public(name="fft.rfft2", takes=_PLANE)
 def rfft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`rfftn` of the last two dimensions."""
     return _half_several("rfftn", input, s, dim, norm, True)
 
 
-@public(name="fft.irfft2", takes={"norm": "str?"})
+@public(name="fft.irfft2", takes=_PLANE)
 def irfft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`irfftn` of the last two dimensions."""
     return _real_several("irfftn", input, s, dim, norm, False)
 
 
-@public(name="fft.hfft2", takes={"norm": "str?"})
+@public(name="fft.hfft2", takes=_PLANE)
 def hfft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`hfftn` of the last two dimensions."""
     return _real_several("hfftn", input, s, dim, norm, True)
 
 
-@public(name="fft.ihfft2", takes={"norm": "str?"})
+@public(name="fft.ihfft2", takes=_PLANE)
 def ihfft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`ihfftn` of the last two dimensions."""
     return _half_several("ihfftn", input, s, dim, norm, False)

@@ -91,7 +91,7 @@ def _chosen(found: tuple, return_inverse: bool, return_counts: bool) -> Any:
     return (values, *[inverse] * bool(return_inverse), *[counts] * bool(return_counts))
 
 
-@public(out=False, takes={"return_inverse": "bool", "return_counts": "bool"})
+@public(out=False, takes={"sorted": "bool", "return_inverse": "bool", "return_counts": "bool"})
 def unique(
     input: Tensor,
     sorted: bool = True,
@@ -162,7 +162,7 @@ def _into_places(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
     return result
 
 
-@public(out=_into_places)
+@public(out=_into_places, takes={"out_int32": "bool", "right": "bool", "side": "str?", "sorter": "Tensor?"})
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,
@@ -232,7 +232,7 @@ def _check_sorter(sorter: Tensor, edges: np.ndarray, name: str) -> None:
         raise RuntimeError(f"{name}: sorter index out of range")
 
 
-@public(out=_into_places)
+@public(out=_into_places, takes={"out_int32": "bool", "right": "bool"})
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The bucket of each value, between sorted 1-d boundaries; `right` as in `searchsorted`.
 

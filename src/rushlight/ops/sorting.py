@@ -192,6 +192,8 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: Any 
     attrs = _sortable(input, dim, descending, "sort")
     if stable is NOT_GIVEN:
         return return_types.sort(sort_dim(input, **attrs))
+    if stable is not None and not isinstance(stable, bool):
+        raise errors.WrongArgument("stable", "bool", stable, True)
     return return_types.sort(sort_stable(input, **attrs, stable=bool(stable)))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import rushlight
 from rushlight import late
 from rushlight.buffer import Tensor
+from rushlight.device import check_device
 
 __all__ = [
     "bartlett",
@@ -28,16 +29,17 @@ __all__ = [
 def _window(name: str, M: int, options: dict[str, Any], values: Callable, one: bool = False) -> Tensor:
     """`values(dtype)` for at least one position (two, if `one` says that a single value is 1)."""
     requires = options.pop("requires_grad", False)
-    kind = options.pop("dtype", None) or rushlight.get_default_dtype()
+    kind = options.pop("dtype", None)
+    kind = rushlight.get_default_dtype() if kind is None else kind
     layout = options.pop("layout", rushlight.strided)
-    options.pop("device", None)
+    check_device(options.pop("device", None), name)
     if options:
         raise TypeError(f"{name}() got an unexpected keyword argument '{min(options)}'")
     if M < 0:
         raise ValueError(f"{name} requires non-negative window length, got M={M}")
     if layout is not rushlight.strided:
         raise ValueError(f"{name} is implemented for strided tensors only, got: {layout}")
-    if kind not in (rushlight.float32, rushlight.float64):
+    if kind is not rushlight.float32 and kind is not rushlight.float64:
         raise ValueError(f"{name} expects float32 or float64 dtypes, got: {kind}")
     if M == 0 or M == 1 and one:
         return rushlight.ones(M, dtype=kind, requires_grad=requires)
