@@ -1,4 +1,4 @@
-"""How results of elementwise operations lie in memory: for operands in any order, broadcast or overlapping, as PyTorch's.
+"""How results lie in memory: for operands in any order, broadcast or overlapping, as PyTorch's.
 
 The strides of dimensions of size 1, which move nothing, must agree too: they decide in which order later results lie.
 """
@@ -202,3 +202,98 @@ def test_large_results() -> None:
             function(T, T.zeros(400, 1004).unfold(-1, 5, 1)[:, :, 1:]) for T in (torch, rushlight)
         )
         assert ours.stride() == theirs.stride(), name
+
+
+# ---- results that lie in rows, like images, or as the algorithm leaves them ----
+
+LAYOUTS = [
+    ((3, 4), (4, 1)),
+    ((3, 4), (1, 3)),
+    ((3, 4), (0, 1)),
+    ((4, 3), (1, 0)),
+    ((4, 3), (6, 2)),
+    ((2, 6, 4), (24, 4, 1)),
+    ((2, 6, 4), (1, 2, 12)),
+    ((2, 6, 4), (0, 4, 1)),
+    ((2, 6, 4), (24, 1, 6)),
+    ((2, 3, 4), (12, 4, 0)),
+    ((2, 4, 3, 5), (60, 15, 5, 1)),
+    ((2, 4, 3, 5), (60, 1, 20, 4)),
+    ((2, 4, 3, 5), (1, 2, 8, 24)),
+    ((2, 4, 3, 5), (0, 15, 5, 1)),
+    ((2, 4, 3, 5), (120, 30, 10, 2)),
+    ((1, 4, 3, 5), (60, 1, 20, 4)),
+]
+LOSSES = (
+    "binary_cross_entropy binary_cross_entropy_with_logits mse_loss l1_loss smooth_l1_loss soft_margin_loss"
+).split()
+OF_ANY_RANK = {
+    "logsigmoid": lambda T, x: T.nn.functional.logsigmoid(x),
+    "rrelu": lambda T, x: T.nn.functional.rrelu(x),
+    "rrelu in training": lambda T, x: T.nn.functional.rrelu(x, training=True),
+    "mvlgamma": lambda T, x: T.mvlgamma(x + 5, 2),
+    "renorm": lambda T, x: x.renorm(2, 0, 1.0),
+    "layer_norm": lambda T, x: T.nn.functional.layer_norm(x, x.shape[1:]),
+    "rms_norm": lambda T, x: T.nn.functional.rms_norm(x, x.shape[-1:], T.ones(x.shape[-1])),
+    "batch_norm": lambda T, x: T.nn.functional.batch_norm(x, None, None, training=True),
+    "batch_norm, running": lambda T, x: T.nn.functional.batch_norm(
+        x, T.zeros(x.shape[1]), T.ones(x.shape[1])
+    ),
+    "diff": lambda T, x: x.diff(dim=0),
+    "diff of order 0": lambda T, x: x.diff(0),
+    "diff after others": lambda T, x: x.diff(prepend=x),
+    "slice_scatter": lambda T, x: x.slice_scatter(x[1:], 0, 1),
+    "slice_scatter with gaps": lambda T, x: x[:, ::2].slice_scatter(x[1:, ::2], 0, 1),
+    "select_scatter": lambda T, x: x.select_scatter(x[:, 1], 1, 0),
+    "diagonal_scatter": lambda T, x: x.diagonal_scatter(x.diagonal()),
+    "complex": lambda T, x: T.complex(x, T.tensor(1.0)),
+    "polar": lambda T, x: T.polar(x, x),
+    "fft": lambda T, x: T.fft.fft(x, dim=0),
+    "ifft": lambda T, x: T.fft.ifft(x, dim=0),
+    "fft of complex": lambda T, x: T.fft.fft(x * 1j, 7, dim=1),
+    "fftn": lambda T, x: T.fft.fftn(x),
+    "fft2 of the first": lambda T, x: T.fft.fft2(x, dim=(0, 1)),
+    "rfft2": lambda T, x: T.fft.rfft2(x),
+    "rfftn": lambda T, x: T.fft.rfftn(x, dim=(1, 0)),
+    "irfft": lambda T, x: T.fft.irfft(x, 5, dim=0),
+    "irfftn": lambda T, x: T.fft.irfftn(x, (4, 4), (0, 1)),
+    "hfft": lambda T, x: T.fft.hfft(x, 6, dim=1),
+    "hfftn": lambda T, x: T.fft.hfftn(x, (4, 4), (0, 1)),
+    "ihfft": lambda T, x: T.fft.ihfft(x, dim=0),
+    "ihfftn": lambda T, x: T.fft.ihfftn(x),
+    "pad": lambda T, x: T.nn.functional.pad(x, (1, 1)),
+    **{
+        name: lambda T, x, f=name: getattr(T.nn.functional, f)(x / 1000, x / 1000, reduction="none")
+        for name in LOSSES
+    },
+    **{
+        f"{name}, mixed": lambda T, x, f=name: getattr(T.nn.functional, f)(
+            x / 1000, x.contiguous() / 1000, reduction="none"
+        )
+        for name in LOSSES
+    },
+}
+OF_CHANNELS = {
+    "group_norm": lambda T, x: T.nn.functional.group_norm(x, 1, T.ones(x.shape[1])),
+    "instance_norm": lambda T, x: T.nn.functional.instance_norm(x),
+}
+OF_IMAGES = {
+    "conv2d": lambda T, x: T.nn.functional.conv2d(x, T.ones(3, 4, 2, 2)),
+    "conv2d, 1 x 1": lambda T, x: T.nn.functional.conv2d(x, T.ones(3, 4, 1, 1)),
+    "conv2d with such weights": lambda T, x: T.nn.functional.conv2d(
+        x, T.ones(3, 4, 2, 2).to(memory_format=T.channels_last)
+    ),
+    "conv_transpose2d": lambda T, x: T.nn.functional.conv_transpose2d(x, T.ones(4, 3, 2, 2)),
+}
+OF_MATRICES = {"addr": lambda T, x: T.addr(x, T.ones(x.shape[0]), T.ones(x.shape[1]))}
+
+
+@pytest.mark.parametrize("shape, strides", LAYOUTS)
+def test_results_that_are_not_elementwise(shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    functions = dict(OF_ANY_RANK)
+    functions |= OF_MATRICES if len(shape) == 2 else OF_CHANNELS
+    functions |= OF_IMAGES if len(shape) == 4 else {}
+    for name, function in functions.items():
+        # (conjugates are computed, where PyTorch's are views: there strides that move nothing become plain)
+        if name not in ("ifft", "ihfft") or 1 not in shape:
+            agree(name, function, (shape, strides))

@@ -191,6 +191,18 @@ def dense_strides(shape: Shape, steps: Shape) -> Shape:
     return steps if is_dense(shape, steps) else iteration_strides(tuple([max(n, 1) for n in shape]), [steps])
 
 
+def channels_innermost(shape: Shape, steps: Shape) -> bool:
+    """Whether an image's strides say that its channels lie innermost."""
+    if steps[1] == 0 or 0 in shape:
+        return False
+    least = 0
+    for d in (1, *range(len(shape) - 1, 1, -1), 0):
+        if steps[d] < least or d == 0 and least == steps[1]:
+            return False
+        least = steps[d] * shape[d]
+    return True
+
+
 def sizes(args: tuple[Any, ...], operation: str) -> Shape:
     """The sizes given as separate arguments or as one sequence: f(2, 3), f((2, 3)), f([2, 3]).
 

@@ -362,6 +362,7 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         return rrelu.inplace(input, lower, upper, training)
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+    input = input.contiguous()  # (and so are PyTorch's results)
     if not training:
         return rrelu_mean(input, negative_slope=(lower + upper) / 2)
     below = input._a <= 0

@@ -30,6 +30,7 @@ from rushlight.ops.contractions import (
     times_adjoint,
 )
 from rushlight.ops.kinds.contraction import BLAS, multiply, product, refuse
+from rushlight.ops.kinds.elementwise import in_order
 from rushlight.ops.promotion import NUMBERS, result_type
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.ops.writing import in_place_of, store_out
@@ -300,9 +301,11 @@ def add_r(x, y, z, *, beta, alpha, kind):
     x, y, z = (a.astype(inner.numpy, copy=False) for a in (x, y, z))
     if kind is bool_:
         product = np.outer(y, z) & bool(alpha)
-        return (x & bool(beta)) | product if beta else product
-    made = np.multiply(inner.numpy.type(alpha), np.outer(y, z))
-    return (made + inner.numpy.type(beta) * x if beta else made).astype(kind.numpy, copy=False)
+        made = (x & bool(beta)) | product if beta else product
+    else:
+        made = np.multiply(inner.numpy.type(alpha), np.outer(y, z))
+        made = (made + inner.numpy.type(beta) * x if beta else made).astype(kind.numpy, copy=False)
+    return in_order(made, np.broadcast_to(x, made.shape), y[:, None], z)
 
 
 @public(name="addr")

@@ -80,6 +80,7 @@ def _channel_values(x: Any, mean: Any, variance: Any, *given: Any, eps: float, w
 
 @primitive(
     "NativeBatchNorm",
+    like_image=True,
     vjp=(
         _batch_gradient,
         lambda g, x, mean, variance, training, eps: (
@@ -317,6 +318,7 @@ def _group_weight_gradient(g: Any, x: Any, groups: int, eps: float) -> Any:
 
 @primitive(
     "NativeGroupNorm",
+    like_image=True,
     vjp=(_group_gradient, _group_weight_gradient, lambda g: g.sum(_around(g._a.ndim))),
 )
 def group_norm_(x, weight, bias, *, groups, eps):

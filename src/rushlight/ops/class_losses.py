@@ -85,7 +85,7 @@ def _nll(node: str) -> Any:
         if reduction == "mean":
             total = weights.sum(dtype=np.float64)
             return np.asarray(values.sum(dtype=np.float64) / total).astype(x.dtype)
-        return reduced(values, reduction, x.dtype)
+        return reduced(values, reduction, x.dtype, values)
 
     loss.__name__ = node
     return primitive(node, vjp=(_nll_gradient, None, None))(loss)
@@ -396,10 +396,10 @@ def _soft(x: Any) -> Any:
     ),
 )
 def _bce_logits(x, y, weight, pos_weight, *, reduction):
-    if weight is None and pos_weight is None:
+    if weight is None and pos_weight is None and reduction != "none":
         return reduced_by(_logit_values, (x, y), reduction, x.dtype)
     values = _logit_values(x, y, pos_weight)
-    return reduced(values if weight is None else values * weight, reduction, x.dtype)
+    return reduced(values if weight is None else values * weight, reduction, x.dtype, y, x)
 
 
 def _logit_values(x: np.ndarray, y: np.ndarray, pos_weight: np.ndarray | None = None) -> np.ndarray:

@@ -10,7 +10,7 @@ from rushlight.buffer import Tensor, shown, storage, strides
 from rushlight.buffer import offset as offset_of
 from rushlight.dtypes import ALL, BY_NUMPY, COMPLEX, complex32, dtype, float16, float32, float64
 from rushlight.layout import broadcast
-from rushlight.ops.kinds.elementwise import floating, same_out, unary
+from rushlight.ops.kinds.elementwise import floating, in_order, same_out, unary
 from rushlight.ops.promotion import check_tensors
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import execute
@@ -261,7 +261,7 @@ def complex_parts(x, y):
         out["real"], out["imag"] = x, y
     else:
         out.real, out.imag = x, y
-    return out
+    return in_order(out, x, y)
 
 
 @primitive("Polar", vjp=lambda g, y, out: _polar_gradient(g, out, y))
@@ -273,7 +273,7 @@ def polar_parts(x, y):
         np.broadcast_shapes(x.shape, y.shape), np.complex64 if x.dtype.char == "f" else np.complex128
     )
     out.real, out.imag = wide[0] * np.cos(wide[1]), wide[0] * np.sin(wide[1])
-    return out
+    return in_order(out, x, y)
 
 
 def _polar_gradient(g: Any, out: Any, y: Any) -> tuple:

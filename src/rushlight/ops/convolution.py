@@ -172,6 +172,7 @@ def _spatial_sum(g: Any) -> Any:
 
 @primitive(
     "Convolution",
+    like_image=True,
     vjp=(
         lambda g, w, x_meta, stride, padding, dilation, groups: transposed_(
             g,
@@ -211,6 +212,7 @@ def _cropped(t: Any, shape: tuple[int, ...]) -> Any:
 
 @primitive(
     "Convolution",
+    like_image=True,
     vjp=(
         lambda g, w, x_meta, stride, padding, dilation, groups: _cropped(
             convolution_(g, _conj(w), None, stride=stride, padding=padding, dilation=dilation, groups=groups),

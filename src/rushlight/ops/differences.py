@@ -7,6 +7,7 @@ from typing import Any
 from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import bool_
+from rushlight.ops.creation import zeros_like
 from rushlight.ops.joining import cat
 from rushlight.ops.kinds.reduction import one_dim, same_scalar_type
 from rushlight.ops.promotion import NUMBERS
@@ -48,7 +49,7 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
         if more is not None:
             _check_piece(input, more, dim)
     if n == 0:
-        return input.new_zeros(input.shape).copy_(input)
+        return zeros_like(input).copy_(input)
     pieces = [t for t in (prepend, input, append) if t is not None]
     out = input if len(pieces) == 1 else cat(pieces, dim)
     if not out.shape[dim]:

@@ -20,6 +20,44 @@ from rushlight.layout import wrap_dim
 from rushlight.ops.padding import constant_pad_nd
 from rushlight.ops.spec import primitive, public
 
+# ---- how results lie ----
+
+
+def _batch_order(steps: Sequence[int], dims: Sequence[int]) -> list[int]:
+    """The dimensions that are not transformed, as PyTorch's results order them: from large steps to small.
+
+    Which of two with the same step comes first is the doing of C++'s `std::partition`: last ones fill the gaps that
+    transformed dimensions leave.
+    """
+    order, at, end = list(range(len(steps))), 0, len(steps)
+    while at < end:
+        if order[at] not in dims:
+            at += 1
+            continue
+        end -= 1
+        while end > at and order[end] in dims:
+            end -= 1
+        order[at], order[end] = order[end], order[at]
+    return sorted(order[:at], key=lambda d: -steps[d])
+
+
+def _laid(a: np.ndarray, factor: float, kind: np.dtype, order: Sequence[int]) -> np.ndarray:
+    """The array times `factor` as numbers of this kind, with its dimensions in this order in memory."""
+    made = np.empty([a.shape[d] for d in order], kind)
+    out = made.transpose(np.argsort(order)) if order else made
+    if factor == 1:
+        np.copyto(out, a, casting="same_kind")
+    else:
+        np.multiply(a, factor, out=out, casting="same_kind")
+    return out
+
+
+def _order(x: np.ndarray, dims: Sequence[int], last: Sequence[int] = ()) -> list[int]:
+    """Batch dimensions first, then the transformed ones: from large steps to small, but for those that have to come last."""
+    batch = _batch_order(x.strides, (*dims, *last))
+    return [*batch, *sorted(dims, key=lambda d: -x.strides[d]), *last]
+
+
 # ---- primitives: `factor` is what results are multiplied with, `forward` the sign ----
 
 
@@ -30,42 +68,45 @@ def _along(function: Callable, a: np.ndarray, dims: Sequence[int]) -> np.ndarray
     return a
 
 
-def _scaled(a: np.ndarray, factor: float, kind: np.dtype) -> np.ndarray:
-    return (a if factor == 1 else a * factor).astype(kind, copy=False)
-
-
 @primitive(
     "FftC2C",
     vjp=(lambda g, dims, factor, forward: fft_c2c(g, dims=dims, factor=factor, forward=not forward),),
 )
 def fft_c2c(x, *, dims, factor, forward):
     """The transform of complex numbers along `dims`; its adjoint is the one of the other sign."""
+    if not dims:
+        return x.copy("K")
     function = np.fft.fft if forward else _unscaled_inverse
-    return _scaled(_along(function, x, dims) if dims else x.copy(), factor, x.dtype)
+    return _laid(_along(function, x, dims), factor, x.dtype, _order(x, dims))
 
 
 def _unscaled_inverse(a: np.ndarray, axis: int) -> np.ndarray:
     return np.fft.ifft(a, axis=axis, norm="forward")
 
 
-def _half_gradient(g: Any, x_meta: Any, dim: int, factor: float, forward: bool) -> Any:
+def _from_real_gradient(g: Any, x_meta: Any, dims: tuple[int, ...], factor: float) -> Any:
     """The adjoint of taking half of the spectrum: the other half's gradient is zero."""
-    missing = x_meta.shape[dim] - g.shape[dim]
-    full = constant_pad_nd(g, (0, 0) * (g.ndim - 1 - dim) + (0, missing))
-    return fft_c2c(full, dims=(dim,), factor=factor, forward=not forward).real
+    last = dims[-1]
+    missing = x_meta.shape[last] - g.shape[last]
+    if missing:
+        g = constant_pad_nd(g, (0, 0) * (g.ndim - 1 - last) + (0, missing))
+    return fft_c2c(g, dims=dims, factor=factor, forward=False).real
 
 
-@primitive("FftR2C", vjp=(_half_gradient,))
-def fft_r2c(x, *, dim, factor, forward):
-    """Half of the spectrum of real numbers along `dim`."""
-    half = np.fft.rfft(x.astype(np.float64), axis=dim)
+@primitive(
+    "FftR2C", vjp=(lambda g, x_meta, dims, factor, half: _from_real_gradient(g, x_meta, dims, factor),)
+)
+def fft_r2c(x, *, dims, factor, half):
+    """The spectrum of real numbers along `dims`, or half of it along the last of them."""
+    *others, last = dims
+    a = (np.fft.rfft if half else np.fft.fft)(x.astype(np.float64), axis=last)
     kind = np.dtype(np.complex64 if x.dtype == np.float32 else np.complex128)
-    return _scaled(half if forward else half.conj(), factor, kind)
+    return _laid(_along(np.fft.fft, a, others) if others else a, factor, kind, _order(x, others, (last,)))
 
 
 def _real_gradient(g: Any, dim: int, factor: float, size: int) -> Any:
     """Each element of the half stands for two, but for the first and, where it has no partner, the last."""
-    half = fft_r2c(g, dim=dim, factor=factor, forward=True)
+    half = fft_r2c(g, dims=(dim,), factor=factor, half=True)
     twice = size - half.shape[dim]
     if twice <= 0:
         return half
@@ -80,7 +121,8 @@ def _real_gradient(g: Any, dim: int, factor: float, size: int) -> Any:
 def fft_c2r(x, *, dim, factor, size):
     """The `size` real numbers of which `x` is half of the spectrum, by the inverse sign."""
     kind = np.dtype(np.float32 if x.dtype == np.complex64 else np.float64)
-    return _scaled(np.fft.irfft(x.astype(np.complex128), size, dim, norm="forward"), factor, kind)
+    a = np.fft.irfft(x.astype(np.complex128), size, dim, norm="forward")
+    return _laid(a, factor, kind, _order(x, (dim,)))
 
 
 # ---- arguments ----
@@ -178,8 +220,12 @@ def _count(x: Tensor, dims: Sequence[int]) -> int:
 
 
 def _complex_one(input: Any, n: Any, dim: Any, norm: Any, forward: bool) -> Any:
-    x, size, dim = _one(_promoted(input, True), n, dim)
-    return fft_c2c(x, dims=(dim,), factor=_factor(norm, size, not forward), forward=forward)
+    x, size, dim = _one(_promoted(input, False), n, dim)
+    factor = _factor(norm, size, not forward)
+    if x._dtype.category == COMPLEX:
+        return fft_c2c(x, dims=(dim,), factor=factor, forward=forward)
+    made = fft_r2c(x, dims=(dim,), factor=factor, half=False)
+    return made if forward else made.conj()
 
 
 #: the kinds of arguments, along one dimension, several and two
@@ -224,14 +270,14 @@ def rfft(input, n=None, dim=-1, norm=None):
         tensor([0.+0.j, 2.+0.j, 0.+0.j])
     """
     x, size, dim = _one(_real("rfft", input), n, dim)
-    return fft_r2c(x, dim=dim, factor=_factor(norm, size, False), forward=True)
+    return fft_r2c(x, dims=(dim,), factor=_factor(norm, size, False), half=True)
 
 
 @public(name="fft.ihfft", takes=_LINE)
 def ihfft(input, n=None, dim=-1, norm=None):
     """The first half of a real tensor's inverse Fourier transform: the inverse of :func:`hfft`."""
     x, size, dim = _one(_real("ihfft", input), n, dim)
-    return fft_r2c(x, dim=dim, factor=_factor(norm, size, True), forward=False)
+    return fft_r2c(x, dims=(dim,), factor=_factor(norm, size, True), half=True).conj()
 
 
 def _to_real(x: Tensor, n: int | None, dim: int, norm: Any, forward: bool) -> Any:
@@ -277,14 +323,16 @@ def _needs_axis(name: str, dims: list[int]) -> None:
 
 
 def _half_several(name: str, input: Any, s: Any, dim: Any, norm: Any, forward: bool) -> Any:
-    """Half the spectrum along the last dimension, then the transform along the others."""
+    """Half the spectrum along the last dimension, and the transform along the others."""
     x = _real(name, input)
     dims, sizes = _several(x, s, dim)
     _needs_axis(name, dims)
     x = _resized(x, dims, sizes)
     factor = _factor(norm, _count(x, dims), not forward)
-    made = fft_r2c(x, dim=dims[-1], factor=factor, forward=forward)
-    return fft_c2c(made, dims=tuple(dims[:-1]), factor=1.0, forward=forward) if dims[1:] else made
+    if forward:
+        return fft_r2c(x, dims=tuple(dims), factor=factor, half=True)
+    made = fft_r2c(x, dims=(dims[-1],), factor=factor, half=True).conj()
+    return fft_c2c(made, dims=tuple(dims[:-1]), factor=1.0, forward=False) if dims[1:] else made
 
 
 def _real_several(name: str, input: Any, s: Any, dim: Any, norm: Any, forward: bool) -> Any:

@@ -8,12 +8,12 @@ import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import can_cast
-from rushlight.layout import wrap_dim
+from rushlight.layout import channels_innermost, wrap_dim
 from rushlight.ops.kinds.overlap import check_apart
 from rushlight.ops.promotion import result_type
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.casting import convert
-from rushlight.runtime.results import concatenated, in_rows
+from rushlight.runtime.results import concatenated, in_rows, with_inner_channels
 from rushlight.tape.recording import record
 
 # ---- cat, stack ----
@@ -66,27 +66,9 @@ def _cat_vjp(g: Any, xs_meta: Any, dim: int, needs: tuple) -> list:
 def cat_along(*xs, dim, kind):
     parts = [x for x in xs if not _is_legacy_empty(x.shape)] or [xs[0]]
     parts = [x if x.dtype == kind.numpy else convert(x, kind) for x in parts]
-    if parts[0].ndim in (4, 5) and all(_channels_last(x.shape, x.strides) for x in parts):
-        return _inner_channels(np.concatenate(parts, dim))
+    if parts[0].ndim in (4, 5) and all(channels_innermost(x.shape, x.strides) for x in parts):
+        return with_inner_channels(np.concatenate(parts, dim))
     return concatenated(np.concatenate, parts, dim) if len(parts) > 1 else in_rows(parts[0])
-
-
-def _channels_last(shape: tuple[int, ...], steps: tuple[int, ...]) -> bool:
-    """Whether an image's strides say that its channels lie innermost."""
-    if steps[1] == 0 or 0 in shape:
-        return False
-    least = 0
-    for d in (1, *range(len(shape) - 1, 1, -1), 0):
-        if steps[d] < least or d == 0 and least == steps[1]:
-            return False
-        least = steps[d] * shape[d]
-    return True
-
-
-def _inner_channels(a: np.ndarray) -> np.ndarray:
-    """A fresh array with dimension 1 innermost in memory."""
-    order = (0, *range(2, a.ndim), 1)
-    return np.array(a.transpose(order), order="C").transpose(0, -1, *range(1, a.ndim - 1))
 
 
 def _checked_cat(ts: list[Tensor], dim: Any) -> int:
@@ -193,8 +175,8 @@ def concatenate(tensors, dim=0):
 @primitive("Stack", vjp=lambda g, dim: g.unbind(dim))
 def stack_along(*xs, dim, kind):
     parts = [x if x.dtype == kind.numpy else convert(x, kind) for x in xs]
-    if dim < xs[0].ndim == 4 and all(_channels_last(x.shape, x.strides) for x in parts):
-        joined = _inner_channels(np.concatenate(parts, dim))
+    if dim < xs[0].ndim == 4 and all(channels_innermost(x.shape, x.strides) for x in parts):
+        joined = with_inner_channels(np.concatenate(parts, dim))
         return joined.reshape((*joined.shape[:dim], len(parts), xs[0].shape[dim], *joined.shape[dim + 1 :]))
     return concatenated(np.stack, parts, dim)
 

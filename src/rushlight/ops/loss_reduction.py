@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor
 from rushlight.layout import broadcast, numel
+from rushlight.ops.kinds.elementwise import in_order
 from rushlight.runtime import deferral
 
 
@@ -39,17 +40,17 @@ def reduced_by(
         total = deferral.reduced(_added, arrays, dims, False, {"function": function, **attrs})
         if total is not None:
             return np.asarray(total / a.size if reduction == "mean" else total).astype(kind)
-    return reduced(function(*arrays, **attrs), reduction, kind)
+    return reduced(function(*arrays, **attrs), reduction, kind, *arrays)
 
 
 def _added(*arrays: np.ndarray, function: Callable, **attrs: Any) -> Any:
     return np.add.reduce(function(*arrays, **attrs), None, np.float64)
 
 
-def reduced(values: np.ndarray, reduction: str, kind: np.dtype) -> np.ndarray:
-    """Values reduced in double precision, and rounded to `kind`."""
+def reduced(values: np.ndarray, reduction: str, kind: np.dtype, *arrays: np.ndarray) -> np.ndarray:
+    """Values of these arrays reduced in double precision, and rounded to `kind`."""
     if reduction == "none":
-        return values.astype(kind)
+        return in_order(values.astype(kind), *arrays)
     total = values.sum(dtype=np.complex128 if values.dtype.kind == "c" else np.float64)
     if reduction == "mean":
         total = total / values.size if values.size else np.nan

@@ -138,9 +138,9 @@ def triplet_margin_loss(
 )
 def _soft_margin(x, y, *, reduction):
     if x.dtype.kind == "c":
-        return reduced(np.log(1 + np.exp(-y * x)), reduction, x.dtype)
+        return reduced(np.log(1 + np.exp(-y * x)), reduction, x.dtype, x, y)
     z = -y.astype(np.float64) * x
-    return reduced(np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0), reduction, x.dtype)
+    return reduced(np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0), reduction, x.dtype, x, y)
 
 
 def _check_soft_margin(input: Tensor, target: Tensor) -> None:

@@ -15,6 +15,7 @@ from rushlight.layout import numel
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.deferral import FROM_MAPPED, reduced
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.results import is_image
 from rushlight.tape.modes import MODES
 
 # ---- what all have in common ----
@@ -185,7 +186,7 @@ def _layer_row(x: np.ndarray, *given: np.ndarray, size: int, eps: float, weighte
     return hat + given[-1] if len(given) > weighted else hat
 
 
-@primitive("NativeLayerNorm", vjp=_layer_gradient)
+@primitive("NativeLayerNorm", vjp=_layer_gradient, row_major=True)
 def layer_norm_(x, weight, bias, *, count, eps):
     made = _layer_in_one(x, weight, bias, eps) if count == 1 else None
     if made is not None:
@@ -270,7 +271,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     _check_last("rms_norm", input, shape, weight, None)
     if input._dtype.category < FLOATING:
         raise NotImplementedError(f"\"rms_norm\" not implemented for '{input._dtype.legacy}'")
-    x = lifted(input)
+    x = lifted(input if is_image(input._a) else input.contiguous())
     eps = finfo(x._dtype).eps if eps is None else eps
     made = x * (x.pow(2).mean(_last(x, len(shape)), True) + eps).rsqrt()
     made = made if weight is None else made * weight

@@ -16,7 +16,11 @@ def _negated(widths: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(-n for n in widths)
 
 
-@primitive("ConstantPadNd", vjp=(lambda g, widths: constant_pad_(g, widths=_negated(widths), value=0),))
+@primitive(
+    "ConstantPadNd",
+    like_image=True,
+    vjp=(lambda g, widths: constant_pad_(g, widths=_negated(widths), value=0),),
+)
 def constant_pad_(x, *, widths, value):
     shape, put, take = list(x.shape), [], []
     for n in range(len(widths) // 2):

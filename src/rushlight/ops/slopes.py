@@ -143,7 +143,7 @@ def renorm(input, p, dim, maxnorm):
     dim = wrap_dim(dim, rank)
     lengths = input.norm(p, [d for d in range(rank) if d != dim], True)
     scale = (maxnorm / (lengths + 1e-7)).where(lengths > maxnorm, lengths.new_ones(()))
-    return input * scale
+    return input.contiguous() * scale
 
 
 def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:

@@ -238,15 +238,20 @@ def softplus(input, beta=1, threshold=20):
     return softplus_values(input, beta=beta, threshold=threshold)
 
 
-logsigmoid = unary(
+_logsigmoid = unary(
     "logsigmoid",
     node="LogSigmoid",
     numpy=in_double(lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))),
     dtype=same,
     refuse=floats_only("log_sigmoid_cpu"),
     vjp=lambda g, x: g * (-x).sigmoid(),
-    doc="`log(sigmoid(input))` without overflow.",
 )
+
+
+@public(out=False)
+def logsigmoid(input):
+    """`log(sigmoid(input))` without overflow; the result lies in rows."""
+    return _logsigmoid.method(input.contiguous())
 
 
 @for_batches

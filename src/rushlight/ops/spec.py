@@ -25,7 +25,7 @@ from rushlight.runtime import execute
 from rushlight.runtime.deferral import FROM, launch, tensor_on
 from rushlight.runtime.execute import enter
 from rushlight.runtime.merging import FROM_MERGED, Loop, waiting
-from rushlight.runtime.results import retried
+from rushlight.runtime.results import is_image, retried, with_inner_channels
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative, parameters
 from rushlight.tape.modes import MODES
 from rushlight.tape.recording import record
@@ -145,6 +145,7 @@ def primitive(
     several: bool = False,
     differentiable: tuple[int, ...] | None = None,
     row_major: bool = False,
+    like_image: bool = False,
     promotes: bool = True,
     elementwise: Callable | None = None,
     loop: Callable[..., Loop | None] | None = None,
@@ -160,6 +161,7 @@ def primitive(
             a result of the first operand's type may be part of a fused loop.
         loop: (array, attributes) -> the reduction as a loop, whose result may wait for others of the same array; or None.
         row_major: whether results are laid out so whatever the order of the input's dimensions, as of reductions.
+        like_image: the same, unless an input is an image whose channels lie innermost: then the results' do, too.
     """
 
     def declare(compute: Callable) -> Primitive:
@@ -173,9 +175,9 @@ def primitive(
                 name, inputs, vjp, several=several, differentiable=differentiable, promotes=promotes
             )
             _check_vjp(name, compute, derivative)
-        made = Primitive(
-            compute.__name__, _in_row_order(compute) if row_major else compute, derivative, elementwise, loop
-        )
+        if row_major or like_image:
+            compute = _in_row_order(compute, like_image)
+        made = Primitive(compute.__name__, compute, derivative, elementwise, loop)
         if made.name in PRIMITIVES:
             raise ValueError(f"two primitives are named {made.name}")
         PRIMITIVES[made.name] = made
@@ -184,11 +186,12 @@ def primitive(
     return declare
 
 
-def _in_row_order(compute: Callable) -> Callable:
+def _in_row_order(compute: Callable, like_image: bool) -> Callable:
     @functools.wraps(compute)
     def within(*arrays: Any, **attrs: Any) -> Any:
         made = compute(*arrays, **attrs)
-        return tuple(map(_rows, made)) if type(made) is tuple else _rows(made)
+        laid = with_inner_channels if like_image and any(map(is_image, arrays)) else _rows
+        return tuple(map(laid, made)) if type(made) is tuple else laid(made)
 
     return within
 
@@ -196,7 +199,7 @@ def _in_row_order(compute: Callable) -> Callable:
 def _rows(a: Any) -> np.ndarray:
     """In rows, with plain strides also where a dimension of size 1 makes them free."""
     a = np.asarray(a, order="C")
-    if 1 in a.shape:
+    if 1 in a.shape and a.strides != row_strides(a.shape, a.itemsize, ()):
         out = np.empty(a.shape, a.dtype)
         out[...] = a
         return out

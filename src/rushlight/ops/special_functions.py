@@ -222,7 +222,8 @@ def mvlgamma(input, p):
     error = not_implemented("mvlgamma", COMPLEX)(input._dtype)
     if error is not None or input._dtype.name in ("uint16", "uint32", "uint64"):
         raise error or not_implemented("add_stub", input._dtype)(input._dtype)
-    return mvlgamma_values(input, p=int(p))
+    # (PyTorch sums the terms along a dimension of their own, and results of sums lie in rows)
+    return mvlgamma_values(input.contiguous(), p=int(p))
 
 
 # ---- zeta, entropy, x log1p y ----

@@ -9,9 +9,10 @@ import numpy as np
 from rushlight import errors
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.buffer import offset as offset_of
-from rushlight.layout import may_overlap, span, wrap_dim
+from rushlight.layout import dense_strides, may_overlap, span, wrap_dim
 from rushlight.layout import places as places_of
 from rushlight.layout import sizes as sizes_of
+from rushlight.memory import array
 from rushlight.ops.indexing import slice_view
 from rushlight.ops.kinds.method import method
 from rushlight.ops.kinds.strict import real_gradient, same_type
@@ -280,6 +281,18 @@ def _check_part(name: str, part: tuple, src: Any) -> None:
         )
 
 
+def _copied(x: np.ndarray) -> np.ndarray:
+    """A copy with the same strides, gaps included; with dense ones where a dimension repeats its elements."""
+    item = x.itemsize
+    steps = tuple([step // item for step in x.strides])
+    if any(step == 0 and n > 1 for n, step in zip(x.shape, steps)):
+        steps = dense_strides(x.shape, steps)
+    memory = array((span(x.shape, steps),), x.dtype)
+    out = np.ndarray(x.shape, x.dtype, memory, 0, tuple([step * item for step in steps]))
+    out[...] = x
+    return out
+
+
 def _without(g: Any, part: Any) -> Any:
     """g with zeros in the part that `part` shows."""
     rest = g.clone()
@@ -295,7 +308,7 @@ def _without(g: Any, part: Any) -> Any:
     ),
 )
 def select_scatter_of(x, y, *, dim, index):
-    out = np.array(x, order="C")
+    out = _copied(x)
     out[(slice(None),) * dim + (index,)] = y
     return out
 
@@ -332,7 +345,7 @@ def select_scatter(input, src, dim, index):
     ),
 )
 def slice_scatter_of(x, y, *, dim, start, stop, step):
-    out = np.array(x, order="C")
+    out = _copied(x)
     out[(slice(None),) * dim + (slice(start, stop, step),)] = y
     return out
 
@@ -370,7 +383,7 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     promotes=False,
 )
 def diagonal_scatter_of(x, y, *, offset, dim1, dim2):
-    out = np.array(x, order="C")
+    out = _copied(x)
     _diagonal_of(out, offset, dim1, dim2)[...] = y
     return out
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from rushlight.errors import OutOfMemory
 from rushlight.graph.expr import array_of
+from rushlight.layout import channels_innermost
 from rushlight.memory import LARGE, array, empty_cache, stats, zeros
 from rushlight.runtime.deferral import copied_into
 
@@ -201,3 +202,19 @@ __all__ = [
     "retried",
     "zeros",
 ]
+
+
+def is_image(x: Any) -> bool:
+    """Whether this is an image, or several, whose channels lie innermost."""
+    return (
+        x is not None
+        and x.ndim in (4, 5)
+        and not x.flags.c_contiguous
+        and channels_innermost(x.shape, x.strides)
+    )
+
+
+def with_inner_channels(a: np.ndarray) -> np.ndarray:
+    """A fresh array with dimension 1 innermost in memory."""
+    order = (0, *range(2, a.ndim), 1)
+    return np.array(a.transpose(order), order="C").transpose(0, -1, *range(1, a.ndim - 1))
