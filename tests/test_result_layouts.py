@@ -284,6 +284,14 @@ OF_IMAGES = {
         x, T.ones(3, 4, 2, 2).to(memory_format=T.channels_last)
     ),
     "conv_transpose2d": lambda T, x: T.nn.functional.conv_transpose2d(x, T.ones(4, 3, 2, 2)),
+    "max_pool2d": lambda T, x: T.nn.functional.max_pool2d(x, 2),
+    "max_pool2d, places": lambda T, x: T.nn.functional.max_pool2d(x, 2, return_indices=True)[1],
+    "avg_pool2d": lambda T, x: T.nn.functional.avg_pool2d(x, 2, 1),
+    "adaptive_avg_pool2d": lambda T, x: T.nn.functional.adaptive_avg_pool2d(x, 2),
+    "adaptive_max_pool2d": lambda T, x: T.nn.functional.adaptive_max_pool2d(x, 2),
+    "interpolate": lambda T, x: T.nn.functional.interpolate(x, scale_factor=2),
+    "interpolate, bilinear": lambda T, x: T.nn.functional.interpolate(x, scale_factor=2, mode="bilinear"),
+    "interpolate, bicubic": lambda T, x: T.nn.functional.interpolate(x, scale_factor=2, mode="bicubic"),
 }
 OF_MATRICES = {"addr": lambda T, x: T.addr(x, T.ones(x.shape[0]), T.ones(x.shape[1]))}
 

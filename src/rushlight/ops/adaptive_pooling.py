@@ -40,7 +40,9 @@ def _adaptive_average(node: str) -> Any:
 
     pool.__name__, spread.__name__ = node, node + "_spread"
     pooling = primitive(
-        node, vjp=(lambda g, x, size, out_size: spreading(g, x, size=size, out_size=out_size),)
+        node,
+        vjp=(lambda g, x, size, out_size: spreading(g, x, size=size, out_size=out_size),),
+        like_image=True,
     )(pool)
     spreading = primitive(
         node + "BackwardBackward0",
@@ -78,6 +80,7 @@ def _adaptive_max(node: str) -> Any:
         vjp=(lambda g, x, out1: spread_largest(g[0], x, indices=out1._a),),
         several=True,
         differentiable=(0,),
+        like_image=True,
     )(pool)
 
 

@@ -178,6 +178,7 @@ def _max_pooling(node: str) -> Any:
         vjp=(lambda g, x, out1: spread_largest(g[0], x, indices=out1._a),),
         several=True,
         differentiable=(0,),
+        like_image=True,
     )(pool)
 
 
@@ -359,7 +360,7 @@ def _avg_pooling(node: str) -> Any:
             divisor=divisor,
         )
 
-    pooling = primitive(node, vjp=(back,))(pool)
+    pooling = primitive(node, vjp=(back,), like_image=True)(pool)
     spreading = primitive(
         node + "BackwardBackward0", vjp=(forth, lambda g, x_meta: g.new_zeros(x_meta.shape))
     )(spread)

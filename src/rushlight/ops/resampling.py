@@ -53,7 +53,9 @@ def _interpolation(node: str) -> Any:
         return _put(x.astype(np.float64), taps, size).astype(x.dtype)
 
     take.__name__, put.__name__ = node, node + "_put"
-    taking = primitive(node, vjp=(lambda g, taps, size: putting(g, taps=taps, size=size),))(take)
+    taking = primitive(node, vjp=(lambda g, taps, size: putting(g, taps=taps, size=size),), like_image=True)(
+        take
+    )
     putting = primitive(
         node + "BackwardBackward0", vjp=(lambda g, taps, size: taking(g, taps=taps, size=size),)
     )(put)
