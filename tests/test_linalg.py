@@ -344,3 +344,36 @@ def test_empty_matrices():
     for name in ("inv", "det", "qr", "svd", "eigh"):
         expected, got = (tensors(getattr(lib.linalg, name)(lib.ones(0, 0))) for lib in (torch, rushlight))
         assert [tuple(t.shape) for t in got] == [tuple(t.shape) for t in expected]
+
+
+def test_solutions_lie_in_columns():
+    """As LAPACK leaves them; an `out` that is resized is laid out like the result, or in rows where PyTorch copies to it."""
+
+    def program(T):
+        a = T.tensor([[4.0, 0, 0], [1, 5, 0], [2, 3, 6]]).expand(2, 3, 3).clone()
+        b = T.arange(12.0).view(2, 3, 2)
+        lu, pivots = T.linalg.lu_factor(a)
+        calls = [
+            (T.triangular_solve, (b, a), {"upper": False}),
+            (T.triangular_solve, (b[0], a[0]), {"upper": False, "transpose": True}),
+            (T.triangular_solve, (b, a[0]), {"upper": False}),
+            (T.cholesky_solve, (b, a), {}),
+            (T.lu_solve, (b, lu, pivots), {}),
+            (T.quantile, (b, T.tensor([0.25, 0.5])), {"dim": 0}),
+            (T.nanquantile, (b, T.tensor([0.25, 0.5])), {"dim": 1}),
+        ]
+        for adjoint in (False, True):
+            calls += [
+                (T.linalg.lu_solve, (lu, pivots, b), {"adjoint": adjoint}),
+                (T.linalg.lu_solve, (lu, pivots, b.mT), {"adjoint": adjoint, "left": False}),
+            ]
+        steps = []
+        for function, given, options in calls:
+            made = function(*given, **options)
+            several = not isinstance(made, T.Tensor)
+            out = tuple([T.empty(0) for _ in made]) if several else T.empty(0)
+            function(*given, **options, out=out)
+            steps.append([t.stride() for pair in (made, out) for t in (pair if several else [pair])])
+        return steps
+
+    assert program(rushlight) == program(torch)

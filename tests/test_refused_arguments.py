@@ -269,3 +269,38 @@ def test_bags_in_batches():
     bags = rushlight.tensor([[[0, 1], [1, 2]], [[0, 1], [4, 2]]])
     made = rushlight.vmap(lambda rows: rushlight.nn.functional.embedding_bag(rows, weight, mode="sum"))(bags)
     assert made.tolist() == weight[bags].sum(2).tolist()
+
+
+def test_native_group_norm_takes_contiguous_elements():
+    for order in ((0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 2, 1), (1, 0, 2, 3)):
+
+        def program(lib, order=order):
+            x = lib.arange(48.0).reshape([(2, 6, 2, 2)[d] for d in order])
+            x = x.permute([order.index(d) for d in range(4)])
+            return lib.native_group_norm(x, None, None, 2, 6, 4, 2, 0.5)[1].shape
+
+        same(program)
+    same(lambda lib: lib.native_group_norm(lib.ones(2, 6, 3), None, None, 2, 6, 4, 2, 0.5))
+
+
+GRADIENTS = """
+torch.gradient(f(3) > 0)
+torch.gradient(f(3).to(torch.uint8))
+torch.gradient(f(3, 3), spacing=[0.1])
+torch.gradient(f(3, 3), spacing=[0.1], dim=(1, 0))
+torch.gradient(f(3, 3), spacing=[0.1, 0.2, 0.3], dim=(1, 0), edge_order=3)
+torch.gradient(f(3, 3), spacing=[0.1, 0.2], dim=0)
+torch.gradient(f(3, 3), spacing=[0.1], dim=(0, 0))
+torch.gradient(f(3, 3), spacing=[1, 2], dim=(0, 0))
+torch.gradient(f(3, 3), spacing=[1, 2], dim=(0, 5))
+torch.gradient(f(3, 3), spacing=[f(3, 3), f(3, 3)])
+torch.gradient(f(3, 3), spacing=torch.tensor(2.0))
+torch.gradient(f(3, 3), dim=(1, 0), edge_order=3)
+torch.gradient(f(1, 3))
+torch.gradient(f(()))
+""".split("\n")[1:-1]
+
+
+@pytest.mark.parametrize("call", GRADIENTS)
+def test_gradient_refuses(call):
+    same(lambda lib: eval(call, {"torch": lib, "f": lambda *shape: lib.ones(*shape)}))

@@ -23,6 +23,7 @@ from rushlight.ops.lapack import (
 )
 from rushlight.ops.linear_algebra import identity_where, info_of, triangular_
 from rushlight.ops.spec import primitive, public
+from rushlight.ops.writing import in_rows
 from rushlight.runtime.execute import wrap
 
 
@@ -168,7 +169,7 @@ def cholesky_solve_(b, x, *, upper):
     return column_major(lapack.solve_upper(factor, half))
 
 
-@public(name="cholesky_solve", takes={"upper": "bool"})
+@public(name="cholesky_solve", out=in_rows, takes={"upper": "bool"})
 def cholesky_solve(input, input2, upper=False):
     """X of A X = B from A's Cholesky factor.
 

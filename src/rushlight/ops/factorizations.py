@@ -526,7 +526,8 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     b = B if left else _turn(B)
     if turned:
         made = triangular_(_turn(LU), b, upper=False, unitriangular=False, **options)
-        made = p @ triangular_(_turn(LU), made, upper=True, unitriangular=True, **options)
+        made = triangular_(_turn(LU), made, upper=True, unitriangular=True, **options)
+        made = (made.mT @ p.mT).mT  # (columns contiguous, as LAPACK leaves them)
     else:
         made = triangular_(LU, p.mT @ b, upper=False, unitriangular=True, **options)
         made = triangular_(LU, made, upper=True, unitriangular=False, **options)

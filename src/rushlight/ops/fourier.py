@@ -19,6 +19,7 @@ from rushlight.dtypes import COMPLEX, FLOATING, complex64, complex128, default_f
 from rushlight.layout import wrap_dim
 from rushlight.ops.padding import constant_pad_nd
 from rushlight.ops.spec import primitive, public
+from rushlight.ops.writing import in_rows
 
 # ---- how results lie ----
 
@@ -234,7 +235,7 @@ _SPACE = {"s": "ints?", "dim": "ints?", "norm": "str?"}
 _PLANE = _SPACE | {"dim": "ints"}
 
 
-@public(name="fft.fft", takes=_LINE)
+@public(name="fft.fft", out=in_rows, takes=_LINE)
 def fft(input, n=None, dim=-1, norm=None):
     """The Fourier transform along `dim`.
 
@@ -254,13 +255,20 @@ def fft(input, n=None, dim=-1, norm=None):
     return _complex_one(input, n, dim, norm, True)
 
 
-@public(name="fft.ifft", takes=_LINE)
+def _as_conjugate(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    """The rule for `out=` of `ifft`: in rows, unless PyTorch gets the inverse as a conjugate, which keeps its order."""
+    result = plain(*args, **kwargs)
+    given = args[0] if args else kwargs["input"]
+    return result.contiguous() if given._dtype.category == COMPLEX else result
+
+
+@public(name="fft.ifft", out=_as_conjugate, takes=_LINE)
 def ifft(input, n=None, dim=-1, norm=None):
     """The inverse of :func:`fft`."""
     return _complex_one(input, n, dim, norm, False)
 
 
-@public(name="fft.rfft", takes=_LINE)
+@public(name="fft.rfft", out=in_rows, takes=_LINE)
 def rfft(input, n=None, dim=-1, norm=None):
     """The first half of a real tensor's Fourier transform, n // 2 + 1 elements.
 
@@ -289,7 +297,7 @@ def _to_real(x: Tensor, n: int | None, dim: int, norm: Any, forward: bool) -> An
     return fft_c2r(x.conj() if forward else x, dim=dim, factor=_factor(norm, size, not forward), size=size)
 
 
-@public(name="fft.irfft", takes=_LINE)
+@public(name="fft.irfft", out=in_rows, takes=_LINE)
 def irfft(input, n=None, dim=-1, norm=None):
     """The inverse of :func:`rfft`: `n` real numbers (by default an even count) from half of their spectrum.
 
@@ -301,7 +309,7 @@ def irfft(input, n=None, dim=-1, norm=None):
     return _to_real(_promoted(input, True), n, dim, norm, False)
 
 
-@public(name="fft.hfft", takes=_LINE)
+@public(name="fft.hfft", out=in_rows, takes=_LINE)
 def hfft(input, n=None, dim=-1, norm=None):
     """The Fourier transform, which is real, of a Hermitian signal of which the first half is given."""
     return _to_real(_promoted(input, True), n, dim, norm, True)
@@ -349,73 +357,73 @@ def _real_several(name: str, input: Any, s: Any, dim: Any, norm: Any, forward: b
     return fft_c2r(x.conj() if forward else x, dim=dims[-1], factor=factor, size=last)
 
 
-@public(name="fft.fftn", takes=_SPACE)
+@public(name="fft.fftn", out=in_rows, takes=_SPACE)
 def fftn(input, s=None, dim=None, norm=None):
     """:func:`fft` along several dimensions: `dim`, or as many last ones as `s` has sizes, or all."""
     return _complex_several(input, s, dim, norm, True)
 
 
-@public(name="fft.ifftn", takes=_SPACE)
+@public(name="fft.ifftn", out=in_rows, takes=_SPACE)
 def ifftn(input, s=None, dim=None, norm=None):
     """The inverse of :func:`fftn`."""
     return _complex_several(input, s, dim, norm, False)
 
 
-@public(name="fft.rfftn", takes=_SPACE)
+@public(name="fft.rfftn", out=in_rows, takes=_SPACE)
 def rfftn(input, s=None, dim=None, norm=None):
     """:func:`fftn` of a real tensor; half of it, along the last of the dimensions."""
     return _half_several("rfftn", input, s, dim, norm, True)
 
 
-@public(name="fft.ihfftn", takes=_SPACE)
+@public(name="fft.ihfftn", out=in_rows, takes=_SPACE)
 def ihfftn(input, s=None, dim=None, norm=None):
     """The inverse of :func:`hfftn`."""
     return _half_several("ihfftn", input, s, dim, norm, False)
 
 
-@public(name="fft.irfftn", takes=_SPACE)
+@public(name="fft.irfftn", out=in_rows, takes=_SPACE)
 def irfftn(input, s=None, dim=None, norm=None):
     """The inverse of :func:`rfftn`."""
     return _real_several("irfftn", input, s, dim, norm, False)
 
 
-@public(name="fft.hfftn", takes=_SPACE)
+@public(name="fft.hfftn", out=in_rows, takes=_SPACE)
 def hfftn(input, s=None, dim=None, norm=None):
     """The Fourier transform, which is real, of a signal that is Hermitian along the last of the dimensions."""
     return _real_several("hfftn", input, s, dim, norm, True)
 
 
-@public(name="fft.fft2", takes=_PLANE)
+@public(name="fft.fft2", out=in_rows, takes=_PLANE)
 def fft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`fftn` of the last two dimensions."""
     return _complex_several(input, s, dim, norm, True)
 
 
-@public(name="fft.ifft2", takes=_PLANE)
+@public(name="fft.ifft2", out=in_rows, takes=_PLANE)
 def ifft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`ifftn` of the last two dimensions."""
     return _complex_several(input, s, dim, norm, False)
 
 
-@public(name="fft.rfft2", takes=_PLANE)
+@public(name="fft.rfft2", out=in_rows, takes=_PLANE)
 def rfft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`rfftn` of the last two dimensions."""
     return _half_several("rfftn", input, s, dim, norm, True)
 
 
-@public(name="fft.irfft2", takes=_PLANE)
+@public(name="fft.irfft2", out=in_rows, takes=_PLANE)
 def irfft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`irfftn` of the last two dimensions."""
     return _real_several("irfftn", input, s, dim, norm, False)
 
 
-@public(name="fft.hfft2", takes=_PLANE)
+@public(name="fft.hfft2", out=in_rows, takes=_PLANE)
 def hfft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`hfftn` of the last two dimensions."""
     return _real_several("hfftn", input, s, dim, norm, True)
 
 
-@public(name="fft.ihfft2", takes=_PLANE)
+@public(name="fft.ihfft2", out=in_rows, takes=_PLANE)
 def ihfft2(input, s=None, dim=(-2, -1), norm=None):
     """:func:`ihfftn` of the last two dimensions."""
     return _half_several("ihfftn", input, s, dim, norm, False)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor
+from rushlight.device import contiguous_format
 from rushlight.dtypes import COMPLEX, FLOATING, WIDE
 from rushlight.layout import broadcast
 from rushlight.ops import lapack
@@ -246,7 +247,9 @@ def triangular_solve(input, A, upper=True, transpose=False, unitriangular=False)
     """X of A X = B for triangular A, and A: the older form of :func:`linalg.solve_triangular`."""
     matrix = A.mT if transpose else A
     made = solve_triangular(matrix, input, upper=upper != transpose, unitriangular=unitriangular)
-    return lapack.triangular_solve((made, A.clone()))
+    # (PyTorch gives the matrices as LAPACK had them: as many as there are results, column after column)
+    given = A.mT.expand(*made._a.shape[:-2], *A._a.shape[-2:]).clone(memory_format=contiguous_format)
+    return lapack.triangular_solve((made, given.mT))
 
 
 # ---- determinants ----

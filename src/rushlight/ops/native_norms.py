@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.buffer import Tensor
+from rushlight.device import channels_last, channels_last_3d
 from rushlight.dtypes import bool_
 from rushlight.ops import channel_norms, normalisation
 from rushlight.ops.creation import empty, ones_like
@@ -36,13 +37,30 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     return (out, *_statistics(input.detach(), dims, True, eps))
 
 
+def _broken(condition: str) -> RuntimeError:
+    """PyTorch's sentence about a condition that its own callers meet."""
+    return RuntimeError(
+        f"Expected {condition} to be true, but got false.  (Could this error message be improved?  If so, please report "
+        "an enhancement request to PyTorch.)"
+    )
+
+
 @public(takes=normalisation.AFFINE | {"N": "int", "C": "int", "HxW": "int", "group": "int"})
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """`(output, mean, 1 / standard deviation)` of :func:`nn.functional.group_norm`, the statistics of (N, group).
 
     Args:
         N, C, HxW: the input's first two dimensions, and the product of the others.
+
+    Raises:
+        RuntimeError: an input of another size, or one that is not contiguous, in rows or with its channels last.
     """
+    if input._a.size != N * C * HxW:
+        raise _broken("X.numel() == N * C * HxW")
+    forms = {4: channels_last, 5: channels_last_3d}
+    last = input._a.ndim in forms and input.is_contiguous(memory_format=forms[input._a.ndim])
+    if not last and not input.is_contiguous():
+        raise _broken("X.is_contiguous(memory_format)")
     out = channel_norms.group_norm(input, group, weight, bias, eps)
     return (out, *_statistics(input.reshape(N, group, C // group * HxW), -1, False, eps))
 

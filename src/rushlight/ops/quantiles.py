@@ -90,7 +90,7 @@ def _input_dtype(plain: Any, outs: tuple, args: tuple, kwargs: dict) -> Any:
     result = plain(*args, **kwargs)
     if outs[0]._dtype is not result._dtype:
         raise RuntimeError(f"{plain.__name__}() out tensor must be same dtype as the input tensor")
-    return result
+    return result.contiguous()
 
 
 @public(out=_input_dtype, takes={"interpolation": "str"})

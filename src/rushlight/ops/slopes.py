@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from rushlight import errors
 from rushlight.buffer import Tensor
-from rushlight.dtypes import FLOATING
+from rushlight.dtypes import FLOATING, bool_, uint8
 from rushlight.layout import wrap_dim
 from rushlight.ops.joining import cat
 from rushlight.ops.spec import public
 from rushlight.tape.modes import no_grad
 
 
-@public(out=False, takes={"edge_order": "int"})
+@public(out=False, takes={"dim": "ints?", "edge_order": "int"})
 def gradient(input, *, spacing=None, dim=None, edge_order=1):
     """The derivative along each of `dim`, from the elements' neighbours. Fornberg, 1988.
 
@@ -22,48 +25,63 @@ def gradient(input, *, spacing=None, dim=None, edge_order=1):
         edge_order: 1 or 2: how many neighbours are used at the edges.
 
     Raises:
-        RuntimeError: too few elements, or as many distances as there are no dimensions.
+        RuntimeError: too few elements, not one distance for each dimension, or bools or bytes, whose differences are none.
 
     Example:
         >>> import rushlight as torch
         >>> torch.gradient(torch.tensor([1., 4., 9., 16.]))
         (tensor([3., 4., 6., 7.]),)
     """
+    rank = input.dim()
+    if input._dtype is uint8:
+        raise RuntimeError("torch.gradient does not support uint8 input.")
+    dims = list(range(rank)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    steps = _steps(spacing, len(dims), dim is None)
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
-    rank = input.dim()
-    dims = list(range(rank)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
     dims = [wrap_dim(d, rank) for d in dims]
     if len(set(dims)) < len(dims):
         twice = next(d for n, d in enumerate(dims) if d in dims[:n])
         raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
-    steps = _steps(spacing, dims, rank, dim is None)
     for d in dims:
         if input.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
     return tuple([_slope(input, d, step, edge_order) for d, step in zip(dims, steps)])
 
 
-def _steps(spacing: Any, dims: list[int], rank: int, every: bool) -> list[Any]:
-    """For each dimension a number, or the places of the elements."""
+def _steps(spacing: Any, count: int, every: bool) -> list[Any]:
+    """For each of `count` dimensions, which may be all, a number, or the places of the elements."""
     if spacing is None:
         spacing = 1
     if isinstance(spacing, Tensor) and spacing.dim() == 0:
         spacing = spacing.item()
-    if not isinstance(spacing, (tuple, list, Tensor)):
-        return [spacing] * len(dims)
-    given = [spacing] if isinstance(spacing, Tensor) else list(spacing)
-    if len(given) != len(dims):
-        told = f"'self.dim() = {rank}', since dim argument was not given" if every else "'dim'"
+    if isinstance(spacing, (int, float, complex, np.number)):
+        return [spacing] * count
+    if not isinstance(spacing, (tuple, list)):
+        raise errors.WrongArgument("spacing", "Number", spacing, overloaded=True)
+    if len(spacing) != count and every:
         raise RuntimeError(
-            "torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to "
-            f"{told}, but got a list of length {len(given)}"
+            "torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to 'self.dim() = "
+            f"{count}', since dim argument was not given, but got a list of length {len(spacing)}"
         )
-    return given
+    if len(spacing) != count:
+        raise RuntimeError(
+            "torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have the "
+            f"same length, but got a spacing argument of length {len(spacing)} and a dim argument of length {count}."
+        )
+    for places in spacing:
+        if isinstance(places, Tensor) and places.dim() != 1:
+            raise RuntimeError(
+                "torch.gradient expected each element of spacing to have one dimension, but got an element with "
+                f"{places.dim()} dimensions!"
+            )
+    return list(spacing)
 
 
 def _slope(x: Any, dim: int, step: Any, order: int) -> Any:
     n = x.shape[dim]
+    if x._dtype is bool_:
+        x - x  # which says why not
     if x._dtype.category < FLOATING:
         x = x.to(x.new_ones(()).true_divide(1).dtype)
 
@@ -84,10 +102,8 @@ def _slope(x: Any, dim: int, step: Any, order: int) -> Any:
 def _uneven(x: Any, part: Any, dim: int, places: Tensor, order: int) -> Any:
     """Second-order differences between places at any distances."""
     n = x.shape[dim]
-    if places.dim() != 1 or places.shape[0] != n:
-        raise RuntimeError(
-            "torch.gradient expected each spacing tensor to be one-dimensional, of the dimension's size"
-        )
+    if places.shape[0] != n:
+        raise RuntimeError("torch.gradient expected each spacing tensor to be of the dimension's size")
     gaps = (places[1:] - places[:-1]).reshape([-1 if d == dim else 1 for d in range(x.dim())])
 
     def gap(start: int, length: int) -> Any:

@@ -33,6 +33,11 @@ def plainly(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
     return plain(*args, **kwargs)
 
 
+def in_rows(plain: Callable, outs: tuple, args: tuple, kwargs: dict) -> Any:
+    """The rule for an `out=` that PyTorch copies the result to: in rows, where it is resized."""
+    return plain(*args, **kwargs).contiguous()
+
+
 def into_out(
     name: str, plain: Callable, rule: Callable, out: Any, args: tuple, kwargs: dict, check: Callable | None
 ) -> Any:
