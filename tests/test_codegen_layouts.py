@@ -2,7 +2,10 @@
 
 import ctypes
 import mmap
+import os
+import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -149,3 +152,21 @@ def test_parts_that_lie_in_another_order_are_joined(dim):
     equal(T.stack([x, y], dim), np.stack([a, b], dim))
     with pytest.raises(RuntimeError):
         T.cat([x, y[:, 1:][1:]], dim)
+
+
+def test_bfloat16_asks_nothing_of_the_processor():
+    """For LLVM's own type it calls functions, which are not there in a process, where a processor does not know it."""
+    code = """
+        import rushlight as T
+        x = T.ones(700, 401, dtype=T.bfloat16)
+        x.cumsum(0), x.cumprod(1), (x * 2 + 1).exp().sum(), x.softmax(1), x.t().contiguous(), x.sum(0), x[:, ::2].float() + 1
+    """
+    environment = os.environ | {
+        "RUSHLIGHT_DEBUG": "4", "RUSHLIGHT_CACHE": "", "RUSHLIGHT_TIER": "auto", "RUSHLIGHT_FUSE": "1",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }  # fmt: skip
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    said = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stderr
+    modules = said.split("rushlight: IR of ")[1:]
+    assert sum("i16" in module for module in modules) >= 5
+    assert not any("bfloat" in module for module in modules)

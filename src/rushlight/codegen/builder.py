@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from rushlight.codegen.values import FLOATS, REGISTER, SIGNED, SIZES, UNSIGNED, V, literal, type_of
 
 #: LLVM's suffixes of overloaded intrinsics
-_SUFFIX = {"half": "f16", "bfloat": "bf16", "float": "f32", "double": "f64"}
+_SUFFIX = {"half": "f16", "float": "f32", "double": "f64"}
 #: what the functions and stores above refer to by number
 _TRAILER = "attributes #0 = { nounwind }\n!0 = !{i32 1}\n"
 
@@ -250,6 +250,8 @@ class Builder:
                 return self.cast(self.cast(x, "f"), kind)
             if kind == "E":
                 return self._to_bfloat(x)
+            if source == "E":
+                return self.cast(self._of_bfloat(x), kind)
             return self._convert("fpext" if wider else "fptrunc", x, kind)
         if source in FLOATS:
             return self._to_integer(x, kind)
@@ -273,6 +275,11 @@ class Builder:
         rounded = self.add(self.add(word, self.like(0x7FFF, word)), odd)
         upper = self.select(self.isnan(x), self.like(0x7FC0 << 16, word), rounded)
         return self.bits(self.cast(self.lshr(upper, self.like(16, word)), "H"), "E")
+
+    def _of_bfloat(self, x: V) -> V:
+        """The float32 of which it is the upper half."""
+        word = self.cast(self.bits(x, "H"), "I")
+        return self.bits(self.shl(word, self.like(16, word)), "f")
 
     def _to_integer(self, x: V, kind: str) -> V:
         """Through int32 or int64; what does not fit (and NaN) becomes the smallest of these, of which
