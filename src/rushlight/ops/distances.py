@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.buffer import new_tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, REDUCED, of_numpy
 from rushlight.graph.expr import array_of
 from rushlight.layout import broadcast, numel
 from rushlight.ops.kinds.contraction import multiply
-from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.ops.spec import as_one_node, as_tensor, primitive, public
 from rushlight.runtime.deferral import FROM, reduced
+from rushlight.tape.derivative import Derivative
 
 #: elements of the array of differences that one step of cdist makes
 _STEP = 1 << 20
@@ -194,6 +195,31 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     return cdist_(x1, x2, p=float(p))
 
 
+def _pairs(n: int) -> tuple[Tensor, ...]:
+    """The rows and the columns of the upper triangle of a square, row by row."""
+    from rushlight.ops.sequences import triu_indices
+
+    return triu_indices(n, n, 1).unbind(0)
+
+
+def _pair_distances(x: Any, p: float) -> Any:
+    return cdist_(x, x, p=p)[_pairs(x._a.shape[0])]
+
+
+def _pair_gradient(g: Any, x: Any, p: float, out: Any) -> Any:
+    """Each distance depends on two rows: the gradient of all distances between rows, with both triangles filled."""
+    n = x._a.shape[0]
+
+    def both(t: Any) -> Any:
+        upper = t.new_zeros((n, n)).index_put(_pairs(n), t)
+        return upper + upper.mT
+
+    return _distance_gradient(both(g), x, x, p, both(out))
+
+
+_PDIST = Derivative("Pdist", ("x",), (_pair_gradient,))
+
+
 @public(name="nn.functional.pdist", out=False)
 def pdist(input, p=2.0):
     """The p-norm distances between all pairs of rows: the upper triangle of `cdist(x, x, p)`, row by row.
@@ -206,8 +232,6 @@ def pdist(input, p=2.0):
         >>> torch.pdist(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
         tensor([5.0000, 1.0000, 4.2426])
     """
-    from rushlight.ops.sequences import triu_indices
-
     as_tensor(input, "pdist", "input", 1)
     if input._a.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input._a.ndim}D")
@@ -217,8 +241,7 @@ def pdist(input, p=2.0):
         raise RuntimeError("pdist only supports non-negative p values")
     if input._dtype in REDUCED:
         raise NotImplementedError(f"\"pdist\" not implemented for '{input._dtype.legacy}'")
-    rows, columns = triu_indices(input._a.shape[0], input._a.shape[0], 1).unbind(0)
-    return cdist_(input, input, p=float(p))[rows, columns]
+    return as_one_node(_PDIST, input, _pair_distances, p=float(p))
 
 
 # ---- pairs of vectors ----

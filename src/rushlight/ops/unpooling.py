@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING, int64
 from rushlight.layout import numel
 from rushlight.ops.pooling import tuple_of
-from rushlight.ops.spec import as_tensor, public
+from rushlight.ops.spec import as_tensor, primitive, public
 
 
 def _output_size(input: Tensor, kernel: tuple, stride: tuple, padding: tuple, asked: Any) -> tuple:
@@ -78,10 +80,30 @@ def _max_unpool(
             raise RuntimeError(
                 f"Found an invalid max index: {int(beyond)} (output volumes are of size {planes})"
             )
-    lead = input._a.shape[:-count]
-    flat = input.new_zeros(*lead, numel(size))
-    pooled = *lead, numel(input._a.shape[-count:])
-    return flat.scatter(-1, indices.reshape(pooled), input.reshape(pooled)).reshape(*lead, *size)
+    if count == 1:  # (a line is unpooled as a plane)
+        input, indices, size = input.unsqueeze(-1), indices.unsqueeze(-1), (*size, 1)
+    made = _UNPOOL[len(size)](input, indices, size=tuple(size))
+    return made.squeeze(-1) if count == 1 else made
+
+
+def _taken_back(g: Any, places: Tensor, size: tuple[int, ...]) -> Any:
+    lead = g._a.shape[: -len(size)]
+    return g.reshape(*lead, -1).gather(-1, places.reshape(*lead, -1)).reshape(places._a.shape)
+
+
+def _unpooling(node: str) -> Any:
+    def unpool(x, places, *, size):
+        lead = x.shape[: -len(size)]
+        flat = np.zeros((*lead, numel(size)), x.dtype)
+        pooled = *lead, numel(x.shape[-len(size) :])
+        np.put_along_axis(flat, places.reshape(pooled), x.reshape(pooled), -1)
+        return flat.reshape(*lead, *size)
+
+    unpool.__name__ = node
+    return primitive(node, vjp=(_taken_back, None), like_image=True)(unpool)
+
+
+_UNPOOL = {count: _unpooling(f"MaxUnpool{count}D") for count in (2, 3)}
 
 
 @public(name="nn.functional.max_unpool1d", out=False)
