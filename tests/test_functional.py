@@ -453,3 +453,17 @@ def test_losses_of_many_values(loss, dtype, reduction):
             # one rounding of the result; differences of halves and float32 are rounded before they are squared
             tolerance = {"float32": 1e-6, "float64": 1e-12, "bfloat16": 4e-3}[dtype]
             np.testing.assert_allclose(got.double().item(), want.item(), rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", "int64 int32 uint8 float16 bfloat16 float32 float64".split())
+@pytest.mark.parametrize("margin", [1.0, 1.7, 2, 0.3])
+def test_margin_of_hinge_embedding_has_the_input_s_type(dtype, margin):
+    found = []
+    for lib in (torch, rushlight):
+        x, signs = lib.arange(4).to(getattr(lib, dtype)), lib.tensor([1, -1, 1, -1])
+        loss = lib.nn.functional.hinge_embedding_loss(x, signs, margin, reduction="none")
+        found.append((str(loss.dtype), loss.tolist()))
+        if not x.is_floating_point():
+            with pytest.raises(RuntimeError, match="could not infer output dtype"):
+                lib.nn.functional.hinge_embedding_loss(x, signs, margin)
+    assert found[0] == found[1]

@@ -26,7 +26,8 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
     """x where the target is 1, max(0, margin - x) where it is -1."""
     all_tensors("hinge_embedding_loss", input=input, target=target)
     zeros = input.new_zeros(())
-    apart = (margin - input).clamp_min(0).where(target != 1, zeros)
+    # (the margin in the input's type: that of integers loses its fraction)
+    apart = (input.new_full((), margin) - input).clamp_min(0).where(target != 1, zeros)
     near = input.where(target != -1, zeros)
     return _margin_result(apart + near, reduction, size_average, reduce)
 
