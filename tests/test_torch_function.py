@@ -301,3 +301,16 @@ def test_modes_say_that_they_are_missing():
         pass
     with pytest.raises(NotImplementedError, match="__torch_function__"):
         from rushlight.utils._python_dispatch import TorchDispatchMode  # noqa: F401
+
+
+def test_a_function_of_the_other_library_refuses_our_tensors():
+    for call in (
+        torch.pairwise_distance,
+        torch.nn.functional.pairwise_distance,
+        torch.add,
+        torch.nn.functional.relu,
+    ):
+        with pytest.raises(TypeError):
+            call(rushlight.ones(2, 3), rushlight.ones(2, 3))
+    with pytest.raises(TypeError):
+        torch.nn.functional.relu(rushlight.ones(2))

@@ -161,13 +161,28 @@ def _asking(frame: FrameType | None, codes: Set[CodeType] = ASKING, own: bool = 
 _NOT_CONVERTED = ("grad", "_base", "_grad")
 
 
+class _Running(threading.local):
+    """The function that `by_default` calls in this thread."""
+
+    function: Any = None
+
+
+_RUNNING = _Running()
+
+
 def by_default(cls: Any, func: Any, types: Any, args: Any, kwargs: dict) -> Any:
-    """`Tensor.__torch_function__`: the function as it is, its results of class `cls`; NotImplemented among unrelated classes."""
-    if not all(issubclass(cls, other) for other in types):
+    """`Tensor.__torch_function__`: the function as it is, its results of class `cls`; NotImplemented among unrelated classes, and
+    where the function asks again, as one of PyTorch's own does that was given a tensor of ours."""
+    outer = _RUNNING.function
+    if func is outer or not all(issubclass(cls, other) for other in types):
         return NotImplemented
-    with DisableTorchFunctionSubclass():
-        result = func(*args, **kwargs)
-        return result if _keeps_class(func) else _converted(result, cls)
+    _RUNNING.function = func
+    try:
+        with DisableTorchFunctionSubclass():
+            result = func(*args, **kwargs)
+            return result if _keeps_class(func) else _converted(result, cls)
+    finally:
+        _RUNNING.function = outer
 
 
 def _keeps_class(func: Any) -> bool:
