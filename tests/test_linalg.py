@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from both import same
 
 import rushlight
 
@@ -377,3 +378,13 @@ def test_solutions_lie_in_columns():
         return steps
 
     assert program(rushlight) == program(torch)
+
+
+@pytest.mark.parametrize("kind", ["int64", "bool", "float16", "bfloat16"])
+@pytest.mark.parametrize("rows", [2, 3])
+def test_lu_solve_refuses_types(kind, rows):
+    def program(T):
+        a = T.ones(2, rows).to(getattr(T, kind))
+        return T.linalg.lu_solve(a, T.tensor([1, 2], dtype=T.int32), T.ones(2, 2).to(a.dtype))
+
+    same(program)

@@ -484,7 +484,6 @@ def lu_factor(A, *, pivot=True):
 def _check_solve(LU: Any, pivots: Any, B: Any, left: bool) -> None:
     if B._a.ndim < 2:
         raise RuntimeError("linalg.lu_solve: The input tensor B must have at least 2 dimensions.")
-    check_kernel("lu_solve_cpu", LU)
     n = LU._a.shape[-1]
     rows, columns = B._a.shape[-2:]
     if pivots._dtype is not int32:
@@ -505,6 +504,7 @@ def _check_solve(LU: Any, pivots: Any, B: Any, left: bool) -> None:
         )
     if pivots._a.shape[:-1] != LU._a.shape[:-2]:
         raise RuntimeError("linalg.lu_solve: batch dimensions of LU and pivots should be the same")
+    check_kernel("linalg.lu_solve_cpu", LU)
     if pivots._a.size and (pivots._a.min() < 1 or pivots._a.max() > n):
         raise RuntimeError("linalg.lu_solve: pivots should be between 1 and the size of the matrix")
 
@@ -517,6 +517,7 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     """X of A X = B (or X A = B) from the factors of :func:`linalg.lu_factor`."""
     for at, (argument, t) in enumerate((("LU", LU), ("pivots", pivots), ("B", B)), 1):
         check_tensor("linalg.lu_solve", argument, at, t)
+    check_float("torch.linalg.lu_solve", LU, low=True)
     check_square("torch.linalg.lu_solve", LU)
     _check_solve(LU, pivots, B, left)
     m = LU._a.shape[-1]
