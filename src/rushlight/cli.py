@@ -145,7 +145,7 @@ def coverage(path: str) -> int:
             file=sys.stderr,
         )
         return 2
-    except (SyntaxError, UnicodeDecodeError) as error:
+    except (SyntaxError, ValueError) as error:  # (which of them, depends on the Python)
         print(f"rushlight: can't read {path!r}: {error}", file=sys.stderr)
         return 2
     lacking = missing(found)

@@ -90,7 +90,7 @@ def uses(path: Path) -> list[Use]:
     """Every use of PyTorch in the program at `path` and in the modules beside it that it imports.
 
     Raises:
-        OSError, SyntaxError, UnicodeDecodeError: a file cannot be read.
+        OSError, SyntaxError, ValueError: a file cannot be read.
     """
     found: set[Use] = set()
     waiting, seen = [path], {path.resolve()}
