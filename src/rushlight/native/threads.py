@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import threading
 import time
 from _thread import start_new_thread
 from collections.abc import Callable
@@ -138,6 +139,9 @@ class _Futex:
 
     def _hire(self, number: int) -> None:
         """Start workers until there are so many. (Two threads at once may start one too many, which will sleep.)"""
+        # (a thread that starts while the interpreter ends may find it gone)
+        if not threading.main_thread().is_alive():
+            self.wanted = number = self.workers
         try:
             while self.workers < number:
                 self.workers += 1
