@@ -305,3 +305,12 @@ def test_results_that_are_not_elementwise(shape: tuple[int, ...], strides: tuple
         # (conjugates are computed, where PyTorch's are views: there strides that move nothing become plain)
         if name not in ("ifft", "ihfft") or 1 not in shape:
             agree(name, function, (shape, strides))
+
+
+def test_logsigmoid_into_out():
+    made = []
+    for function, T in ((torch._C._nn.log_sigmoid, torch), (rushlight.nn.functional.logsigmoid, rushlight)):
+        x, out = T.tensor([[0.0, 1.0]]), T.zeros(1, 2)
+        assert function(x, out=out) is out
+        made.append(out.tolist())
+    assert made[1] == [pytest.approx(made[0][0], rel=1e-6)]

@@ -248,7 +248,7 @@ _logsigmoid = unary(
 )
 
 
-@public(out=False)
+@public
 def logsigmoid(input):
     """`log(sigmoid(input))` without overflow; the result lies in rows."""
     return _logsigmoid.method(input.contiguous())
