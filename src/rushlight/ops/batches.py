@@ -7,7 +7,7 @@ becomes the last of PyTorch's, with the others behind it, once somebody looks at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,13 +19,13 @@ from rushlight.memory import address
 from rushlight.ops.broadcasting import EXPAND
 from rushlight.ops.contractions import BMM
 from rushlight.ops.kinds.contraction import batched
-from rushlight.ops.linear import seen
+from rushlight.ops.linear import FoldedNode, seen
 from rushlight.ops.views import CLONE, RESHAPE_ALIAS, UNSAFE_VIEW, VIEW
 from rushlight.runtime.deferral import FROM
 from rushlight.runtime.execute import enter, quiet
-from rushlight.tape.derivative import FREED, Derivative, OpNode
+from rushlight.tape.derivative import FREED, Derivative
 from rushlight.tape.modes import MODES
-from rushlight.tape.node import SEQUENCE, RemovableHandle
+from rushlight.tape.node import SEQUENCE
 from rushlight.tape.recording import ANOMALY, between, record
 from rushlight.tape.saving import SAVING
 
@@ -52,23 +52,10 @@ _ROWS, _ALIAS, _COPY = (EXPAND, VIEW), (EXPAND, RESHAPE_ALIAS), (EXPAND, CLONE, 
 _WHOLE: dict[str, Any] = {}
 
 
-class _Batches(OpNode):
+class _Batches(FoldedNode):
     """The node; its attributes say whether it stands for several."""
 
     __slots__ = ()
-
-    @property
-    def next_functions(self) -> tuple:
-        self.unfold()
-        return super().next_functions
-
-    def register_hook(self, hook: Callable) -> RemovableHandle:
-        self.unfold()
-        return super().register_hook(hook)
-
-    def __call__(self, *grads: Any) -> Any:
-        self.unfold()
-        return super().__call__(*grads)
 
     def run(self, g: Any) -> Sequence[Any]:
         if type(self.attrs) is not Folded:

@@ -30,8 +30,8 @@ _make = object.__new__
 _ndarray = np.ndarray
 
 
-class _Linear(OpNode):
-    """The node; as long as it stands for several, it has no attributes."""
+class FoldedNode(OpNode):
+    """A node that stands for several, and becomes the last of these once somebody looks."""
 
     __slots__ = ()
 
@@ -47,6 +47,16 @@ class _Linear(OpNode):
     def __call__(self, *grads: Any) -> Any:
         self.unfold()
         return super().__call__(*grads)
+
+    def unfold(self) -> None:
+        """Become the last of the nodes, which leads to the others."""
+        raise NotImplementedError
+
+
+class _Linear(FoldedNode):
+    """The node; as long as it stands for several, it has no attributes."""
+
+    __slots__ = ()
 
     def unfold(self) -> None:
         """Become the product's node, which leads to those of the views."""
