@@ -407,3 +407,82 @@ def test_hooks() -> None:
         return seen
 
     assert program(rushlight) == program(torch)
+
+
+# ---- settings ----
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "ASGD", "RMSprop", "Rprop", "Adagrad", "Adadelta"],
+)
+def test_rate_as_a_tensor_with_foreach(name: str) -> None:
+    def program(T: Any) -> Any:
+        p = T.nn.Parameter(T.ones(2, 2))
+        optimizer = getattr(T.optim, name)([p], lr=T.tensor(0.125), foreach=True)
+        (p * p).sum().backward()
+        optimizer.step()
+        return p.detach()
+
+    same(program)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+@pytest.mark.parametrize("foreach", [False, True])
+@pytest.mark.parametrize(
+    "betas", [(0.5, 0.75), (0, 0.5), (0.5, "tensor"), ("tensor", "tensor"), ("row", "row"), ("two", "tensor")]
+)
+def test_betas_are_of_one_kind(name: str, foreach: bool, betas: tuple) -> None:
+    def program(T: Any) -> Any:
+        made = {"tensor": T.tensor(0.5), "row": T.tensor([0.5]), "two": T.tensor([0.5, 0.5])}
+        p = T.nn.Parameter(T.ones(2, 2))
+        optimizer = getattr(T.optim, name)(
+            [p], betas=tuple(made.get(beta, beta) for beta in betas), foreach=foreach
+        )
+        (p * p).sum().backward()
+        optimizer.step()
+        return p.detach(), str(optimizer)
+
+    same(program)
+
+
+def test_fused_takes_real_parameters_only() -> None:
+    def program(T: Any, name: str) -> Any:
+        p = T.nn.Parameter(T.ones(2) * 1j)
+        optimizer = getattr(T.optim, name)([p], fused=True)
+        p.abs().sum().backward()
+        optimizer.step()
+
+    for name in ("SGD", "Adam", "AdamW", "Adagrad"):
+        same(lambda T, name=name: program(T, name))
+
+
+def test_groups_have_names_or_not() -> None:
+    def program(T: Any, named_first: bool) -> Any:
+        plain, named = {"params": [T.nn.Parameter(T.ones(1))]}, {"params": [("w", T.nn.Parameter(T.ones(1)))]}
+        return T.optim.SGD([named, plain] if named_first else [plain, named])
+
+    same(lambda T: program(T, True))
+    same(lambda T: program(T, False))
+
+
+@pytest.mark.parametrize("make", ["plateau", "chained", "sequential"])
+def test_the_last_rate_is_no_alias(make: str) -> None:
+    def program(T: Any) -> Any:
+        optimizer = T.optim.SGD([T.nn.Parameter(T.ones(1))], lr=T.tensor(1.0))
+        S = T.optim.lr_scheduler
+        scheduler = {
+            "plateau": lambda: S.ReduceLROnPlateau(optimizer, patience=0),
+            "chained": lambda: S.ChainedScheduler([S.ExponentialLR(optimizer, 0.5)]),
+            "sequential": lambda: S.SequentialLR(
+                optimizer, [S.ConstantLR(optimizer, 0.5, 2), S.ExponentialLR(optimizer, 0.5)], [1]
+            ),
+        }[make]()
+        seen = []
+        for step in range(4):
+            optimizer.step()
+            scheduler.step(*[float(step)][: make == "plateau"])
+            seen.append(scheduler.get_last_lr())
+        return seen
+
+    same(program)

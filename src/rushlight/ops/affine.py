@@ -25,6 +25,7 @@ from rushlight.ops.contractions import (
     completes,
     exact_out,
     explained,
+    in_columns,
     one_vector_dtype,
     same_out,
     times_adjoint,
@@ -163,11 +164,11 @@ def _result_shape(name: str, x: Tensor, y: Tensor) -> tuple[int, ...] | None:
     "Addmm",
     vjp=(
         lambda g, beta: scaled(g, conjugate(beta)),
-        lambda g, z, alpha: scaled(times_adjoint(g, z), conjugate(alpha)),
-        lambda g, y, alpha: scaled(adjoint_times(y, g), conjugate(alpha)),
+        lambda g, z, alpha, columns: scaled(times_adjoint(g, z, columns[0]), conjugate(alpha)),
+        lambda g, y, alpha, columns: scaled(adjoint_times(y, g, columns[1]), conjugate(alpha)),
     ),
 )
-def add_mm(x, y, z, *, beta, alpha):
+def add_mm(x, y, z, *, beta, alpha, columns):
     return _add_product(x, y, z, beta, alpha, (y.shape[0], z.shape[1]))
 
 
@@ -189,10 +190,16 @@ def checked_addmm(input, mat1, mat2, *, beta=1, alpha=1):
     beta, alpha = check_scalar("addmm", "beta", beta, kind), check_scalar("addmm", "alpha", alpha, kind)
     if numel(shape) and mat1._a.size:
         refuse("addmm_impl_cpu_", kind)
-    return add_mm(input, mat1, mat2, beta=beta, alpha=alpha)
+    columns = in_columns(mat1._a), in_columns(mat2._a)
+    return add_mm(input, mat1, mat2, beta=beta, alpha=alpha, columns=columns)
 
 
-PRODUCT = {"beta": 1, "alpha": 1}
+#: the attributes of a node without factors of its own, by which operands lie in columns
+PRODUCTS = {
+    (left, right): {"beta": 1, "alpha": 1, "columns": (left, right)}
+    for left in (False, True)
+    for right in (False, True)
+}
 
 
 @completes(checked_addmm)
@@ -227,7 +234,8 @@ def addmm(input, mat1, mat2, *rest, beta=1, alpha=1, out=None):
             enter(np.add, a, input._a, a)
             made = new_tensor(a, kind)
             if input._edge is not None or mat1._edge is not None or mat2._edge is not None:
-                record(add_mm.derivative, (input, mat1, mat2), PRODUCT, made)
+                columns = in_columns(mat1._a), in_columns(mat2._a)
+                record(add_mm.derivative, (input, mat1, mat2), PRODUCTS[columns], made)
             return made
     except (AttributeError, ValueError, RuntimeError, TypeError):
         pass

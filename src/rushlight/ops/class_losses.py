@@ -34,13 +34,14 @@ def _class_weights(target: np.ndarray, weight: np.ndarray | None, ignored: int, 
         lambda g, x_meta: g.new_zeros(x_meta.shape),
     ),
 )
-def spread_nll(g, x, *, target, weights):
-    """Each gradient, times its weight, to the place of its class."""
+def spread_nll(g, x, *, target, weights, ignored):
+    """Each gradient, times its weight, to the place of its class; of what is ignored none, not even a zero's sign."""
     out = np.zeros(x.shape, g.dtype)
+    made = np.where(ignored, g.dtype.type(0), g * weights)
     if x.ndim == 2:
-        out[np.arange(len(target)), target] = g * weights
+        out[np.arange(len(target)), target] = made
     else:
-        np.put_along_axis(out, target[:, None], (g * weights)[:, None], 1)
+        np.put_along_axis(out, target[:, None], made[:, None], 1)
     return out
 
 
@@ -72,16 +73,20 @@ def _nll_gradient(g: Any, x: Any, target: Any, weight: Any, reduction: str, igno
         wide = weights.astype(np.float64)
         weights = quiet(np.divide, wide, wide.sum()).astype(weights.dtype)
     each = g.expand(target._a.shape) if reduction != "none" else g
-    at = np.where(target._a == ignore_index, 0, target._a).astype(np.int64)
-    return spread_nll(each, x, target=at, weights=-weights)
+    ignored = target._a == ignore_index
+    at = np.where(ignored, 0, target._a).astype(np.int64)
+    weights = np.where(
+        ignored, weights.dtype.type(0), -weights
+    )  # (where all are, the mean has made them nan)
+    return spread_nll(each, x, target=at, weights=weights, ignored=ignored)
 
 
 def _nll(node: str) -> Any:
     def loss(x, target, weight, *, reduction, ignore_index):
         weights = _class_weights(target, weight, ignore_index, x.dtype)
-        at = np.where(target == ignore_index, 0, target).astype(np.int64)[:, None]
-        picked = np.take_along_axis(x, at, 1)[:, 0]
-        values = -np.where(weights == 0, x.dtype.type(0), picked) * weights
+        ignored = target == ignore_index
+        picked = np.take_along_axis(x, np.where(ignored, 0, target).astype(np.int64)[:, None], 1)[:, 0]
+        values = np.where(ignored, x.dtype.type(0), -picked * weights)
         if reduction == "mean":
             total = weights.sum(dtype=np.float64)
             return np.asarray(values.sum(dtype=np.float64) / total).astype(x.dtype)

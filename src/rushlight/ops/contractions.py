@@ -17,6 +17,7 @@ from rushlight.batched import HASTY
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import COMPLEX, dtype, int64
 from rushlight.errors import describe
+from rushlight.graph.expr import array_of
 from rushlight.ops.kinds.contraction import BLAS, SMALL_FACTOR, batched, dotted, multiply, product, refuse
 from rushlight.ops.spec import as_tensor, public
 from rushlight.runtime.execute import enter, quiet
@@ -71,8 +72,11 @@ def exact_out(check: Callable) -> Callable:
 
 def adjoint(t: Any) -> Any:
     """The conjugate transpose of a matrix, or of each matrix of a batch."""
-    turned = t.mT
-    return turned.conj() if t._dtype.category == COMPLEX else turned
+    return conjugated(t.mT)
+
+
+def conjugated(t: Any) -> Any:
+    return t.conj() if t._dtype.category == COMPLEX else t
 
 
 def _recorded(derivative: Derivative, x: Tensor, y: Tensor, a: np.ndarray, kind: dtype) -> Tensor:
@@ -85,21 +89,50 @@ def _recorded(derivative: Derivative, x: Tensor, y: Tensor, a: np.ndarray, kind:
 # ---- mm ----
 
 
-def times_adjoint(g: Any, y: Any) -> Any:
-    """g y^H: the gradient of the left factor."""
-    if not MODES.grad and g._dtype in BLAS and g._dtype is y._dtype and g._dtype.category != COMPLEX:
+def in_columns(a: Any) -> bool:
+    """Whether a matrix lies in memory column after column, without gaps."""
+    step, stride = a.strides
+    return step == a.itemsize and stride == step * a.shape[0]
+
+
+def _blas(g: Any, t: Any) -> bool:
+    """Whether a product with a gradient is BLAS's, and not recorded."""
+    return not MODES.grad and g._dtype in BLAS and g._dtype is t._dtype and g._dtype.category != COMPLEX
+
+
+def times_adjoint(g: Any, y: Any, columns: bool = False) -> Any:
+    """g y^H: the gradient of the left factor; its memory in columns if that of the factor is, as in PyTorch."""
+    if columns:
+        if _blas(g, y):
+            return new_tensor(quiet(product, y._a, array_of(g._a).T).T, g._dtype)
+        return mm(conjugated(y), g.t()).t()
+    if _blas(g, y):
         return new_tensor(quiet(product, g._a, y._a.T), g._dtype)
     return mm(g, adjoint(y))
 
 
-def adjoint_times(x: Any, g: Any) -> Any:
-    """x^H g: the gradient of the right factor."""
-    if not MODES.grad and g._dtype in BLAS and g._dtype is x._dtype and g._dtype.category != COMPLEX:
+def adjoint_times(x: Any, g: Any, columns: bool = False) -> Any:
+    """x^H g: the gradient of the right factor; its memory in columns if that of the factor is, as in PyTorch.
+
+    So a parameter that is turned for the product gets its gradient in rows, like its own.
+    """
+    if columns:
+        if _blas(g, x):
+            return new_tensor(quiet(product, array_of(g._a).T, x._a).T, g._dtype)
+        return mm(g.t(), conjugated(x)).t()
+    if _blas(g, x):
         return new_tensor(quiet(product, x._a.T, g._a), g._dtype)
     return mm(adjoint(x), g)
 
 
-_MM = Derivative("Mm", ("x", "y"), (lambda g, y: times_adjoint(g, y), lambda g, x: adjoint_times(x, g)))
+def _mm(left: bool, right: bool) -> Derivative:
+    """The derivative for factors that lie in columns or do not."""
+    return Derivative(
+        "Mm", ("x", "y"), (lambda g, y: times_adjoint(g, y, left), lambda g, x: adjoint_times(x, g, right))
+    )
+
+
+_MM = {(left, right): _mm(left, right) for left in (False, True) for right in (False, True)}
 
 
 @public(name="mm")
@@ -121,7 +154,7 @@ def checked_mm(input, mat2):
     if made is None:
         refuse("addmm_impl_cpu_", kind)
         made = quiet(multiply, a, b)
-    return _recorded(_MM, input, mat2, made, kind)
+    return _recorded(_MM[in_columns(a), in_columns(b)], input, mat2, made, kind)
 
 
 def _rank(name: str, sentence: str, x: Tensor, y: Tensor) -> RuntimeError:
@@ -164,21 +197,21 @@ def mm(input, mat2, *, out=None):
         a = input._a
         b = mat2._a
         if kind in BLAS and kind is mat2._dtype and a.ndim == 2 and b.ndim == 2 and out is None:
-            a = enter(a.dot, b) if a.size < SMALL_FACTOR else enter(product, a, b)
+            c = enter(a.dot, b) if a.size < SMALL_FACTOR else enter(product, a, b)
         elif kind is int64 and kind is mat2._dtype and a.ndim == 2 and b.ndim == 2 and out is None:
-            a = multiply(a, b) if a.size else None
+            c = multiply(a, b) if a.size else None
         else:
-            a = None
+            c = None
     except (AttributeError, ValueError, RuntimeError):
-        a = None
-    if a is not None:
+        c = None
+    if c is not None:
         made = _make(Tensor)
-        made._a = a
+        made._a = c
         made._dtype = kind
         made._buf = None
         made._edge = None
         if input._edge is not None or mat2._edge is not None:
-            record2(_MM, input, mat2, None, made)
+            record2(_MM[in_columns(a), in_columns(b)], input, mat2, None, made)
         return made
     if out is None:
         return checked_mm(input, mat2)

@@ -15,8 +15,8 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor, storage
 from rushlight.dtypes import float32, float64
 from rushlight.graph.expr import array_of
-from rushlight.ops.affine import PRODUCT, add_mm
-from rushlight.ops.contractions import adjoint_times, mm
+from rushlight.ops.affine import PRODUCTS, add_mm
+from rushlight.ops.contractions import adjoint_times, in_columns, mm
 from rushlight.ops.kinds.contraction import product
 from rushlight.ops.views import TURNED, VIEW
 from rushlight.runtime.execute import enter, quiet
@@ -80,7 +80,7 @@ class _Linear(FoldedNode):
                 seen(t, version, x, _rows) if at == 1 else seen(t, version, weight, np.transpose)
                 for at, t, version in zip(self.plan.keep, self.saved, self.versions)
             ]
-        self.plan, self.edges, self.attrs = plan, (bias, x, weight), PRODUCT
+        self.plan, self.edges, self.attrs = plan, (bias, x, weight), PRODUCTS[False, True]
 
     def _unpack(self, at: int, t: Any, expected: int) -> Any:
         if self.attrs is None and (0 if t._buf is None else t._buf.version) != expected:
@@ -122,7 +122,7 @@ def _to_input(g: Any, weight: Any, x_meta: Any) -> Any:
 def _to_weight(g: Any, x: Any) -> Any:
     if not MODES.grad and type(g) is Tensor:
         return new_tensor(quiet(product, array_of(g._a).T, _rows(x._a)), g._dtype)
-    return adjoint_times(x.reshape(-1, x._a.shape[-1]), g).t()
+    return adjoint_times(x.reshape(-1, x._a.shape[-1]), g, True).t()
 
 
 _LINEAR = Derivative("Addmm", ("bias", "x", "weight"), (lambda g: g, _to_input, _to_weight), base=_Linear)
@@ -137,10 +137,14 @@ def at_once(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor | None:
         return None
     if b.ndim != 2 or not a.size or not b.size or a.shape[-1] != b.shape[1] or c.shape != b.shape[:1]:
         return None
+    if not b.flags.c_contiguous:  # the gradient of such a weight lies otherwise
+        return None
     if a.ndim != 2:
         if a.ndim < 2 or not a.flags.c_contiguous:
             return None
         a = _rows(a)
+    elif in_columns(a):
+        return None
     try:
         made = enter(product, a, b.T)
         enter(np.add, made, c, made)

@@ -82,12 +82,10 @@ class _Plan:
                     else f"pad must be non-negative, but got pad: {p}"
                 )
         shape = input._a.shape
-        if (
-            len(shape) not in (count + 1, count + 2)
-            or 0 in shape[-count:]
-            or len(shape) == count + 1
-            and not shape[0]
-        ):
+        ranks = count + 1, count + 2
+        if len(shape) not in ranks and (count == 3 or count == 2 and "max" in name):
+            raise RuntimeError(f"non-empty {ranks[0]}D or {ranks[1]}D (batch mode) tensor expected for input")
+        if len(shape) not in ranks or 0 in shape[-count:] or len(shape) == count + 1 and not shape[0]:
             if count == 1:
                 raise RuntimeError(f"Expected 2D or 3D input tensor, but got {list(shape)}")
             raise RuntimeError(

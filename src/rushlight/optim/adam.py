@@ -52,6 +52,23 @@ def _check(lr: Any, betas: Any, eps: float, weight_decay: float, defaults: dict[
     check("weight_decay value", weight_decay, 0.0 <= weight_decay)
 
 
+def _check_tensor(name: str, value: Any, defaults: dict[str, Any]) -> None:
+    if isinstance(value, Tensor) and defaults["foreach"] and not defaults["capturable"]:
+        raise ValueError(f"{name} as a Tensor is not supported for capturable=False and foreach=True")
+
+
+def _as_numbers(betas: Any, defaults: dict[str, Any]) -> tuple[Any, ...]:
+    """Both as numbers; ValueError unless they are of one kind, floats or tensors of one element."""
+    first, second = betas
+    if not any(isinstance(first, kind) and isinstance(second, kind) for kind in (float, Tensor)):
+        raise ValueError("betas must be either both floats or both Tensors")
+    for at, beta in enumerate(betas):
+        _check_tensor(f"betas[{at}]", beta, defaults)
+        if isinstance(beta, Tensor) and beta.numel() != 1:
+            raise ValueError(f"Tensor betas[{at}] must be 1-element")
+    return tuple([beta.squeeze() if isinstance(beta, Tensor) else beta for beta in betas])
+
+
 class Adam(_Moments):
     """p -= lr * m / (sqrt(v) + eps) for bias-corrected means m of g and v of g**2. arXiv:1412.6980.
 
@@ -99,7 +116,9 @@ class Adam(_Moments):
             "fused": fused,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
+        _check_tensor("lr", lr, defaults)
         _check(lr, betas, eps, weight_decay, defaults)
+        defaults["betas"] = _as_numbers(betas, defaults)
         super().__init__(params, defaults)
 
     def start(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:

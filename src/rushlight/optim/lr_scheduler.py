@@ -20,6 +20,7 @@ from rushlight.optim.schedule import (
     MultiStepLR,
     PolynomialLR,
     StepLR,
+    copied,
     put,
 )
 
@@ -141,13 +142,13 @@ class ChainedScheduler(_Several):
         self.optimizer = optimizer or schedulers[0].optimizer
         self._schedulers = schedulers
         self._check(self.optimizer)
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+        self._last_lr = [copied(group["lr"]) for group in self.optimizer.param_groups]
 
     def step(self) -> None:  # type: ignore[override]
         """Set the rates of the next step."""
         for scheduler in self._schedulers:
             scheduler.step()
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+        self._last_lr = [copied(group["lr"]) for group in self.optimizer.param_groups]
 
 
 # ---- by a metric ----
@@ -187,7 +188,7 @@ class ReduceLROnPlateau(LRScheduler):
             self.default_min_lr, self.min_lrs = min_lr, [min_lr] * groups
         self.patience, self.cooldown, self.eps = patience, cooldown, eps
         self.last_epoch = 0
-        self._last_lr = self._rates()
+        self._last_lr = [copied(rate) for rate in self._rates()]
         if mode not in ("min", "max"):
             raise ValueError(f"mode {mode} is unknown!")
         if threshold_mode not in ("rel", "abs"):
@@ -228,7 +229,7 @@ class ReduceLROnPlateau(LRScheduler):
             self._reduce()
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
-        self._last_lr = self._rates()
+        self._last_lr = [copied(rate) for rate in self._rates()]
 
     def _reduce(self) -> None:
         if len(self.optimizer.param_groups) != len(self.min_lrs):

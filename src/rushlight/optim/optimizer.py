@@ -126,9 +126,9 @@ class Optimizer:
         if any(id(p) in known for p in given):
             raise ValueError("some parameters appear in more than one parameter group")
         if self.param_groups and ("param_names" in self.param_groups[0]) != ("param_names" in param_group):
-            present = "with" if "param_names" in self.param_groups[0] else "without"
+            has = "with" if "param_names" in param_group else "without"
             raise ValueError(
-                f"all optimizer param groups should be with/without names. cannot add param group {present} names to the "
+                f"all optimizer param groups should be with/without names. cannot add param group {has} names to the "
                 "optimizer"
             )
         self.param_groups.append(param_group)
@@ -351,6 +351,8 @@ class ParameterWise(Optimizer):
         plans = self.__dict__.setdefault("_plans", {})
         plan = plans.get(at)
         if plan is None or not plan.fits(ready):
+            if group.get("fused"):
+                _check_fused(ready)
             plan = plans[at] = Plan(ready)
         maximize = group.get("maximize")
 
@@ -374,6 +376,15 @@ class ParameterWise(Optimizer):
             if state:
                 self.state[p] = state
         return state
+
+
+def _check_fused(ready: list[Any]) -> None:
+    for p, _, _ in ready:
+        if not p.is_floating_point():
+            raise RuntimeError(
+                "`fused=True` requires all the params to be floating point Tensors of supported devices: "
+                f"['mps', 'cuda', 'xpu', 'hpu', 'cpu', 'mtia', 'privateuseone'] but {p.dtype} and {p.device.type}"
+            )
 
 
 def _settings(group: dict[str, Any]) -> list[Any]:
@@ -437,12 +448,12 @@ def check(name: str, value: Any, valid: bool) -> None:
 
 
 def check_lr(lr: Any, group: dict[str, Any]) -> None:
-    if isinstance(lr, Tensor):
-        if group.get("foreach") and not group.get("capturable"):
-            raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
-        if lr.numel() != 1:
-            raise ValueError("Tensor lr must be 1-element")
+    """ValueError or RuntimeError unless a rate, and what is asked of the implementation, are valid."""
+    if isinstance(lr, Tensor) and lr.numel() != 1:
+        raise ValueError("Tensor lr must be 1-element")
     check("learning rate", lr, 0.0 <= lr)
+    if group.get("fused") and group.get("differentiable"):
+        raise RuntimeError("`fused` does not support `differentiable`")
     if group.get("fused") and group.get("foreach"):
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
 

@@ -111,6 +111,10 @@ class HuberLoss(_Loss):
     settings = {"reduction": "mean", "delta": 1.0}
     function = F.huber_loss
 
+    def prepare(self) -> None:
+        if not isinstance(self.delta, (float, int)):
+            raise TypeError(f"delta must be a float or int, got: {type(self.delta)}")
+
 
 # ---- of classes ----
 

@@ -138,19 +138,42 @@ class ReplicationPad3d(_Pad):
     count, mode = 3, "replicate"
 
 
-class CircularPad1d(_Pad):
-    """The last dimension going round."""
+class _CircularPad(_Pad):
+    mode = "circular"
 
-    count, mode = 1, "circular"
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() not in (self.count + 1, self.count + 2):
+            raise ValueError(
+                f"expected {self.count + 1}D or {self.count + 2}D input (got {input.dim()}D input)"
+            )
+        return super().forward(input)
 
 
-class CircularPad2d(_Pad):
-    """The last two dimensions going round."""
+class CircularPad1d(_CircularPad):
+    """The last dimension going round.
 
-    count, mode = 2, "circular"
+    Raises:
+        ValueError: an input of other dimensions than (C, L) or (N, C, L).
+    """
+
+    count = 1
 
 
-class CircularPad3d(_Pad):
-    """The last three dimensions going round."""
+class CircularPad2d(_CircularPad):
+    """The last two dimensions going round.
 
-    count, mode = 3, "circular"
+    Raises:
+        ValueError: an input of other dimensions than (C, H, W) or (N, C, H, W).
+    """
+
+    count = 2
+
+
+class CircularPad3d(_CircularPad):
+    """The last three dimensions going round.
+
+    Raises:
+        ValueError: an input of other dimensions than (C, D, H, W) or (N, C, D, H, W).
+    """
+
+    count = 3
