@@ -199,10 +199,10 @@ def test_small_products_take_one_thread(monkeypatch):
     )  # (of real ones there is a kernel on some processors)
     assert (a @ a)[0, 0].item() == 128
     assert asked == [1, 4]
-    a = rushlight.ones(8, 128, 128)
+    a = rushlight.ones(8, 128, 128, dtype=rushlight.complex64)
     assert (a @ a)[7, 0, 0].item() == 128
     assert asked == [1, 4, 1, 4]
-    a = rushlight.ones(256, 256)
+    a = rushlight.ones(256, 256, dtype=rushlight.complex64)
     a @ a
     assert len(asked) == 4
 

@@ -10,12 +10,12 @@ import pytest
 
 import rushlight
 from rushlight.memory import address
-from rushlight.runtime import small_products
+from rushlight.runtime import large_products, product_kernels, small_products
 from rushlight.runtime.deferral import TIER
 
 WIDER = {"f": np.float64, "d": np.longdouble}
 
-if not rushlight.runtime.deferral.can_compile() or small_products.kernel("f") is None:
+if not rushlight.runtime.deferral.can_compile() or product_kernels.products("f") is None:
     pytest.skip("no kernel of products here", allow_module_level=True)
 
 
@@ -65,6 +65,30 @@ def test_every_layout(kind: str, layouts: tuple[str, str], monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("kind", ["f", "d"])
+@pytest.mark.parametrize("layouts", [*itertools.product(LAYOUTS, LAYOUTS)])
+def test_factors_that_are_laid_out(
+    kind: str, layouts: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_products, "_ROOM", 1 << 18)  # so that not all of the depth is laid out at once
+    rng, choose = np.random.default_rng(3), random.Random(3)
+    for _ in range(12):
+        m, k, n = choose.randrange(16, 250), choose.randrange(16, 900), choose.randrange(16, 330)
+        a, b = (cast(LAYOUTS[x](rng, *size), kind) for x, size in zip(layouts, ((m, k), (k, n))))
+        found = large_products.product(a, b, kind)
+        assert found is not None
+        compare(a, b, found)
+
+
+def test_flat_products() -> None:
+    rng = np.random.default_rng(4)
+    for m, k, n in itertools.product((4, 7, 9, 16, 17, 24, 25), (150, 260), (512, 500, 517)):
+        a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+        found = small_products.product(a, b)
+        assert found is not None
+        compare(a, b, found)
+
+
+@pytest.mark.parametrize("kind", ["f", "d"])
 def test_every_number_of_rows_and_columns(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(small_products, "WORTH", 1)
     rng = np.random.default_rng(1)
@@ -86,7 +110,6 @@ def test_what_is_left_to_blas() -> None:
     whole = np.ones((600, 600), np.float32)
     some = whole[:64, :64]
     assert small_products.product(some[:, :8], some[:8]) is None  # too little work
-    assert small_products.product(whole, whole) is None  # too much
     assert small_products.product(some.astype(np.complex64), some.astype(np.complex64)) is None
     assert (
         small_products.product(whole[:128, :128], whole[:256:2, :256:2]) is None
@@ -111,6 +134,72 @@ def test_one_after_another(kind: str) -> None:
         compare(many[t], b, outs[t])
     assert np.isnan(outs[2]).all()
     assert small_products.successive(many[0], places[0], b[:, :40], outs[0], places[1]) is None  # with gaps
+
+
+def batches(kind: str, layout: str, lead: tuple[int, ...], m: int, n: int) -> np.ndarray:
+    """Matrices of a layout, in batches that do not follow one another in memory."""
+    rng = np.random.default_rng(m * n)
+    if layout == "columns":
+        return rng.standard_normal((*lead, n, m)).astype(kind).swapaxes(-1, -2)
+    if layout == "heads":  # as of `x.view(batch, time, heads, size).transpose(1, 2)`
+        return rng.standard_normal((lead[0], m, *lead[1:], n)).astype(kind).swapaxes(1, -2)
+    return rng.standard_normal((*lead, m, n)).astype(kind)
+
+
+@pytest.mark.parametrize("kind", ["f", "d"])
+@pytest.mark.parametrize("lead", [(3,), (1,), (2, 5), (40,)])
+@pytest.mark.parametrize("layouts", [*itertools.product(("rows", "columns", "heads"), repeat=2)])
+def test_batches(
+    kind: str, lead: tuple[int, ...], layouts: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_products, "WORTH", 1)
+    for m, k, n in ((4, 1, 8), (13, 30, 41), (64, 300, 70)):
+        if len(lead) == 1 and "heads" in layouts:
+            continue
+        a, b = (batches(kind, x, lead, *size) for x, size in zip(layouts, ((m, k), (k, n))))
+        found = small_products.batch(a, b)
+        assert found is not None and found.shape == (*lead, m, n)
+        for at in np.ndindex(*lead):
+            compare(a[at], b[at], found[at])
+
+
+def test_batches_of_large_matrices() -> None:
+    rng = np.random.default_rng(5)
+    a = rng.standard_normal((2, 3, 40, 300)).astype(np.float32)
+    b = rng.standard_normal((2, 3, 500, 300)).astype(np.float32).swapaxes(-1, -2)
+    found = small_products.batch(a, b)
+    for at in np.ndindex(2, 3):
+        compare(a[at], b[at], found[at])
+    assert small_products.batch(a[..., :2, :], b) is None  # too few rows
+
+
+def test_repeated_matrices_and_what_is_no_batch() -> None:
+    a = np.random.default_rng(0).standard_normal((1, 64, 64)).astype(np.float32)
+    many = np.broadcast_to(a, (9, 64, 64))
+    found = small_products.batch(many, many)
+    for n in range(9):
+        compare(a[0], a[0], found[n])
+    assert small_products.batch(many, a) is None  # NumPy is to repeat one
+    assert small_products.batch(many, many.astype(np.float64)) is None
+    five = np.ones((2, 2, 2, 64, 64), np.float32)
+    assert small_products.batch(five, five) is None
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_number_of_threads(threads: int) -> None:
+    rng = np.random.default_rng(0)
+    before = rushlight.get_num_threads()
+    shapes = [(700, 100, 200), (17, 600, 900), (600, 90, 650), (130, 700, 260)]
+    factors = [(rng.standard_normal((m, k)), rng.standard_normal((k, n))) for m, k, n in shapes]
+    many = rng.standard_normal((30, 64, 64))
+    wanted = [small_products.product(a, b) for a, b in factors], small_products.batch(many, many)
+    rushlight.set_num_threads(threads)
+    try:
+        for (a, b), one in zip(factors, wanted[0]):
+            np.testing.assert_array_equal(small_products.product(a, b), one)
+        np.testing.assert_array_equal(small_products.batch(many, many), wanted[1])
+    finally:
+        rushlight.set_num_threads(before)
 
 
 def test_the_same_bits_whoever_asks() -> None:

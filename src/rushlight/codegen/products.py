@@ -13,39 +13,45 @@ from __future__ import annotations
 
 from rushlight.codegen.builder import Builder
 from rushlight.codegen.copying import edge, turn
+from rushlight.codegen.job import PARAMS, words
 from rushlight.codegen.values import SIZES, V
 
-#: the words of a job: addresses, sizes, bytes from row to row, and from column to column
-WORDS = tuple("a b c rows depth columns a_row a_column b_row c_row".split())
-#: those of turning a factor: where its rows are to lie in one piece each, and where its columns do; sizes; bytes from row to row
-#: there, and from column to column here
-TURNING = tuple("to source rows columns to_row from_column".split())
+#: the words of a job: addresses, sizes, bytes from row to row, and from column to column; rows and columns of one task, how many tasks
+#: are beside each other, and how many a matrix is; of batches (outer and inner ones) how many matrices an inner one has, and bytes from
+#: one to the next
+WORDS = tuple(
+    "a b c rows depth columns a_row a_column b_row c_row high wide across parts "
+    "inner a_outer a_inner b_outer b_inner c_step".split()
+)
+#: those of turning factors, each a task: where its rows are to lie in one piece each, and where its columns do; sizes; bytes from row
+#: to row there, and from column to column here; of batches as above
+TURNING = tuple("to source rows columns to_row from_column inner to_step from_outer from_inner".split())
 #: factors whose products are added up at a time
 DEPTH = 128
 #: vectors beside each other in a block: rows, as many as are left
 _HEIGHTS = {2: (8, 4, 1), 1: (8, 1)}
-_POINTERS = frozenset("a b c to source".split())
-_PARAMS = [V("%params", "p"), V("%first", "q"), V("%last", "q")]
 _BLOCK = [V(f"%{x}", "p") for x in "abc"] + [
     V(f"%{x}", "q") for x in ("more", "n", "ar", "ac", "br", "cr", "w")
 ]
 
 
 def turning(size: int, vector_bytes: int) -> str:
-    """The module that lays the rows of a factor of so large elements side by side, whose columns were: with the function `kernel`."""
+    """The module that lays the rows of factors of so large elements side by side, whose columns were: with the function `kernel`."""
     b = Builder(1)
     copiers = [write(size, vector_bytes, b.declared) for write in (turn, edge)]
-    job, unit = _words(b, TURNING), b.integer(size)
+    job, unit = words(b, TURNING), b.integer(size)
     steps = [job["to_row"], unit, unit, job["from_column"]]
-    b.call(f"turn{size}", [job["to"], job["source"], job["rows"], job["columns"], *steps])
-    return b.module([*copiers, b.definition("kernel", _PARAMS)])
+    with b.loop(PARAMS[1], PARAMS[2]) as task:
+        to = b.at(job["to"], b.mul(task, job["to_step"]))
+        source = _of_batch(b, job["source"], task, job["inner"], job["from_outer"], job["from_inner"])
+        b.call(f"turn{size}", [to, source, job["rows"], job["columns"], *steps])
+    return b.module([*copiers, b.definition("kernel", PARAMS)])
 
 
-def _words(b: Builder, words: tuple[str, ...]) -> dict[str, V]:
-    return {
-        word: b.load(b.at(_PARAMS[0], b.integer(8 * n)), "p" if word in _POINTERS else "q", 1)
-        for n, word in enumerate(words)
-    }
+def _of_batch(b: Builder, base: V, number: V, inner: V, outer_step: V, inner_step: V) -> V:
+    """The address of a matrix of a batch of batches."""
+    outer = b.mul(b.div(number, inner), outer_step)
+    return b.at(b.at(base, outer), b.mul(b.rem(number, inner), inner_step))
 
 
 class Products:
@@ -59,20 +65,37 @@ class Products:
         self.declared: set[str] = set()
 
     def text(self) -> str:
-        """The text of an LLVM module with the function `kernel`, which does a job as one task."""
+        """The text of an LLVM module with the function `kernel`, a task of which is some rows by some columns of one product."""
         blocks = [self.block(height, vectors) for vectors, heights in _HEIGHTS.items() for height in heights]
         b = self.builder()
-        job = _words(b, WORDS)
+        job = words(b, WORDS)
+        with b.loop(PARAMS[1], PARAMS[2]) as task:
+            part = b.rem(task, job["parts"])
+            row = b.mul(b.div(part, job["across"]), job["high"])
+            column = b.mul(b.rem(part, job["across"]), job["wide"])
+            self.task(b, job, b.div(task, job["parts"]), row, column)
+        return b.module([*blocks, b.definition("kernel", PARAMS)])
+
+    def task(self, b: Builder, job: dict[str, V], matrix: V, row: V, column: V) -> None:
+        """What a task makes of a product, from this row and column on."""
+        a = _of_batch(b, job["a"], matrix, job["inner"], job["a_outer"], job["a_inner"])
+        second = _of_batch(b, job["b"], matrix, job["inner"], job["b_outer"], job["b_inner"])
+        c = b.at(b.at(job["c"], b.mul(matrix, job["c_step"])), b.mul(row, job["c_row"]))
+        part = job | {
+            "a": b.at(a, b.mul(row, job["a_row"])),
+            "c": b.at(c, column, self.size),
+            "rows": b.least(job["high"], b.sub(job["rows"], row)),
+            "columns": b.least(job["wide"], b.sub(job["columns"], column)),
+        }
+        second = b.at(second, column, self.size)
         with b.loop(b.integer(0), job["depth"], DEPTH) as p:
-            count = b.least(b.integer(DEPTH), b.sub(job["depth"], p))
-            part = job | {
-                "a": b.at(job["a"], b.mul(p, job["a_column"])),
-                "b": b.at(job["b"], b.mul(p, job["b_row"])),
-                "depth": count,
+            deep = {
+                "a": b.at(part["a"], b.mul(p, job["a_column"])),
+                "b": b.at(second, b.mul(p, job["b_row"])),
+                "depth": b.least(b.integer(DEPTH), b.sub(job["depth"], p)),
                 "more": p,
             }
-            self.panels(b, part)
-        return b.module([*blocks, b.definition("kernel", _PARAMS)])
+            self.panels(b, part | deep)
 
     def builder(self) -> Builder:
         b = Builder(self.lanes)

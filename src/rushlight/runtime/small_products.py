@@ -1,7 +1,7 @@
-"""Products of small matrices by a kernel, where it takes less time than BLAS; see `rushlight.codegen.products`.
+"""Products of matrices whose second factor fits in the cache, by a kernel, where it takes less time than BLAS; and of batches of them.
 
-Measured on one core of an AMD EPYC with AVX-512, against the OpenBLAS of NumPy's wheels, float32: 5 µs instead of 11 for
-64 x 64 x 128, 18 instead of 39 for 128 x 128 x 128.
+See `rushlight.codegen.products`. A task is some rows of one product, so that all threads share a batch, too. What is larger goes to
+`large_products`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
+from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -17,43 +20,114 @@ from rushlight.memory import address, array
 from rushlight.runtime.deferral import TIER, can_compile
 
 _CHARS = {np.dtype(np.float32): "f", np.dtype(np.float64): "d"}
-#: multiplications from which on a product is worth a kernel, and up to which it is done without BLAS; elements of the second factor
-#: that stay in the cache
-WORTH, _TO, _HELD = 1 if TIER == "jit" else 1 << 18, 1 << 23, 1 << 16
-#: rows and columns of a product, of which fewer leave too many lanes of a vector, or registers, idle
-_ROWS, _COLUMNS = 4, 8
-#: bytes of the vectors that the kernel is written for
-_VECTOR = 64
-_JOB, _TURNING = struct.Struct("=10q"), struct.Struct("=6q")
+#: multiplications from which on a product is worth a kernel, and those that are worth a task
+WORTH, _TASK = 1 if TIER == "jit" else 1 << 18, 1 << 19
+#: elements of the second factor that stay in the cache
+_HELD = 1 << 16
+#: rows and columns of a product, of which fewer leave too many lanes of a vector, or registers, idle; rows that a task has a
+#: multiple of
+_ROWS, _COLUMNS, _BLOCK = 4, 8, 8
+#: rows of products that are so flat that to lay out the second factor takes longer than to read it unevenly, and where its rows compete
+#: for the same places in the cache, being multiples of so many bytes apart; bytes of its panels
+_FLAT, _FLATTEST, _SAME, _PANEL = 24, 16, 4096, 128
+_JOB, _TURNING = struct.Struct("=20q"), struct.Struct("=10q")
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     """The product of two matrices that fit, of one type; None where BLAS is to compute it."""
     (m, k), n = a.shape, b.shape[1]
-    kind, item = _CHARS.get(a.dtype), a.itemsize
-    if not WORTH <= m * k * n <= _TO or m < _ROWS or n < _COLUMNS or k * n > _HELD:
-        return None
-    if kind is None or not can_compile():
+    kind = _CHARS.get(a.dtype)
+    if kind is None or m * k * n < WORTH or m < _ROWS or n < _COLUMNS or not can_compile():
         return None
     a, b = array_of(a), array_of(b)
-    b_row, b_column = b.strides
-    turned = b_column != item
-    if turned and b_row != item or not turned and b_row < n * item:
+    if k * n > _HELD and not _flat(m, b):
+        return _large().product(a, b, kind)
+    return _products(a, b, kind, (1, 1), (0, 0), (0, 0))
+
+
+def _flat(m: int, b: np.ndarray) -> bool:
+    """Whether a product of so many rows reads its second factor where it is, however large that is."""
+    row, column = b.strides
+    return column == b.itemsize and m <= (_FLATTEST if row % _SAME == 0 else _FLAT)
+
+
+def batch(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """The products of batches of matrices, as many and of one type; None where BLAS is to compute them."""
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    kind, lead = _CHARS.get(a.dtype), a.shape[:-2]
+    if kind is None or b.shape[:-1] != (*lead, k) or len(lead) > 2:
         return None
-    run = kernel(kind)
-    if run is None:
+    if m * k * n * prod(lead) < WORTH or m < _ROWS or n < _COLUMNS or not can_compile():
         return None
-    out = array((m, n), a.dtype)
-    second = address(b)
-    if turned:
-        turn = turning(item)
-        if turn is None:
+    a, b = array_of(a), array_of(b)
+    if k * n > _HELD:
+        return _one_by_one(a, b, kind)
+    one = (1,) * (2 - len(lead))
+    return _products(a, b, kind, (*one, *lead), (*one, *a.strides[:-2]), (*one, *b.strides[:-2]))
+
+
+def _one_by_one(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray | None:
+    """The products of batches of large matrices."""
+    out = array((*a.shape[:-1], b.shape[-1]), a.dtype)
+    for at in np.ndindex(a.shape[:-2]):
+        if _large().product(a[at], b[at], kind, out[at]) is None:
             return None
-        room = np.empty(k * n, a.dtype)
-        turn(_TURNING.pack(address(room), second, k, n, n * item, b_column), 0, 1)
-        second, b_row = address(room), n * item
-    run(_JOB.pack(address(a), second, address(out), m, k, n, *a.strides, b_row, n * item), 0, 1)
     return out
+
+
+def _products(
+    a: np.ndarray,
+    b: np.ndarray,
+    kind: str,
+    counts: tuple[int, ...],
+    a_steps: tuple[int, ...],
+    b_steps: tuple[int, ...],
+) -> np.ndarray | None:
+    """Products of so many batches of so many matrices, from each of which to the next it is so many bytes."""
+    kernels = _kernels()
+    multiply = kernels.products(kind)
+    if multiply is None:
+        return None
+    (m, k), n, item = a.shape[-2:], b.shape[-1], a.itemsize
+    inner = counts[1]
+    number, work = counts[0] * inner, m * k * n
+    second, (b_row, b_column) = address(b), b.strides[-2:]
+    if b_column != item or b_row < n * item:
+        turn = kernels.turning(item)
+        if b_row != item or turn is None:
+            return None
+        room, size = array((number, k, n), a.dtype), k * n * item
+        words = (address(room), second, k, n, n * item, b_column, inner, size, *b_steps)
+        kernels.run(turn, _TURNING.pack(*words), number, work * number)
+        second, b_row, b_steps = address(room), n * item, (inner * size, size)
+    high, wide = _part(m, k, n, _PANEL // item)
+    across = -(-n // wide)
+    parts = -(-m // high) * across
+    out = array((*a.shape[:-1], n), a.dtype)
+    sizes = (m, k, n, *a.strides[-2:], b_row, n * item, high, wide, across, parts, inner)
+    job = _JOB.pack(address(a), second, address(out), *sizes, *a_steps, *b_steps, m * n * item)
+    kernels.run(multiply, job, parts * number, work * number)
+    return out
+
+
+@cache
+def _kernels() -> Any:
+    """What is imported when the first product is worth a kernel."""
+    return import_module("rushlight.runtime.product_kernels")
+
+
+@cache
+def _large() -> Any:
+    return import_module("rushlight.runtime.large_products")
+
+
+def _part(m: int, k: int, n: int, panel: int) -> tuple[int, int]:
+    """How many rows and columns of a product are a task: some rows, or of a flat one some panels. (No element depends on it.)"""
+    if m * k * n < 2 * _TASK:
+        return m, n
+    if m > _FLAT:
+        return max(1, _TASK // (k * n * _BLOCK)) * _BLOCK, n
+    return m, max(1, _TASK // (m * k * panel)) * panel
 
 
 def successive(
@@ -66,16 +140,16 @@ def successive(
     """
     kind = _CHARS.get(a.dtype)
     (m, k), n = a.shape, b.shape[1]
-    if kind is None or not 0 < m * k * n <= _TO or k * n > _HELD or not can_compile():
+    if kind is None or not m * k * n or k * n > _HELD or not can_compile():
         return None
     if not b.flags.c_contiguous or not out.flags.c_contiguous or a.dtype != b.dtype or a.dtype != out.dtype:
         return None
-    run = kernel(kind)
-    if run is None:
+    multiply = _kernels().products(kind)
+    if multiply is None:
         return None
-    item = a.itemsize
-    jobs = np.empty((len(a_places), 10), np.int64)
-    jobs[:, 3:] = (m, k, n, *a.strides, n * item, n * item)
+    run, item = multiply.call, a.itemsize
+    jobs = np.zeros((len(a_places), 20), np.int64)
+    jobs[:, 3:15] = (m, k, n, *a.strides, n * item, n * item, m, n, 1, 1, 1)
     jobs[:, 0], jobs[:, 1], jobs[:, 2] = a_places, address(b), out_places
     first, size = address(jobs), jobs.strides[0]
 
@@ -85,32 +159,4 @@ def successive(
     return at
 
 
-@cache
-def kernel(kind: str) -> Callable[[int | bytes, int, int], None] | None:
-    """The kernel, on processors for whose vectors it is written."""
-    from rushlight.codegen.products import Products
-
-    return _loaded(f"products {kind} {_VECTOR}", lambda: Products(kind, _VECTOR).text())
-
-
-@cache
-def turning(size: int) -> Callable[[int | bytes, int, int], None] | None:
-    """The kernel that turns a factor of so large elements."""
-    from rushlight.codegen import products
-
-    return _loaded(f"products turning {size} {_VECTOR}", lambda: products.turning(size, _VECTOR))
-
-
-def _loaded(text: str, ir: Callable[[], str]) -> Callable[[int | bytes, int, int], None] | None:
-    from rushlight.native import cpu, jit, threads
-
-    if cpu.vector_bytes() < _VECTOR:
-        return None
-    try:
-        function = jit.load("products", text, ir)
-    except RuntimeError:  # LLVM cannot compile it here
-        return None
-    return threads.kernel(function.address)
-
-
-__all__ = ["WORTH", "product", "successive"]
+__all__ = ["WORTH", "batch", "product", "successive"]

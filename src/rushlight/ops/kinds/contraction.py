@@ -83,6 +83,10 @@ def batched(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         # one matrix: `matmul` takes twice as long to find it, and what is quicker than BLAS takes matrices
         made = product(a[0], b[0])
         return made.reshape(1, *made.shape)
+    if a.size >= SMALL_FACTOR and a.ndim > 2:
+        products = small_products.batch(a, b)
+        if products is not None:
+            return products
     out = None
     if a.size >= SMALL_FACTOR and a.flags.c_contiguous and a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]:
         out = array((*a.shape[:-1], b.shape[-1]), a.dtype)

@@ -1,0 +1,75 @@
+"""The kernels of products of matrices, and who runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+from rushlight.native import cpu, jit, threads
+
+#: bytes of the vectors that the kernels are written for
+VECTOR = 64
+#: multiplications from which on a job is worth several threads
+_SHARED = 1 << 21
+
+
+class Kernel(NamedTuple):
+    """A kernel: its address, and what runs it on the caller's thread."""
+
+    address: int
+    call: Callable[[int | bytes, int, int], None]
+
+
+def run(kernel: Kernel, job: bytes, tasks: int, work: int) -> None:
+    """Do a job of so many multiplications, on all threads if it is worth that."""
+    if work < _SHARED:
+        kernel.call(job, 0, tasks)
+    else:
+        threads.run(kernel.address, job, tasks)
+
+
+@cache
+def products(kind: str) -> Kernel | None:
+    """What multiplies by factors that fit in the cache."""
+    from rushlight.codegen.products import Products
+
+    return _loaded(f"products {kind} {VECTOR}", lambda: Products(kind, VECTOR).text())
+
+
+@cache
+def turning(size: int) -> Kernel | None:
+    """What turns such factors, of so large elements."""
+    from rushlight.codegen import products
+
+    return _loaded(f"products turning {size} {VECTOR}", lambda: products.turning(size, VECTOR))
+
+
+@cache
+def tiles(kind: str) -> Kernel | None:
+    """What multiplies factors that are laid out in panels."""
+    from rushlight.codegen.panels import Tiles
+
+    return _loaded(f"products tiles {kind} {VECTOR}", lambda: Tiles(kind, VECTOR).text())
+
+
+@cache
+def laying(size: int) -> Kernel | None:
+    """What lays them out."""
+    from rushlight.codegen import panels
+
+    return _loaded(f"products laying {size} {VECTOR}", lambda: panels.laying(size, VECTOR))
+
+
+def _loaded(text: str, ir: Callable[[], str]) -> Kernel | None:
+    """The kernel, on processors for whose vectors it is written."""
+    if cpu.vector_bytes() < VECTOR:
+        return None
+    try:
+        address = jit.load("products", text, ir).address
+    except RuntimeError:  # LLVM cannot compile it here
+        return None
+    return Kernel(address, threads.kernel(address))
+
+
+__all__ = ["VECTOR", "Kernel", "laying", "products", "run", "tiles", "turning"]
