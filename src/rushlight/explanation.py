@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rushlight.buffer import Tensor
@@ -77,13 +79,28 @@ def explain(tensor: Tensor) -> Explanation:
         return Explanation(True, _lines(p, reductions), texts, sum([moved for _, moved in kernels]))
 
 
+def _total(root: Pending) -> Any:
+    """What computes it, if it is a sum over all of an expression."""
+    from rushlight.graph.total import Total
+
+    return root.work if type(root.work) is Total else None
+
+
+def _expressions(root: Pending) -> list[Pending]:
+    """What one loop computes besides reductions that wait."""
+    if root.work is None:
+        return in_order(root)
+    total = _total(root)
+    return [] if total is None else total.expressions()
+
+
 def _reductions(root: Pending) -> list[Pending]:
     """Those that wait below an expression, or itself."""
-    if root.work is not None:
+    if root.work is not None and _total(root) is None:
         return [root]
     found = {
         id(arg): arg
-        for p in in_order(root)
+        for p in _expressions(root)
         for arg in p.args
         if type(arg) is Pending and arg.value is None and arg.work is not None
     }
@@ -102,6 +119,8 @@ def _planned(root: Pending, reductions: list[Pending]) -> list[tuple[Kernel, int
         left = [p for p in left if id(p) not in company]
     if root.work is None:
         kernels.append(fuse.planned(root))
+    elif (total := _total(root)) is not None:
+        kernels.append(total.planned())
     return [planned for planned in kernels if planned is not None]
 
 
@@ -124,9 +143,11 @@ def _lines(root: Pending, reductions: list[Pending]) -> list[str]:
 
     for p in reductions:
         lines.append(f"{named(p)} = {p.outline.name}({operand(p.work.operands[0])}) {_facts(p)}")
-    for p in in_order(root) if root.work is None else ():
+    for p in _expressions(root):
         operands = ", ".join([operand(arg) for arg in p.args])
         lines.append(f"{named(p)} = {p.outline.name}({operands}) {_facts(p)}")
+    if (total := _total(root)) is not None:
+        lines.append(f"{named(root)} = {root.outline.name}({operand(total.operand)}) {_facts(root)}")
     return lines
 
 

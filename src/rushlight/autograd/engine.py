@@ -29,6 +29,7 @@ from rushlight.layout import is_dense
 from rushlight.memory import LARGE, owned
 from rushlight.ops.kinds.reduction import own_sum
 from rushlight.ops.kinds.short import SMALL
+from rushlight.runtime.deferral import TOTALS
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import FEW
 from rushlight.tape.modes import MODES
@@ -57,6 +58,10 @@ def run_backward(
         walk.go(roots)
     finally:
         MODES.grad, _RUNNING.walk = before, around
+    if TOTALS and not keep_graph:
+        from rushlight.runtime.totals import let_go
+
+        let_go()
     return walk.found
 
 

@@ -312,6 +312,24 @@ def forget(readers: list[weakref.ref]) -> None:
 def settle(readers: list[weakref.ref]) -> None:
     """Compute the pending arrays that read some memory, which is about to be written to; see Note [Hazards]."""
     while readers:
-        p = readers.pop()()
+        ref = readers.pop()
+        for total in _totals_of(ref()):  # (they need nothing stored that nobody else holds: nobody may, here)
+            total.look()
+        p = ref()
         if p is not None and p.value is None:
             p.look()
+
+
+def _totals_of(p: Pending | None) -> list[Pending]:
+    """The sums that wait for what is made of `p`."""
+    if p is None or not p.readers or p.value is not None:
+        return []
+    found: list[Pending] = []
+    seen, stack = {id(p)}, [p]
+    while stack:
+        for ref in stack.pop().readers:
+            q = ref()
+            if q is not None and q.value is None and id(q) not in seen:
+                seen.add(id(q))
+                (stack if q.work is None else found).append(q)
+    return found

@@ -136,7 +136,7 @@ def _joined(nodes: list[Pending], stored: Sequence[int], body: Body | None = Non
     return body, [seen[id(nodes[n])] for n in stored]
 
 
-class _Planned(Body):
+class Planned(Body):
     """Instructions that will be needed; reductions that wait stand for their results."""
 
     def read(self, arg: Any) -> Any:
@@ -147,7 +147,7 @@ def planned(root: Pending) -> tuple[Kernel, int]:
     """The kernel that would compute an expression now, and the bytes it would move."""
     nodes = in_order(root)
     found = _stored(nodes, root)
-    body, places = _joined(nodes, found, _Planned())
+    body, places = _joined(nodes, found, Planned())
     return planned_loop("map", body, places, [nodes[n] for n in found], root.shape, root.strides)
 
 

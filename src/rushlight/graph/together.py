@@ -64,7 +64,7 @@ def company(p: Pending) -> list[Pending]:
 def _waiting(readers: list[weakref.ref]) -> Iterator[Pending]:
     for ref in readers:
         p = ref()
-        if p is not None and p.value is None and p.work is not None:
+        if p is not None and p.value is None and type(p.work) is Work:
             yield p
 
 

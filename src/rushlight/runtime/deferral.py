@@ -26,6 +26,8 @@ from rushlight.layout import NUMBER, broadcast, result_strides
 from rushlight.lock import LOCK
 from rushlight.memory import address
 
+#: the sum of a large expression that waits, weakly: one at most, since it keeps what its expression reads; see `totals`
+TOTALS: list[weakref.ref[Pending]] = []
 #: readers of one memory, among which those that are done are looked for
 MANY = 16
 
@@ -45,6 +47,8 @@ TIER = _tier()
 FROM, FROM_COSTLY, FROM_SERIES, FROM_PIECES, FROM_REDUCED, FROM_SCANNED = (
     (1, 1, 1, 1, 1, 1) if TIER == "jit" else (1 << 18, 1 << 14, 1 << 11, 1 << 19, 1 << 13, 1 << 12)
 )
+#: elements from which on a sum that a gradient may be wanted of waits: computing it takes ten times as long as what waiting costs
+FROM_TOTAL = 1 if TIER == "jit" else 1 << 19
 #: functions of one operand are loops of ours from here on, and up to `FROM_COSTLY` computed at once: there is nothing else to do;
 #: so are rows that are normalised (softmax, layer_norm), which take NumPy several passes
 FROM_MAPPED = 1 if TIER == "jit" else 1 << 12
@@ -63,6 +67,9 @@ def can_compile() -> bool:
         _LOOPS.reduced, _LOOPS.ready = reduction.reduced, reduction.ready
         _LOOPS.scanned, _LOOPS.scan_ready = scan.scanned, scan.ready
         _LOOPS.mapped = fuse.mapped
+        from rushlight.runtime import totals
+
+        _LOOPS.total = totals.total
         return True
 
 
@@ -74,6 +81,7 @@ class _Loops:
     scanned: Any
     scan_ready: Any
     mapped: Any
+    total: Any
 
 
 _LOOPS = _Loops()
@@ -319,6 +327,11 @@ def mapped(
     row-major, of this shape and type, or None of arrays that are not alike. None if there is no such loop.
     """
     return _LOOPS.mapped(function, arrays, shape, kind) if can_compile() else None
+
+
+def total(name: str, t: Tensor, call: tuple, attrs: dict | None, otherwise: Callable) -> Tensor:
+    """The sum of all elements of a tensor that waits itself, computed when somebody looks; see `rushlight.runtime.totals.total`."""
+    return _LOOPS.total(name, t, call, attrs, otherwise)
 
 
 def scanned(ufunc: np.ufunc, a: Any, dim: int, wide: np.dtype, kind: np.dtype, reverse: bool = False) -> Any:

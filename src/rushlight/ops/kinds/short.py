@@ -19,12 +19,23 @@ from rushlight.dtypes import ALL, dtype, float32, float64, int64
 from rushlight.errors import WrongArgument
 from rushlight.graph.expr import Pending
 from rushlight.ops.kinds.reduction import NOT_GIVEN, kept, rounded_by_loops, scan_along
-from rushlight.runtime.deferral import FROM_REDUCED, FROM_SCANNED, ready, reduced, scan_ready
-from rushlight.runtime.execute import enter
+from rushlight.runtime.deferral import (
+    FROM_REDUCED,
+    FROM_SCANNED,
+    FROM_TOTAL,
+    SWITCHES,
+    ready,
+    reduced,
+    scan_ready,
+    total,
+)
+from rushlight.runtime.execute import enter, quiet
 from rushlight.runtime.merging import FROM_MERGED
 from rushlight.runtime.repeated import FEW as FEWEST
 from rushlight.runtime.repeated import repeated
 from rushlight.runtime.results import FEW
+from rushlight.tape.modes import MODES
+from rushlight.tape.node import requires_grad
 from rushlight.tape.recording import record1
 
 _make = object.__new__
@@ -145,6 +156,11 @@ SMALL = 16
 _LISTED = [d is float32 or d is float64 or d is int64 for d in ALL]
 
 
+def recorded(t: Tensor) -> bool:
+    """Whether a gradient may go through what is made of this tensor now, and results may wait."""
+    return t._edge is not None and MODES.grad and SWITCHES.fuse and requires_grad(t)
+
+
 def lines(a: np.ndarray, dim: int) -> Any:
     """The elements of a matrix along a dimension, as Python numbers."""
     return a.tolist() if dim else zip(*a.tolist())
@@ -205,6 +221,19 @@ class Loops:
             return _NONE
         attrs = self._attrs and self._attrs(a.shape, dims)
         return reduced(self._function, (a,), dims, False, attrs, self._to(a.dtype)), dims
+
+    def later(self, name: str, t: Tensor, otherwise: Callable) -> Tensor:
+        """The sum of all of a tensor that waits itself, computed when somebody looks.
+
+        Args:
+            name: the operation's.
+            otherwise: array -> the sum, where there is no such loop.
+        """
+        x: Any = t._a
+        shape = x.shape
+        dims = tuple(range(len(shape)))
+        attrs = self._attrs and self._attrs(shape, dims)
+        return total(name, t, (self._function, dims, False, self._to(x.dtype)), attrs, otherwise)
 
 
 _NONE = None, ()
@@ -362,7 +391,7 @@ def hot_reduction(
         integers: what stands for `small_all` where the elements are integers, if they may be.
     """
     of_all, of_dim = all_form.derivative, dim_form.derivative
-    known = loops.known
+    known, name = loops.known, call.__name__
     array = np.array
     whole: dict[str, Any] = {"dtype": None}
     #: what is recorded for a matrix, by dims and keepdim; also what a short path is looked up with
@@ -371,6 +400,9 @@ def hot_reduction(
         for dims in ((0,), (1,), (0, 1))
     }
     by_dim: dict[Any, Any] = {0: over[0,], 1: over[1,], -1: over[1,], -2: over[0,], (0, 1): over[0, 1]}
+
+    def of_array(a: np.ndarray) -> np.ndarray:
+        return quiet(matrix, a, tuple(range(a.ndim)), False)
 
     def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
         a, kind = self._a, self._dtype
@@ -395,6 +427,10 @@ def hot_reduction(
         elif type(a) is Pending:
             a.temporary = sys.getrefcount(self) <= _TEMPORARY
             if keepdim is False and not more and (kind is float32 or kind is float64):
+                if dim is NOT_GIVEN and a.size >= FROM_TOTAL and recorded(self):
+                    out = loops.later(name, self, of_array)
+                    record1(of_all, self, whole, out)
+                    return out
                 made, dims = loops.pending(a, dim)
         elif FROM_REDUCED <= a.size < FROM_MERGED and keepdim is False and not more:
             if (dim is NOT_GIVEN or type(dim) is int) and not STATE.level and not STATE.listeners:
