@@ -39,6 +39,13 @@ def fold(b: Builder, monoid: str, vectors: list[V]) -> V:
     return combine(b, monoid, b.extract(x, 0), b.extract(x, 1)) if x.lanes == 2 else x
 
 
+def neighbours(b: Builder, monoid: str, vectors: list[V]) -> V:
+    """Some vectors (a power of two) as one: neighbours are combined, then neighbouring pairs, and so on."""
+    while len(vectors) > 1:
+        vectors = [combine(b, monoid, x, y) for x, y in zip(vectors[::2], vectors[1::2])]
+    return vectors[0]
+
+
 def identity(monoid: str, kind: str) -> float | int | bool:
     """What changes nothing when combined."""
     bounds = {"max": limits(kind)[0], "min": limits(kind)[1]}

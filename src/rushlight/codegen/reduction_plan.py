@@ -45,6 +45,8 @@ SHORT_ROW = 32
 #: elements of a row, a divisor of LINE, that accumulators take up before they are combined with the row's: chains of additions
 #: stay short, and float64 sums as accurate as pairwise ones
 ALONG = 1024
+#: instructions of a body that is computed for two rows at once
+SHORT_BODY = 12
 #: elements that one accumulator takes up, about, before it is combined with others: sums stay accurate
 DEPTH = 128
 #: chunks that the reduced places are cut into, where DEPTH does not ask for more
@@ -56,7 +58,7 @@ REDUCE_PLAN = (
     "kept", "reduced",  # planes
     "ti", "tj",  # rows and columns of a tile
     "joined",  # accumulators of one kept place, where they lie beside each other
-    "levels",  # how often accumulators, or chunks, are halved
+    "levels",  # how often accumulators are halved, or how often four chunks become one
     "parts",  # chunks
     "merge",  # whether this is the second phase
     "places",  # kept places in all
@@ -77,10 +79,10 @@ def element_stores(kernel: Kernel) -> list[int]:
     ]
 
 
-def rows_together(kernel: Kernel) -> int:
-    """Rows to combine at once with the same accumulators, which costs less traffic between these and the cache."""
-    here = weight(kernel)
-    return 1 if element_stores(kernel) or here > 12 else 4 if here <= 6 else 2
+def in_pairs(kernel: Kernel) -> bool:
+    """Whether two rows are computed at once: elements that are stored go past the caches where they lie alike, and long bodies are
+    written once."""
+    return not element_stores(kernel) and weight(kernel) <= SHORT_BODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +118,43 @@ def plan_reduce(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     ni, nj = max(1, ceildiv(rows, cut.bi)), max(1, ceildiv(columns, cut.bj))
     parts = np * (ni if across else 1) * (nj if along else 1)
     joined = cut.ti if flat and across and not along else 1
-    shared = (cut.bk, cut.bp, cut.bi, cut.bj, kept, reduced, cut.ti, cut.tj, joined)
-    phases = [Phase(nk * np * ni * nj, (nk, ni, nj, *shared, joined.bit_length() - 1, parts, 0, places))]
+    shared = _shared(cut, kept, reduced)
+    phases = [
+        Phase(nk * np * ni * nj, (nk, ni, nj, *shared, joined, joined.bit_length() - 1, parts, 0, places))
+    ]
     if parts > 1:
-        ni, nj = 1 if across else ni, 1 if along else nj
-        phases.append(Phase(nk * ni * nj, (nk, ni, nj, *shared, (parts - 1).bit_length(), parts, 1, places)))
+        merged = cut if along or flat else _merged(cut, parts)
+        ni, nj = 1 if across else ni, 1 if along else ceildiv(columns, merged.bj)
+        phases.append(
+            Phase(
+                nk * ni * nj,
+                (
+                    nk,
+                    ni,
+                    nj,
+                    *_shared(merged, kept, reduced),
+                    joined,
+                    ceildiv((parts - 1).bit_length(), 2),
+                    parts,
+                    1,
+                    places,
+                ),
+            )
+        )
     scratch = 8 * len(reduces(kernel)) * parts * places if parts > 1 else 0
     return Plan(
         Scheme(flat, modes, _kept_modes(kernel, flat, across, along, columns, steps)), tuple(phases), scratch
     )
+
+
+def _shared(cut: Cut, kept: int, reduced: int) -> tuple[int, ...]:
+    return (cut.bk, cut.bp, cut.bi, cut.bj, kept, reduced, cut.ti, cut.tj)
+
+
+def _merged(cut: Cut, parts: int) -> Cut:
+    """The blocks of columns in which chunks are merged: as many elements as a task has, at most."""
+    columns = max(LINE // 4, TASK // parts)
+    return replace(cut, bj=min(cut.bj, columns), tj=min(cut.tj, columns))
 
 
 def turns(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> bool:
@@ -205,12 +235,13 @@ def _beside(
         tj = min(columns, longest, TILE // ti)
     elif packed:
         tj = min(columns, longest, LINE)
-        ti = max(1, min(rows, TILE // tj)) if across else 1
+        ti = max(1, min(rows, power_below(TILE // tj))) if across else 1
     else:
         ti, tj = (max(1, rows) if across else 1), min(columns, longest)
     if across:
         tiles = ceildiv(rows, ti) if flat else rows
-        deep = min(DEPTH, max(32, ceildiv(tiles * max(1, reduced), CHUNKS)))
+        least = 32 if flat else max(32, power_below(TASK // columns or 1))
+        deep = min(DEPTH, max(least, ceildiv(tiles * max(1, reduced), CHUNKS)))
         bi = max(1, min(rows, deep * ti if flat else ceildiv(deep, ti) * ti if squares else deep))
         bp = max(1, deep // max(1, tiles)) if bi >= rows else 1
     else:

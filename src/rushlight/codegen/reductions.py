@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rushlight.codegen.body import closure, evaluate, unrolling
+from rushlight.codegen.body import closure, evaluate, unrolling, weight
 from rushlight.codegen.kernel import Kernel
-from rushlight.codegen.monoids import combine, fold, identity
+from rushlight.codegen.monoids import combine, fold, identity, neighbours
 from rushlight.codegen.nest import FIRST, LAST, LINE_BYTES, Nest
 from rushlight.codegen.plan import SAME, SPLAT, TILE, Scheme
 from rushlight.codegen.reduction_plan import (
@@ -28,8 +28,8 @@ from rushlight.codegen.reduction_plan import (
     REDUCE_PLAN,
     ROWS,
     element_stores,
+    in_pairs,
     reduces,
-    rows_together,
 )
 from rushlight.codegen.registers import Register
 from rushlight.codegen.run import run
@@ -37,8 +37,13 @@ from rushlight.codegen.values import SIZES, V
 
 #: vectors that are combined before accumulators take them up
 TOGETHER = 4
-#: bytes of a row to ask for before they are read, where several rows are read side by side
-NEAR = 1024
+#: bytes of a row to ask for before they are read, where rows are read side by side: of planes that caches hold, and of those with more
+#: than so many elements
+NEAR, FAR, HELD = 1024, 2048, 1 << 22
+#: bytes of rows of which four are read at once, where two and their accumulators would fill the first cache
+WIDE = 15 << 10
+#: instructions of a body that goes through rows fast enough for what lies near to be on its way
+LIGHT = 6
 
 
 class Reduce(Nest):
@@ -49,6 +54,7 @@ class Reduce(Nest):
         along: whether the last dimension is reduced.
         across: whether that of rows is.
         buffers: room for the values of a run that each reduction combines, if they are to be kept.
+        halves: the same for those of one row, where rows are combined in pairs of which one is computed after the other.
         stored, finished: outputs that are elements, and those that are results, by their operands' numbers.
     """
 
@@ -73,6 +79,8 @@ class Reduce(Nest):
             for r, kind in self.kinds.items()
             if self.along and unrolling(kernel) < self.wide
         }
+        apart = self.across and not self.along and not scheme.flat and not in_pairs(kernel)
+        self.halves = {r: b.room(kind, 1, ACCUMULATED) for r, kind in self.kinds.items() if apart}
         elements = set(element_stores(kernel))
         every = range(len(kernel.outputs))
         self.stored = [self.inputs + n for n in every if n in elements]
@@ -176,8 +184,10 @@ class Reduce(Nest):
             self.fill(r, nothing, count)
 
     def fill(self, r: int, x: V, count: V) -> None:
+        """(There is room for whole vectors.)"""
         b, size = self.b, SIZES[x.kind]
-        run(b, count, lambda i, mask, *_: b.store(x, b.at(self.sums[r], i, size), mask=mask), 0)
+        with b.loop(b.integer(0), count, b.lanes) as i:
+            b.store(x, b.at(self.sums[r], i, size))
 
     def tile(self, at: list[V], rows: V, columns: V, first: V) -> None:
         """Combine one tile, given where its operands begin."""
@@ -197,16 +207,10 @@ class Reduce(Nest):
     def all_rows(self, at: list[V], rows: V, columns: V) -> None:
         """Combine the rows of a tile, several at once where they share accumulators in memory."""
         b, zero = self.b, self.b.integer(0)
-        several = rows_together(self.kernel) if self.across and not self.along else 1
         if self.across and not self.along:
-            self.ahead = self.rows_ahead(several)
-        start = zero
-        if several > 1:
-            start = b.and_(rows, b.integer(-several))
-            with b.loop(zero, start, several) as row:
-                numbers = [b.add(row, b.integer(n)) for n in range(several)]
-                self.run_beside([self.row_of_all(at, number, columns) for number in numbers], columns)
-        with self.through(start, rows, b.integer(1)) as (row, _):
+            self.rows_beside(at, rows, columns)
+            return
+        with self.through(zero, rows, b.integer(1)) as (row, _):
             there = self.row_of_all(at, row, columns)
             if self.along and any(self.tiles):
                 with b.loop(zero, columns, ALONG) as j:
@@ -215,12 +219,43 @@ class Reduce(Nest):
             else:
                 self.run(there, columns, zero if self.across else row)
 
-    def rows_ahead(self, several: int) -> Sequence[V | None]:
-        """What to ask for while some rows are gone through: more of them, or if a body is longer, the next ones."""
+    def rows_beside(self, at: list[V], rows: V, columns: V) -> None:
+        """Combine the rows of a tile, two of which are combined before accumulators take them up: that makes chains of additions
+        short, and is less traffic between these and the cache. What takes long to compute is not written out for two rows: those
+        of the first are kept in memory."""
+        b, zero, one = self.b, self.b.integer(0), self.b.integer(1)
+        self.ahead = self.rows_ahead()
+        if self.halves:
+            with b.loop(zero, rows) as row:
+                second = b.ne(b.and_(row, one), zero)
+                last = b.ge(b.add(row, one), rows)
+                self.run_beside([self.row_of_all(at, row, columns)], columns, (second, b.or_(second, last)))
+            return
+        start = zero
+        for together in (4, 2, 1) if self.fours() else (2, 1):
+            stop = b.and_(rows, b.integer(-together))
+            if together == 4:
+                wide = b.gt(b.mul(columns, b.integer(self.bytes[0])), b.integer(WIDE))
+                stop = b.select(wide, stop, zero)
+            with b.loop(start, stop, together) as row:
+                numbers = [b.add(row, b.integer(n)) for n in range(together)]
+                self.run_beside([self.row_of_all(at, number, columns) for number in numbers], columns)
+            start = stop
+
+    def fours(self) -> bool:
+        """Whether four rows may be read at once: of one input, by a short body."""
+        return self.inputs == 1 and weight(self.kernel) <= LIGHT
+
+    def rows_ahead(self) -> Sequence[V | None]:
+        """What to ask for while rows are gone through: more of them, or if a body is longer, the next ones."""
         b, found = self.b, []
+        more = None
+        if weight(self.kernel) <= LIGHT and not self.halves:
+            held = b.lt(b.mul(self.height, self.width), b.integer(HELD))
+            more = b.select(held, b.integer(NEAR), b.integer(FAR))
         for n in range(self.inputs):
             step = self.frame.step(n, self.last - 1)
-            further = b.integer(NEAR) if several > 2 else b.mul(step, b.integer(several))
+            further = more or (step if self.halves else b.mul(step, b.integer(2)))
             found.append(None if step.name == "0" else further)
         return found
 
@@ -249,25 +284,57 @@ class Reduce(Nest):
         same = [n for n in self.invariant(SAME + SPLAT) if n in needed]
         return wanted, evaluate(self.b, kernel, same, self.scalars, self.repetitions(at))
 
-    def run_beside(self, rows: list[list[V]], count: V) -> None:
-        """Each element with an accumulator of its own, which takes up the rows one after the other."""
+    def run_beside(self, rows: list[list[V]], count: V, half: tuple[V, V] | None = None) -> None:
+        """Each element with an accumulator of its own, which takes up the rows together.
+
+        Args:
+            half: of a pair of rows that come one after the other, whether this is the second, and whether no other follows.
+        """
         b = self.b
         starts = [(at, *self.elements(at)) for at in rows]
 
         def step(i: V, mask: V | None, past: V | None, number: int) -> None:
-            there = {r: b.at(self.sums[r], i, SIZES[kind]) for r, kind in self.kinds.items()}
-            sums = {r: b.load(there[r], kind, mask=mask) for r, kind in self.kinds.items()}
             ahead = self.once_a_line(number) if mask is None else ()
+            found: dict[int, list[V]] = {r: [] for r in self.reduces}
             for at, wanted, known in starts:
                 values = evaluate(b, self.kernel, wanted, known, self.vectors(at, i, mask, ahead, 3), mask)
                 for n in self.stored:
                     self.put(n, values[self.value(n)], at, i, mask, past)
-                for r, x in sums.items():
-                    sums[r] = combine(b, self.monoids[r], x, values[self.kernel.body[r].args[0]])
-            for r, x in sums.items():
-                b.store(x, there[r], mask=mask)
+                for r in self.reduces:
+                    found[r].append(values[self.kernel.body[r].args[0]])
+            for r, each in found.items():
+                vectors = [neighbours(b, self.monoids[r], each[n : n + 2]) for n in range(0, len(each), 2)]
+                # (there is room for whole vectors of accumulators, but of rows that are joined others follow; what is to be
+                # stored at whole vectors of memory begins before the first)
+                own = mask if self.scheme.flat or self.stored else None
+                self.take_up(r, vectors, i, own, half)
 
         run(b, count, step, self.unroll(len(rows)), self.streams(rows[0], self.stored))
+
+    def take_up(self, r: int, vectors: list[V], i: V, mask: V | None, half: tuple[V, V] | None) -> None:
+        """Combine vectors with accumulators i and following; half of a pair (see `run_beside`) waits in memory for the other."""
+        b, kind, monoid = self.b, self.kinds[r], self.monoids[r]
+        there = b.at(self.sums[r], i, SIZES[kind])
+
+        def combined(vectors: list[V]) -> None:
+            found = b.load(there, kind, mask=mask)
+            for x in vectors:
+                found = combine(b, monoid, found, x)
+            b.store(found, there, mask=mask)
+
+        if half is None:
+            combined(vectors)
+            return
+        (x,) = vectors
+        second, last = half
+        waits = b.at(self.halves[r], i, SIZES[kind])
+        nothing = b.const(identity(monoid, kind), kind)
+
+        def both() -> None:
+            first = b.select(b.splat(second), b.load(waits, kind, mask=mask), nothing)
+            combined([combine(b, monoid, first, x)])
+
+        b.either(last, both, lambda: b.store(x, waits, mask=mask))
 
     def once_a_line(self, number: int) -> Sequence[V | None]:
         """What the n-th of some vectors asks for: what lies ahead of those operands of which it begins a line of memory."""
@@ -280,7 +347,7 @@ class Reduce(Nest):
         if rows > 1:
             span = max(map(self.span, range(self.inputs)), default=LINE_BYTES)
             return min(max(1, LINE_BYTES // span), 2, light)
-        joint = self.across and not self.scheme.flat and rows_together(self.kernel) > 1
+        joint = self.across and not self.scheme.flat and not self.halves
         return 0 if joint else light
 
     def run_along(self, at: list[V], count: V, row: V) -> None:
@@ -370,18 +437,18 @@ class Reduce(Nest):
                 with b.loop(b.integer(0), plan("levels")) as level:
                     half = b.lshr(plan("joined"), b.add(level, b.integer(1)))
                     count = b.mul(half, kept_columns)
-                    self.join(r, self.sums[r], b.at(self.sums[r], count, SIZES[self.kinds[r]]), count)
+                    self.join(r, [self.sums[r], b.at(self.sums[r], count, SIZES[self.kinds[r]])], count)
 
-    def join(self, r: int, x: V, y: V, count: V) -> None:
-        """Combine `count` accumulators at x with those at y, in place."""
+    def join(self, r: int, places: list[V], count: V) -> None:
+        """Combine `count` accumulators at some places (a power of two), neighbours first, into those at the first."""
         b, kind = self.b, self.kinds[r]
 
         def step(i: V, mask: V | None, *_: object) -> None:
-            there = b.at(x, i, SIZES[kind])
-            other = b.load(b.at(y, i, SIZES[kind]), kind, mask=mask)
-            b.store(combine(b, self.monoids[r], b.load(there, kind, mask=mask), other), there, mask=mask)
+            there = [b.at(place, i, SIZES[kind]) for place in places]
+            found = neighbours(b, self.monoids[r], [b.load(x, kind, mask=mask) for x in there])
+            b.store(found, there[0], mask=mask)
 
-        run(b, count, step, 0)
+        run(b, count, step, 1)
 
     # ---- chunks' results, and theirs ----
 
@@ -404,18 +471,24 @@ class Reduce(Nest):
             x = b.load(b.at(source, i, SIZES[kind]), kind, mask=mask)
             b.store(x, b.at(to, i, SIZES[kind]), mask=mask)
 
-        run(b, count, step, 0)
+        run(b, count, step, 1)
 
     def merge(self, place: V, count: V) -> None:
-        """Combine the results of neighbouring chunks, then of neighbouring pairs, and so on."""
-        b, plan = self.b, self.frame.plan
+        """Combine the results of neighbouring chunks, then of neighbouring pairs, and so on: two such steps at a time."""
+        b, parts = self.b, self.frame.plan("parts")
         for r in self.reduces:
-            with b.loop(b.integer(0), plan("levels")) as level:
-                width = b.shl(b.integer(1), level)
-                with b.loop(b.integer(0), b.sub(plan("parts"), width), b.shl(width, b.integer(1))) as part:
-                    self.join(
-                        r, self.partial(r, part, place), self.partial(r, b.add(part, width), place), count
-                    )
+            with b.loop(b.integer(0), self.frame.plan("levels")) as level:
+                width = b.shl(b.integer(1), b.shl(level, b.integer(1)))
+                four = b.shl(width, b.integer(2))
+                last = b.mul(b.div(b.sub(parts, b.integer(1)), four), four)
+                whole = b.sub(parts, b.mul(width, b.integer(3)))
+                with b.loop(b.integer(0), whole, four) as part:
+                    numbers = [b.add(part, b.mul(width, b.integer(n))) for n in range(TOGETHER)]
+                    self.join(r, [self.partial(r, number, place) for number in numbers], count)
+                # (the last four may be two or three)
+                rest = b.select(b.lt(last, whole), parts, b.add(last, width))
+                with b.loop(rest, parts, width) as other:
+                    self.join(r, [self.partial(r, last, place), self.partial(r, other, place)], count)
 
     # ---- after the reduction ----
 

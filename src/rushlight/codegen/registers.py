@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rushlight.codegen.builder import Builder
-from rushlight.codegen.monoids import combine, identity
+from rushlight.codegen.monoids import combine, identity, neighbours
 from rushlight.codegen.values import SIZES, V
 
 #: kinds of whole numbers as large as floats, and how many bits of these are fraction
@@ -47,9 +47,8 @@ class Register:
         if mask is not None:
             vectors = tuple([b.select(mask, x, self.nothing()) for x in vectors])
         held = [self._to_order(x) if self.ordered else x for x in vectors]
-        while len(held) > 1:
-            held = [combine(b, self.monoid, x, y) for x, y in zip(held[::2], held[1::2])]
-        b.store(combine(b, self.monoid, b.load(self.room, self.held), held[0]), self.room)
+        found = neighbours(b, self.monoid, held)
+        b.store(combine(b, self.monoid, b.load(self.room, self.held), found), self.room)
 
     def taken(self) -> V:
         """The accumulators."""

@@ -18,7 +18,7 @@ from rushlight.codegen.kernel import FIXED, Kernel
 from rushlight.codegen.monoids import combine, identity
 from rushlight.codegen.nest import COPIERS, FIRST, LAST, Nest
 from rushlight.codegen.plan import DIRECT, SAME, SPLAT, Scheme
-from rushlight.codegen.reduction_plan import rows_together
+from rushlight.codegen.reduction_plan import in_pairs
 from rushlight.codegen.row_plan import COLUMNS, COLUMNS_PLAN, LINES, blocks
 from rushlight.codegen.run import run
 from rushlight.codegen.stages import stages
@@ -164,7 +164,7 @@ class RowColumns(Nest):
         """One pass over a block: some lines, and again."""
         b, s = self.b, self.stages
         reduced = s.reduced(number)
-        together = rows_together(self.kernel)
+        together = 2 if in_pairs(self.kernel) else 1
         for r in reduced:
             self.fill(r, self.per_column[r], count)
         with b.loop(b.integer(0), self.height, LINES) as first:
@@ -248,7 +248,7 @@ class RowColumns(Nest):
             for r, x in sums.items():
                 b.store(x, b.at(self.own[r], i, SIZES[x.kind]), mask=mask)
 
-        unroll = 1 if len(lines) > 1 or rows_together(kernel) == 1 else 0
+        unroll = 1 if len(lines) > 1 or not in_pairs(kernel) else 0
         run(b, count, step, min(unroll, unrolling(kernel)))
 
     def line(self, line: V, here: list[V], count: V) -> list[V]:
