@@ -326,6 +326,13 @@ WRONG = [
     "x.requires_grad_().sum(dtype=L.int64)", "L.sum('text')", "L.amax([1.0])", "x.sum(foo=1)", "x.sum(dim=0, axis=0)",
     "L.amax(x, 0, out=L.empty(3, dtype=L.float64))", "L.argmax(x, 0, out=L.empty(3))", "L.any(x, 0, out=L.empty(3))",
     "L.max(x, 0, out=(L.empty(3), L.empty(3)))", "L.mean(x, 0, out=L.empty(3, dtype=L.int64))",
+    "x.sum(keepdim=True)", "L.mean(x, keepdim=True)", "x.mean(keepdim=None)", "L.sum(x, keepdim=True, dtype=L.float64)",
+]  # fmt: skip
+#: wrong calls of which PyTorch says how their arguments were given
+WORDED = [
+    "L.sum(x, 'a')", "L.sum(x, dim='a')", "L.sum(x, keepdim=True)", "L.sum(x, 0, 'a')", "L.sum(x, 0, keepdim='a')", "x.sum('a')",
+    "x.sum(keepdim=True)", "x.sum(0, keepdim='a')", "x.sum(axis='a')", "L.mean(x, [1.5])", "L.mean(x, dim=[1.5])", "x.mean([1.5])",
+    "x.mean(keepdim=None)", "x.mean(0, keepdim=[])",
 ]  # fmt: skip
 
 
@@ -338,6 +345,16 @@ def test_errors(call: str) -> None:
             eval(call, {"x": x, "L": L})
         classes.append(next(c for c in caught.type.__mro__ if c.__module__ == "builtins"))
     assert classes[0] is classes[1]
+
+
+@pytest.mark.parametrize("call", WORDED)
+def test_how_arguments_were_given(call: str) -> None:
+    said = []
+    for L in (T, R):
+        with pytest.raises(TypeError) as caught:
+            eval(call, {"x": L.ones(2, 3), "L": L})
+        said.append(str(caught.value).splitlines()[0])
+    assert said[0] == said[1]
 
 
 def test_out() -> None:

@@ -61,7 +61,7 @@ class WrongArgument(TypeError):
             got = [type_name(value) for value in args]
             got += [f"{name}={type_name(value)}" for name, value in reversed(kwargs.items())]
             return TypeError(
-                f"{operation}() received an invalid combination of arguments - got ({', '.join(got)}), "
+                f"{operation}() received an invalid combination of arguments - got ({', '.join(got)}{', ' * (not args)}), "
                 f"but expected one of:\n{self}"
             )
         place = ""

@@ -20,6 +20,7 @@ from rushlight.ops.kinds.reduction import (
     averaged,
     cast_first,
     check_keepdim,
+    check_no_keepdim,
     check_recordable,
     count_of,
     dtype_of_out,
@@ -94,14 +95,15 @@ def sum(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: An
         tensor([4., 6.])
     """
     if dtype is None:
-        return sum.method(input, dim, keepdim)
+        return sum.unworded(input, dim, keepdim)
     return _sum_general(input, dim, keepdim, dtype)
 
 
 def _sum_general(input: Tensor, dim: Any, keepdim: Any, dtype: Any) -> Tensor:
     to = as_dtype(dtype, "sum")
     check_recordable(input, to)
-    if dim is NOT_GIVEN and not keepdim:
+    if dim is NOT_GIVEN:
+        check_no_keepdim(keepdim)
         return sum_all(input, dtype=to)
     dims = reduced_dims(dim, input._a.ndim, "sum")
     return sum_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "sum"), dtype=to)
@@ -114,6 +116,7 @@ def _sums(lines: Iterable) -> list[float]:
 sum.method = hot_reduction(
     sum, _sum_general, sum_all, sum_dims, math.fsum, _sums, own_sum, Loops(added), builtins.sum
 )
+sum.unworded = sum.method.unworded
 
 
 @public(out=False)
@@ -195,7 +198,7 @@ def mean(input: Tensor, dim: Any = NOT_GIVEN, keepdim: bool = False, *, dtype: A
                 [3.5000]])
     """
     if dtype is None:
-        return mean.method(input, dim, keepdim)
+        return mean.unworded(input, dim, keepdim)
     return _mean_general(input, dim, keepdim, dtype)
 
 
@@ -207,7 +210,8 @@ def _mean_general(input: Tensor, dim: Any, keepdim: Any, dtype: Any) -> Tensor:
             f"mean(): could not infer output dtype. {'Input' if to is None else 'Optional'} dtype must be either a "
             f"floating point or complex dtype. Got: {kind.legacy}"
         )
-    if dim is NOT_GIVEN and not keepdim:
+    if dim is NOT_GIVEN:
+        check_no_keepdim(keepdim)
         return mean_all(input, dtype=to)
     dims = reduced_dims(dim, input._a.ndim, "mean")
     return mean_dims(input, dims=dims, keepdim=check_keepdim(keepdim, "mean"), dtype=to)
@@ -228,6 +232,7 @@ def _means(lines: Iterable) -> list[float]:
 mean.method = hot_reduction(
     mean, _mean_general, mean_all, mean_dims, _mean_of, _means, own_mean, Loops(averaged, _count)
 )
+mean.unworded = mean.method.unworded
 
 
 # ---- prod ----

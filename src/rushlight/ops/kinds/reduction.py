@@ -99,6 +99,12 @@ def check_keepdim(keepdim: Any, operation: str) -> bool:
     raise errors.WrongArgument("keepdim", "bool", keepdim, overloaded)
 
 
+def check_no_keepdim(keepdim: Any) -> None:
+    """Refuse to keep dimensions where no `dim` is given: PyTorch's sum and mean of everything have no such argument."""
+    if keepdim is not False:
+        raise errors.WrongArgument("keepdim", "left out", keepdim, overloaded=True)
+
+
 def _of_scalar(dim: int) -> tuple[int, ...]:
     wrap_dim(dim, 0)
     return ()

@@ -404,55 +404,58 @@ def hot_reduction(
     def of_array(a: np.ndarray) -> np.ndarray:
         return quiet(matrix, a, tuple(range(a.ndim)), False)
 
-    def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
-        a, kind = self._a, self._dtype
-        made = dims = None
-        if keepdim is False and 0 < a.size <= SMALL and (kind is float32 or kind is float64) and not more:
-            try:
+    def quick(other: Callable) -> Callable:
+        def method(self: Tensor, dim: Any = NOT_GIVEN, keepdim: Any = False, **more: Any) -> Any:
+            a, kind = self._a, self._dtype
+            made = dims = None
+            if keepdim is False and 0 < a.size <= SMALL and (kind is float32 or kind is float64) and not more:
+                try:
+                    if dim is NOT_GIVEN:
+                        value = small_all(a.ravel().tolist())
+                        if not -3e38 < value < 3e38:
+                            return general(self, dim, False, None)
+                        made = array(value, kind.numpy)
+                    elif type(dim) is not int or a.ndim != 2:
+                        return other(self, dim, keepdim)
+                    elif dim == 0:
+                        made = enter(array, small_dim(zip(*a.tolist())), kind.numpy)
+                    elif dim == 1 or dim == -1:
+                        made = enter(array, small_dim(a.tolist()), kind.numpy)
+                    else:
+                        return other(self, dim, keepdim)
+                except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
+                    return general(self, dim, False, None)
+            elif type(a) is Pending:
+                a.temporary = sys.getrefcount(self) <= _TEMPORARY
+                if keepdim is False and not more and (kind is float32 or kind is float64):
+                    if dim is NOT_GIVEN and a.size >= FROM_TOTAL and recorded(self):
+                        out = loops.later(name, self, of_array)
+                        record1(of_all, self, whole, out)
+                        return out
+                    made, dims = loops.pending(a, dim)
+            elif FROM_REDUCED <= a.size < FROM_MERGED and keepdim is False and not more:
+                if (dim is NOT_GIVEN or type(dim) is int) and not STATE.level and not STATE.listeners:
+                    key = dim, False, a.shape, a.strides, kind
+                    found = known.get(key) or loops.look(key, a)
+                    if found is not None:
+                        run, dims = found
+                        made = run(a)
+            if made is None:
+                return other(self, dim, keepdim, **more)
+            out = _make(Tensor)
+            out._a = made
+            out._dtype = kind
+            out._buf = out._edge = None
+            if self._edge is not None:
                 if dim is NOT_GIVEN:
-                    value = small_all(a.ravel().tolist())
-                    if not -3e38 < value < 3e38:
-                        return general(self, dim, False, None)
-                    made = array(value, kind.numpy)
-                elif type(dim) is not int or a.ndim != 2:
-                    return other(self, dim, keepdim)
-                elif dim == 0:
-                    made = enter(array, small_dim(zip(*a.tolist())), kind.numpy)
-                elif dim == 1 or dim == -1:
-                    made = enter(array, small_dim(a.tolist()), kind.numpy)
-                else:
-                    return other(self, dim, keepdim)
-            except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
-                return general(self, dim, False, None)
-        elif type(a) is Pending:
-            a.temporary = sys.getrefcount(self) <= _TEMPORARY
-            if keepdim is False and not more and (kind is float32 or kind is float64):
-                if dim is NOT_GIVEN and a.size >= FROM_TOTAL and recorded(self):
-                    out = loops.later(name, self, of_array)
                     record1(of_all, self, whole, out)
-                    return out
-                made, dims = loops.pending(a, dim)
-        elif FROM_REDUCED <= a.size < FROM_MERGED and keepdim is False and not more:
-            if (dim is NOT_GIVEN or type(dim) is int) and not STATE.level and not STATE.listeners:
-                key = dim, False, a.shape, a.strides, kind
-                found = known.get(key) or loops.look(key, a)
-                if found is not None:
-                    run, dims = found
-                    made = run(a)
-        if made is None:
-            return other(self, dim, keepdim, **more)
-        out = _make(Tensor)
-        out._a = made
-        out._dtype = kind
-        out._buf = out._edge = None
-        if self._edge is not None:
-            if dim is NOT_GIVEN:
-                record1(of_all, self, whole, out)
-            elif dims is None:
-                record1(of_dim, self, by_dim[dim][0], out)
-            else:
-                record1(of_dim, self, {"dims": dims, "keepdim": False, "dtype": None}, out)
-        return out
+                elif dims is None:
+                    record1(of_dim, self, by_dim[dim][0], out)
+                else:
+                    record1(of_dim, self, {"dims": dims, "keepdim": False, "dtype": None}, out)
+            return out
+
+        return method
 
     def other(self: Tensor, dim: Any, keepdim: Any, **more: Any) -> Any:
         a, kind = self._a, self._dtype
@@ -465,7 +468,7 @@ def hot_reduction(
                     return call(self, **_given(dim, keepdim), **more)
                 dim = more["axis"]
         if dim is NOT_GIVEN:
-            attrs = None if keepdim else whole
+            attrs = whole if keepdim is False else None
         else:
             attrs = _attributes(a, dim, keepdim)
         made = None
@@ -481,11 +484,7 @@ def hot_reduction(
             except (OverflowError, ValueError, ZeroDivisionError, RuntimeError):
                 pass
         if made is None:
-            try:
-                return general(self, dim, keepdim, None)
-            except WrongArgument as wrong:
-                given = (self, dim) if keepdim is False else (self, dim, keepdim)
-                raise wrong.worded(call.__name__, ("input", "dim", "keepdim"), given, {}) from None
+            return general(self, dim, keepdim, None)
         out = new_tensor(made, kind)
         if self._edge is not None:
             record1(of_all if attrs is whole else of_dim, self, attrs, out)
@@ -518,4 +517,16 @@ def hot_reduction(
         made = enter(array, value, kind.numpy)
         return made.reshape(kept(a.shape, attrs["dims"])) if attrs is not whole and attrs["keepdim"] else made
 
+    def worded(self: Tensor, dim: Any, keepdim: Any, **more: Any) -> Any:
+        try:
+            return other(self, dim, keepdim, **more)
+        except WrongArgument as wrong:
+            wrong.overloaded = wrong.overloaded and (dim is NOT_GIVEN or wrong.argument != "keepdim")
+            by_name = more if keepdim is False else {"keepdim": keepdim, **more}
+            raise wrong.worded(
+                name, ("dim", "keepdim"), () if dim is NOT_GIVEN else (dim,), by_name
+            ) from None
+
+    method: Any = quick(worded)
+    method.unworded = quick(other)  # for the function, which knows how its arguments were given
     return method
