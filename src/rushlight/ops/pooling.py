@@ -12,6 +12,7 @@ from rushlight.layout import numel
 from rushlight.ops.contractions import exact_out, same_out
 from rushlight.ops.convolution import padded, spread_windows, windows
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime import pooled
 from rushlight.runtime.execute import wrap
 
 # ---- sizes ----
@@ -152,23 +153,21 @@ def _lowest(kind: np.dtype) -> Any:
 )
 def spread_largest(g, x, *, indices):
     """Each gradient to the place in its plane that the largest came from."""
-    out = np.zeros((x.shape[0] * x.shape[1], numel(x.shape[2:])), g.dtype)
-    rows = np.arange(len(out))[:, None]
-    np.add.at(out, (rows, indices.reshape(len(out), -1)), g.reshape(len(out), -1))
+    planes, size = x.shape[0] * x.shape[1], numel(x.shape[2:])
+    g, indices = g.reshape(planes, -1), indices.reshape(planes, -1)
+    out = pooled.spread(g, indices, size)
+    if out is None:
+        out = np.zeros((planes, size), g.dtype)
+        np.add.at(out, (np.arange(planes)[:, None], indices), g)
     return out.reshape(x.shape)
 
 
 def _max_pooling(node: str) -> Any:
     def pool(x, *, kernel, stride, padding, dilation, out_size):
-        reach = _reach_of(kernel, stride, dilation, out_size)
-        wide = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
-        seen = windows(
-            _reaching(wide, padding, reach, _lowest(wide.dtype)), kernel, stride, dilation, out_size
-        )
-        flat = seen.reshape(*x.shape[:2], numel(kernel), *out_size)
-        best = flat.argmax(2)
-        values = np.take_along_axis(flat, best[:, :, None], 2)[:, :, 0].astype(x.dtype)
-        return values, _plane_index(best, x.shape[2:], kernel, stride, padding, dilation, out_size)
+        wide = x.astype(_WIDE[x.dtype.kind]) if x.dtype.itemsize <= 2 else x
+        geometry = pooled.Geometry.of(x.shape[2:], kernel, stride, padding, dilation, out_size)
+        found = pooled.largest(wide, geometry) or _largest(wide, geometry, x.ndim - 2)
+        return found[0].astype(x.dtype, copy=False), found[1]
 
     pool.__name__ = node
     return primitive(
@@ -178,6 +177,28 @@ def _max_pooling(node: str) -> Any:
         differentiable=(0,),
         like_image=True,
     )(pool)
+
+
+#: types in which small ones are compared
+_WIDE = {"f": np.float32, "V": np.float32, "i": np.int32, "u": np.int32}
+
+
+def _largest(x: np.ndarray, geometry: pooled.Geometry, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest of each window, and where in its plane it is: of equals the first, of nans the last."""
+    size, kernel, stride, padding, dilation, out = (sizes[3 - count :] for sizes in geometry)
+    lowest = _lowest(x.dtype)
+    reach = _reach_of(kernel, stride, dilation, out)
+    seen = windows(_reaching(x, padding, reach, lowest), kernel, stride, dilation, out)
+    flat = seen.reshape(*x.shape[:2], numel(kernel), *out)
+    best = flat.argmax(2)
+    values = np.take_along_axis(flat, best[:, :, None], 2)[:, :, 0]
+    missing = values != values
+    if missing.any():
+        last = numel(kernel) - 1 - (flat != flat)[:, :, ::-1].argmax(2)
+        best = np.where(missing, last, best)
+    places = _plane_index(best, size, kernel, stride, padding, dilation, out)
+    # (where nothing is above the padding, the first element inside)
+    return values, np.where(values == lowest, geometry.first().reshape(out), places)
 
 
 def _plane_index(
@@ -266,10 +287,13 @@ def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 # ---- the mean ----
 
 
-def _divisors(
+def _divisor(
     size: tuple, kernel: tuple, stride: tuple, padding: tuple, out: tuple, whole: bool
-) -> np.ndarray:
-    """By how much each window is divided: its elements, with or without the padding."""
+) -> int | np.ndarray:
+    """By how much each window is divided: its elements, with or without the padding; one number if all have as many."""
+    reach = _reach_of(kernel, stride, (1,) * len(kernel), out)
+    if all(r <= n + 2 * p if whole else r <= n and not p for r, n, p in zip(reach, size, padding)):
+        return numel(kernel)
     total = np.ones((1,) * len(out))
     for n, (m, k, s, p, o) in enumerate(zip(size, kernel, stride, padding, out)):
         start = np.arange(o) * s - p
@@ -306,25 +330,32 @@ def _avg_pooling(node: str) -> Any:
     """Average pooling and its transpose, each the derivative of the other."""
 
     def pool(x, *, size, kernel, stride, padding, out_size, whole, divisor):
+        ones = (1,) * len(kernel)
+        geometry = pooled.Geometry.of(size, kernel, stride, padding, ones, out_size)
+        by = divisor or _divisor(size, kernel, stride, padding, out_size, whole)
+        found = pooled.mean(x, geometry, by)
+        if found is not None:
+            return found
         if _tiles(size, kernel, stride, padding, out_size):
             seen = _tiled(x.astype(np.float64, "C"), kernel, out_size)
-            return (_summed(seen, kernel) / (divisor or numel(kernel))).astype(x.dtype)
-        ones = (1,) * len(kernel)
-        reach = _reach_of(kernel, stride, ones, out_size)
-        seen = windows(_reaching(x.astype(np.float64), padding, reach, 0), kernel, stride, ones, out_size)
-        total = _summed(seen, kernel)
-        by = divisor or _divisors(size, kernel, stride, padding, out_size, whole)
-        return (total / by).astype(x.dtype)
+        else:
+            reach = _reach_of(kernel, stride, ones, out_size)
+            seen = windows(_reaching(x.astype(np.float64), padding, reach, 0), kernel, stride, ones, out_size)
+        return (_summed(seen, kernel) / by).astype(x.dtype)
 
     def spread(g, x, *, size, kernel, stride, padding, out_size, whole, divisor):
+        ones = (1,) * len(kernel)
+        by = divisor or _divisor(size, kernel, stride, padding, out_size, whole)
+        geometry = pooled.Geometry.of(size, kernel, stride, padding, ones, out_size)
+        shares = g if isinstance(by, int) else g.astype(np.float64) / by
+        found = pooled.mean_back(shares, geometry, by if isinstance(by, int) else 1)
+        if found is not None:
+            return found.astype(g.dtype, copy=False)
+        each = (g.astype(np.float64) / by)[(slice(None), slice(None), *(None,) * len(kernel))]
         if _tiles(size, kernel, stride, padding, out_size):
             made = np.empty((*g.shape[:2], *size), g.dtype)
-            each = (g.astype(np.float64) / (divisor or numel(kernel))).astype(g.dtype)
-            _tiled(made, kernel, out_size)[...] = each[(slice(None), slice(None), *(None,) * len(kernel))]
+            _tiled(made, kernel, out_size)[...] = each.astype(g.dtype)
             return made
-        ones = (1,) * len(kernel)
-        by = divisor or _divisors(size, kernel, stride, padding, out_size, whole)
-        each = (g.astype(np.float64) / by)[(slice(None), slice(None), *(None,) * len(kernel))]
         columns = np.broadcast_to(each, (*g.shape[:2], *kernel, *out_size))
         reach = _reach_of(kernel, stride, ones, out_size)
         shape = tuple(max(r, n + 2 * p) for r, n, p in zip(reach, size, padding))
