@@ -206,8 +206,7 @@ def mean(x: np.ndarray, g: Geometry, divisor: int | np.ndarray) -> np.ndarray | 
     kind = _planes(x, shape, math.prod(g.kernel))
     if kind is None or x.dtype.kind != "f" or np.abs(divisor).max() >= 1 << 24:
         return None
-    kept = isinstance(divisor, int) and math.prod(g.out) <= _KEPT
-    make = _kept_windows if kept else _windows
+    make: Any = _kept_windows if isinstance(divisor, int) and math.prod(g.out) <= _KEPT else _windows
     found = _run(x, shape, make(g, _steps(x), _lanes(x), divisor), kind, False)
     return None if found is None else found[0]
 
