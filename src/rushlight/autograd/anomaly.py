@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
+from rushlight.dtypes import FLOATING
 from rushlight.tape.recording import ANOMALY
 
 
@@ -69,3 +71,22 @@ def is_anomaly_check_nan_enabled() -> bool:
 def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
     """Look for anomalies from here on, or not."""
     ANOMALY[:] = [bool(check_nan)] if mode else []
+
+
+def note_origin(node: Any) -> None:
+    """Warn of where a node was made whose backward failed, if that was noted."""
+    if node.extra is None or node.extra.traceback is None:
+        return
+    trace = "".join(node.extra.traceback)
+    warnings.warn(
+        f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{trace}",
+        stacklevel=6,
+    )
+
+
+def check_nan(node: Any, grads: Sequence[Any]) -> None:
+    """Raise if one of the gradients that a node gave has a NaN."""
+    for number, grad in enumerate(grads):
+        if grad is not None and grad._dtype.category >= FLOATING and bool(grad.isnan().any()):
+            note_origin(node)
+            raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")

@@ -21,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.autograd.anomaly import check_nan, note_origin
+from rushlight.autograd.fitting import fit
+from rushlight.autograd.hook_calls import hooked, run_hooks, run_output_hooks, run_prehooks
 from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import LEAF, Tensor, is_guarded, new_tensor, storage, strides
-from rushlight.dtypes import FLOATING, dtype, float32
+from rushlight.dtypes import dtype
 from rushlight.graph.expr import Pending
 from rushlight.layout import is_dense
 from rushlight.memory import LARGE, owned
-from rushlight.ops.kinds.reduction import own_sum
-from rushlight.ops.kinds.short import SMALL
 from rushlight.runtime.deferral import TOTALS
 from rushlight.runtime.execute import quiet
-from rushlight.runtime.results import FEW
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Extra, Node, edge_of, requires_grad
 from rushlight.tape.recording import ANOMALY
@@ -316,7 +316,7 @@ class _Walk:
         try:
             grads = node.touch(g) if node in self.ends else node.run(g)
         except Exception:
-            _note_origin(node)
+            note_origin(node)
             raise
         hooks = None if node.extra is None else node.extra.hooks
         if hooks or not node.promotes:
@@ -326,7 +326,7 @@ class _Walk:
             ]
             grads = run_hooks(hooks, fitted, g if node.several else (g,))
         if ANOMALY and ANOMALY[-1]:
-            _check_nan(node, grads)
+            check_nan(node, grads)
         return grads
 
     def before(self, node: Any, g: Any) -> Any:
@@ -341,7 +341,7 @@ class _Walk:
         if runs:
             self._hand_over(node, grads)
         if node.extra is not None:
-            _run_output_hooks(node, grads)
+            run_output_hooks(node, grads)
         if not runs:
             self._hand_over(node, grads)
             return None
@@ -458,155 +458,3 @@ def _copy(g: Any, leaf: Tensor) -> Any:
     if is_dense(leaf._a.shape, strides(leaf)):
         return leaf.detach().new_empty_strided(leaf._a.shape, strides(leaf)).copy_(g)
     return g.clone()
-
-
-# ---- fitting a gradient to its input ----
-
-
-def fit(g: Any, shape: tuple[int, ...], kind: dtype, source: Any) -> Any:
-    """The gradient in the input's shape and dtype: sums what was broadcast, casts what was promoted."""
-    if g._a.shape != shape:
-        g = sum_to(g, shape, source)
-    if g._dtype is not kind:
-        if g._dtype.is_complex and not kind.is_complex:
-            g = _real_part(g, source)
-        elif kind.is_complex and g._dtype.category < FLOATING:
-            raise _between_kinds()
-        if g._dtype is not kind:
-            g = g.to(kind)
-    return g
-
-
-def _real_part(g: Any, source: Any) -> Any:
-    """What a complex gradient is to a real input, of which the loss depends along the real axis only."""
-    if source is not None and not source.promotes:
-        raise _between_kinds()
-    return g.real
-
-
-def _between_kinds() -> RuntimeError:
-    return RuntimeError(
-        "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == grad_is_complex) to be true, but got false. "
-        " (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)"
-    )
-
-
-def sum_to(g: Any, shape: tuple[int, ...], source: Any) -> Any:
-    """The sum of `g` over the dimensions along which `shape` was broadcast."""
-    have = g._a.shape
-    lead = at = len(have) - len(shape)
-    ones = []
-    fits = lead >= 0
-    if fits:
-        for n in shape:
-            if n != have[at]:
-                fits = fits and n == 1
-                ones.append(at)
-            at += 1
-    if not fits:
-        name = source.name() if source is not None else "a function"
-        raise RuntimeError(
-            f"Function {name} returned an invalid gradient at index 0 - got {list(have)} "
-            f"but expected shape compatible with {list(shape)}"
-        )
-    if not MODES.grad and len(have) == 2 and len(ones) + lead == 1 and SMALL < g._a.size <= FEW:
-        a = g._a
-        if type(a) is np.ndarray and g._dtype is float32:
-            return new_tensor(quiet(own_sum, a, (ones[0] if ones else 0,), bool(ones)), float32)
-    if not ones:  # without the dimensions that are gone: nothing is left to reshape
-        return g.sum(0) if lead == 1 else g.sum([*range(lead)]) if lead else g
-    if lead or len(ones) > 1:
-        g = g.sum([*range(lead), *ones], True)
-        return g.reshape(shape) if lead else g
-    return g.sum(ones[0], True)
-
-
-# ---- hooks ----
-
-
-def _run_output_hooks(node: Any, grads: list) -> None:
-    """Hooks of the node's output tensors, then what those tensors retain; in place."""
-    extra = node.extra
-    for number, hooks in (extra.outputs or {}).items():
-        for hook in list(hooks.values()):
-            grads[number] = hooked(hook, grads[number])
-    for number, held in (extra.retained or {}).items():
-        t = held()
-        if t is not None and grads[number] is not None:
-            have = getattr(t, "_grad", None)
-            t._grad = grads[number].clone() if have is None else have + grads[number]
-
-
-def hooked(hook: Any, g: Any) -> Any:
-    """The gradient after a tensor's hook saw it."""
-    changed = hook(g)
-    return g if changed is None else _checked(hook, changed, g)
-
-
-def run_prehooks(hooks: dict | None, grads: Sequence[Any]) -> Sequence[Any]:
-    """The gradients of a node's outputs after its pre-hooks saw them."""
-    for hook in list((hooks or {}).values()):
-        changed = hook(tuple(grads))
-        if changed is not None:
-            grads = _checked_all(hook, changed, grads)
-    return grads
-
-
-def run_hooks(hooks: dict | None, grads: Sequence[Any], outputs: Sequence[Any]) -> Sequence[Any]:
-    """The gradients of a node's inputs after its hooks saw them."""
-    for hook in list((hooks or {}).values()):
-        changed = hook(tuple(grads), tuple(outputs))
-        if changed is not None:
-            grads = _checked_all(hook, changed, grads)
-    return grads
-
-
-def _checked_all(hook: Any, changed: Any, grads: Sequence[Any]) -> Sequence[Any]:
-    if not isinstance(changed, tuple):
-        raise TypeError(f"expected tuple, but hook returned '{type(changed).__name__}'")
-    if len(changed) != len(grads):
-        raise RuntimeError(
-            f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(changed)}, but expected {len(grads)})"
-        )
-    return [None if new is None else _checked(hook, new, g) for new, g in zip(changed, grads)]
-
-
-def _checked(hook: Any, new: Any, g: Any) -> Any:
-    if g is None:
-        raise RuntimeError("can't replace a None gradient with a non-None value")
-    if not isinstance(new, Tensor):
-        raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
-    if new._dtype is not g._dtype:
-        raise RuntimeError(
-            f"hook '{_name(hook)}' has changed the type of value (was torch.{g._dtype.legacy}Tensor got "
-            f"torch.{new._dtype.legacy}Tensor)"
-        )
-    if new._a.shape != g._a.shape:
-        raise RuntimeError(f"hook '{_name(hook)}' has changed the size of value")
-    return new
-
-
-def _name(hook: Any) -> str:
-    return getattr(hook, "__name__", "<unknown>")
-
-
-# ---- anomaly detection ----
-
-
-def _note_origin(node: Any) -> None:
-    if node.extra is None or node.extra.traceback is None:
-        return
-    import warnings
-
-    trace = "".join(node.extra.traceback)
-    warnings.warn(
-        f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{trace}",
-        stacklevel=6,
-    )
-
-
-def _check_nan(node: Any, grads: Sequence[Any]) -> None:
-    for number, grad in enumerate(grads):
-        if grad is not None and grad._dtype.category >= FLOATING and bool(grad.isnan().any()):
-            _note_origin(node)
-            raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")
