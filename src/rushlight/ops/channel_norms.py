@@ -10,24 +10,23 @@ from typing import Any
 import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
-from rushlight.dtypes import BY_NUMPY
+from rushlight.dtypes import float32, float64
 from rushlight.graph.expr import array_of
 from rushlight.layout import numel
-from rushlight.numerics.fused import multiply_add
-from rushlight.ops.normalisation import (
-    AFFINE,
-    affine,
-    double,
-    lifted,
-    refuse,
-    standard,
-    standard_gradient,
-    standardized,
+from rushlight.ops.channel_passes import (
+    Moments,
+    gradient_spread,
+    gradient_sums,
+    in_groups,
+    in_places,
+    moments,
+    spread,
 )
+from rushlight.ops.normalisation import AFFINE, lifted, refuse, standard, standard_gradient
+from rushlight.ops.running_moments import track
 from rushlight.ops.spec import primitive, public
-from rushlight.runtime.deferral import FROM_COSTLY, launch
 from rushlight.runtime.execute import quiet
-from rushlight.tape.writes import check_write, wrote
+from rushlight.tape.modes import MODES
 
 #: the kinds of arguments
 RUNNING = AFFINE | {"running_mean": "Tensor?", "running_var": "Tensor?", "momentum": "float"}
@@ -44,125 +43,71 @@ def _around(ndim: int) -> tuple[int, ...]:
     return (0, *range(2, ndim))
 
 
-def _batch_hat(x: Any, mean: Any, variance: Any, training: bool, eps: float) -> Any:
-    if training:
-        return standard(x, _around(x._a.ndim), eps)[0]
-    return (x - _channels(mean, x._a.ndim)) * _channels((variance + eps).rsqrt(), x._a.ndim)
-
-
-def _batch_gradient(g: Any, x: Any, weight: Any, mean: Any, variance: Any, training: bool, eps: float) -> Any:
+def _batch_gradient(
+    g: Any,
+    x: Any,
+    weight: Any,
+    bias_meta: Any,
+    mean: Any,
+    variance: Any,
+    needs: tuple,
+    moments: Any,
+    eps: float,
+) -> tuple:
+    """The gradients of input, weight and bias."""
+    if moments is not None and _in_passes(g, x, weight):
+        return *quiet(_batch_gradient_values, g, x, weight, needs, moments), None, None
     g, x, weight = lifted(g), lifted(x), lifted(weight)
-    ndim = x._a.ndim
-    g = g if weight is None else g * _channels(weight, ndim)
-    if training:
-        return standard_gradient(g, x, _around(ndim), eps)
-    return g * _channels((variance + eps).rsqrt(), ndim)
-
-
-def _channels_in_one(x: Any, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Any:
-    """Elements less their channel's mean, and so on, read once and written once; None where that is no loop of ours."""
-    given = [array_of(a) for a in (x, mean, variance, weight, bias) if a is not None]
-    kinds = tuple([BY_NUMPY[a.dtype] for a in given])
-    attrs = {"eps": eps, "weighted": weight is not None}
-    # (nobody else knows the tensors made here, so that their result must not wait)
-    operands = tuple(map(new_tensor, given, kinds))
-    made = launch("batch_norm", _channel_values, operands, kinds, kinds[0], attrs, least=FROM_COSTLY)
-    return array_of(made)
-
-
-def _channel_values(x: Any, mean: Any, variance: Any, *given: Any, eps: float, weighted: bool) -> Any:
-    hat = x.astype(np.float64) - mean.astype(np.float64)
-    hat = hat * (1 / np.sqrt(variance.astype(np.float64) + eps))
-    if weighted:
-        hat = hat * given[0]
-    return hat + given[-1] if len(given) > weighted else hat
-
-
-@primitive(
-    "NativeBatchNorm",
-    like_image=True,
-    vjp=(
-        _batch_gradient,
-        lambda g, x, mean, variance, training, eps: (
-            lifted(g) * _batch_hat(lifted(x), mean, variance, training, eps)
-        ).sum(_around(g._a.ndim)),
-        lambda g: g.sum(_around(g._a.ndim)),
-        None,
-        None,
-    ),
-)
-def batch_norm_(x, weight, bias, mean, variance, *, training, eps):
-    per_channel = (1, -1, *(1,) * (x.ndim - 2))
-    weight, bias = (None if a is None else a.reshape(per_channel) for a in (weight, bias))
-    if (
-        not training and x.size >= FROM_COSTLY and x.dtype.char in "fd"
-    ):  # (kernels round float64 to halves twice)
-        moments = mean.reshape(per_channel), variance.reshape(per_channel)
-        made = _channels_in_one(x, *moments, weight, bias, eps)
-        if made is not None:
-            return made
-    if training:
-        hat = standardized(x, _around(x.ndim), eps)
+    around = _around(x._a.ndim)
+    inner = g if weight is None else g * _channels(weight, x._a.ndim)
+    if moments is not None:
+        to_input = standard_gradient(inner, x, around, eps) if needs[0] else None
+        hat = standard(x, around, eps)[0] if needs[1] else None
     else:
-        hat = double(x) - double(mean).reshape(per_channel)
-        hat = hat * (1 / np.sqrt(double(variance).reshape(per_channel) + eps))
-    return affine(hat, weight, bias, x.dtype)
+        scale = _channels((variance + eps).rsqrt(), x._a.ndim)
+        to_input = inner * scale if needs[0] else None
+        hat = (x - _channels(mean, x._a.ndim)) * scale if needs[1] else None
+    to_weight = None if hat is None else (g * hat).sum(around)
+    return to_input, to_weight, g.sum(around) if needs[2] else None, None, None
 
 
-def _track(running_mean: Any, running_var: Any, x: np.ndarray, momentum: float) -> None:
-    """Move the running mean and (sample) variance towards those of a batch, in place; see `_batch_moments`.
-
-    PyTorch's numbers to the bit: in single precision the variance is moved by a fused multiply and add, the mean is not.
-    """
-    mean, variance = quiet(_batch_moments, x)
-    for running, now, fused in ((running_mean, mean, False), (running_var, variance, True)):
-        if running is not None:
-            check_write(running, "batch_norm")
-            running._a[...] = quiet(_moved, running._a, now, now.dtype.type(momentum), fused)
-            wrote(running)
+def _in_passes(g: Any, x: Any, weight: Any) -> bool:
+    """Whether a gradient is one of arrays, of one type, that nobody differentiates again."""
+    kinds = {t._dtype for t in (g, x, weight) if t is not None}
+    return not MODES.grad and len(kinds) == 1 and x._dtype in (float32, float64)
 
 
-def _moved(a: np.ndarray, now: np.ndarray, momentum: Any, fused: bool) -> np.ndarray:
-    """`(1 - momentum) a + momentum now`, where the product is rounded unless it is fused with the sum."""
-    kept = now.dtype.type(1 - momentum) * a.astype(now.dtype)
-    moved = double(now) * momentum + kept if fused else now * momentum + kept
-    return moved.astype(a.dtype)
+def _batch_gradient_values(g: Any, x: Any, weight: Any, needs: tuple, moments: Moments) -> tuple:
+    """The same of arrays. Of the input: scale weight (g - mean(g) - hat mean(g hat))."""
+    shape, values, grads = x._a.shape, in_places(x._a), in_places(g._a)
+    total, along = gradient_sums(grads, values, moments.mean, (0, 2))
+    to_input = None
+    if needs[0]:
+        count = values.size // values.shape[1]
+        factor = moments.scale * _per_channel(weight, 1)
+        slope = factor * moments.scale**2 * along / count
+        to_input = gradient_spread(
+            grads, values, factor, moments.mean, slope, factor * total / count
+        ).reshape(shape)
+    to_weight = (along * moments.scale).ravel() if needs[1] else None
+    return _as_tensors(x._dtype, to_input, to_weight, total.ravel() if needs[2] else None)
 
 
-def _batch_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean and the sample variance of each channel.
-
-    PyTorch's numbers to the bit: the mean is rounded, differences and their squares too (but see
-    `_squares_in_order`), and sums run through a channel in double precision from first to last.
-    """
-    kind = np.dtype(np.float32) if x.dtype.itemsize == 2 else x.dtype
-    flat = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).astype(kind)
-    count = flat.shape[1]
-    mean = (_in_order(double(flat)) / count).astype(kind)
-    squares = _squares_in_order(flat - mean[:, None], x[0, 0].size).astype(kind)
-    return mean, squares / kind.type(max(count - 1, 1))
+def _as_tensors(kind: Any, *arrays: Any) -> tuple:
+    return tuple([a if a is None else new_tensor(a.astype(kind.numpy, copy=False), kind) for a in arrays])
 
 
-def _in_order(a: np.ndarray) -> np.ndarray:
-    """The sum of each row, added from first to last."""
-    return np.add.accumulate(a, 1)[:, -1]
+def _per_channel(t: Any, otherwise: Any = None) -> Any:
+    """A weight or bias in float64, shaped to fit (N, C, L)."""
+    return otherwise if t is None else array_of(getattr(t, "_a", t)).astype(np.float64).reshape(1, -1, 1)
 
 
-def _squares_in_order(d: np.ndarray, plane: int) -> np.ndarray:
-    """The sum of each row's squares, added from first to last, for rows that consist of planes.
-
-    PyTorch's compiled loop over a plane takes elements in pairs. A last one without a partner is squared and added without
-    rounding in between, where both are done in double precision.
-    """
-    if d.dtype != np.float64 or plane % 2 == 0:
-        return _in_order(double(np.square(d)))
-    total = np.zeros((len(d), 1))
-    for start in range(0, d.shape[1], plane):
-        pairs = np.square(d[:, start : start + plane - 1])
-        total = np.add.accumulate(np.concatenate([total, pairs], 1), 1)[:, -1:]
-        last = d[:, start + plane - 1 : start + plane]
-        total = multiply_add(total, last, last)
-    return total[:, 0]
+@primitive("NativeBatchNorm", like_image=True, vjp=_batch_gradient)
+def batch_norm_(x, weight, bias, mean, variance, *, moments, eps):
+    if moments is None:
+        moments = Moments(_per_channel(mean), 1 / np.sqrt(_per_channel(variance) + eps))
+    factor = moments.scale * _per_channel(weight, 1)
+    return spread(in_places(x), moments.mean, factor, _per_channel(bias)).reshape(x.shape)
 
 
 @public(
@@ -232,9 +177,11 @@ def over_batch(
             raise RuntimeError(f"{argument} must be defined in evaluation mode")
     refuse("batch_norm", input)
     if training and running_mean is not None:
-        _track(running_mean, running_var, input._a, momentum)
-    mean, variance = (None, None) if training else (running_mean, running_var)
-    return batch_norm_(input, weight, bias, mean, variance, training=training, eps=eps)
+        track(running_mean, running_var, input._a, momentum)
+    if training:
+        found = quiet(moments, in_places(input._a), (0, 2), eps)
+        return batch_norm_(input, weight, bias, None, None, moments=found, eps=eps)
+    return batch_norm_(input, weight, bias, running_mean, running_var, moments=None, eps=eps)
 
 
 def _of_nothing(x: Any, weight: Any, bias: Any) -> Any:
@@ -301,33 +248,55 @@ def _grouped(t: Any, groups: int) -> Any:
     return t.reshape(n, groups, c // groups, *rest)
 
 
-def _group_gradient(g: Any, x: Any, weight: Any, groups: int, eps: float) -> Any:
+def _group_gradient(
+    g: Any, x: Any, weight: Any, bias_meta: Any, needs: tuple, groups: int, moments: Any, eps: float
+) -> tuple:
+    """The gradients of input, weight and bias."""
+    if x._a.size and _in_passes(g, x, weight):
+        return quiet(_group_gradient_values, g, x, weight, needs, groups, moments)
     g, x, weight = lifted(g), lifted(x), lifted(weight)
-    g = g if weight is None else g * _channels(weight, x._a.ndim)
-    g, x = _grouped(g, groups), _grouped(x, groups)
-    made = standard_gradient(g, x, _group_dims(x), eps)
-    n, count, width, *rest = made._a.shape
-    return made.reshape(n, count * width, *rest)
+    parts, around = _grouped(x, groups), _around(x._a.ndim)
+    to_input = to_weight = None
+    if needs[0]:
+        inner = _grouped(g if weight is None else g * _channels(weight, x._a.ndim), groups)
+        to_input = standard_gradient(inner, parts, _group_dims(parts), eps).reshape(g._a.shape)
+    if needs[1]:
+        hat = standard(parts, _group_dims(parts), eps)[0].reshape(g._a.shape)
+        to_weight = (g * hat).sum(around)
+    return to_input, to_weight, g.sum(around) if needs[2] else None
 
 
-def _group_weight_gradient(g: Any, x: Any, groups: int, eps: float) -> Any:
-    g, x = lifted(g), _grouped(lifted(x), groups)
-    hat = standard(x, _group_dims(x), eps)[0].reshape(g._a.shape)
-    return (g * hat).sum(_around(g._a.ndim))
+def _group_gradient_values(g: Any, x: Any, weight: Any, needs: tuple, groups: int, moments: Moments) -> tuple:
+    """The same of arrays: what channels sum up to serves their weights, and their groups."""
+    shape, values, grads = x._a.shape, in_places(x._a), in_places(g._a)
+    mean, scale = (_of_channels(a, values.shape[1]) for a in moments)
+    total, along = gradient_sums(grads, values, mean, (2,))
+    to_input = None
+    if needs[0]:
+        factor = np.broadcast_to(_per_channel(weight, 1), scale.shape)
+        count = values[0].size // groups
+        slope, start = (
+            scale * _of_channels(in_groups(factor * a, groups).sum((2, 3)), values.shape[1]) / count
+            for a in (along * scale**2, total)
+        )
+        to_input = gradient_spread(grads, values, factor * scale, mean, slope, start).reshape(shape)
+    to_weight = (along * scale).sum((0, 2)) if needs[1] else None
+    return _as_tensors(x._dtype, to_input, to_weight, total.sum((0, 2)) if needs[2] else None)
 
 
-@primitive(
-    "NativeGroupNorm",
-    like_image=True,
-    vjp=(_group_gradient, _group_weight_gradient, lambda g: g.sum(_around(g._a.ndim))),
-)
-def group_norm_(x, weight, bias, *, groups, eps):
-    n, c, *rest = x.shape
-    parts = x.reshape(n, groups, c // groups, *rest)
-    hat = standardized(parts, tuple(range(2, parts.ndim)), eps).reshape(x.shape)
-    per_channel = (1, -1, *(1,) * (x.ndim - 2))
-    weight, bias = (None if a is None else a.reshape(per_channel) for a in (weight, bias))
-    return affine(hat, weight, bias, x.dtype)
+def _of_channels(a: np.ndarray, channels: int) -> np.ndarray:
+    """What each group of channels has one of, for each channel."""
+    n, groups = a.shape[:2]
+    return np.repeat(a.reshape(n, groups, 1), channels // groups, 1)
+
+
+@primitive("NativeGroupNorm", like_image=True, vjp=_group_gradient)
+def group_norm_(x, weight, bias, *, groups, moments, eps):
+    if not x.size:
+        return np.zeros(x.shape, x.dtype)
+    mean, scale = (_of_channels(a, x.shape[1]) for a in moments)
+    made = spread(in_places(x), mean, scale * _per_channel(weight, 1), _per_channel(bias))
+    return made.reshape(x.shape)
 
 
 @public(
@@ -365,4 +334,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
                 f"{argument} of shape {list(t._a.shape)} and input of shape {list(shape)}"
             )
     refuse("GroupNormKernelImpl", input)
-    return group_norm_(input, weight, bias, groups=num_groups, eps=eps)
+    found = None
+    if input._a.size:
+        found = quiet(moments, in_groups(in_places(input._a), num_groups), (2, 3), eps)
+    return group_norm_(input, weight, bias, groups=num_groups, moments=found, eps=eps)

@@ -35,13 +35,6 @@ def _standard_rows(x: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
     return hat, scale
 
 
-def standardized(x: np.ndarray, dims: tuple[int, ...], eps: float) -> np.ndarray:
-    wide = double(x)
-    wide -= wide.mean(dims, keepdims=True)
-    wide /= np.sqrt(np.square(wide).mean(dims, keepdims=True) + eps)
-    return wide
-
-
 def standard(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any]:
     """(x - mean) / sqrt(variance + eps) and the factor, as tensors, for derivatives."""
     centred = x - x.mean(dims, True)

@@ -190,10 +190,15 @@ def _in_row_order(compute: Callable, like_image: bool) -> Callable:
     @functools.wraps(compute)
     def within(*arrays: Any, **attrs: Any) -> Any:
         made = compute(*arrays, **attrs)
-        laid = with_inner_channels if like_image and any(map(is_image, arrays)) else _rows
+        laid = _image if like_image and any(map(is_image, arrays)) else _rows
         return tuple(map(laid, made)) if type(made) is tuple else laid(made)
 
     return within
+
+
+def _image(a: Any) -> np.ndarray:
+    """With channels innermost."""
+    return a if is_image(a) else with_inner_channels(a)
 
 
 def _rows(a: Any) -> np.ndarray:
