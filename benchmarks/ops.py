@@ -325,10 +325,15 @@ def jobs(side: int) -> list[tuple[Job, Case]]:
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
+#: JAX's compiler would work out constants before the program runs, for minutes where they are large: gradients of sums
+CONSTANTS_LATER = "--xla_disable_hlo_passes=constant_folding"
+
+
 def start(contender: str, alone: bool) -> subprocess.Popen[str]:
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {CONSTANTS_LATER}"
     worker = subprocess.Popen(
         [sys.executable, __file__, "--worker", contender, *["--alone"] * alone],
-        env={**os.environ, **(ONE_THREAD if alone else {})},
+        env={**os.environ, **(ONE_THREAD if alone else {}), "XLA_FLAGS": flags},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
