@@ -6,7 +6,7 @@ from rushlight.codegen.builder import Builder
 from rushlight.codegen.values import V
 
 #: names of words that are addresses
-_POINTERS = frozenset("a b c to source".split())
+_POINTERS = frozenset("a b c to source distances places pieces bias".split())
 #: the parameters of a kernel: the words, and the tasks to do
 PARAMS = [V("%params", "p"), V("%first", "q"), V("%last", "q")]
 

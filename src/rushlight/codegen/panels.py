@@ -12,6 +12,7 @@ whatever the other rows and columns are, and on any number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from rushlight.codegen.builder import Builder
@@ -29,9 +30,11 @@ DEPTH = 256
 #: there; rows and columns of the product that are one task
 WORDS = tuple("a b c rows columns depth c_row a_lines b_lines more high wide".split())
 #: those of laying out a factor: its rows (or columns), places along the shared dimension, bytes from one to the next of both; how many
-#: rows (or columns) a panel has, a task, and all of them with what fills up the last panel
-LAYING = tuple("to source lines depth from_line from_depth panel some all".split())
-_TILE = [V(f"%{x}", "p") for x in "abc"] + [V(f"%{x}", "q") for x in ("depth", "more", "h", "w", "row")]
+#: rows (or columns) a panel has, a task, and all of them with what fills up the last panel; tasks of a factor, of which there may be
+#: several, and bytes from one to the next
+LAYING = tuple("to source lines depth from_line from_depth panel some all parts to_step from_step".split())
+#: the parameters of the function that makes a tile
+TILE = [V(f"%{x}", "p") for x in "abc"] + [V(f"%{x}", "q") for x in ("depth", "more", "h", "w", "row")]
 
 
 def laying(size: int, vector_bytes: int) -> str:
@@ -44,12 +47,15 @@ def laying(size: int, vector_bytes: int) -> str:
     copiers += [turn(size, HEIGHT * size, b.declared)]
     job, unit = words(b, LAYING), b.integer(size)
     with b.loop(PARAMS[1], PARAMS[2]) as task:
-        start = b.mul(task, job["some"])
+        factor = b.div(task, job["parts"])
+        target = b.at(job["to"], b.mul(factor, job["to_step"]))
+        origin = b.at(job["source"], b.mul(factor, job["from_step"]))
+        start = b.mul(b.rem(task, job["parts"]), job["some"])
         stop = b.least(b.add(start, job["some"]), job["all"])
         with b.loop(b.integer(0), job["depth"], DEPTH) as p:
             count = b.least(b.integer(DEPTH), b.sub(job["depth"], p))
-            block = b.at(job["to"], b.mul(p, job["all"]), size)
-            there = b.at(job["source"], b.mul(p, job["from_depth"]))
+            block = b.at(target, b.mul(p, job["all"]), size)
+            there = b.at(origin, b.mul(p, job["from_depth"]))
             with b.loop(start, stop, job["panel"]) as line:
                 to = b.at(block, b.mul(line, count), size)
                 source = b.at(there, b.mul(line, job["from_line"]))
@@ -67,11 +73,12 @@ def laying(size: int, vector_bytes: int) -> str:
 class Tiles:
     """Writes the module that multiplies panels of one type."""
 
-    def __init__(self, kind: str, vector_bytes: int) -> None:
+    def __init__(self, kind: str, vector_bytes: int, vectors: int = VECTORS) -> None:
         self.kind = kind
         self.size = SIZES[kind]
         self.lanes = vector_bytes // self.size
-        self.width = VECTORS * self.lanes
+        self.vectors = vectors
+        self.width = vectors * self.lanes
         self.declared: set[str] = set()
 
     def text(self) -> str:
@@ -110,31 +117,53 @@ class Tiles:
     def tile(self) -> str:
         """`void tile(a, b, c, depth, whether to add to c, rows and columns that are left, bytes from row to row of c)`."""
         b = self.builder()
-        a, second, c, depth, more, height, width, c_row = _TILE
-        sums = [[b.room(self.kind) for _ in range(VECTORS)] for _ in range(HEIGHT)]
+        a, second, *rest = TILE
+
+        def elements(p: V) -> list[V]:
+            column = b.at(a, b.mul(p, b.integer(HEIGHT * self.size)))
+            return [b.at(column, b.integer(i), self.size) for i in range(HEIGHT)]
+
+        self.write_tile(b, elements, second, *rest)
+        return b.definition("tile", TILE, internal=True)
+
+    def write_tile(
+        self,
+        b: Builder,
+        elements: Callable[[V], list[V]],
+        second: V,
+        c: V,
+        depth: V,
+        more: V,
+        height: V,
+        width: V,
+        c_row: V,
+    ) -> None:
+        """The body of a function that makes a tile; `elements` gives the addresses of a column of the first factor."""
+        sums = [[b.room(self.kind) for _ in range(self.vectors)] for _ in range(HEIGHT)]
         for total in [total for row in sums for total in row]:
             b.store(b.const(0, self.kind), total)
         with b.loop(b.integer(0), depth) as p:
-            column = b.at(a, b.mul(p, b.integer(HEIGHT * self.size)))
             row = b.at(second, b.mul(p, b.integer(self.width * self.size)))
-            ys = [b.load(b.at(row, b.integer(v * self.lanes), self.size), self.kind) for v in range(VECTORS)]
-            for i in range(HEIGHT):
-                x = b.splat(b.load(b.at(column, b.integer(i), self.size), self.kind, 1))
-                for y, total in zip(ys, sums[i]):
+            ys = [
+                b.load(b.at(row, b.integer(v * self.lanes), self.size), self.kind)
+                for v in range(self.vectors)
+            ]
+            for place, totals in zip(elements(p), sums):
+                x = b.splat(b.load(place, self.kind, 1))
+                for y, total in zip(ys, totals):
                     b.store(b.fma(x, y, b.load(total, self.kind)), total)
         whole = b.and_(b.ge(height, b.integer(HEIGHT)), b.ge(width, b.integer(self.width)))
 
         def write(whole: bool) -> None:
-            for i, row in enumerate(sums):
+            for i, totals in enumerate(sums):
                 to = b.at(c, b.mul(b.integer(i), c_row))
                 if whole:
-                    self.write_row(b, row, to, more, None)
+                    self.write_row(b, totals, to, more, None)
                 else:
                     with b.when(b.gt(height, b.integer(i))):
-                        self.write_row(b, row, to, more, width)
+                        self.write_row(b, totals, to, more, width)
 
         b.either(whole, lambda: write(True), lambda: write(False))
-        return b.definition("tile", _TILE, internal=True)
 
     def write_row(self, b: Builder, row: list[V], to: V, more: V, width: V | None) -> None:
         """A row of a tile; of which so many elements count, if not all."""
@@ -147,4 +176,4 @@ class Tiles:
             b.store(b.load(total, self.kind), place, mask=mask)
 
 
-__all__ = ["DEPTH", "HEIGHT", "LAYING", "VECTORS", "WORDS", "Tiles", "laying"]
+__all__ = ["DEPTH", "HEIGHT", "LAYING", "TILE", "VECTORS", "WORDS", "Tiles", "laying"]

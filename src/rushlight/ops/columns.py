@@ -7,7 +7,7 @@ that BLAS takes longer to begin than to end. With the examples' dimension last, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,14 @@ SMALL = 256
 _COLUMNS = 1 << 17
 #: terms of a product that are added up in the precision of the operands
 _TERMS = 1 << 9
+
+
+class Form(NamedTuple):
+    """What the windows of a convolution are like."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
 
 
 def convolved(x: np.ndarray, rows: np.ndarray, padding: tuple, form: Form, out: tuple) -> np.ndarray:
@@ -70,10 +78,6 @@ def correlated(
             total += _multiplied(given[:, :, whole:], columns[:, :, whole:].swapaxes(1, 2))
 
 
-#: kernel, stride and dilation
-Form = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-
-
 def _parts(n: int, columns: int) -> Iterator[slice]:
     """The examples, so many at a time that their columns stay in the cache; of so many elements for each."""
     step = max(1, _COLUMNS // max(1, columns))
@@ -117,4 +121,4 @@ def _multiplied(a: np.ndarray, b: np.ndarray) -> Any:
     return multiply(a[0], b[0])[None] if len(a) == 1 else multiply(a, b)
 
 
-__all__ = ["SMALL", "convolved", "correlated", "transposed"]
+__all__ = ["SMALL", "Form", "convolved", "correlated", "transposed"]

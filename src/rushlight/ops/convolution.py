@@ -1,8 +1,7 @@
 """Convolutions over one, two or three dimensions, as products of matrices.
 
-Windows of the input are laid out as columns (Chellapilla, Puri and Simard, 2006) and multiplied
-with the weights by BLAS, some examples at a time. A convolution, its transpose and the gradient
-of its weights are each the derivative of another, so second order comes by itself.
+A convolution, its transpose and the gradient of its weights are each the derivative of another, so second order comes by itself;
+`convolving` computes them.
 """
 
 from __future__ import annotations
@@ -10,127 +9,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
-
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL
-from rushlight.layout import numel
-from rushlight.ops import columns
-from rushlight.ops.kinds.contraction import multiply
+from rushlight.ops.columns import Form
+from rushlight.ops.convolving import convolved, correlated, transposed, widened
 from rushlight.ops.spec import as_tensor, primitive, public
-
-#: elements of the columns that are laid out at a time: they stay in the outer cache, and products are large
-_COLUMNS = 1 << 20
-
-# ---- windows ----
-
-
-def padded(x: np.ndarray, padding: tuple[int, ...], value: Any = 0) -> np.ndarray:
-    """Copies of `value` before and after each spatial dimension."""
-    if not any(padding):
-        return x
-    shape = (*x.shape[:2], *(n + 2 * p for n, p in zip(x.shape[2:], padding)))
-    out = np.full(shape, value, x.dtype)
-    out[(..., *(slice(p, p + n) for n, p in zip(x.shape[2:], padding)))] = x
-    return out
-
-
-def windows(x: np.ndarray, kernel: tuple, stride: tuple, dilation: tuple, out: tuple) -> np.ndarray:
-    """A view (N, C, *kernel, *out) of the windows that a kernel sees; `x` is large enough for all."""
-    spatial = x.strides[2:]
-    steps = tuple(s * d for s, d in zip(spatial, dilation)) + tuple(s * d for s, d in zip(spatial, stride))
-    return np.lib.stride_tricks.as_strided(x, (*x.shape[:2], *kernel, *out), (*x.strides[:2], *steps))
-
-
-def spread_windows(columns: np.ndarray, shape: tuple, stride: tuple, dilation: tuple) -> np.ndarray:
-    """The transpose of `windows`: columns (N, C, *kernel, *out) added up where they were seen."""
-    count = (columns.ndim - 2) // 2
-    kernel, out = columns.shape[2 : 2 + count], columns.shape[2 + count :]
-    made = np.zeros((*columns.shape[:2], *shape), columns.dtype)
-    for offset in np.ndindex(kernel):
-        places = tuple(
-            slice(o * d, o * d + s * (n - 1) + 1, s) for o, d, s, n in zip(offset, dilation, stride, out)
-        )
-        seen: Any = (..., *places)
-        made[seen] += columns[(slice(None), slice(None), *offset)]
-    return made
-
-
-def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-
-
-# ---- the three products ----
-
-
-def widened(a: np.ndarray) -> np.ndarray:
-    """Half types in float32."""
-    return a.astype(np.float32) if a.dtype.itemsize == 2 and a.dtype.kind not in "iu" else a
-
-
-def _convolve(
-    x: np.ndarray, w: np.ndarray, stride: tuple, padding: tuple, dilation: tuple, groups: int
-) -> np.ndarray:
-    n, c = x.shape[:2]
-    o, kernel = w.shape[0], w.shape[2:]
-    out = tuple(map(output_size, x.shape[2:], kernel, stride, padding, dilation))
-    made = np.empty((n, o, *out), x.dtype)
-    rows = w.reshape(groups, o // groups, -1) if w.size else np.zeros((groups, o // groups, 0), w.dtype)
-    if 0 < numel(out) < columns.SMALL and rows.size:
-        return columns.convolved(x, rows, padding, (kernel, stride, dilation), out)
-    x = padded(x, padding)
-    step = max(1, _COLUMNS // max(1, c * numel(kernel) * numel(out)))
-    for start in range(0, n, step):
-        seen = windows(x[start : start + step], kernel, stride, dilation, out)
-        laid = seen.reshape(len(seen), groups, rows.shape[2], numel(out))
-        made[start : start + step] = multiply(rows, laid).reshape(len(seen), o, *out)
-    return made
-
-
-def _transposed(
-    g: np.ndarray, w: np.ndarray, stride: tuple, padding: tuple, dilation: tuple, size: tuple, groups: int
-) -> np.ndarray:
-    """The transpose of `_convolve` with respect to x; `size` is x's."""
-    n, o = g.shape[:2]
-    inner, kernel = w.shape[1], w.shape[2:]
-    out = g.shape[2:]
-    rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)
-    if 0 < numel(out) < columns.SMALL and rows.size:
-        return columns.transposed(g, rows, padding, (kernel, stride, dilation), size)
-    whole = tuple(s + 2 * p for s, p in zip(size, padding))
-    made = np.empty((n, groups * inner, *size), g.dtype)
-    step = max(1, _COLUMNS // max(1, rows.shape[1] * groups * numel(out)))
-    crop = (..., *(slice(p, p + s) for s, p in zip(size, padding)))
-    for start in range(0, n, step):
-        part = g[start : start + step]
-        laid = multiply(rows, part.reshape(len(part), groups, o // groups, -1))
-        laid = laid.reshape(len(part), groups * inner, *kernel, *out)
-        made[start : start + step] = spread_windows(laid, whole, stride, dilation)[crop]
-    return made
-
-
-def _correlate(
-    x: np.ndarray, g: np.ndarray, stride: tuple, padding: tuple, dilation: tuple, kernel: tuple, groups: int
-) -> np.ndarray:
-    """The transpose of `_convolve` with respect to w."""
-    n, c = x.shape[:2]
-    o, out = g.shape[1], g.shape[2:]
-    inner = c // groups * numel(kernel)
-    wide = np.result_type(x.dtype, np.float64) if x.dtype.kind in "fc" else x.dtype
-    total = np.zeros((groups, o // groups, inner), wide)
-    if 0 < numel(out) < columns.SMALL and total.size:
-        columns.correlated(x, g, padding, (kernel, stride, dilation), groups, total)
-        return total.astype(x.dtype, copy=False).reshape(o, c // groups, *kernel)
-    x = padded(x, padding)
-    step = max(1, _COLUMNS // max(1, c * numel(kernel) * numel(out), o * inner))
-    for start in range(0, n, step):
-        seen = windows(x[start : start + step], kernel, stride, dilation, out)
-        laid = seen.reshape(len(seen), groups, inner, numel(out))
-        left = g[start : start + step].reshape(len(seen), groups, o // groups, -1)
-        total += np.add.reduce(multiply(left, laid.swapaxes(2, 3)), 0, dtype=wide)
-    total = total.astype(x.dtype, copy=False)
-    return total.reshape(o, c // groups, *kernel)
-
 
 # ---- primitives ----
 
@@ -161,9 +44,8 @@ def weight_gradient_(x, y, *, stride, padding, dilation, kernel, groups):
     kind = x.dtype
     if kind.kind == "c":
         x = x.conj()
-    return _correlate(widened(x), widened(y), stride, padding, dilation, kernel, groups).astype(
-        kind, copy=False
-    )
+    form = Form(kernel, stride, dilation)
+    return correlated(widened(x), widened(y), form, padding, groups).astype(kind, copy=False)
 
 
 def _spatial_sum(g: Any) -> Any:
@@ -192,14 +74,8 @@ def _spatial_sum(g: Any) -> Any:
 )
 def convolution_(x, w, b, *, stride, padding, dilation, groups):
     kind = x.dtype
-    made = _convolve(widened(x), widened(w), stride, padding, dilation, groups)
-    return _biased(made, b, kind)
-
-
-def _biased(made: np.ndarray, b: np.ndarray | None, kind: np.dtype) -> np.ndarray:
-    if b is not None:
-        made += b.astype(made.dtype).reshape(-1, *(1,) * (made.ndim - 2))
-    return made.astype(kind, copy=False)
+    form, b = Form(w.shape[2:], stride, dilation), b if b is None else widened(b)
+    return convolved(widened(x), widened(w), b, form, padding, groups).astype(kind, copy=False)
 
 
 def _cropped(t: Any, shape: tuple[int, ...]) -> Any:
@@ -226,7 +102,8 @@ def _cropped(t: Any, shape: tuple[int, ...]) -> Any:
 )
 def transposed_(x, w, b, *, stride, padding, dilation, size, groups):
     kind = x.dtype
-    return _biased(_transposed(widened(x), widened(w), stride, padding, dilation, size, groups), b, kind)
+    form, b = Form(w.shape[2:], stride, dilation), b if b is None else widened(b)
+    return transposed(widened(x), widened(w), b, form, padding, size, groups).astype(kind, copy=False)
 
 
 def _transposed_weight_gradient(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.layout import numel
-from rushlight.ops.convolution import output_size, padded, spread_windows, widened, windows
+from rushlight.ops.convolving import output_size, padded, spread_windows, widened, windows
 from rushlight.ops.spec import as_tensor, primitive, public
 
 

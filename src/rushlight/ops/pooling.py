@@ -10,7 +10,7 @@ from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING
 from rushlight.layout import numel
 from rushlight.ops.contractions import exact_out, same_out
-from rushlight.ops.convolution import padded, spread_windows, windows
+from rushlight.ops.convolving import padded, spread_windows, windows
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import pooled
 from rushlight.runtime.execute import wrap

@@ -14,7 +14,7 @@ from rushlight.memory import address, array
 from rushlight.native import threads
 from rushlight.runtime.product_kernels import VECTOR, laying, run, tiles
 
-_JOB, _LAYING = struct.Struct("=12q"), struct.Struct("=9q")
+_JOB, _LAYING = struct.Struct("=12q"), struct.Struct("=12q")
 #: rows, columns and depth from which on laying out the factors is little beside multiplying them
 _LEAST = 16
 #: bytes that both factors' panels take at a time
@@ -30,8 +30,8 @@ def product(a: np.ndarray, b: np.ndarray, kind: str, out: np.ndarray | None = No
     item = a.itemsize
     if min(m, n, k) < _LEAST or item not in a.strides or item not in b.strides:
         return None
-    lay, multiply = laying(item), tiles(kind)
-    if multiply is None or lay is None:
+    multiply = tiles(kind)
+    if multiply is None or laying(item) is None:
         return None
     width = VECTORS * VECTOR // item
     if out is None:
@@ -45,17 +45,26 @@ def product(a: np.ndarray, b: np.ndarray, kind: str, out: np.ndarray | None = No
     high, wide, tasks = _tasks(m, n, width, wanted)
     for start in range(0, k, part):
         depth = min(part, k - start)
-        for to, factor, lines, panel, padded in (
-            (first, a.T[start:], m, HEIGHT, rows),
-            (second, b[start:], n, width, columns),
-        ):
-            from_depth, from_line = factor.strides
-            some = panel * max(1, min(_BESIDE, lines // (panel * wanted)))
-            job = _LAYING.pack(to, address(factor), lines, depth, from_line, from_depth, panel, some, padded)
-            run(lay, job, -(-lines // some), lines * depth * _LEAST)
+        lay(first, a.T[start:], m, depth, HEIGHT)
+        lay(second, b[start:], n, depth, width)
         words = (first, second, address(out), m, n, depth, n * item, rows, columns, start, high, wide)
         run(multiply, _JOB.pack(*words), tasks, m * n * depth)
     return out
+
+
+def lay(to: int, factors: np.ndarray, lines: int, depth: int, panel: int) -> None:
+    """Lay out a factor, of which so many places of the first dimension, or several, which follow one another where they go, too."""
+    kernel, item = laying(factors.itemsize), factors.itemsize
+    assert kernel is not None  # else nobody would have come so far
+    number = len(factors) if factors.ndim == 3 else 1
+    from_depth, from_line = factors.strides[-2:]
+    some = panel * max(1, min(_BESIDE, lines * number // (panel * _TASKS * threads.get_num_threads())))
+    padded, parts = lines + -lines % panel, -(-lines // some)
+    steps = (padded * depth * item, factors.strides[0] if factors.ndim == 3 else 0)
+    job = _LAYING.pack(
+        to, address(factors), lines, depth, from_line, from_depth, panel, some, padded, parts, *steps
+    )
+    run(kernel, job, parts * number, lines * depth * number * _LEAST)
 
 
 def _tasks(m: int, n: int, width: int, wanted: int) -> tuple[int, int, int]:
@@ -71,4 +80,4 @@ def _tasks(m: int, n: int, width: int, wanted: int) -> tuple[int, int, int]:
     return high, wide, tasks
 
 
-__all__ = ["product"]
+__all__ = ["lay", "product"]

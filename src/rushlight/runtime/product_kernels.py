@@ -61,6 +61,16 @@ def laying(size: int) -> Kernel | None:
     return _loaded(f"products laying {size} {VECTOR}", lambda: panels.laying(size, VECTOR))
 
 
+@cache
+def windows(kind: str, vectors: int, backward: bool = False) -> Kernel | None:
+    """What multiplies weights by windows, or windows by gradients, so many vectors beside each other."""
+    from rushlight.codegen.windows import Backward, Forward
+
+    make = Backward if backward else Forward
+    text = f"products {make.__name__} {kind} {vectors} {VECTOR}"
+    return _loaded(text, lambda: make(kind, VECTOR, vectors).text())
+
+
 def _loaded(text: str, ir: Callable[[], str]) -> Kernel | None:
     """The kernel, on processors for whose vectors it is written."""
     if cpu.vector_bytes() < VECTOR:
@@ -72,4 +82,4 @@ def _loaded(text: str, ir: Callable[[], str]) -> Kernel | None:
     return Kernel(address, threads.kernel(address))
 
 
-__all__ = ["VECTOR", "Kernel", "laying", "products", "run", "tiles", "turning"]
+__all__ = ["VECTOR", "Kernel", "laying", "products", "run", "tiles", "turning", "windows"]

@@ -1,0 +1,274 @@
+"""The products of convolutions by kernels, where these take less time than BLAS; see `rushlight.codegen.windows`.
+
+Images are (N, C, *sizes), weights (O, C / groups, *kernel), on arrays of one type. What adds up gradients for the image is the same
+product again: of other weights, by windows of the gradient. With strides it is several, one for each place between two windows
+(Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016).
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from rushlight.codegen.panels import HEIGHT
+from rushlight.codegen.windows import MOST_PIECES, PIECE_WORDS
+from rushlight.memory import address, array
+from rushlight.native import threads
+from rushlight.runtime.large_products import lay
+from rushlight.runtime.product_kernels import VECTOR, laying, run, windows
+
+_FORWARD, _BACKWARD = struct.Struct("=17q"), struct.Struct("=14q")
+_CHARS = {np.dtype(np.float32): "f", np.dtype(np.float64): "d"}
+#: multiplications from which on a convolution is worth a kernel; windows and weights of which fewer leave too much idle
+_WORTH, _WINDOWS, _ROWS = 1 << 18, 8, 3
+#: tasks that each thread should have; the most elements of windows that are one
+_TASKS, _HIGH = 4, 64
+
+
+class Form(Protocol):
+    """What the windows of a convolution are like."""
+
+    @property
+    def kernel(self) -> tuple[int, ...]: ...
+    @property
+    def stride(self) -> tuple[int, ...]: ...
+    @property
+    def dilation(self) -> tuple[int, ...]: ...
+
+
+# ---- tables ----
+
+
+@lru_cache(512)
+def _distances(counts: tuple[int, ...], steps: tuple[int, ...], multiple: int) -> np.ndarray:
+    """Bytes from the first of a grid's places to each, so many along each dimension, and 0 until there are a multiple."""
+    total = np.zeros((), np.int64)
+    for count, step in zip(counts, steps):
+        total = np.add.outer(total, np.arange(count) * step)
+    found = np.zeros(total.size + -total.size % multiple, np.int64)
+    found[: total.size] = total.ravel()
+    return found
+
+
+@lru_cache(512)
+def _pieces(
+    counts: tuple[int, ...], steps: tuple[int, ...], item: int, lanes: int, multiple: int
+) -> np.ndarray:
+    """How vectors of places lie; see `PIECE_WORDS`. (Beyond the last place there is nobody's memory.)"""
+    distances = _distances(counts, steps, multiple).reshape(-1, lanes)
+    valid = np.arange(distances.size).reshape(distances.shape) < prod(counts)
+    gaps = np.diff(distances, axis=1)
+    of = np.zeros(distances.shape, np.int64)
+    np.cumsum(gaps != item, 1, out=of[:, 1:])
+    found = np.zeros((len(distances), PIECE_WORDS), np.int64)
+    number, full = np.where(valid, of, -1).max(1) + 1, valid.all(1)
+    found[:, 0] = np.where(number <= MOST_PIECES, np.where(number <= 2, 2, MOST_PIECES), 0)
+    found[full & (number == 1), 0] = 1
+    found[full & (gaps == 2 * item).all(1), 0] = -2
+    ends = np.zeros(len(distances), np.int64)
+    for n in range(MOST_PIECES):
+        begins = np.minimum(ends, lanes - 1)
+        found[:, 1 + 2 * n] = np.take_along_axis(distances, begins[:, None], 1)[:, 0] - begins * item
+        ends = ((of <= n) & valid).sum(1)
+        found[:, 2 + 2 * n] = ends
+    return found
+
+
+# ---- products ----
+
+
+def _multiply(
+    image: np.ndarray,
+    rows: np.ndarray,
+    places: np.ndarray,
+    lines: tuple[tuple[int, ...], tuple[int, ...]],
+    bias: np.ndarray | None,
+    out: np.ndarray,
+) -> None:
+    """Products of weights (rows, elements of a window) by the windows of images; `out`: (N, rows, windows), of which rows are dense.
+
+    Args:
+        image: begins where the first element of the first window is.
+        places: bytes to an element of a window from its first.
+        lines: how many windows there are along each dimension, and bytes from one to the next.
+    """
+    item, kind = image.itemsize, _CHARS[image.dtype]
+    lanes = VECTOR // item
+    (count, depth), n = rows.shape, out.shape[2]
+    vectors = 1 if -(-n // lanes) % 2 and n < 4 * lanes else 2
+    width = vectors * lanes
+    kernel = windows(kind, vectors)
+    assert kernel is not None  # `_fits` found it
+    padded = count + -count % HEIGHT
+    room = array((padded, depth), image.dtype)
+    lay(address(room), rows.T, count, depth, HEIGHT)
+    distances, pieces = _distances(*lines, width), _pieces(*lines, item, lanes, width)
+    panels = -(-n // width)
+    wide = width * max(1, min(panels, panels * len(out) // (_TASKS * threads.get_num_threads())))
+    across = -(-n // wide)
+    sizes = (count, n, depth, out.strides[1], padded, address(distances), address(places), address(pieces))
+    added = (0, 0) if bias is None else (address(bias), 1)
+    steps = (image.strides[0], out.strides[0], wide, across)
+    job = _FORWARD.pack(address(room), address(image), address(out), *sizes, *added, *steps)
+    run(kernel, job, across * len(out), len(out) * count * depth * n)
+
+
+def _fits(kind: np.dtype, rows: int, depth: int, number: int, work: int) -> bool:
+    """Whether kernels are to do a product of so many rows of weights, so deep, by so many windows of each example."""
+    char = _CHARS.get(kind)
+    if char is None or work < _WORTH or rows < _ROWS or number < _WINDOWS or not depth:
+        return False
+    from rushlight.runtime.deferral import can_compile
+
+    if not can_compile() or laying(kind.itemsize) is None:
+        return False
+    return all(windows(char, vectors, back) is not None for vectors in (1, 2) for back in (False, True))
+
+
+def convolved(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, form: Form, padding: tuple, out: tuple, groups: int
+) -> np.ndarray | None:
+    """The convolution, with sizes `out`; None where BLAS is to compute it."""
+    n, o, depth, number = len(x), len(w) // groups, prod(w.shape[1:]), prod(out)
+    if not _fits(x.dtype, o, depth, number, n * o * depth * number):
+        return None
+    image = _framed(x, padding, padding)
+    made = array((n, groups * o, *out), x.dtype)
+    flat, rows = made.reshape(n, groups * o, number), w.reshape(groups, o, depth)
+    steps = image.strides[2:]
+    inner = tuple([s * d for s, d in zip(steps, form.dilation)])
+    places = _distances(w.shape[1:], (image.strides[1], *inner), 1)
+    lines = (out, tuple([s * d for s, d in zip(steps, form.stride)]))
+    for group, part, own in _groups(groups, w.shape[1], o):
+        added = None if bias is None else np.ascontiguousarray(bias[own])
+        _multiply(image[:, part], rows[group], places, lines, added, flat[:, own])
+    return made
+
+
+def transposed(
+    g: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    form: Form,
+    padding: tuple,
+    size: tuple,
+    groups: int,
+) -> np.ndarray | None:
+    """The transpose of `convolved` with respect to `x`, whose sizes are `size`; None where BLAS is to compute it."""
+    n, o, inner = len(g), len(w) // groups, w.shape[1]
+    out = g.shape[2:]
+    number = min(size) and prod(-(-m // s) for m, s in zip(size, form.stride))
+    if not _fits(g.dtype, inner, o, number, n * len(w) * inner * prod(form.kernel) * prod(out)):
+        return None
+    phases = [_phases(*each) for each in zip(form.kernel, form.stride, form.dilation, padding, size)]
+    low = [max(0, -min([min(p.shifts, default=0) for p in dim])) for dim in phases]
+    high = [
+        max(0, max([p.number + max(p.shifts, default=0) for p in dim]) - m) for dim, m in zip(phases, out)
+    ]
+    image = _framed(g, tuple(low), tuple(high))
+    made = array((n, groups * inner, *size), g.dtype)
+    steps = image.strides[2:]
+    weights = w.reshape(groups, o, inner, *form.kernel)
+    for phase in itertools.product(*phases):
+        counts = tuple([p.number for p in phase])
+        if not all(counts):
+            continue
+        where = (..., *[slice(p.first, None, s) for p, s in zip(phase, form.stride)])
+        if not all(p.taps for p in phase):
+            made[where] = 0 if bias is None else bias.reshape(-1, *(1,) * len(size))
+            continue
+        taps: tuple[Any, ...] = (..., *np.ix_(*[p.taps for p in phase]))
+        chosen = weights[taps]
+        rows = np.ascontiguousarray(chosen.swapaxes(1, 2)).reshape(groups, inner, -1)
+        places = _sums(o, image.strides[1], [np.array(p.shifts) + m for p, m in zip(phase, low)], steps)
+        whole = made if prod(form.stride) == 1 else array((n, groups * inner, *counts), g.dtype)
+        flat = whole.reshape(n, groups * inner, -1)
+        for group, part, own in _groups(groups, o, inner):
+            added = None if bias is None else np.ascontiguousarray(bias[own])
+            _multiply(image[:, part], rows[group], places, (counts, steps), added, flat[:, own])
+        if whole is not made:
+            made[where] = whole
+    return made
+
+
+def correlated(x: np.ndarray, g: np.ndarray, form: Form, padding: tuple, groups: int) -> np.ndarray | None:
+    """The transpose of `convolved` with respect to `w`; None where BLAS is to compute it."""
+    n, o, inner, out = len(x), g.shape[1] // groups, x.shape[1] // groups, g.shape[2:]
+    rows, number, item = inner * prod(form.kernel), prod(out), x.itemsize
+    if not _fits(x.dtype, o, rows, number, n * o * rows * number):
+        return None
+    lanes = VECTOR // item
+    vectors = 1 if o <= lanes else 2
+    width = vectors * lanes
+    kernel = windows(_CHARS[x.dtype], vectors, True)
+    assert kernel is not None  # `_fits` found it
+    image = _framed(x, padding, padding)
+    steps = image.strides[2:]
+    dilated = tuple([s * d for s, d in zip(steps, form.dilation)])
+    elements = _distances((inner, *form.kernel), (image.strides[1], *dilated), HEIGHT)
+    corners = _distances(out, tuple([s * d for s, d in zip(steps, form.stride)]), 1)
+    padded = o + -o % width
+    room, made = array((n, padded, number), x.dtype), array((groups, rows, o), x.dtype)
+    flat = np.ascontiguousarray(g).reshape(n, groups * o, number)
+    high = min(_HIGH, max(1, rows // (HEIGHT * _TASKS * threads.get_num_threads())) * HEIGHT)
+    for group, part, own in _groups(groups, inner, o):
+        lay(address(room), flat[:, own].swapaxes(1, 2), o, number, width)
+        sizes = (rows, o, number, o * item, padded, address(elements), address(corners))
+        ends = (image.strides[0], padded * number * item, n, high)
+        job = _BACKWARD.pack(address(image[:, part]), address(room), address(made[group]), *sizes, *ends)
+        run(kernel, job, -(-rows // high), n * o * rows * number)
+    return made.swapaxes(1, 2).reshape(groups * o, inner, *form.kernel)
+
+
+def _groups(groups: int, inner: int, outer: int) -> list[tuple[int, slice, slice]]:
+    """Of each group its number, its channels of the image, and those of the result."""
+    return [(n, slice(n * inner, (n + 1) * inner), slice(n * outer, (n + 1) * outer)) for n in range(groups)]
+
+
+class _Phase(NamedTuple):
+    """Every so many elements of an image: the first, how many, the elements of a kernel that windows have over these, and how far
+    from the element of the result with the same number the window is."""
+
+    first: int
+    number: int
+    taps: list[int]
+    shifts: list[int]
+
+
+def _phases(kernel: int, stride: int, dilation: int, padding: int, size: int) -> list[_Phase]:
+    found = []
+    for first in range(stride):
+        taps = [t for t in range(kernel) if (first + padding - t * dilation) % stride == 0]
+        shifts = [(first + padding - t * dilation) // stride for t in taps]
+        found.append(_Phase(first, -(-(size - first) // stride) if size > first else 0, taps, shifts))
+    return found
+
+
+def _sums(count: int, step: int, shifts: list[np.ndarray], steps: tuple[int, ...]) -> np.ndarray:
+    """Bytes to the elements of windows: of each of so many channels those at the sums of shifts."""
+    total = np.arange(count) * step
+    for shift, each in zip(shifts, steps):
+        total = np.add.outer(total, shift * each)
+    return np.ascontiguousarray(total.ravel(), np.int64)
+
+
+def _framed(x: np.ndarray, low: tuple[int, ...], high: tuple[int, ...]) -> np.ndarray:
+    """An image with so many zeros around it; elements along the last dimension lie side by side."""
+    if not any(low) and not any(high):
+        return x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x)
+    sizes = x.shape[2:]
+    made = array((*x.shape[:2], *[a + m + z for a, m, z in zip(low, sizes, high)]), x.dtype)
+    for dim, (a, m, z) in enumerate(zip(low, sizes, high), 2):
+        before = (slice(None),) * dim
+        made[(*before, slice(0, a))] = 0
+        made[(*before, slice(a + m, a + m + z))] = 0
+    made[(..., *[slice(a, a + m) for a, m in zip(low, sizes)])] = x
+    return made
+
+
+__all__ = ["convolved", "correlated", "transposed"]
