@@ -103,6 +103,16 @@ def grad(
         >>> torch.autograd.grad(x * x, x)
         (tensor(6.),)
     """
+    if (
+        type(outputs) is Tensor
+        and grad_outputs is None
+        and only_inputs
+        and isinstance(inputs, Tensor)
+        and not (create_graph or retain_graph or is_grads_batched or materialize_grads)
+    ):  # as it is called mostly
+        roots = _of_number(outputs)
+        if roots is not None:
+            return tuple(_grad(roots, (inputs,), False, False, bool(allow_unused)))
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.buffer import Tensor
 from rushlight.dtypes import dtype
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import Meta, Node, edge_of, short_name
@@ -202,7 +203,10 @@ class OpNode(Node):
         saved = self.saved
         if saved is FREED:
             raise RuntimeError(FREED_MESSAGE)
-        return self._unpack(self.plan.keep[where], saved[where], self.versions[where])
+        t, version = saved[where], self.versions[where]
+        if not version and type(t) is Tensor and t._buf is None and t._edge is not None and not MODES.grad:
+            return t  # (nobody could write to it, and nothing is recorded: as `_unpack` would find out)
+        return self._unpack(self.plan.keep[where], t, version)
 
     def all_inputs(self, _: Any) -> Any:
         if self.saved is FREED:

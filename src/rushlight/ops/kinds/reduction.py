@@ -10,13 +10,15 @@ float64 along an outer axis is added in blocks, whose sums are added in turn.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rushlight import errors
-from rushlight.buffer import Tensor
+from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import (
     FLOATING,
     INTEGER,
@@ -143,7 +145,15 @@ def spread_number(g: Any, shape: tuple[int, ...]) -> Any:
     """A gradient without dimensions, shown at every place of a shape."""
     if MODES.grad or type(g) is not Tensor or type(g._a) is not np.ndarray or g._a.ndim or 0 in shape:
         return g.expand(shape)
-    return view(g, np.ndarray(shape, g._a.dtype, g._a, 0, (0,) * len(shape)), None, None)
+    shown = np.ndarray(shape, g._a.dtype, g._a, 0, (0,) * len(shape))
+    if g._buf is None and sys.getrefcount(g) <= _ON_ITS_WAY and math.prod(shape) <= FEW:
+        return new_tensor(shown, g._dtype)
+    return view(g, shown, None, None)
+
+
+#: references to a gradient that only the backward walk has: its own two, and those of its node, the derivative, the function
+#: above and `getrefcount`. What shows it is no view then that anybody could tell from a copy. Later releases of CPython count otherwise.
+_ON_ITS_WAY = 6 if sys.version_info < (3, 14) else 0
 
 
 def check_nonempty(shape: tuple[int, ...], dim: Any, dims: tuple[int, ...], operation: str) -> None:
