@@ -33,6 +33,8 @@ def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 _FEW = 256
 #: elements that `ufunc.at` combines in the time that a round takes to begin
 _ROUND = 256
+#: how many to one place float32 adds as well as float64 would
+EXACT = 2
 
 
 def combine_at(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> None:
@@ -41,7 +43,7 @@ def combine_at(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray) -> 
     `ufunc.at` does so for one element at a time, which takes it ten times as long as
 
     1. to combine whole rows in rounds, in each of which no row comes twice, to the same bits;
-    2. if some come too often for that, to combine their runs first, floats in double precision;
+    2. if some come too often for that, or for float32 to be as good, to combine their runs first, floats in double precision;
     3. to know single elements by one number, which NumPy has a loop for.
     """
     if values.size <= _FEW or type(key) is not tuple or not all(map(_known, key)):
@@ -78,7 +80,8 @@ def _combine_rows(ufunc: np.ufunc, a: np.ndarray, p: np.ndarray, values: np.ndar
     """Combine the rows `p` of `a` with those of `values`."""
     found, order, starts = _runs(p)
     lengths = np.diff(starts, append=p.size)
-    if int(lengths.max()) * _ROUND > values.size:
+    most = int(lengths.max())
+    if most * _ROUND > values.size or most > EXACT and ufunc is np.add and a.dtype.char == "f":
         wide = _F64 if a.dtype.kind in "fV" else np.dtype(np.complex128) if a.dtype.kind == "c" else a.dtype
         a[found] = ufunc(a[found], ufunc.reduceat(values[order], starts, 0, wide)).astype(a.dtype, copy=False)
         return

@@ -14,6 +14,7 @@ from rushlight.dtypes import WIDE_UNSIGNED, int32, int64, promote_types
 from rushlight.layout import broadcast
 from rushlight.ops.kinds.overlap import exact_out
 from rushlight.ops.positions import (
+    added_along,
     added_at,
     all_different,
     along,
@@ -26,27 +27,14 @@ from rushlight.ops.positions import (
     rows,
 )
 from rushlight.ops.spec import as_tensor, primitive, public
-from rushlight.runtime import execute
+from rushlight.runtime import execute, placed
 from rushlight.tape.modes import direct
 from rushlight.tape.recording import record
 
 
-def _added_flat(g: Any, shape: tuple[int, ...], p: np.ndarray, dim: int) -> Tensor:
-    """The same at places along one dimension, by the numbers of the elements, which NumPy adds faster."""
-    after = math.prod(shape[dim + 1 :])
-    before = np.arange(math.prod(shape[:dim])).reshape(-1, 1, 1) * (shape[dim] * after)
-    flat = p.reshape(-1, p.shape[dim], after) * after + before + np.arange(after)
-    out = np.zeros(math.prod(shape), g._a.dtype)
-    np.add.at(out, flat.reshape(-1), g._a.reshape(-1))
-    return new_tensor(out.reshape(shape), g._dtype)
-
-
 def _gather_vjp(g: Any, x: Any, index: Any, dim: int) -> Any:
     if direct(g) and g._a.size and g._a.ndim and x.shape:
-        rows = index._a.shape[:dim] == x.shape[:dim]
-        if rows and index._a.shape[dim + 1 :] == x.shape[dim + 1 :]:
-            return _added_flat(g, x.shape, index._a, dim)
-        return added_at(g, x.shape, along(index._a, dim))
+        return added_along(g, x.shape, index._a, dim)
     return g.new_zeros(x.shape).scatter_add(dim, index, g)
 
 
@@ -80,7 +68,12 @@ def gather_along(x, index, *, dim):
         return np.empty(index.shape, x.dtype)
     if x.ndim == 0 or index.ndim == 0:
         return np.ascontiguousarray(x.reshape(-1)[index.reshape(-1)]).reshape(index.shape)
-    return np.ascontiguousarray(x[along(index, dim)])
+    made = placed.read(x, index, dim)
+    return np.ascontiguousarray(x[along(index, dim)]) if made is None else made
+
+
+#: elements from which on what is gathered is better told by dimension
+_MANY = 1 << 12
 
 
 def _short_gather(x: Any, dim: Any, index: Any) -> Tensor | None:
@@ -90,7 +83,7 @@ def _short_gather(x: Any, dim: Any, index: Any) -> Tensor | None:
     a, p = x._a, index._a
     if a.ndim != 2 or a.shape != p.shape or not -2 <= dim < 2 or not a.size or x._dtype in WIDE_UNSIGNED:
         return None
-    if not (a.flags.c_contiguous and p.flags.c_contiguous and in_range(p, a.shape[dim])):
+    if not (a.flags.c_contiguous and p.flags.c_contiguous and in_range(p, a.shape[dim])) or a.size >= _MANY:
         return None
     dim &= 1
     rows, columns = a.shape

@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import int32, int64
 from rushlight.layout import numel
+from rushlight.memory import zeros
 from rushlight.numerics.fused import multiply_add
 from rushlight.numerics.segments import added_rows
 from rushlight.ops.affine import addmm
@@ -21,6 +22,7 @@ from rushlight.ops.matmul import matmul
 from rushlight.ops.sampling import draw_dropout
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.ops.writing import resize
+from rushlight.runtime import placed
 from rushlight.runtime.deferral import before_write
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import MODES, direct
@@ -130,7 +132,10 @@ def _embedding_gradient(
         count = np.bincount(rows._a, minlength=weight_meta.shape[0])[rows._a]
         g = g / g.new_tensor(count.tolist()).view(-1, *(1,) * (g._a.ndim - 1))
     if direct(g):
-        return new_tensor(quiet(added_rows, g._a, rows._a, weight_meta.shape[0]), g._dtype)
+        out = zeros(weight_meta.shape, g._a.dtype)
+        if not placed.add_rows(out, (rows._a,), g._a):
+            out = quiet(added_rows, g._a, rows._a, weight_meta.shape[0])
+        return new_tensor(out, g._dtype)
     return g.new_zeros(weight_meta.shape).index_add(0, rows, g)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import WIDE_UNSIGNED, int32, int64
 from rushlight.layout import iteration_strides, wrap_dim
-from rushlight.numerics.segments import combine_at
+from rushlight.memory import zeros
+from rushlight.runtime import placed
 from rushlight.runtime.results import laid_out
 
 
@@ -44,6 +45,8 @@ def in_range(p: np.ndarray, size: int) -> bool:
     if p.size <= _FEW:
         found = p.ravel().tolist()
         return min(found) >= 0 and max(found) < size
+    if p.dtype == np.int64:  # (what is negative is large without a sign)
+        return bool(p.view(np.uint64).max() < size)
     return bool(p.min() >= 0 and p.max() < size)
 
 
@@ -71,12 +74,25 @@ def rows(dim: int, p: np.ndarray) -> tuple:
 
 def added_at(g: Any, shape: tuple[int, ...], key: Any) -> Tensor:
     """Zeros of `shape` with the gradients added at their places; on arrays, see `direct`."""
-    out = np.zeros(shape, g._a.dtype)
+    out = zeros(shape, g._a.dtype)
     if len(key) == 1 and all_different(key[0], shape[0]):
         out[key] = g._a
     else:
-        combine_at(np.add, out, key, g._a)
+        placed.combine_at(np.add, out, key, g._a)
     return new_tensor(out, g._dtype)
+
+
+def added_along(g: Any, shape: tuple[int, ...], p: np.ndarray, dim: int) -> Tensor:
+    """Zeros of `shape` with the gradients added at places along a dimension, which are in range; on arrays, see `direct`."""
+    out = zeros(shape, g._a.dtype)
+    add_along(out, p, g._a, dim)
+    return new_tensor(out, g._dtype)
+
+
+def add_along(a: np.ndarray, p: np.ndarray, values: np.ndarray, dim: int) -> None:
+    """Add to `a` in place: a[p[i, j], j] += values[i, j] for dim 0, and likewise for other dimensions."""
+    if not placed.add(a, p, values, dim):
+        placed.combine_at(np.add, a, along(p, dim), values)
 
 
 def all_different(p: np.ndarray, size: int) -> bool:

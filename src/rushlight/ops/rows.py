@@ -8,7 +8,6 @@ import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BY_NUMPY, int32, int64
-from rushlight.numerics.segments import combine_at
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.positions import check_dim, check_range, implemented, preserved, rows
 from rushlight.ops.promotion import checked_number
@@ -16,6 +15,7 @@ from rushlight.ops.scattering import combine_widely, value_of
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.placed import combine_at
 
 
 def check_rows(t: Tensor, dim: Any, index: Any, source: Any, name: str) -> int:

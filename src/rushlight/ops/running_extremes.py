@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import return_types
-from rushlight.buffer import Tensor, new_tensor
+from rushlight.buffer import Tensor
 from rushlight.dtypes import COMPLEX
 from rushlight.ops.kinds.reduction import (
     one_dim,
@@ -15,7 +15,7 @@ from rushlight.ops.kinds.reduction import (
     same_scalar_type,
 )
 from rushlight.ops.kinds.strict import real_gradient
-from rushlight.ops.positions import along
+from rushlight.ops.positions import added_along
 from rushlight.ops.spec import primitive, public
 from rushlight.tape.modes import direct
 
@@ -36,9 +36,7 @@ def _gathered(g: Any, x: Any, out1: Any, dim: int) -> Any:
     """As in PyTorch, the input is kept whole."""
     g = g[0]
     if x.shape and direct(g):
-        out = np.zeros(x.shape, g._a.dtype)
-        np.add.at(out, along(out1._a, dim), g._a)
-        return new_tensor(out, g._dtype)
+        return added_along(g, x.shape, out1._a, dim)
     return g.new_zeros(x.shape).scatter_add(dim, out1, g) if x.shape else g
 
 

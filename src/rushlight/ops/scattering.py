@@ -10,15 +10,16 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import BY_NUMPY, int32, int64
-from rushlight.numerics.segments import combine_at
 from rushlight.ops.kinds.overlap import apart, exact_out
 from rushlight.ops.places import MASKS, Places
 from rushlight.ops.places import index as read_places
 from rushlight.ops.positions import along, check_dim, check_flat, check_range, implemented, preserved
 from rushlight.ops.promotion import NUMBERS, checked_number
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime import placed
 from rushlight.runtime.casting import convert
 from rushlight.runtime.execute import quiet
+from rushlight.runtime.placed import combine_at
 
 # ---- what every write shares ----
 
@@ -68,7 +69,8 @@ def _put(a: np.ndarray, places: Places, values: np.ndarray, accumulate: bool) ->
     places.check()
     if a.flags.c_contiguous:
         values = np.broadcast_to(values, places.shape)
-        quiet(combine_at, np.add, a.reshape(-1), places.linear().reshape(-1), values.reshape(-1))
+        if not placed.add_rows(a, places.key, values):
+            quiet(combine_at, np.add, a.reshape(-1), places.linear().reshape(-1), values.reshape(-1))
     else:
         quiet(combine_at, np.add, a, places.key, values)
 
@@ -191,11 +193,11 @@ def scatter_at(a: np.ndarray, p: np.ndarray, values: Any, dim: int, ufunc: np.uf
         values = values.reshape(-1) if values.ndim else values
     if values.ndim:
         values = values[tuple(slice(n) for n in p.shape)]
-    key = along(p, dim)
     if ufunc is None:
-        a[key] = values
-    else:
-        combine_widely(ufunc, a, key, values)
+        if not placed.write(a, p, np.asarray(values, a.dtype), dim):
+            a[along(p, dim)] = values
+    elif not (ufunc is np.add and placed.add(a, p, values, dim)):
+        combine_widely(ufunc, a, along(p, dim), values)
 
 
 def check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) -> int:
