@@ -131,3 +131,23 @@ def test_second_order_and_modules() -> None:
 
     for found, wanted in zip(run(rushlight), run(torch)):
         np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_channels_with_kernels_of_their_own(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "_WORTH", 1)
+    choose, rng = random.Random(seed), np.random.default_rng(seed)
+    dims, kind, channels = choose.choice((1, 2, 2, 3)), choose.choice("fd"), choose.randrange(3, 12)
+    form = Form(*[tuple(choose.randrange(1, most) for _ in range(dims)) for most in (5, 4, 3)])
+    padding = tuple(choose.randrange(3) for _ in range(dims))
+    size = tuple(choose.randrange(9, 30 if dims < 3 else 13) for _ in range(dims))
+    x = rng.standard_normal((choose.randrange(1, 5), channels, *size)).astype(kind)
+    w, b = rng.standard_normal((channels, 1, *form.kernel)).astype(kind), rng.standard_normal(channels)
+    compare(x, w, b.astype(kind), form, padding, channels)
+
+
+def test_kernels_with_more_elements_than_there_is_room_for() -> None:
+    x, w = rushlight.ones(2, 4, 30, 30), rushlight.ones(4, 1, 12, 12).requires_grad_()
+    y = rushlight.nn.functional.conv2d(x, w, groups=4)
+    y.sum().backward()
+    assert (y == 144).all() and (w.grad == 2 * 19 * 19).all()

@@ -79,23 +79,27 @@ class Forward(Tiles):
         """Lay out some elements of the windows of a panel."""
         places = b.at(job["places"], p, _STEP)
         for v in range(self.vectors):
-            window = b.add(j, b.integer(v * self.lanes))
-            distances = b.at(job["distances"], window, _STEP)
-            number = b.mul(b.div(window, b.integer(self.lanes)), b.integer(PIECE_WORDS))
-            pieces = [
-                b.load(b.at(b.at(job["pieces"], number, _STEP), b.integer(n), _STEP), "q", 1)
-                for n in range(PIECE_WORDS)
-            ]
-            first = b.at(image, b.load(distances, "q", 1))
+            kind, ways = self.ways(b, job, image, b.add(j, b.integer(v * self.lanes)))
             to = b.at(room, b.integer(v * self.lanes), self.size)
-            ways: dict[int, Way] = {
-                1: partial(self.whole, b, first),
-                -2: partial(self.halved, b, first),
-                2: self.in_pieces(b, image, pieces[1:], 2),
-                MOST_PIECES: self.in_pieces(b, image, pieces[1:], MOST_PIECES),
-                0: self.gathered(b, image, distances),
-            }
-            self.choose(b, pieces[0], list(ways.items()), partial(self.each, b, to, places, count))
+            self.choose(b, kind, ways, partial(self.each, b, to, places, count))
+
+    def ways(self, b: Builder, job: dict[str, V], image: V, window: V) -> tuple[V, list[tuple[int, Way]]]:
+        """How the vector of windows from number `window` on lies, and what loads it for each answer."""
+        distances = b.at(job["distances"], window, _STEP)
+        number = b.mul(b.div(window, b.integer(self.lanes)), b.integer(PIECE_WORDS))
+        pieces = [
+            b.load(b.at(b.at(job["pieces"], number, _STEP), b.integer(n), _STEP), "q", 1)
+            for n in range(PIECE_WORDS)
+        ]
+        first = b.at(image, b.load(distances, "q", 1))
+        ways: list[tuple[int, Way]] = [
+            (1, partial(self.whole, b, first)),
+            (-2, partial(self.halved, b, first)),
+            (2, self.in_pieces(b, image, pieces[1:], 2)),
+            (MOST_PIECES, self.in_pieces(b, image, pieces[1:], MOST_PIECES)),
+            (0, self.gathered(b, image, distances)),
+        ]
+        return pieces[0], ways
 
     def choose(self, b: Builder, kind: V, ways: list[tuple[int, Way]], act: Callable[[Way], None]) -> None:
         """Do what fits the kind of vector."""
@@ -194,4 +198,4 @@ class Backward(Tiles):
         return b.definition("tile", [image, lines, places, *rest], internal=True)
 
 
-__all__ = ["BACKWARD", "FORWARD", "MOST_PIECES", "PIECE_WORDS", "Backward", "Forward"]
+__all__ = ["BACKWARD", "FORWARD", "MOST_PIECES", "PIECE_WORDS", "Backward", "Forward", "Way"]

@@ -71,6 +71,15 @@ def windows(kind: str, vectors: int, backward: bool = False) -> Kernel | None:
     return _loaded(text, lambda: make(kind, VECTOR, vectors).text())
 
 
+@cache
+def channelwise(kind: str, backward: bool = False) -> Kernel | None:
+    """The same of channels that have a kernel each."""
+    from rushlight.codegen.channelwise import ChannelBackward, ChannelForward
+
+    make = ChannelBackward if backward else ChannelForward
+    return _loaded(f"products {make.__name__} {kind} {VECTOR}", lambda: make(kind, VECTOR, 1).text())
+
+
 def _loaded(text: str, ir: Callable[[], str]) -> Kernel | None:
     """The kernel, on processors for whose vectors it is written."""
     if cpu.vector_bytes() < VECTOR:
@@ -82,4 +91,4 @@ def _loaded(text: str, ir: Callable[[], str]) -> Kernel | None:
     return Kernel(address, threads.kernel(address))
 
 
-__all__ = ["VECTOR", "Kernel", "laying", "products", "run", "tiles", "turning", "windows"]
+__all__ = ["VECTOR", "Kernel", "channelwise", "laying", "products", "run", "tiles", "turning", "windows"]

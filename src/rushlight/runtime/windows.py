@@ -15,14 +15,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rushlight.codegen.channelwise import MOST
 from rushlight.codegen.panels import HEIGHT
 from rushlight.codegen.windows import MOST_PIECES, PIECE_WORDS
 from rushlight.memory import address, array
 from rushlight.native import threads
 from rushlight.runtime.large_products import lay
-from rushlight.runtime.product_kernels import VECTOR, laying, run, windows
+from rushlight.runtime.product_kernels import VECTOR, channelwise, laying, run, windows
 
-_FORWARD, _BACKWARD = struct.Struct("=17q"), struct.Struct("=14q")
+_FORWARD, _BACKWARD, _CHANNELS = (struct.Struct(f"={n}q") for n in (17, 14, 16))
 _CHARS = {np.dtype(np.float32): "f", np.dtype(np.float64): "d"}
 #: multiplications from which on a convolution is worth a kernel; windows and weights of which fewer leave too much idle
 _WORTH, _WINDOWS, _ROWS = 1 << 18, 8, 3
@@ -100,10 +101,10 @@ def _multiply(
     item, kind = image.itemsize, _CHARS[image.dtype]
     lanes = VECTOR // item
     (count, depth), n = rows.shape, out.shape[2]
-    vectors = 1 if -(-n // lanes) % 2 and n < 4 * lanes else 2
+    vectors = _vectors(n, lanes)
     width = vectors * lanes
     kernel = windows(kind, vectors)
-    assert kernel is not None  # `_fits` found it
+    assert kernel is not None  # where others of the kind are, it is
     padded = count + -count % HEIGHT
     room = array((padded, depth), image.dtype)
     lay(address(room), rows.T, count, depth, HEIGHT)
@@ -118,16 +119,67 @@ def _multiply(
     run(kernel, job, across * len(out), len(out) * count * depth * n)
 
 
-def _fits(kind: np.dtype, rows: int, depth: int, number: int, work: int) -> bool:
-    """Whether kernels are to do a product of so many rows of weights, so deep, by so many windows of each example."""
+def _vectors(number: int, lanes: int) -> int:
+    """How many vectors beside each other waste the least of so many windows."""
+    return 1 if -(-number // lanes) % 2 and number < 4 * lanes else 2
+
+
+def _multiply_groups(
+    image: np.ndarray,
+    rows: np.ndarray,
+    places: np.ndarray,
+    lines: tuple[tuple[int, ...], tuple[int, ...]],
+    bias: np.ndarray | None,
+    out: np.ndarray,
+) -> None:
+    """As `_multiply`, of groups of channels and the weights (groups, rows, elements of a window) of each."""
+    bias = None if bias is None else np.ascontiguousarray(bias)
+    groups, count = rows.shape[:2]
+    if count == 1 == image.shape[1] // groups:
+        _multiply_channels(image, np.ascontiguousarray(rows), places, lines, bias, out)
+        return
+    for group, part, own in _groups(groups, image.shape[1] // groups, count):
+        added = None if bias is None else bias[own]
+        _multiply(image[:, part], rows[group], places, lines, added, out[:, own])
+
+
+def _multiply_channels(
+    image: np.ndarray,
+    rows: np.ndarray,
+    places: np.ndarray,
+    lines: tuple[tuple[int, ...], tuple[int, ...]],
+    bias: np.ndarray | None,
+    out: np.ndarray,
+    backward: bool = False,
+) -> None:
+    """As `_multiply`, of one row of weights for each channel of the image; or, `backward`, what the weights are of `out`."""
+    item, kind = image.itemsize, _CHARS[image.dtype]
+    lanes, (n, channels, number), depth = VECTOR // item, out.shape, len(places)
+    kernel = channelwise(kind, backward)
+    assert kernel is not None  # where others of the kind are, it is
+    distances, pieces = _distances(*lines, lanes), _pieces(*lines, item, lanes, lanes)
+    sizes = (number, depth, address(distances), address(places), address(pieces))
+    added = (0, 0) if bias is None else (address(bias), 1)
+    steps = (*image.strides[:2], *out.strides[:2], channels, n)
+    job = _CHANNELS.pack(address(rows), address(image), address(out), *sizes, *added, *steps)
+    run(kernel, job, channels if backward else n * channels, n * channels * number * depth)
+
+
+def _fits(kind: np.dtype, groups: int, rows: int, inner: int, depth: int, number: int, work: int) -> bool:
+    """Whether kernels are to do products of groups of so many rows of weights, for so many channels of the image and so deep, by so many
+    windows of each example."""
     char = _CHARS.get(kind)
-    if char is None or work < _WORTH or rows < _ROWS or number < _WINDOWS or not depth:
+    if char is None or work < _WORTH or number < _WINDOWS or not depth:
+        return False
+    if rows < _ROWS and not (rows == 1 == inner and groups >= _ROWS):
         return False
     from rushlight.runtime.deferral import can_compile
 
     if not can_compile() or laying(kind.itemsize) is None:
         return False
-    return all(windows(char, vectors, back) is not None for vectors in (1, 2) for back in (False, True))
+    return (
+        channelwise(char) if rows == 1 else windows(char, _vectors(number, VECTOR // kind.itemsize))
+    ) is not None
 
 
 def convolved(
@@ -135,7 +187,7 @@ def convolved(
 ) -> np.ndarray | None:
     """The convolution, with sizes `out`; None where BLAS is to compute it."""
     n, o, depth, number = len(x), len(w) // groups, prod(w.shape[1:]), prod(out)
-    if not _fits(x.dtype, o, depth, number, n * o * depth * number):
+    if not _fits(x.dtype, groups, o, w.shape[1], depth, number, n * len(w) * depth * number):
         return None
     image = _framed(x, padding, padding)
     made = array((n, groups * o, *out), x.dtype)
@@ -144,9 +196,7 @@ def convolved(
     inner = tuple([s * d for s, d in zip(steps, form.dilation)])
     places = _distances(w.shape[1:], (image.strides[1], *inner), 1)
     lines = (out, tuple([s * d for s, d in zip(steps, form.stride)]))
-    for group, part, own in _groups(groups, w.shape[1], o):
-        added = None if bias is None else np.ascontiguousarray(bias[own])
-        _multiply(image[:, part], rows[group], places, lines, added, flat[:, own])
+    _multiply_groups(image, rows, places, lines, bias, flat)
     return made
 
 
@@ -163,7 +213,8 @@ def transposed(
     n, o, inner = len(g), len(w) // groups, w.shape[1]
     out = g.shape[2:]
     number = min(size) and prod(-(-m // s) for m, s in zip(size, form.stride))
-    if not _fits(g.dtype, inner, o, number, n * len(w) * inner * prod(form.kernel) * prod(out)):
+    work = n * len(w) * inner * prod(form.kernel) * prod(out)
+    if not _fits(g.dtype, groups, inner, o, o, number, work):
         return None
     phases = [_phases(*each) for each in zip(form.kernel, form.stride, form.dilation, padding, size)]
     low = [max(0, -min([min(p.shifts, default=0) for p in dim])) for dim in phases]
@@ -188,9 +239,7 @@ def transposed(
         places = _sums(o, image.strides[1], [np.array(p.shifts) + m for p, m in zip(phase, low)], steps)
         whole = made if prod(form.stride) == 1 else array((n, groups * inner, *counts), g.dtype)
         flat = whole.reshape(n, groups * inner, -1)
-        for group, part, own in _groups(groups, o, inner):
-            added = None if bias is None else np.ascontiguousarray(bias[own])
-            _multiply(image[:, part], rows[group], places, (counts, steps), added, flat[:, own])
+        _multiply_groups(image, rows, places, (counts, steps), bias, flat)
         if whole is not made:
             made[where] = whole
     return made
@@ -200,13 +249,15 @@ def correlated(x: np.ndarray, g: np.ndarray, form: Form, padding: tuple, groups:
     """The transpose of `convolved` with respect to `w`; None where BLAS is to compute it."""
     n, o, inner, out = len(x), g.shape[1] // groups, x.shape[1] // groups, g.shape[2:]
     rows, number, item = inner * prod(form.kernel), prod(out), x.itemsize
-    if not _fits(x.dtype, o, rows, number, n * o * rows * number):
+    if not _fits(x.dtype, groups, o, inner, rows, number, n * groups * o * rows * number):
         return None
+    if o == 1 == inner:
+        return _correlated_channels(x, g, form, padding)
     lanes = VECTOR // item
     vectors = 1 if o <= lanes else 2
     width = vectors * lanes
     kernel = windows(_CHARS[x.dtype], vectors, True)
-    assert kernel is not None  # `_fits` found it
+    assert kernel is not None  # where others of the kind are, it is
     image = _framed(x, padding, padding)
     steps = image.strides[2:]
     dilated = tuple([s * d for s, d in zip(steps, form.dilation)])
@@ -223,6 +274,20 @@ def correlated(x: np.ndarray, g: np.ndarray, form: Form, padding: tuple, groups:
         job = _BACKWARD.pack(address(image[:, part]), address(room), address(made[group]), *sizes, *ends)
         run(kernel, job, -(-rows // high), n * o * rows * number)
     return made.swapaxes(1, 2).reshape(groups * o, inner, *form.kernel)
+
+
+def _correlated_channels(x: np.ndarray, g: np.ndarray, form: Form, padding: tuple) -> np.ndarray | None:
+    """`correlated`, where every channel has a kernel of its own."""
+    if prod(form.kernel) > MOST:
+        return None
+    image, out = _framed(x, padding, padding), g.shape[2:]
+    steps = image.strides[2:]
+    made = array((x.shape[1], 1, *form.kernel), x.dtype)
+    places = _distances(form.kernel, tuple([s * d for s, d in zip(steps, form.dilation)]), 1)
+    lines = (out, tuple([s * d for s, d in zip(steps, form.stride)]))
+    flat = np.ascontiguousarray(g).reshape(*g.shape[:2], -1)
+    _multiply_channels(image, made, places, lines, None, flat, True)
+    return made
 
 
 def _groups(groups: int, inner: int, outer: int) -> list[tuple[int, slice, slice]]:
