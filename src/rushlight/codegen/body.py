@@ -19,6 +19,8 @@ HALVES = frozenset("eE")
 _MATHS_KINDS = frozenset("fd")
 #: what a mathematical function weighs
 _FUNCTION = 30
+#: weights of bodies from which on few loads are under way at a time, and from which on they are compiled but once
+_LONG, _ENDLESS = 20, 70
 #: verbs whose values loops give
 _GIVEN = frozenset("load param reduce scan place".split())
 #: verbs whose instructions trap on a divisor of 0, in lanes too that nobody asked for
@@ -75,14 +77,15 @@ def weight(kernel: Kernel) -> int:
 
 
 def unrolling(kernel: Kernel) -> int:
-    """How many vectors to do at once: enough to keep the memory busy; 0 for bodies that are long by themselves."""
+    """How many vectors to do at once: enough to keep the memory busy; one for bodies that are long by themselves, and 0 (see `run`)
+    for those that take long to compile."""
     here = weight(kernel)
-    return 4 if here <= 8 else 2 if here <= 20 else 0
+    return 4 if here <= 8 else 2 if here <= _LONG else 1 if here <= _ENDLESS else 0
 
 
 def is_long(kernel: Kernel) -> bool:
     """Whether a body is so long that few of its loads are under way at a time."""
-    return unrolling(kernel) == 0
+    return weight(kernel) > _LONG
 
 
 def evaluate(

@@ -188,7 +188,7 @@ def lines(size: int, vector_bytes: int, declared: set[str]) -> str:
             x = b.load(b.at(there, j, size), _WORDS[size], mask=mask)
             b.store(x, b.at(here, j, size), mask=mask)
 
-        run(b, columns, step, 0)
+        run(b, columns, step, 1)
     return b.definition(f"lines{size}", _PARAMS, internal=True)
 
 

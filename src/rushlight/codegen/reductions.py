@@ -514,7 +514,7 @@ class Reduce(Nest):
                 self.put(n, values[self.value(n)], here, i, mask, past)
 
         direct = all(self.kept_tiles[n] is None for n in self.finished)
-        run(b, b.mul(rows, columns), step, 0, self.streams(here, self.finished) if direct else None)
+        run(b, b.mul(rows, columns), step, 1, self.streams(here, self.finished) if direct else None)
         for n in self.finished:
             self.copy_kept(n, at[n], rows, columns, False)
 

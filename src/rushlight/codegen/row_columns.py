@@ -135,25 +135,25 @@ class RowColumns(Nest):
         earlier = [n for n in self.per_column if n not in values]
 
         def step(i: V, mask: V | None, *_: object) -> None:
-            known = {**self.uniform_values, **self.loaded(earlier, wanted, i, mask)}
+            known = {**self.uniform_values, **self.loaded(earlier, wanted, i)}
             found = evaluate(b, kernel, wanted, known, self.vectors(here, i, mask), mask)
             for n in values:
-                b.store(found[n], b.at(self.per_column[n], i, SIZES[kernel.body[n].kind]), mask=mask)
+                b.store(found[n], b.at(self.per_column[n], i, SIZES[kernel.body[n].kind]))
             for n in stores:
                 m = self.inputs + n
                 b.store(found[kernel.outputs[n].value], b.at(here[m], i, self.bytes[m]), mask=mask)
 
-        run(b, count, step, 0)
+        run(b, count, step, 1)
 
-    def loaded(self, single: Iterable[int], wanted: list[int], i: V, mask: V | None) -> dict[int, V]:
-        """Values of columns i and following that are known, as far as `wanted` needs them."""
+    def loaded(self, single: Iterable[int], wanted: list[int], i: V) -> dict[int, V]:
+        """Values of columns i and following that are known, as far as `wanted` needs them. (There is room for whole vectors.)"""
         b, body = self.b, self.kernel.body
         single = list(single)
         direct = set(wanted) | {
             a for n in closure(self.kernel, wanted, [*single, *self.uniform]) for a in body[n].args
         }
         return {
-            n: b.load(b.at(self.per_column[n], i, SIZES[body[n].kind]), body[n].kind, mask=mask)
+            n: b.load(b.at(self.per_column[n], i, SIZES[body[n].kind]), body[n].kind)
             for n in single
             if n in direct
         }
@@ -183,20 +183,17 @@ class RowColumns(Nest):
     def fill(self, r: int, to: V, count: V) -> None:
         b, inst = self.b, self.kernel.body[r]
         nothing = b.const(identity(str(inst.attr), inst.kind), inst.kind)
-        run(b, count, lambda i, mask, *_: b.store(nothing, b.at(to, i, SIZES[inst.kind]), mask=mask), 0)
+        with b.loop(b.integer(0), count, b.lanes) as i:
+            b.store(nothing, b.at(to, i, SIZES[inst.kind]))
 
     def join(self, r: int, count: V) -> None:
         """Combine the accumulators of some lines with those of all before."""
         b, inst = self.b, self.kernel.body[r]
 
-        def step(i: V, mask: V | None, *_: object) -> None:
+        with b.loop(b.integer(0), count, b.lanes) as i:
             there, own = (b.at(x, i, SIZES[inst.kind]) for x in (self.per_column[r], self.own[r]))
-            x = combine(
-                b, str(inst.attr), b.load(there, inst.kind, mask=mask), b.load(own, inst.kind, mask=mask)
-            )
-            b.store(x, there, mask=mask)
-
-        run(b, count, step, 0)
+            x = combine(b, str(inst.attr), b.load(there, inst.kind), b.load(own, inst.kind))
+            b.store(x, there)
 
     def lines(self, number: int, lines: list[V], here: list[V], count: V) -> None:
         """One pass over some lines of a block, one after the other for each column."""
@@ -217,9 +214,9 @@ class RowColumns(Nest):
         aligned = [self.aligned(at, stores) for at in places]
 
         def step(i: V, mask: V | None, *_: object) -> None:
-            columns = {**self.uniform_values, **self.loaded(single, wanted, i, mask)}
+            columns = {**self.uniform_values, **self.loaded(single, wanted, i)}
             sums = {
-                r: b.load(b.at(self.own[r], i, SIZES[kernel.body[r].kind]), kernel.body[r].kind, mask=mask)
+                r: b.load(b.at(self.own[r], i, SIZES[kernel.body[r].kind]), kernel.body[r].kind)
                 for r in reduced
             }
             for at, kept, same, past in zip(places, cached, repeated, aligned):
@@ -246,7 +243,7 @@ class RowColumns(Nest):
                 for r in reduced:
                     sums[r] = combine(b, str(kernel.body[r].attr), sums[r], values[kernel.body[r].args[0]])
             for r, x in sums.items():
-                b.store(x, b.at(self.own[r], i, SIZES[x.kind]), mask=mask)
+                b.store(x, b.at(self.own[r], i, SIZES[x.kind]))
 
         unroll = 1 if len(lines) > 1 or not in_pairs(kernel) else 0
         run(b, count, step, min(unroll, unrolling(kernel)))
