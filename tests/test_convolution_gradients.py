@@ -50,3 +50,17 @@ def test_weights_are_laid_out_as_asked():
         return same_net is net, first, [(p.stride(), p) for p in net.parameters()]
 
     same(program)
+
+
+def test_second_order_with_output_padding_wider_than_a_stride():
+    def program(T):
+        T.manual_seed(0)
+        x, w = (T.randn(s, dtype=T.float64).requires_grad_() for s in ((2, 2, 4, 4), (2, 2, 4, 5)))
+        y = T.nn.functional.conv_transpose2d(
+            x, w, stride=(3, 2), padding=(1, 2), output_padding=(2, 3), dilation=4, groups=2
+        )
+        g = T.randn(y.shape, dtype=T.float64).requires_grad_()
+        first = T.autograd.grad(y, [x, w], g, create_graph=True)
+        return T.autograd.grad(sum(f.square().sum() for f in first), [x, w, g])
+
+    same(program)

@@ -22,6 +22,14 @@ def _conj(t: Any) -> Any:
     return t.conj() if t._dtype.is_complex else t
 
 
+def _cropped(t: Any, shape: tuple[int, ...]) -> Any:
+    """Output padding as wide as the stride makes room for windows that the input does not have."""
+    for dim in range(2, len(shape)):
+        if t._a.shape[dim] > shape[dim]:
+            t = t.narrow(dim, 0, shape[dim])
+    return t
+
+
 @primitive(
     "ConvolutionBackwardWeight",
     vjp=(
@@ -35,8 +43,9 @@ def _conj(t: Any) -> Any:
             size=x_meta.shape[2:],
             groups=groups,
         ),
-        lambda g, x, stride, padding, dilation, groups: convolution_(
-            x, g, None, stride=stride, padding=padding, dilation=dilation, groups=groups
+        lambda g, x, y_meta, stride, padding, dilation, groups: _cropped(
+            convolution_(x, g, None, stride=stride, padding=padding, dilation=dilation, groups=groups),
+            y_meta.shape,
         ),
     ),
 )
@@ -76,14 +85,6 @@ def convolution_(x, w, b, *, stride, padding, dilation, groups):
     kind = x.dtype
     form, b = Form(w.shape[2:], stride, dilation), b if b is None else widened(b)
     return convolved(widened(x), widened(w), b, form, padding, groups).astype(kind, copy=False)
-
-
-def _cropped(t: Any, shape: tuple[int, ...]) -> Any:
-    """Output padding as wide as the stride makes room for windows that the input does not have."""
-    for dim in range(2, len(shape)):
-        if t._a.shape[dim] > shape[dim]:
-            t = t.narrow(dim, 0, shape[dim])
-    return t
 
 
 @primitive(
