@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.special
 import torch
+from both import same
 
 import rushlight
 
@@ -585,3 +586,7 @@ def test_samples_of_parameters_that_are_none():
     for weight, told in ((nan, "entry < 0"), (inf, "infinity or NaN"), (-inf, "entry < 0")):
         with pytest.raises(RuntimeError, match=told):
             rushlight.multinomial(rushlight.cat([weight, rushlight.ones(1)]), 3, True)
+
+
+def test_wishart_of_a_row_of_freedoms() -> None:
+    same(lambda T: T.distributions.Wishart(T.tensor([3.0]), covariance_matrix=T.eye(2)).mean)

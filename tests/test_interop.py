@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -164,3 +166,51 @@ def test_attributes_of_the_users_own():
     x.note = [1]
     assert x.note == [1] and "note" in dir(x) and vars(x) == {"note": [1]}
     assert rushlight.ones(1).__dict__ == {}
+
+
+def test_capsules_share_memory_that_can_be_written() -> None:
+    def program(T):
+        t = T.arange(4)
+        shared = T.from_dlpack(T.utils.dlpack.to_dlpack(t))
+        shared[0] = -9
+        del shared
+        return t
+
+    same(program)
+
+
+def test_arrays_where_no_gradients_are_recorded() -> None:
+    def program(T):
+        p = T.nn.Parameter(T.ones(2))
+        with T.no_grad():
+            p.numpy()[0] = 7
+            seen = [np.asarray(p), np.array(p, dtype=float), np.concatenate([p, p]), p.view(-1).numpy()]
+        with T.inference_mode():
+            seen.append(p.numpy())
+        return seen, p.detach(), T.utils.dlpack.to_dlpack(p) is None
+
+    same(program)
+    same(lambda T: T.nn.Parameter(T.ones(2)).numpy())
+    same(lambda T: np.asarray(T.nn.Parameter(T.ones(2))))
+
+
+@pytest.mark.parametrize("convert", ["float", "int", "complex", "bool", "math.sqrt"])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_numbers_of_tensors_that_require_grad(convert: str, recorded: bool) -> None:
+    text = f"""
+import warnings, torch, math
+s = torch.ones(2, requires_grad=True).sum()
+torch.set_grad_enabled({recorded})
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    print({convert}(s))
+print([str(w.message).split(chr(10))[0] for w in caught])
+"""
+    # PyTorch warns once in a process, so each case has its own
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", text.replace("torch,", name)], capture_output=True, text=True, check=True
+        ).stdout
+        for name in ("torch,", "rushlight as torch,")
+    ]
+    assert outputs[0] == outputs[1]

@@ -388,3 +388,24 @@ def test_lu_solve_refuses_types(kind, rows):
         return T.linalg.lu_solve(a, T.tensor([1, 2], dtype=T.int32), T.ones(2, 2).to(a.dtype))
 
     same(program)
+
+
+@pytest.mark.parametrize("driver", [None, "gels", "gelsy", "gelsd", "gelss"])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((1, 3, 3), (2, 3, 3)),
+        ((4, 1, 5, 3), (1, 2, 5, 2)),
+        ((2, 5, 3), (2, 5)),
+        ((3, 3), (2, 3, 3)),
+        ((2, 2, 3, 3), (3, 3)),
+    ],
+    ids=str,
+)
+def test_ranks_are_of_the_matrices(driver: str | None, shapes: tuple) -> None:
+    def program(T):
+        a, b = T.ones(shapes[0]) + T.eye(*shapes[0][-2:]), T.ones(shapes[1])
+        found = T.linalg.lstsq(a, b, driver=driver)
+        return [tuple(part.shape) for part in found], found.rank
+
+    same(program)

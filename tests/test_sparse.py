@@ -209,3 +209,8 @@ def test_batches_still_work():
     assert rushlight.vmap(rushlight.dot)(x, x).tolist() == [1, 13, 41]
     with pytest.raises(RuntimeError):
         rushlight.vmap(lambda v: v.to_sparse().to_dense())(x)
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32", "bool", "complex64", "complex128", "float64", "uint8"])
+def test_dtypes_as_text(kind: str) -> None:
+    same(lambda T: str(T.eye(2).to(getattr(T, kind)).to_sparse()))

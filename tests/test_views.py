@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from both import same
 
 import rushlight
 
@@ -467,3 +468,16 @@ def test_a_single_element_keeps_its_stride():
             assert flat.stride()[-1] == 4 and x.stride() == (4,)
         x.view(-1).add_(x)
         assert x.tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, -1, -1), (1, 1, -1, -1), (4, 1, -1, -1), (1, 2, -1, -1), (1, 1, 2, -1), (1, -1, 3)], ids=str
+)
+@pytest.mark.parametrize("shape", [(2, 3), (1, 3), (2, 1), (0, 3)], ids=str)
+@pytest.mark.parametrize("turned", [False, True])
+def test_expanded_by_dimensions_of_size_one(sizes: tuple, shape: tuple, turned: bool) -> None:
+    def program(T: Any) -> Any:
+        x = T.zeros(shape[::-1]).t() if turned else T.zeros(shape)
+        return x.expand(sizes).stride(), x.expand(*sizes).stride()
+
+    assert str(outcome(lambda: program(rushlight))) == str(outcome(lambda: program(torch)))

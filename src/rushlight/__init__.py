@@ -360,7 +360,7 @@ __getattr__, __dir__ = late.names(
     "rushlight",
     _LATE,
     modules="_C _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit linalg masked mps multiprocessing native nn onnx optim pickling "
-    "overrides printing profiler random return_types serialization signal sparse special storage streams switches testing types utils version xpu",
+    "overrides printing profiler quasirandom random return_types serialization signal sparse special storage streams switches testing types utils version xpu",
 )
 
 __all__ = [name for name, value in globals().items() if name[0] != "_" and not isinstance(value, type(late))]

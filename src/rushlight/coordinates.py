@@ -16,7 +16,6 @@ from rushlight import printing
 from rushlight.batched import NeedsBatching
 from rushlight.buffer import Tensor, as_plain
 from rushlight.device import sparse_coo
-from rushlight.dtypes import get_default_dtype
 from rushlight.layout import numel, wrap_dim, wrap_dims
 from rushlight.ops.spec import primitive
 from rushlight.runtime.execute import wrap
@@ -434,7 +433,7 @@ def _part(name: str, t: Tensor, indent: int) -> str:
 def _shown(t: Sparse) -> str:
     contents = f"{_part('indices', t.places, 15)},\n       {_part('values', t.entries, 14)}"
     facts = [f"size={tuple(t.sizes)}", f"nnz={t._nnz()}"]
-    if t._dtype is not get_default_dtype():
+    if not printing.dtype_is_plain(t._dtype.name):
         facts.append(f"dtype={t._dtype}")
     facts.append("layout=torch.sparse_coo")
     if t.grad_fn is not None:

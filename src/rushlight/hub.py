@@ -33,7 +33,7 @@ __all__ = [
 #: bytes that are read at a time
 _PIECE = 1 << 17
 #: the beginning of a file's digest, as its name says it
-_DIGEST = re.compile(r"-([a-f0-9]*)\.")
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
 
 
 class _Settings:
@@ -179,7 +179,7 @@ def load_state_dict_from_url(
     name = file_name or os.path.basename(urlparse(url).path)
     path = os.path.join(folder, name)
     if not os.path.exists(path):
-        known = _DIGEST.search(name) if check_hash else None
+        known = HASH_REGEX.search(name) if check_hash else None
         download_url_to_file(url, path, known.group(1) if known else None, progress)
     if zipfile.is_zipfile(path) and (inner := _lone_file(path)):
         with zipfile.ZipFile(path) as archive:

@@ -257,18 +257,23 @@ def _row(values: list[Any], elided: bool, indent: int, cell: _Cell, options: _Op
 
 def _suffixes(t: Any) -> Iterator[str]:
     deep = isinstance(t, Deep)
-    a, name, default = t.flat._a if deep else t._a, t.dtype.name, get_default_dtype().name
+    a, name = t.flat._a if deep else t._a, t.dtype.name
     if a.size == 0:
         # No element tells the shape or, were it integer, the dtype.
-        size_is_plain, dtype_is_plain = a.ndim == 1 and not deep, name == default
+        size_is_plain, dtype_shows = a.ndim == 1 and not deep, name == get_default_dtype().name
     else:
-        paired = "complex128" if default == "float64" else "complex64"
-        size_is_plain, dtype_is_plain = bool(_options.edgeitems), name in (default, paired, "int64", "bool")
+        size_is_plain, dtype_shows = bool(_options.edgeitems), dtype_is_plain(name)
     if not size_is_plain:
         yield f"size={t.sizes if deep else tuple(a.shape)}"
-    if not dtype_is_plain:
+    if not dtype_shows:
         yield f"dtype={t.dtype}"
     yield from _gradient_suffix(t)
+
+
+def dtype_is_plain(name: str) -> bool:
+    """Whether elements of this type show it themselves."""
+    default = get_default_dtype().name
+    return name in (default, "complex128" if default == "float64" else "complex64", "int64", "bool")
 
 
 def _gradient_suffix(t: Printable) -> Iterator[str]:

@@ -33,6 +33,9 @@ from rushlight.tape.node import requires_grad
 if TYPE_CHECKING:
     import zipfile
 
+#: what `load` takes as `map_location`
+MAP_LOCATION = Callable[[Any, str], Any] | device | str | dict[str, str] | None
+
 # ---- what PyTorch's files name ----
 
 

@@ -428,6 +428,7 @@ class _Members:
     map_ = element_by_element.map_
     map2_ = element_by_element.map2_
     as_subclass = rare_methods.as_subclass
+    _make_subclass = rare_methods._make_subclass
     new = rare_methods.new
     resize = rare_methods.resize
     resize_as = rare_methods.resize_as

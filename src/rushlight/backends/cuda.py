@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
 
 __all__ = [
     "cudnn_sdp_enabled",
@@ -16,6 +18,7 @@ __all__ = [
     "math_sdp_enabled",
     "matmul",
     "mem_efficient_sdp_enabled",
+    "sdp_kernel",
 ]
 
 
@@ -71,3 +74,29 @@ cudnn_sdp_enabled, enable_cudnn_sdp = _switch("CUDNN_ATTENTION", "cudnn")
 def is_flash_attention_available() -> bool:
     """Whether there is a GPU's flash attention: no."""
     return False
+
+
+@contextlib.contextmanager
+def sdp_kernel(
+    enable_flash: bool = True,
+    enable_math: bool = True,
+    enable_mem_efficient: bool = True,
+    enable_cudnn: bool = True,
+) -> Iterator[dict]:
+    """A context in which only these kernels may be used: the older form of `torch.nn.attention.sdpa_kernel`."""
+    from rushlight.nn.attention import SDPBackend, sdpa_kernel
+
+    warnings.warn(
+        "`torch.backends.cuda.sdp_kernel()` is deprecated. In the future, this context manager will be removed. Please "
+        "see `torch.nn.attention.sdpa_kernel()` for the new context manager, with updated signature.",
+        FutureWarning,
+        stacklevel=3,
+    )
+    enabled = {
+        SDPBackend.FLASH_ATTENTION: enable_flash,
+        SDPBackend.EFFICIENT_ATTENTION: enable_mem_efficient,
+        SDPBackend.MATH: enable_math,
+        SDPBackend.CUDNN_ATTENTION: enable_cudnn,
+    }
+    with sdpa_kernel([kernel for kernel, wanted in enabled.items() if wanted]) as context:
+        yield context

@@ -22,6 +22,6 @@ _PLACES = {
 }
 
 #: names that PyTorch has and this package lacks are said to be missing
-__getattr__, __dir__ = late.names("rushlight.distributed", _PLACES)
+__getattr__, __dir__ = late.names("rushlight.distributed", _PLACES, modules="algorithms nn")
 
 __all__ = late.listed(_PLACES)

@@ -50,6 +50,7 @@ def install() -> None:
     for name, module in list(sys.modules.items()):
         if _is_known(name):
             _adopt(module)
+    vars(rushlight)["torch"] = rushlight  # PyTorch's package holds itself, and programs write torch.torch
     sys.meta_path.insert(0, _Finder())
     importlib.import_module("rushlight.torch_version").answer()
     for name in _SPAWN:

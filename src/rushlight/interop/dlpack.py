@@ -66,6 +66,12 @@ def dlpack(
     """
     if requires_grad(self):
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    return _capsule(self, stream, max_version, dl_device, copy)
+
+
+def _capsule(
+    self: Tensor, stream: Any = -1, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+) -> Any:
     if stream is not None and type(stream) is not int:
         raise TypeError("stream must be ``int`` or ``none``")
     if stream is not None and stream != -1:
@@ -102,7 +108,7 @@ def to_dlpack(tensor: Tensor) -> Any:
         raise TypeError(
             f"_to_dlpack(): argument 'data' (position 1) must be Tensor, not {type(tensor).__name__}"
         )
-    return dlpack(tensor)
+    return _capsule(tensor)  # (whether or not it requires grad, as in PyTorch)
 
 
 # ---- in ----
@@ -119,6 +125,16 @@ class _Producer:
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return 1, 0
+
+
+class _Writable:
+    """An array's memory, which it keeps, as memory that can be written."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.__array_interface__ = array.__array_interface__ | {
+            "data": (array.__array_interface__["data"][0], False)
+        }
 
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -158,6 +174,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     if half:
         code.value = _UINT
     a = np.from_dlpack(_Producer(capsule))
+    if name == b"dltensor":
+        # Such a capsule cannot say that memory is read-only: NumPy takes all of it to be, PyTorch none.
+        a = np.asarray(_Writable(a))
     if half:
         a = a.view(BFLOAT16.numpy)
         return new_tensor(a, BFLOAT16)

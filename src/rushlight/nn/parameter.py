@@ -42,9 +42,6 @@ class Parameter(Tensor):
         made._edge = LEAF if requires_grad else None
         return made
 
-    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
-        pass
-
     def __repr__(self) -> str:
         return format_parameter(self)
 

@@ -96,10 +96,11 @@ def _expanded_strides(t: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
         )
     if not have and -1 not in shape:
         return (0,) * lead
+    sizes = shape[:lead] + tuple([m if n == -1 else n for n, m in zip(shape[lead:], have)])
     result = []
     for at in range(len(shape) - 1, -1, -1):
         n = shape[at]
-        m, step = (have[at - lead], steps[at - lead]) if at >= lead else (1, _result_step(shape, result, at))
+        m, step = (have[at - lead], steps[at - lead]) if at >= lead else (1, _result_step(sizes, result, at))
         if n == -1:
             if at < lead:
                 raise RuntimeError(

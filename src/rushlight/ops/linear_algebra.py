@@ -451,15 +451,16 @@ def _lstsq_vjp(g: Any, a: Any, b: Any, out: Any) -> tuple:
 
 @primitive("LinalgLstsq", vjp=_lstsq_vjp, several=True, differentiable=(0, 1))
 def lstsq_(a, b, *, rcond, driver):
-    lead = batch_of(a, b)
+    lead, own = batch_of(a, b), a.shape[:-2]
     m, n, k = a.shape[-2], a.shape[-1], b.shape[-1]
-    rank = np.zeros(lead, np.int64)
+    rank = np.zeros(own, np.int64)
     solution = np.zeros((*lead, n, k), a.dtype)
-    values = np.zeros((*lead, min(m, n)), a.real.dtype)
+    values = np.zeros((*own, min(m, n)), a.real.dtype)
     wide_a = np.broadcast_to(a, (*lead, m, n))
     wide_b = np.broadcast_to(b, (*lead, m, k))
     for index in np.ndindex(lead):
-        solution[index], _, rank[index], values[index] = np.linalg.lstsq(wide_a[index], wide_b[index], rcond)
+        at = tuple([i if size > 1 else 0 for i, size in zip(index, own)])
+        solution[index], _, rank[at], values[at] = np.linalg.lstsq(wide_a[index], wide_b[index], rcond)
     rest = np.zeros(0, a.real.dtype)
     if m > n and driver != "gelsy" and (rank == n).all() and driver is not None:
         rest = (np.abs(wide_b - wide_a @ solution) ** 2).sum(-2)
@@ -486,6 +487,10 @@ def lstsq(input, b, rcond=None, *, driver=None):
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
     if b._a.ndim < 1:
         raise RuntimeError(f"{name}: other must have at least 1 dimension.")
+    if not 0 <= input._a.ndim - b._a.ndim <= 1:
+        raise RuntimeError(
+            f"{name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1"
+        )
     if input._dtype is not b._dtype:
         raise RuntimeError(
             f"{name}: Expected input and other to have the same dtype, but got input's dtype {input._dtype.legacy} and "

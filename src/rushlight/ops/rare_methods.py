@@ -87,6 +87,27 @@ def as_subclass(self: Tensor, cls: type) -> Any:
     return made
 
 
+@staticmethod
+def _make_subclass(cls: type, data: Tensor, require_grad: bool = False, **options: Any) -> Any:
+    """The memory of `data`, outside its graph, as an instance of a class derived from `Tensor`: `Tensor._make_subclass`.
+
+    Raises:
+        TypeError: no class, or not derived from `Tensor`; `data` is no tensor.
+
+    Example:
+        >>> import rushlight as torch
+        >>> class Named(torch.Tensor): ...
+        >>> torch.Tensor._make_subclass(Named, torch.ones(2), True).requires_grad
+        True
+    """
+    if not isinstance(data, Tensor):
+        raise TypeError(
+            f"_make_subclass(): argument 'data' (position 2) must be Tensor, not {type(data).__name__}"
+        )
+    made = as_subclass(data.detach(), cls)
+    return made.requires_grad_() if require_grad else made
+
+
 def to_sparse(self: Tensor, sparse_dim: Any = None, *, layout: Any = None, **options: Any) -> Any:
     """The elements that are not zero, and their places.
 

@@ -14,6 +14,7 @@ from rushlight.dtypes import BFLOAT16, INTEGER, WIDE, complex32
 from rushlight.ops.kinds.method import method
 from rushlight.ops.promotion import NUMBERS
 from rushlight.runtime.casting import convert
+from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad
 
 
@@ -55,7 +56,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         force: detach first (and resolve conjugates), instead of raising.
 
     Raises:
-        RuntimeError: the tensor requires grad.
+        RuntimeError: the tensor requires grad, and gradients are recorded.
         TypeError: bfloat16 or complex32, which NumPy does not have.
 
     Example:
@@ -65,7 +66,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         >>> x
         tensor([5., 0.])
     """
-    if not force and requires_grad(self):
+    if not force and MODES.grad and requires_grad(self):
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
@@ -85,22 +86,27 @@ def to_int(self: Tensor) -> int:
 
 
 def to_float(self: Tensor) -> float:
+    _warn_of_gradient(self)
     return float(_real(self, "double"))
 
 
 def to_complex(self: Tensor) -> complex:
+    _warn_of_gradient(self)
     return complex(_single(self))
 
 
-def _single(t: Tensor) -> Any:
-    if t._a.size != 1:
-        raise ValueError("only one element tensors can be converted to Python scalars")
-    if t._edge is not None and requires_grad(t):
+def _warn_of_gradient(t: Tensor) -> None:
+    if t._edge is not None and t._a.size == 1 and MODES.grad and requires_grad(t):
         warnings.warn(
             "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
             "Consider using tensor.detach() first.",
             stacklevel=3,
         )
+
+
+def _single(t: Tensor) -> Any:
+    if t._a.size != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
     return item(t)
 
 

@@ -31,14 +31,27 @@ __all__ = [
     "checkpoint",
     "checkpoint_sequential",
     "detach_variable",
+    "get_device_states",
     "noop_context_fn",
     "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
+    "set_device_states",
 ]
 
 
 class CheckpointError(RuntimeError):
     """A function did not compute the same the second time."""
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
+    """The accelerators on which tensors of the arguments are, and the states of their generators: there are none."""
+    return [], []
+
+
+def set_device_states(
+    devices: Sequence[int], states: Sequence[Tensor], *, device_type: str | None = None
+) -> None:
+    """Put such states back: there are none."""
 
 
 def noop_context_fn() -> tuple[Any, Any]:
