@@ -87,7 +87,7 @@ def as_subclass(self: Tensor, cls: type) -> Any:
     return made
 
 
-@staticmethod
+@staticmethod  # type: ignore[misc]  # of `Tensor`, which takes it from here
 def _make_subclass(cls: type, data: Tensor, require_grad: bool = False, **options: Any) -> Any:
     """The memory of `data`, outside its graph, as an instance of a class derived from `Tensor`: `Tensor._make_subclass`.
 
