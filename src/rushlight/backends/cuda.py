@@ -84,19 +84,20 @@ def sdp_kernel(
     enable_cudnn: bool = True,
 ) -> Iterator[dict]:
     """A context in which only these kernels may be used: the older form of `torch.nn.attention.sdpa_kernel`."""
-    from rushlight.nn.attention import SDPBackend, sdpa_kernel
-
     warnings.warn(
         "`torch.backends.cuda.sdp_kernel()` is deprecated. In the future, this context manager will be removed. Please "
         "see `torch.nn.attention.sdpa_kernel()` for the new context manager, with updated signature.",
         FutureWarning,
         stacklevel=3,
     )
-    enabled = {
-        SDPBackend.FLASH_ATTENTION: enable_flash,
-        SDPBackend.EFFICIENT_ATTENTION: enable_mem_efficient,
-        SDPBackend.MATH: enable_math,
-        SDPBackend.CUDNN_ATTENTION: enable_cudnn,
-    }
-    with sdpa_kernel([kernel for kernel, wanted in enabled.items() if wanted]) as context:
-        yield context
+    before = dict(ATTENTION)
+    ATTENTION.update(
+        FLASH_ATTENTION=enable_flash,
+        EFFICIENT_ATTENTION=enable_mem_efficient,
+        MATH=enable_math,
+        CUDNN_ATTENTION=enable_cudnn,
+    )
+    try:
+        yield {}
+    finally:
+        ATTENTION.update(before)
