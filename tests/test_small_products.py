@@ -209,3 +209,19 @@ def test_the_same_bits_whoever_asks() -> None:
     assert rushlight.equal(made, rushlight.nn.functional.linear(x, y))
     with rushlight.eager():
         assert rushlight.equal(made, x @ y.t())
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "int32", "int64"])
+@pytest.mark.parametrize(
+    "shapes", [((70, 90), (90, 40)), ((30, 700), (700, 300)), ((6, 40, 50), (6, 50, 33))]
+)
+def test_whole_numbers_wrap_around(kind: str, shapes: tuple) -> None:
+    """Against Python's own numbers, of which the lowest bits are kept."""
+    limits, rng = np.iinfo(kind), np.random.default_rng(0)
+    a, b = (rng.integers(limits.min, limits.max, shape, kind, endpoint=True) for shape in shapes)
+    found = (rushlight.tensor(a) @ rushlight.tensor(b)).numpy()
+    assert found.dtype == kind
+    for at in [*np.ndindex(found.shape)][:: found.size // 97]:
+        column = b[(*at[:-2], slice(None), at[-1])]
+        exact = sum(int(x) * int(y) for x, y in zip(a[at[:-1]], column))
+        assert (int(found[at]) - exact) % (1 << limits.bits) == 0

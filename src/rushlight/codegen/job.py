@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rushlight.codegen.builder import Builder
-from rushlight.codegen.values import V
+from rushlight.codegen.values import FLOATS, V
 
 #: names of words that are addresses
 _POINTERS = frozenset("a b c to source distances places pieces bias".split())
@@ -19,4 +19,9 @@ def words(b: Builder, names: tuple[str, ...]) -> dict[str, V]:
     }
 
 
-__all__ = ["PARAMS", "words"]
+def added(b: Builder, x: V, y: V, total: V) -> V:
+    """total + x * y: of floats rounded once, of whole numbers what wraps around."""
+    return b.fma(x, y, total) if x.kind in FLOATS else b.add(total, b.mul(x, y))
+
+
+__all__ = ["PARAMS", "added", "words"]

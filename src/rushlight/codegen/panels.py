@@ -17,7 +17,7 @@ from functools import partial
 
 from rushlight.codegen.builder import Builder
 from rushlight.codegen.copying import edge, lines, turn
-from rushlight.codegen.job import PARAMS, words
+from rushlight.codegen.job import PARAMS, added, words
 from rushlight.codegen.values import SIZES, V
 
 #: rows of the first factor's panels, and of a tile
@@ -151,7 +151,7 @@ class Tiles:
             for place, totals in zip(elements(p), sums):
                 x = b.splat(b.load(place, self.kind, 1))
                 for y, total in zip(ys, totals):
-                    b.store(b.fma(x, y, b.load(total, self.kind)), total)
+                    b.store(added(b, x, y, b.load(total, self.kind)), total)
         whole = b.and_(b.ge(height, b.integer(HEIGHT)), b.ge(width, b.integer(self.width)))
 
         def write(whole: bool) -> None:

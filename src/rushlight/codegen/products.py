@@ -5,7 +5,7 @@ blocks, is not needed. Here the second factor is read where it is, row by row (i
 turned first), and a block of the product stays in registers while it takes up one column of the first factor and one row of
 the second after another (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
 
-Every element is a sum of products in their order, by fused operations; those of `DEPTH` factors are added up at a time, which keeps
+Every element is a sum of products in their order (of floats by fused operations); those of `DEPTH` factors are added up at a time, which keeps
 chains of additions short.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from rushlight.codegen.builder import Builder
 from rushlight.codegen.copying import edge, turn
-from rushlight.codegen.job import PARAMS, words
+from rushlight.codegen.job import PARAMS, added, words
 from rushlight.codegen.values import SIZES, V
 
 #: the words of a job: addresses, sizes, bytes from row to row, and from column to column; rows and columns of one task, how many tasks
@@ -147,7 +147,7 @@ class Products:
             for i in range(height):
                 x = b.splat(b.load(b.at(column, b.mul(b.integer(i), a_row)), self.kind, 1))
                 for y, total in zip(ys, sums[i]):
-                    b.store(b.fma(x, y, b.load(total, self.kind)), total)
+                    b.store(added(b, x, y, b.load(total, self.kind)), total)
         ends = [
             (b.at(b.at(c, b.mul(b.integer(i), c_row)), place, self.size), mask, total)
             for i in range(height)

@@ -19,7 +19,7 @@ from rushlight.graph.expr import array_of
 from rushlight.memory import address, array
 from rushlight.runtime.deferral import TIER, can_compile
 
-_CHARS = {np.dtype(np.float32): "f", np.dtype(np.float64): "d"}
+_CHARS = {np.dtype(name): char for name, char in zip(("f4", "f8", "i4", "i8"), "fdiq")}
 #: multiplications from which on a product is worth a kernel, and those that are worth a task
 WORTH, _TASK = 1 if TIER == "jit" else 1 << 18, 1 << 19
 #: elements of the second factor that stay in the cache

@@ -49,6 +49,7 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _float_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The product of arrays of one BLAS type."""
     if a.ndim <= 2 and b.ndim <= 2:
         return product(a, b) if a.ndim == 2 and b.ndim == 2 else np.asarray(a.dot(b))
     return batched(a, b)
@@ -117,12 +118,25 @@ def _integer_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     n = b.shape[-1] if b.ndim > 1 else 1
     if m * n * a.shape[-1] < _SPLIT_FROM:
         return np.asarray(a.dot(b) if a.ndim <= 2 and b.ndim <= 2 else np.matmul(a, b))
+    made = _by_kernel(a, b)
+    if made is not None:
+        return made
     if _largest(a) * _largest(b) * a.shape[-1] < 1 << 53:  # then float64 rounds nothing
-        made = multiplied(np.matmul, m * n * a.shape[-1], a.astype(_F64), b.astype(_F64))
+        made = _float_product(a.astype(_F64), b.astype(_F64))
         return np.asarray(made).astype(np.int64).astype(a.dtype)
     if a.itemsize <= 2:
         return _split_product(a, b, 16, 1)
     return _split_product(a, b, 16, 2) if a.itemsize == 4 else _split_product(a, b, 22, 3)
+
+
+def _by_kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """The product of matrices or of equal batches of them in whole numbers of 32 or 64 bits, which wrap around as narrower ones do."""
+    if a.ndim < 2 or b.ndim < 2:
+        return None
+    wide = np.dtype(np.int64 if a.itemsize == 8 else np.int32)
+    multiply = small_products.product if a.ndim == 2 == b.ndim else small_products.batch
+    made = multiply(a.astype(wide, copy=False), b.astype(wide, copy=False))
+    return None if made is None else made.astype(a.dtype, copy=False)
 
 
 def _largest(a: np.ndarray) -> int:
@@ -146,7 +160,7 @@ def _split_product(a: np.ndarray, b: np.ndarray, bits: int, pieces: int) -> np.n
         ys = _pieces(b[part] if b.ndim == 1 else b[..., part, :], bits, pieces)
         for i in range(pieces):
             for j in range(pieces - i):
-                made = np.matmul(xs[i], ys[j]).astype(np.int64) << bits * (i + j)
+                made = _float_product(xs[i], ys[j]).astype(np.int64) << bits * (i + j)
                 total = made if total is None else total + made
     return np.asarray(total).astype(kind)
 
