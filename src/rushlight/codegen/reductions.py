@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 from rushlight.codegen.body import closure, evaluate, unrolling, weight
 from rushlight.codegen.kernel import Kernel
-from rushlight.codegen.monoids import combine, fold, identity, neighbours
+from rushlight.codegen.monoids import combine, identity, neighbours
 from rushlight.codegen.nest import FIRST, LAST, LINE_BYTES, Nest
 from rushlight.codegen.plan import SAME, SPLAT, TILE, Scheme
 from rushlight.codegen.reduction_plan import (
@@ -430,9 +430,8 @@ class Reduce(Nest):
             if self.along:
                 with self.through(b.integer(0), kept_rows, b.integer(1)) as (row, _):
                     vectors = [b.load(self.vector_of(r, row, n), self.kinds[r]) for n in range(self.wide)]
-                    b.store(
-                        fold(b, self.monoids[r], vectors), b.at(self.results[r], row, SIZES[self.kinds[r]])
-                    )
+                    x = Register(b, self.monoids[r], self.kinds[r]).folded(vectors)
+                    b.store(x, b.at(self.results[r], row, SIZES[self.kinds[r]]))
             elif self.scheme.flat and self.across:
                 with b.loop(b.integer(0), plan("levels")) as level:
                     half = b.lshr(plan("joined"), b.add(level, b.integer(1)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rushlight.codegen.builder import Builder
-from rushlight.codegen.monoids import combine, identity, neighbours
+from rushlight.codegen.monoids import combine, fold, identity, neighbours
 from rushlight.codegen.values import SIZES, V
 
 #: kinds of whole numbers as large as floats, and how many bits of these are fraction
@@ -54,6 +54,13 @@ class Register:
         """The accumulators."""
         x = self.b.load(self.room, self.held)
         return self._from_order(x) if self.ordered else x
+
+    def folded(self, vectors: list[V]) -> V:
+        """All lanes of some vectors of such accumulators (a power of two), by halving; floats whose order is wanted become whole
+        numbers once, and the last of these a float."""
+        if not self.ordered:
+            return fold(self.b, self.monoid, vectors)
+        return self._from_order(fold(self.b, self.monoid, [self._to_order(x) for x in vectors]))
 
     # ---- the order of floats ----
 

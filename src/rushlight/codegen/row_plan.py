@@ -33,8 +33,11 @@ LEAST, MOST = 16, 1 << 21
 #: lines that an accumulator of a column takes up before it is combined with that of the column
 LINES = 128
 
-#: blocks of rows; planes and rows in a block; planes; bytes of scratch memory for each thread
-ROWS_PLAN = ("ni", "bp", "bi", "planes", "each")
+#: rows of a group at most, and elements of these that stay in the first cache
+GROUP, GROUPED = 4, 2048
+
+#: blocks of rows; planes and rows in a block; planes; bytes of scratch memory for each thread; rows of a group
+ROWS_PLAN = ("ni", "bp", "bi", "planes", "each", "together")
 #: blocks of columns; planes and columns in a block; planes; columns of a tile; bytes for each thread
 COLUMNS_PLAN = ("nj", "bp", "bj", "planes", "tj", "each")
 
@@ -61,8 +64,9 @@ def plan_rows(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     bp = max(1, at_once // rows)
     ni = ceildiv(rows, bi)
     tasks = ceildiv(planes, bp) * ni
-    each = _each(sum(map(len, buffers(kernel, scheme))), columns)
-    return Plan(scheme, (Phase(tasks, (ni, bp, bi, planes, each)),), 0, each)
+    together = max(1, min(bi, GROUP, GROUPED // max(1, columns)))
+    each = _each(sum(map(len, buffers(kernel, scheme))) * together, columns)
+    return Plan(scheme, (Phase(tasks, (ni, bp, bi, planes, each, together)),), 0, each)
 
 
 def _each(buffers: int, elements: int) -> int:

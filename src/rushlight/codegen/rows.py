@@ -1,8 +1,9 @@
 """Kernels of the form rows, as code: a row is gone through several times while it is in the cache.
 
-1. A task is a number of rows, done one after the other.
+1. A task is a number of rows, done by groups: of short rows a few, of others one.
 2. Each pass computes the reductions that can be known by then (`stages`), with a few vectors of accumulators as
-   `reductions` has it. The last pass stores the elements.
+   `reductions` has it. The last pass stores the elements. A pass goes through all rows of a group before the next one begins:
+   what ends a row is a chain of instructions that wait for one another, and meanwhile the processor is at the next row.
 3. What a pass has computed is computed again by the next if that is cheap, and kept in scratch memory if it is not. Rows
    whose elements do not lie side by side are copied there first.
 """
@@ -11,11 +12,10 @@ from __future__ import annotations
 
 from rushlight.codegen.body import closure, evaluate, unrolling
 from rushlight.codegen.kernel import Kernel
-from rushlight.codegen.monoids import fold
 from rushlight.codegen.nest import AHEAD, FIRST, LAST, Nest
 from rushlight.codegen.plan import Scheme
 from rushlight.codegen.registers import Register
-from rushlight.codegen.row_plan import LONG, ROWS_PLAN, STRETCH, buffers
+from rushlight.codegen.row_plan import GROUP, LONG, ROWS_PLAN, STRETCH, buffers
 from rushlight.codegen.run import run
 from rushlight.codegen.stages import stages
 from rushlight.codegen.values import SIZES, V
@@ -25,7 +25,8 @@ class Rows(Nest):
     """Writes one kernel of rows.
 
     Attributes:
-        buffered: the numbers of the rows of scratch memory, for packed operands and for cached instructions.
+        packed, cached: the numbers of the rows of scratch memory, for packed operands and for cached instructions.
+        results: for each reduction, those of the rows of a group.
     """
 
     def __init__(self, kernel: Kernel, scheme: Scheme, vector_bytes: int) -> None:
@@ -34,6 +35,7 @@ class Rows(Nest):
         self.wide = self.accumulators()
         self.own = self.registers()
         self.all = self.registers()
+        self.results = {r: self.b.room(kernel.body[r].kind, 1, GROUP) for r in self.stages.reduces}
         packed, cached = buffers(kernel, scheme)
         self.packed = {n: number for number, n in enumerate(packed)}
         self.cached = {n: len(packed) + number for number, n in enumerate(cached)}
@@ -58,38 +60,58 @@ class Rows(Nest):
             with self.through(*self.extent(rest, plan("bp"), planes), b.integer(1)) as (plane, _):
                 start = [frame.address(n) for n in range(frame.count)]
                 bases = self.within(start, plane, range(self.last - 1))
-                with self.through(i0, i1, b.integer(1)) as (i, _):
-                    self.row_of(self.moved(bases, self.last - 1, i))
+                with self.through(i0, i1, plan("together")) as (i, count):
+                    self.group(self.moved(bases, self.last - 1, i), count)
         if buffered:
             self.leave_slot()
         return self.module()
 
-    def buffer(self, number: V, start: V) -> V:
-        """A row of scratch memory; each has room for elements of 8 bytes."""
-        return self.b.at(start, self.b.mul(number, self.width), 8)
+    def buffer(self, number: int, row: V) -> V:
+        """A row of scratch memory, of a row of a group; each has room for elements of 8 bytes."""
+        b = self.b
+        number_of_all = b.add(b.mul(b.integer(number), self.frame.plan("together")), row)
+        return b.at(self.scratch, b.mul(number_of_all, self.width), 8)
 
-    # ---- a row ----
+    # ---- rows ----
 
-    def row_of(self, at: list[V]) -> None:
-        """Do a row, given where its operands begin."""
+    def group(self, at: list[V], count: V) -> None:
+        """Do some rows, given where the operands of the first begin."""
+        for number in range(self.stages.passes):
+            with self.b.loop(self.b.integer(0), count) as row:
+                self.row_of(number, self.moved(at, self.last - 1, row), row)
+
+    def row_of(self, number: int, at: list[V], row: V) -> None:
+        """One pass over a row of a group, given where its operands begin."""
         b, kernel, s = self.b, self.kernel, self.stages
         here = list(at)
-        for n, number in self.packed.items():
-            here[n] = self.buffer(b.integer(number), self.scratch)
-            if n < self.inputs:
+        for n, place in self.packed.items():
+            here[n] = self.buffer(place, row)
+            if n < self.inputs and number == 0:
                 self.copy_row(n, here[n], at[n], True)
-        known = evaluate(b, kernel, s.same(0), self.scalars, self.repetitions(at))
-        for number in range(s.passes):
-            self.go_through(number, here, known)
-            for r in s.reduced(number):
-                taken = [register.taken() for register in self.all[r]]
-                known[r] = b.splat(fold(b, str(kernel.body[r].attr), taken))
-            known = evaluate(b, kernel, s.same(number + 1), known, self.repetitions(at))
+        self.go_through(number, here, row, self.known(number, at, row))
+        for r in s.reduced(number):
+            taken = [register.taken() for register in self.all[r]]
+            b.store(self.all[r][0].folded(taken), self.result(r, row))
+        if number < s.passes - 1:
+            return
+        known = self.known(s.passes, at, row)
         for n in s.finished:
             b.store(b.extract(known[kernel.outputs[n].value], 0), at[self.inputs + n])
         for n in self.packed:
             if n >= self.inputs:
                 self.copy_row(n, at[n], here[n], False)
+
+    def result(self, r: int, row: V) -> V:
+        """The address of a reduction's result for a row of a group."""
+        return self.b.at(self.results[r], row, SIZES[self.kernel.body[r].kind])
+
+    def known(self, number: int, at: list[V], row: V) -> dict[int, V]:
+        """What a row has one value of, as far as it is known before a pass."""
+        b, body, s = self.b, self.kernel.body, self.stages
+        reduced = [r for r in s.reduces if s.depth[r] <= number]
+        results = {r: b.splat(b.load(self.result(r, row), body[r].kind, 1)) for r in reduced}
+        same = [n for before in range(number + 1) for n in s.same(before)]
+        return evaluate(b, self.kernel, same, {**self.scalars, **results}, self.repetitions(at))
 
     def copy_row(self, n: int, to: V, source: V, pack: bool) -> None:
         b, size = self.b, self.bytes[n]
@@ -97,19 +119,19 @@ class Rows(Nest):
         steps = [zero, unit, zero, step] if pack else [zero, step, zero, unit]
         b.call(f"copy{size}", [to, source, b.integer(1), self.width, *steps])
 
-    def go_through(self, number: int, at: list[V], known: dict[int, V]) -> None:
+    def go_through(self, number: int, at: list[V], row: V, known: dict[int, V]) -> None:
         """One pass over a row: in stretches that are short enough for their sums to stay accurate, if there are any."""
         b, s = self.b, self.stages
         for r in s.reduced(number):
             self.clear(self.all[r])
         if not s.reduced(number):
-            self.stretch(number, at, b.integer(0), self.width, known)
+            self.stretch(number, at, row, b.integer(0), self.width, known)
             return
         with b.loop(b.integer(0), self.width, STRETCH) as j:
             for r in s.reduced(number):
                 self.clear(self.own[r])
             there = [self.element(n, x, j) for n, x in enumerate(at)]
-            self.stretch(number, there, j, b.least(b.integer(STRETCH), b.sub(self.width, j)), known)
+            self.stretch(number, there, row, j, b.least(b.integer(STRETCH), b.sub(self.width, j)), known)
             for r in s.reduced(number):
                 for own, whole in zip(self.own[r], self.all[r]):
                     whole.take_up(own.taken())
@@ -122,20 +144,20 @@ class Rows(Nest):
         if number != 1:
             return [] if number else more
         is_long = b.gt(self.width, b.integer(LONG))
-        return [b.select(is_long, m, self.frame.step(n, self.last - 1)) for n, m in enumerate(more)]
+        steps = [
+            b.mul(self.frame.step(n, self.last - 1), self.frame.plan("together")) for n in range(self.inputs)
+        ]
+        return [b.select(is_long, m, step) for m, step in zip(more, steps)]
 
     def clear(self, registers: list[Register]) -> None:
         for register in registers:
             register.clear()
 
-    def stretch(self, number: int, at: list[V], j: V, count: V, known: dict[int, V]) -> None:
+    def stretch(self, number: int, at: list[V], row: V, j: V, count: V, known: dict[int, V]) -> None:
         """One pass over `count` elements from number j on, given where the operands' first are."""
         b, s, kernel = self.b, self.stages, self.kernel
         reduced, last = s.reduced(number), number == s.passes - 1
-        rows = {
-            n: b.at(self.buffer(b.integer(k), self.scratch), j, SIZES[kernel.body[n].kind])
-            for n, k in self.cached.items()
-        }
+        rows = {n: b.at(self.buffer(k, row), j, SIZES[kernel.body[n].kind]) for n, k in self.cached.items()}
         stores = [self.inputs + n for n in s.stored] if last else []
         kept = [n for n, when in s.cached.items() if when == number]
         earlier = [n for n, when in s.cached.items() if when < number]
