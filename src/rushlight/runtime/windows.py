@@ -27,6 +27,8 @@ _FORWARD, _BACKWARD, _CHANNELS = (struct.Struct(f"={n}q") for n in (17, 14, 16))
 _CHARS = {np.dtype(np.float32): "f", np.dtype(np.float64): "d"}
 #: multiplications from which on a convolution is worth a kernel; windows and weights of which fewer leave too much idle
 _WORTH, _WINDOWS, _ROWS = 1 << 18, 8, 3
+#: windows of an example below which they are few
+_SHORT = 128
 #: tasks that each thread should have; the most elements of windows that are one
 _TASKS, _HIGH = 4, 64
 
@@ -97,12 +99,21 @@ def _multiply(
         image: begins where the first element of the first window is.
         places: bytes to an element of a window from its first.
         lines: how many windows there are along each dimension, and bytes from one to the next.
+
+    Few windows of many examples are taken together where they would leave too much of vectors idle.
     """
     item, kind = image.itemsize, _CHARS[image.dtype]
     lanes = VECTOR // item
     (count, depth), n = rows.shape, out.shape[2]
     vectors = _vectors(n, lanes)
     width = vectors * lanes
+    if n < _SHORT and len(out) > 1 and -n % width > n // 8:
+        (counts, between), examples = lines, len(out)
+        lines = (examples, *counts), (image.strides[0], *between)
+        made = array((1, count, examples * n), image.dtype)
+        _multiply(image[:1], rows, places, lines, bias, made)
+        out[...] = made.reshape(count, examples, n).swapaxes(0, 1)
+        return
     kernel = windows(kind, vectors)
     assert kernel is not None  # where others of the kind are, it is
     padded = count + -count % HEIGHT
@@ -262,10 +273,15 @@ def correlated(x: np.ndarray, g: np.ndarray, form: Form, padding: tuple, groups:
     steps = image.strides[2:]
     dilated = tuple([s * d for s, d in zip(steps, form.dilation)])
     elements = _distances((inner, *form.kernel), (image.strides[1], *dilated), HEIGHT)
-    corners = _distances(out, tuple([s * d for s, d in zip(steps, form.stride)]), 1)
+    flat = np.ascontiguousarray(g).reshape(n, groups * o, number)
+    counts, between = out, tuple([s * d for s, d in zip(steps, form.stride)])
+    if number < _SHORT and n > 1:  # those of all examples are one long sum
+        counts, between = (n, *out), (image.strides[0], *between)
+        flat = np.ascontiguousarray(flat.swapaxes(0, 1)).reshape(1, groups * o, n * number)
+        n, number = 1, n * number
+    corners = _distances(counts, between, 1)
     padded = o + -o % width
     room, made = array((n, padded, number), x.dtype), array((groups, rows, o), x.dtype)
-    flat = np.ascontiguousarray(g).reshape(n, groups * o, number)
     high = min(_HIGH, max(1, rows // (HEIGHT * _TASKS * threads.get_num_threads())) * HEIGHT)
     for group, part, own in _groups(groups, inner, o):
         lay(address(room), flat[:, own].swapaxes(1, 2), o, number, width)
