@@ -11,6 +11,7 @@ import numpy as np
 from rushlight.dtypes import FLOATING
 from rushlight.ops.adaptive_pooling import adaptive_average
 from rushlight.ops.spec import as_one_node, as_tensor, primitive, public
+from rushlight.runtime.resampled import Lines, resampled
 from rushlight.tape.derivative import Derivative
 
 # Interpolation along one dimension takes a few taps of the input with weights; several
@@ -44,13 +45,15 @@ def _interpolation(node: str) -> Any:
 
     def take(x, *, taps, size):
         if x.dtype.kind != "u":
-            return _take(x.astype(np.float64), taps).astype(x.dtype)
+            made = resampled(x, tuple([Lines.taking(*tap[1:], n) for tap, n in zip(taps, size)]))
+            return _take(x.astype(np.float64), taps).astype(x.dtype) if made is None else made
         for one in reversed(taps):  # rounded between, as PyTorch does
             x = np.clip(np.rint(_take(x.astype(np.float64), (one,))), 0, 255).astype(np.uint8)
         return x
 
     def put(x, *, taps, size):
-        return _put(x.astype(np.float64), taps, size).astype(x.dtype)
+        made = resampled(x, tuple([Lines.giving(*tap[1:], n) for tap, n in zip(taps, size)]))
+        return _put(x.astype(np.float64), taps, size).astype(x.dtype) if made is None else made
 
     take.__name__, put.__name__ = node, node + "_put"
     taking = primitive(node, vjp=(lambda g, taps, size: putting(g, taps=taps, size=size),), like_image=True)(
