@@ -122,8 +122,14 @@ def _of_columns(x: np.ndarray, y: np.ndarray, p: float) -> np.ndarray:
     return array_of(total.to(kind)._a)
 
 
+#: rows from which on gradients of Euclidean distances are products, as PyTorch's are
+_MANY_ROWS = 25
+
+
 def _distance_gradient(g: Any, x: Any, y: Any, p: float, out: Any) -> Any:
     """d/dx of the distances: g times sign(x - y) |x - y|**(p-1) / out**(p-1), summed over y's rows."""
+    if p == 2 and max(x._a.shape[-2], y._a.shape[-2]) > _MANY_ROWS:
+        return _euclidean_gradient(g, x, y, out)
     d = x.unsqueeze(-2) - y.unsqueeze(-3)
     if p == 0:
         return x.new_zeros(x.shape)
@@ -138,6 +144,19 @@ def _distance_gradient(g: Any, x: Any, y: Any, p: float, out: Any) -> Any:
         slope = d.sign() * d.abs().pow(p - 1) / far.pow(p - 1)
         slope = slope.masked_fill((far == 0) | (d == 0) & (p < 1), 0)
     return (g.unsqueeze(-1) * slope).sum(-2)
+
+
+def _euclidean_gradient(g: Any, x: Any, y: Any, out: Any) -> Any:
+    """The sum over k of r[k] (x - y[k]), where r is g / out, as x times the sum of r, less the product of r and y.
+
+    In float64, of rows counted from where y's centre is, so that differences keep their digits.
+    """
+    kind = x._dtype
+    g, x, y, out = g.double(), x.double(), y.double(), out.double()
+    ratio = (g / out).masked_fill(out == 0, 0)
+    centre = y.detach().mean(-2, keepdim=True)
+    made = (x - centre) * ratio.sum(-1, keepdim=True) - ratio @ (y - centre)
+    return made.to(kind)
 
 
 @primitive(
