@@ -11,6 +11,7 @@ import numpy as np
 
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING, REDUCED, finfo, float32, float64
+from rushlight.graph.expr import array_of
 from rushlight.layout import numel
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.deferral import FROM_MAPPED, reduced
@@ -25,14 +26,15 @@ def double(a: np.ndarray) -> np.ndarray:
     return a.astype(np.complex128 if a.dtype.kind == "c" else np.float64)
 
 
-def _standard_rows(x: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of a real matrix at mean 0 and variance 1, and the factor that each was multiplied with; in float64."""
+def _standard_rows(x: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows of a real matrix at mean 0 and variance 1, their means, and the factors they were multiplied with; in float64."""
     hat = x.astype(np.float64)
     count = x.shape[1]
-    hat -= np.add.reduce(hat, 1, keepdims=True) / count
+    mean = np.add.reduce(hat, 1, keepdims=True) / count
+    hat -= mean
     scale = 1 / np.sqrt(np.einsum("ij,ij->i", hat, hat)[:, None] / count + eps)
     hat *= scale
-    return hat, scale
+    return hat, mean, scale
 
 
 def standard(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any]:
@@ -70,13 +72,12 @@ def _last(x: Any, count: int) -> tuple[int, ...]:
 
 
 def _layer_gradient(
-    g: Any, x: Any, weight: Any, bias_meta: Any, needs: tuple, count: int, eps: float
+    g: Any, x: Any, weight: Any, bias_meta: Any, needs: tuple, count: int, eps: float, kept: list
 ) -> tuple:
     """The gradients of input, weight and bias."""
-    if not MODES.grad and g._dtype in (float32, float64) and x._a.size:
-        made = quiet(
-            _layer_gradient_values, g._a, x._a, None if weight is None else weight._a, needs, count, eps
-        )
+    if not MODES.grad and g._dtype in (float32, float64) and kept:
+        arrays = [None if t is None else array_of(t._a) for t in (g, x, weight)]
+        made = quiet(_layer_gradient_values, *arrays, needs, count, *kept)
         return tuple([None if a is None else new_tensor(a, g._dtype) for a in made])
     g, x, weight = lifted(g), lifted(x), lifted(weight)
     hat = standard(x, _last(x, count), eps)[0]
@@ -89,104 +90,116 @@ def _layer_gradient(
 
 
 def _layer_gradient_values(
-    g: np.ndarray, x: np.ndarray, weight: Any, needs: tuple, count: int, eps: float
+    g: np.ndarray, x: np.ndarray, weight: Any, needs: tuple, count: int, mean: np.ndarray, scale: np.ndarray
 ) -> list:
-    """The same of arrays, taken as matrices; what weight and bias share is summed here."""
-    width = numel(x.shape[x.ndim - count :])
-    made = _layer_gradient_in_loops(
-        g.reshape(-1, width), x.reshape(-1, width), None if weight is None else weight.reshape(-1), needs, eps
-    )
-    if made is not None:
-        shapes = x.shape, x.shape[x.ndim - count :], x.shape[x.ndim - count :]
-        return [a if a is None else a.astype(x.dtype, copy=False).reshape(to) for a, to in zip(made, shapes)]
-    hat, scale = _standard_rows(x.reshape(-1, width), eps)
-    g = g.reshape(-1, width).astype(np.float64)
-    to_weight = np.einsum("ij,ij->j", g, hat) if needs[1] else None
-    to_bias = np.add.reduce(g, 0) if needs[2] else None
-    if needs[0]:
-        if weight is not None:
-            g *= weight.reshape(-1)
-        hat *= np.einsum("ij,ij->i", g, hat)[:, None] / width
-        g -= np.add.reduce(g, 1, keepdims=True) / width
-        g -= hat
-        g *= scale
+    """The same of arrays, taken as matrices, given the means and the factors of the rows."""
     shape = x.shape[x.ndim - count :]
-    made = (g if needs[0] else None, x.shape), (to_weight, shape), (to_bias, shape)
-    return [a if a is None else a.astype(x.dtype).reshape(to) for a, to in made]
-
-
-def _layer_gradient_in_loops(
-    g: np.ndarray, x: np.ndarray, weight: Any, needs: tuple, eps: float
-) -> tuple | None:
-    """The same of large matrices, in a pass along the rows and one along the columns; None where these are no loops of ours."""
-    attrs = {"size": x.shape[1], "eps": eps}
-    given = () if weight is None else (weight,)
+    width = numel(shape)
+    values, grads = x.reshape(-1, width), g.reshape(-1, width)
+    to_input = to_weight = to_bias = None
     if needs[0]:
-        made = reduced(_layer_gradient_row, (x, g, *given), (1,), True, attrs, least=FROM_MAPPED)
-    else:
-        made = reduced(_row_factors, (x,), (1,), True, attrs, least=FROM_MAPPED)
-    if made is None:
-        return None
-    *to_input, mean, scale = made
-    sums = (
-        reduced(_layer_gradient_column, (g, x, mean, scale), (0,), least=FROM_MAPPED)
-        if needs[1] or needs[2]
-        else (None, None)
-    )
-    return None if sums is None else (*(to_input or (None,)), *sums)
+        weights = () if weight is None else (weight.reshape(-1),)
+        to_input = _gradient_of_rows(values, grads, mean, scale, weights).reshape(x.shape)
+    if needs[1] or needs[2]:
+        to_weight, to_bias = [
+            a.astype(x.dtype).reshape(shape) if needed else None
+            for a, needed in zip(_gradient_of_columns(values, grads, mean, scale), needs[1:])
+        ]
+    return [to_input, to_weight, to_bias]
 
 
-def _row_factors(x: np.ndarray, size: int, eps: float) -> tuple:
-    """The mean of a row, and what the differences from it are multiplied with."""
-    wide = x.astype(np.float64)
-    mean = np.add.reduce(wide) / size
-    wide = wide - mean
-    return mean, 1 / np.sqrt(np.add.reduce(wide * wide) / size + eps)
+def _gradient_of_rows(
+    x: np.ndarray, g: np.ndarray, mean: np.ndarray, scale: np.ndarray, weights: tuple
+) -> np.ndarray:
+    """scale (inner - mean(inner) - hat mean(inner hat)), where inner is g times the weight."""
+    operands = x, g, mean, scale, *weights
+    made = reduced(_gradient_row, operands, (1,), True, {"size": x.shape[1]}, x.dtype, FROM_MAPPED)
+    if made is not None:
+        return made
+    inner = g.astype(np.float64)
+    if weights:
+        inner *= weights[0]
+    hat = x - mean
+    hat *= scale
+    hat *= np.einsum("ij,ij->i", inner, hat)[:, None] / x.shape[1]
+    inner -= np.add.reduce(inner, 1, keepdims=True) / x.shape[1]
+    inner -= hat
+    inner *= scale
+    return inner.astype(x.dtype)
 
 
-def _layer_gradient_column(
-    g: np.ndarray, x: np.ndarray, mean: np.ndarray, scale: np.ndarray
+def _gradient_row(
+    x: np.ndarray, g: np.ndarray, mean: np.ndarray, scale: np.ndarray, *weight: np.ndarray, size: int
+) -> np.ndarray:
+    inner = g.astype(np.float64)
+    if weight:
+        inner = inner * weight[0]
+    apart = x - mean
+    start = np.add.reduce(inner) / size * scale
+    slope = np.add.reduce(inner * apart) / size * (scale * scale * scale)
+    return inner * scale - apart * slope - start
+
+
+def _gradient_of_columns(
+    x: np.ndarray, g: np.ndarray, mean: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """What flows back to a weight, and to a bias."""
+    made = reduced(_gradient_column, (x, g, mean, scale), (0,), least=FROM_MAPPED)
+    if made is not None:
+        return made
+    g = g.astype(np.float64)
+    return np.einsum("ij,ij->j", g, (x - mean) * scale), np.add.reduce(g, 0)
+
+
+def _gradient_column(
+    x: np.ndarray, g: np.ndarray, mean: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     g = g.astype(np.float64)
     return np.add.reduce(g * ((x - mean) * scale)), np.add.reduce(g)
 
 
-def _layer_gradient_row(x: np.ndarray, g: np.ndarray, *weight: np.ndarray, size: int, eps: float) -> tuple:
-    """What flows back to the elements of a row, and its `_row_factors`."""
-    mean, scale = _row_factors(x, size, eps)
-    hat = (x - mean) * scale
-    inner = g.astype(np.float64)
-    if weight:
-        inner = inner * weight[0]
-    made = scale * (inner - np.add.reduce(inner) / size - hat * (np.add.reduce(inner * hat) / size))
-    return made.astype(x.dtype), mean, scale
-
-
-def _layer_in_one(x: np.ndarray, weight: Any, bias: Any, eps: float) -> Any:
-    """Rows of the last dimension, read once and written once; None where that is no loop of ours."""
-    given = [a for a in (weight, bias) if a is not None]
-    attrs = {"size": x.shape[-1], "eps": eps, "weighted": weight is not None}
-    return reduced(_layer_row, (x, *given), (x.ndim - 1,), True, attrs, x.dtype, FROM_MAPPED)
-
-
-def _layer_row(x: np.ndarray, *given: np.ndarray, size: int, eps: float, weighted: bool) -> np.ndarray:
+def _layer_row(x: np.ndarray, *given: np.ndarray, size: int, eps: float, weighted: bool, keeps: bool) -> Any:
+    """A row, read once and written once; and its mean, and what the differences from that are multiplied with."""
     wide = x.astype(np.float64)
-    wide = wide - np.add.reduce(wide) / size
-    hat = wide * (1 / np.sqrt(np.add.reduce(wide * wide) / size + eps))
+    mean = np.add.reduce(wide) / size
+    wide = wide - mean
+    scale = 1 / np.sqrt(np.add.reduce(wide * wide) / size + eps)
+    hat = wide * scale
     if weighted:
         hat = hat * given[0]
-    return hat + given[-1] if len(given) > weighted else hat
+    out = (hat + given[-1] if len(given) > weighted else hat).astype(x.dtype)
+    return (out, mean, scale) if keeps else out
 
 
 @primitive("NativeLayerNorm", vjp=_layer_gradient, row_major=True)
-def layer_norm_(x, weight, bias, *, count, eps):
-    made = _layer_in_one(x, weight, bias, eps) if count == 1 else None
-    if made is not None:
-        return made
+def layer_norm_(x, weight, bias, *, count, eps, kept):
+    """`kept`: where to leave the means and factors of rows for the gradient, if anywhere."""
+    if not x.size:
+        return np.zeros(x.shape, x.dtype)
     width = numel(x.shape[x.ndim - count :])
-    hat = _standard_rows(x.reshape(-1, width), eps)[0] if x.size else np.zeros(x.shape)
+    if x.size >= FROM_MAPPED:
+        rows = (
+            x if count == 1 else array_of(x).reshape(-1, width)
+        )  # (what is pending becomes part of the loop)
+        made = _layer_in_one(rows, weight, bias, eps, kept)
+        if made is not None:
+            return made.astype(x.dtype, copy=False).reshape(x.shape)
+    hat, *factors = _standard_rows(x.reshape(-1, width), eps)
+    if kept is not None:
+        kept[:] = factors
     return affine(hat.reshape(x.shape), weight, bias, x.dtype)
+
+
+def _layer_in_one(x: np.ndarray, weight: Any, bias: Any, eps: float, kept: list | None) -> Any:
+    """Rows read once and written once; None where that is no loop of ours."""
+    given = [a.reshape(-1) if a.ndim > 1 else a for a in map(array_of, (weight, bias)) if a is not None]
+    attrs = {"size": x.shape[-1], "eps": eps, "weighted": weight is not None, "keeps": kept is not None}
+    made = reduced(_layer_row, (x, *given), (x.ndim - 1,), True, attrs, least=FROM_MAPPED)
+    if kept is None or made is None:
+        return made
+    made, *factors = made
+    kept[:] = [a.reshape(-1, 1) for a in factors]
+    return made
 
 
 def _check_last(name: str, input: Any, shape: tuple[int, ...], weight: Any, bias: Any) -> None:
@@ -234,7 +247,8 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
     shape = _shape_of(normalized_shape)
     _check_last("layer_norm", input, shape, weight, bias)
     refuse("LayerNormKernelImpl", input)
-    return layer_norm_(input, weight, bias, count=len(shape), eps=eps)
+    kept: list | None = [] if MODES.grad else None
+    return layer_norm_(input, weight, bias, count=len(shape), eps=eps, kept=kept)
 
 
 def refuse(kernel: str, t: Tensor) -> None:
