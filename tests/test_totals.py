@@ -365,3 +365,21 @@ def test_random_programs_are_as_eager_ones(numbers, seed):
     with T.eager():
         expected = run(few, names, form)
     assert run(few, names, form) == expected
+
+
+@pytest.mark.parametrize("kind", [T.float32, T.float64])
+def test_the_gradient_of_a_mean_is_divided_once(kind):
+    x = T.ones(700, 800, dtype=kind, requires_grad=True)
+    (g,) = T.autograd.grad(x.mean() * 3, x)
+    y = torch.ones(700, 800, dtype=getattr(torch, str(kind).split(".")[1]), requires_grad=True)
+    (expected,) = torch.autograd.grad(y.mean() * 3, y)
+    assert waiting(g) and g.stride() == expected.stride()
+    (seen,) = T.autograd.grad((x * 2).mean(), x)
+    assert "div" not in str(T.explain(seen))
+    np.testing.assert_array_equal(g.numpy(), expected.numpy())
+    with T.eager():
+        (at_once,) = T.autograd.grad(x.mean() * 3, x)
+    np.testing.assert_array_equal(at_once.numpy(), expected.numpy())
+    half = T.ones(700, 800, dtype=T.float16, requires_grad=True)
+    (few,) = T.autograd.grad(half.mean(), half)  # (as many as no half can count)
+    assert few[0, 0].item() == float(np.float16(np.float32(1) / np.float32(560000)))

@@ -97,12 +97,12 @@ class Recipe(NamedTuple):
         self, args: Sequence[Any], numbers: Sequence[Any] = ()
     ) -> Callable[..., np.ndarray | None] | None:
         """The output as a function of arrays and numbers like these, in this order; None, if it says so, of what is not alike. None
-        where there are several outputs, or no such functions.
+        where there are several outputs, no arrays, or no such functions.
 
         Args:
             numbers: what follows the numbers of the call.
         """
-        if len(self.outs) > 1:
+        if len(self.outs) > 1 or not any(type(arg) is np.ndarray for arg in args):
             return None
         given: list[direct.Facts | direct.Number] = []
         for arg in args:

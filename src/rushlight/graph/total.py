@@ -54,13 +54,23 @@ class Total(NamedTuple):
 
     def keeps(self) -> bool:
         """Whether it keeps memory that nobody else holds any more."""
-        nodes = self.expressions()
-        if not nodes:
+        if self.operand.value is not None:
             return self._holders() <= _ALONE
-        for arg, others in _others([p.args for p in nodes]):
-            if others <= _NOBODY and (type(arg) is Pending or type(arg) is np.ndarray and owned(arg)):
+        for arg, others in _others([p.args for p in self._parts()]):
+            if others <= _NOBODY and (type(arg) is Pending or owned(arg)):
                 return True
         return False
+
+    def _parts(self) -> list[Pending]:
+        """What its operand consists of that is pending, in no order that could be relied on."""
+        parts = [self.operand]
+        seen = {id(self.operand)}
+        for p in parts:
+            for arg in p.args:
+                if type(arg) is Pending and arg.value is None and arg.work is None and id(arg) not in seen:
+                    seen.add(id(arg))
+                    parts.append(arg)
+        return parts
 
     def planned(self) -> tuple[Kernel, int] | None:
         """The kernel that would compute it now, and the bytes it would move; None if there is no such loop."""
@@ -80,8 +90,13 @@ _ALONE = Total.__new__(Total, (len, (), False, None), None, object(), np.asarray
 
 
 def _others(operands: Sequence[Sequence[Any]]) -> list[tuple[Any, int]]:
-    """The operands of some expressions that are no expressions, and how many references there are to each but for theirs."""
-    args = [arg for each in operands for arg in each if type(arg) is not Pending or arg.value is not None]
+    """The arrays that some expressions read, and how many references there are to each but for theirs."""
+    args = [
+        arg
+        for each in operands
+        for arg in each
+        if type(arg) is np.ndarray or type(arg) is Pending and arg.value is not None
+    ]
     own: dict[int, int] = {}
     for arg in args:
         own[id(arg)] = own.get(id(arg), 0) + 1
@@ -89,6 +104,6 @@ def _others(operands: Sequence[Sequence[Any]]) -> list[tuple[Any, int]]:
 
 
 #: what `_others` says of what only expressions hold
-_NOBODY = _others([(object(),)])[0][1]
+_NOBODY = _others([(np.empty(0),)])[0][1]
 
 __all__ = ["Call", "Total"]

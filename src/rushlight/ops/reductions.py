@@ -41,7 +41,8 @@ from rushlight.ops.kinds.short import Loops, hot_reduction, method_of, short_red
 from rushlight.ops.scans import exclusive_product
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.casting import convert
-from rushlight.runtime.deferral import reduced
+from rushlight.runtime.deferral import FROM, filled, reduced, tensor_on
+from rushlight.runtime.execute import quiet
 from rushlight.runtime.merging import Loop
 from rushlight.runtime.results import FEW
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
@@ -157,6 +158,11 @@ def _mean_vjp(g: Any, x_meta: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
 
 def _mean_all_vjp(g: Any, x_meta: Any) -> Any:
     count = math.prod(x_meta.shape)
+    if count >= FROM and direct(g) and type(g._a) is np.ndarray and g._a.dtype.char in "fd":
+        # (one division, not one for each element)
+        made = filled(x_meta.shape, quiet(np.true_divide, g._a, g._a.dtype.type(count)))
+        if made is not None:
+            return tensor_on(made, g._dtype)
     if not 0 < count <= FEW or not direct(g) or g._a.ndim:
         return g.expand(x_meta.shape) / count
     # (a float32 is divided in float64, and rounded: as if divided at once, of whole numbers this small)

@@ -22,7 +22,7 @@ from rushlight.dtypes import ALL, BFLOAT16, WIDE, dtype
 from rushlight.graph.expr import MOST_BYTES, Outline, Pending, array_of, forget, settle
 from rushlight.graph.fragment import Untraceable, char
 from rushlight.graph.trace import identity, trace
-from rushlight.layout import NUMBER, broadcast, result_strides
+from rushlight.layout import NUMBER, broadcast, result_strides, row_strides
 from rushlight.lock import LOCK
 from rushlight.memory import address
 
@@ -440,6 +440,22 @@ def _copy(
 ) -> Outline:
     """Copying elements that lie at the steps `walked`."""
     return Outline("copy", trace(np.positive, (kind,), {}), ((kind,),), shape, word, strides)
+
+
+def filled(shape: tuple[int, ...], value: Any) -> Any:
+    """A large array that shows a number (of a NumPy type) at every place, row-major, pending if it may be; None if NumPy is to do it."""
+    kind = char(value.dtype)
+    if kind is None or not can_compile():
+        return None
+    p = Pending(_filling(kind, shape, value.dtype), (value,))
+    return p if SWITCHES.fuse and p.nbytes <= MOST_BYTES else p.look()
+
+
+@lru_cache(_MOST_OUTLINES)
+def _filling(kind: str, shape: tuple[int, ...], of: np.dtype) -> Outline:
+    return Outline(
+        "full", trace(np.positive, (kind,), {}), ((kind,),), shape, of, row_strides(shape, of.itemsize, ())
+    )
 
 
 def large(a: Any) -> bool:
