@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import threading
 import warnings
 
@@ -156,3 +157,16 @@ def test_optimizers_say_nothing(name):
             for p in parameters:
                 p.grad = spoilt(torch.ones(size), 5 * step % len(SPOILT))
             attempt(optimizer.step)
+
+
+@pytest.mark.parametrize("kind", [T.float16, T.bfloat16, T.float32])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_numbers_that_a_type_cannot_hold(kind, recorded):
+    x = T.ones(3, dtype=kind, requires_grad=recorded)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for value, op in itertools.product(
+            (1e6, -1e39, 1e300, 10**6), (operator.mul, operator.add, operator.sub, operator.truediv)
+        ):
+            expected = op(torch.ones(3, dtype=getattr(torch, str(kind).split(".")[1])), value)
+            np.testing.assert_array_equal(op(x, value).detach().tolist(), expected.tolist())

@@ -28,6 +28,7 @@ from rushlight.dtypes import (
 )
 from rushlight.errors import wrong_type
 from rushlight.runtime.casting import convert
+from rushlight.runtime.execute import quiet
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 
@@ -111,7 +112,7 @@ def half_operand(value: Any, kind: dtype, exact_numbers: bool) -> Any:
             return to(a, wide)
         return to(to(a, kind), wide)
     exact = number(value, wide)
-    return exact if exact_numbers else convert(convert(np.asarray(exact), kind), wide)
+    return exact if exact_numbers else convert(quiet(convert, np.asarray(exact), kind), wide)
 
 
 def number(value: Any, kind: dtype) -> Any:
@@ -125,7 +126,7 @@ def number(value: Any, kind: dtype) -> Any:
             raise OverflowError("int too big to convert")
         if kind.category == INTEGER:
             return np.asarray(value & MASK).astype(np.uint64).astype(kind.numpy)[()]
-    return convert(np.asarray(value), kind)[()]
+    return quiet(convert, np.asarray(value), kind)[()]
 
 
 MASK = 2**64 - 1

@@ -337,7 +337,15 @@ def as_operand(value: Any, kind: dtype) -> Tensor:
         return value
     kind = default_float(kind) if isinstance(value, (float, np.floating)) else kind
     a = np.asarray(value)
-    return new_tensor(convert(a, kind) if kind is complex32 else a.astype(kind.numpy), kind)
+    if kind is complex32:
+        return new_tensor(convert(a, kind), kind)
+    if type(value) in (int, float) and -_SURE <= value <= _SURE:
+        return new_tensor(a.astype(kind.numpy), kind)
+    return new_tensor(quiet(a.astype, kind.numpy), kind)
+
+
+#: numbers as large as this every floating type holds: others may overflow, of which NumPy would warn
+_SURE = 65504
 
 
 def check_operands(name: str, input: Any, other: Any, numbers: str = ANY) -> tuple[Any, Any]:
