@@ -7,6 +7,7 @@ import pytest
 from rushlight.codegen.placing import adding, placing
 from rushlight.codegen.pooling import Pooling, spreading
 from rushlight.codegen.resampling import Resampling
+from rushlight.codegen.triangles import triangles
 from rushlight.native import jit, llvm
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason="no compiler here")
@@ -24,6 +25,11 @@ TEXTS = {
             "fdiq", (True, False), (True, False), (16, 32, 64)
         )
         if largest or kind in "fd"
+    },
+    **{
+        f"triangles {size} {width}": (triangles, size, width)
+        for size in (1, 2, 4, 8)
+        for width in (16, 32, 64)
     },
     **{f"spreading {kind}": (spreading, kind) for kind in "fd"},
     **{

@@ -125,3 +125,25 @@ def test_positions_that_changed_since_write_nowhere():
     p = np.full((50, 200), 10**9)
     placed.add(a, p, np.ones_like(a), 1)
     assert not a.any()
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_positions_that_several_share(dim):
+    (x, y), (p, q) = draw((4, 30, 900)), positions((4, 1, 700), 30)
+    if dim == 2:
+        agree(y.gather(2, q.expand(4, 30, 700)), x.gather(2, p.expand(4, 30, 700)))
+        (v, w) = draw((4, 30, 700), seed=2)
+        agree(y.scatter_add(2, q.expand(4, 30, 700), w), x.scatter_add(2, p.expand(4, 30, 700), v))
+    else:
+        agree(y[:, :, :700].gather(1, q.expand(4, 55, 700)), x[:, :, :700].gather(1, p.expand(4, 55, 700)))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_gradients_of_padding(mode):
+    found = []
+    for t, lib in zip(draw((6, 20, 30, 31), "float64"), (torch, rushlight)):
+        t.requires_grad_()
+        made = lib.nn.functional.pad(t, (3, 2, 1, 4), mode=mode)
+        (made * made).sum().backward()
+        found.append(t.grad.tolist())
+    assert found[0] == found[1]

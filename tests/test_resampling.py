@@ -81,3 +81,22 @@ def test_second_order():
         (y,),
         fast_mode=True,
     )
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "float16"])
+@pytest.mark.parametrize(("size", "out"), [((30, 41), (7, 9)), ((9, 10, 11), (4, 10, 3)), ((5, 6), (40, 30))])
+def test_means_of_as_many_windows_as_asked_for(size, out, kind):
+    name = f"adaptive_avg_pool{len(size)}d"
+    y = (
+        rushlight.tensor(np.random.default_rng(4).standard_normal((3, 8, *size)))
+        .to(getattr(rushlight, kind))
+        .requires_grad_()
+    )
+    x = torch.tensor(y.detach().double().numpy()).requires_grad_()
+    bound = {"float64": 1e-13, "float32": 1e-6, "float16": 1e-3}[kind]
+    made, wanted = getattr(rushlight.nn.functional, name)(y, out), getattr(torch.nn.functional, name)(x, out)
+    np.testing.assert_allclose(
+        made.detach().double().numpy(), wanted.detach().numpy(), rtol=bound, atol=bound
+    )
+    made.sum().backward(), wanted.sum().backward()
+    np.testing.assert_allclose(y.grad.double().numpy(), x.grad.numpy(), rtol=bound, atol=bound)

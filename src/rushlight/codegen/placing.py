@@ -12,10 +12,10 @@ from rushlight.codegen.values import SIZES, V
 
 #: the words of a job: the array of which places are meant, what goes there or comes from there, and places (int64); outer, along and
 #: inner sizes of the places; outer ones that are a task, inner ones that are, and tasks that these are; bytes from one to the next
-#: along the first array's outer and inner dimension and its places, and along the dimensions of the second and of the places;
+#: along the first array's dimensions and its places, and along the dimensions of the second and of the places;
 #: how many places there are: what lies beyond is left alone
 WORDS = tuple(
-    "to source a outer along inner some wide parts to_outer to_inner to_place from_outer from_along from_inner "
+    "to source a outer along inner some wide parts to_outer to_along to_inner to_place from_outer from_along from_inner "
     "at_outer at_along at_inner size".split()
 )
 
@@ -34,12 +34,13 @@ def placing(what: str, kind: str) -> str:
             places = b.at(job["a"], b.mul(o, job["at_outer"]))
             with b.loop(b.integer(0), job["along"]) as j:
                 row = b.at(places, b.mul(j, job["at_along"]))
+                there = b.at(to, b.mul(j, job["to_along"]))
                 line = b.at(source, b.mul(j, job["from_along"]))
                 with b.loop(start, stop) as i:
                     place = b.load(b.at(row, b.mul(i, job["at_inner"])), "q")
                     with b.when(b.lt(b.cast(place, "Q"), b.cast(job["size"], "Q"))):
-                        there = b.at(b.at(to, b.mul(i, job["to_inner"])), b.mul(place, job["to_place"]))
-                        _placed(b, what, kind, there, b.at(line, b.mul(i, job["from_inner"])))
+                        element = b.at(b.at(there, b.mul(i, job["to_inner"])), b.mul(place, job["to_place"]))
+                        _placed(b, what, kind, element, b.at(line, b.mul(i, job["from_inner"])))
     return b.function("kernel", PARAMS)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.dtypes import bool_
+from rushlight.ops.positions import add_along
 from rushlight.ops.spec import as_tensor, primitive, public
 
 # ---- constants ----
@@ -89,7 +90,8 @@ def _put_back(g: np.ndarray, places: tuple, shape: tuple[int, ...]) -> np.ndarra
     wide = g.astype(np.float32) if g.dtype.itemsize == 2 and g.dtype.kind not in "iu" else g
     for dim, index in reversed(places):
         out = np.zeros((*wide.shape[:dim], shape[dim], *wide.shape[dim + 1 :]), wide.dtype)
-        np.add.at(np.moveaxis(out, dim, 0), index, np.moveaxis(wide, dim, 0))
+        spread = index.reshape(-1, *(1,) * (wide.ndim - 1 - dim))
+        add_along(out, np.broadcast_to(spread, wide.shape), wide, dim)
         wide = out
     return wide.astype(g.dtype, copy=False)
 

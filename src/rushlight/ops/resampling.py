@@ -52,7 +52,7 @@ def _interpolation(node: str) -> Any:
         return x
 
     def put(x, *, taps, size):
-        made = resampled(x, tuple([Lines.giving(*tap[1:], n) for tap, n in zip(taps, size)]))
+        made = resampled(x, tuple([Lines.taking(*tap[1:], n).transposed() for tap, n in zip(taps, size)]))
         return _put(x.astype(np.float64), taps, size).astype(x.dtype) if made is None else made
 
     take.__name__, put.__name__ = node, node + "_put"

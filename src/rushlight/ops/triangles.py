@@ -12,6 +12,7 @@ from rushlight.layout import wrap_dim
 from rushlight.ops.kinds.strict import same_type
 from rushlight.ops.spec import primitive, public
 from rushlight.ops.striding import diagonal_copy_of
+from rushlight.runtime.triangles import triangle
 
 #: elements up to which a mask is kept for the next call
 _FEW = 1 << 14
@@ -29,6 +30,9 @@ _kept_mask = functools.lru_cache(64)(_mask)
 def _triangle(name: str, node: str, lower: bool) -> Any:
     def compute(x: np.ndarray, *, diagonal: int) -> np.ndarray:
         rows, columns = x.shape[-2:]
+        made = triangle(x, _clamped(diagonal, x.shape), lower)
+        if made is not None:
+            return made
         find = _kept_mask if rows * columns <= _FEW else _mask
         mask = find(rows, columns, _clamped(diagonal if lower else diagonal - 1, x.shape), lower)
         if x.ndim == 2 and x.flags.c_contiguous:

@@ -6,9 +6,8 @@ position since.)
 
 from __future__ import annotations
 
-import math
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +23,7 @@ _FROM, _FROM_ROWS = (1, 1) if TIER == "jit" else (1 << 12, 1 << 12)
 _TASK = 1 << 14
 #: elements side by side, of several rows, that are one task; and how many of the rows that are added to one another
 _WIDE, _SIDE = 256, 64
-_JOB, _ADDING = struct.Struct("=19q"), struct.Struct("=9q")
+_JOB, _ADDING = struct.Struct("=20q"), struct.Struct("=9q")
 _COPIED = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _F64 = np.dtype(np.float64)
 
@@ -47,16 +46,50 @@ def _write_placing(what: str, kind: str, vector_bytes: int) -> str:
     return placing(what, kind)
 
 
-def _three(a: np.ndarray, dim: int) -> np.ndarray | None:
-    """The array as (outer, along, inner), on the same memory; None where that is not possible."""
-    shape = math.prod(a.shape[:dim]), a.shape[dim], math.prod(a.shape[dim + 1 :])
-    if a.ndim > 3 and not a.flags.c_contiguous:
+class _Loops(NamedTuple):
+    """Three loops over the elements of `values`, and bytes from one to the next: in `a` (but for its places), `values` and `p`.
+
+    Attributes:
+        whole: whether the innermost is along the dimension of the places, so that one task must do all of it.
+    """
+
+    sizes: tuple[int, ...]
+    to: tuple[int, ...]
+    source: tuple[int, ...]
+    at: tuple[int, ...]
+    whole: bool
+
+
+def _loops(a: np.ndarray, p: np.ndarray, values: np.ndarray, dim: int) -> _Loops | None:
+    """The loops over (outer, along, inner) dimensions, or (outer, outer, along) if that is the last one; None where it takes more."""
+    axes: list[tuple[int, ...]] = [
+        (n, 0 if d == dim else s, v, q)
+        for d, (n, s, v, q) in enumerate(zip(p.shape, a.strides, values.strides, p.strides))
+    ]
+    outer, inner = _merged(axes[:dim]), _merged(axes[dim + 1 :])
+    one = (1, 0, 0, 0)
+    if not inner and len(outer) <= 2:
+        first, second = [one, one, *outer][-2:]
+        chosen = [first, second, axes[dim]]
+    elif len(outer) <= 1 and len(inner) == 1:
+        chosen = [outer[0] if outer else one, axes[dim], inner[0]]
+    else:
         return None
-    if a.ndim == 2 and dim == 0:
-        return a[None]
-    if a.ndim == 2:
-        return a[:, :, None]
-    return a if a.ndim == 3 and dim == 1 else a.reshape(shape) if a.flags.c_contiguous else None
+    sizes, to, source, at = zip(*chosen)
+    return _Loops(sizes, to, source, at, not inner)
+
+
+def _merged(axes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Dimensions, each a size and steps, as fewer that go through the same elements; those of size 1 are left out."""
+    found: list[tuple[int, ...]] = []
+    for size, *steps in axes:
+        if size == 1:
+            continue
+        if found and all(before == step * size for before, step in zip(found[-1][1:], steps)):
+            found[-1] = (found[-1][0] * size, *steps)
+        else:
+            found.append((size, *steps))
+    return found
 
 
 def _place(what: str, a: np.ndarray, p: np.ndarray, values: np.ndarray, dim: int) -> bool:
@@ -68,25 +101,22 @@ def _place(what: str, a: np.ndarray, p: np.ndarray, values: np.ndarray, dim: int
     ):
         return False
     kernel = _kernel(what, a.dtype)
-    x, y = _three(a, dim), _three(values, dim)
-    if kernel is None or x is None or y is None:
+    if kernel is None:
         return False
-    p = p.astype(np.int64, copy=False)
-    found = _three(p, dim)
-    places: Any = _three(np.ascontiguousarray(p), dim) if found is None else found
-    outer, along, inner = y.shape
-    to, source, at = x.strides, y.strides, places.strides
-    if inner == 1:  # (the innermost loop is along the dimension)
-        along, inner = 1, along
-        to, source, at = (to[0], to[1], 0), (source[0], 0, source[1]), (at[0], 0, at[1])
-        wide = inner
-    else:
-        wide = min(inner, _WIDE)
+    places = p.astype(np.int64, copy=False)
+    loops = _loops(a, places, values, dim)
+    if loops is None:
+        places = np.ascontiguousarray(places)
+        loops = _loops(a, places, values, dim)
+    if loops is None:
+        return False
+    outer, along, inner = loops.sizes
+    wide = inner if loops.whole else min(inner, _WIDE)
     parts = -(-inner // wide)
     some = max(1, _TASK // (along * wide))
-    sizes = outer, along, inner, some, wide, parts
-    steps = to[0], to[2], to[1], *source, *at
-    job = _JOB.pack(address(x), address(y), address(places), *sizes, *steps, a.shape[dim])
+    steps = *loops.to, a.strides[dim], *loops.source, *loops.at
+    where = address(a), address(values), address(places)
+    job = _JOB.pack(*where, outer, along, inner, some, wide, parts, *steps, a.shape[dim])
     kernel.run(job, -(-outer // some) * parts, p.size)
     return True
 

@@ -12,7 +12,7 @@ from rushlight.memory import address, array
 from rushlight.runtime.deferral import TIER
 from rushlight.runtime.own_kernels import loaded
 
-#: elements of the result from which on they are a kernel's
+#: elements, of the planes or the result, from which on they are a kernel's
 _FROM = 1 if TIER == "jit" else 1 << 12
 #: elements of the result that are one task, at least
 _TASK = 1 << 14
@@ -47,14 +47,19 @@ class Lines(NamedTuple):
         return cls(size, np.arange(n + 1) * taps, places.reshape(-1), weights.reshape(-1))
 
     @classmethod
-    def giving(cls, places: np.ndarray, weights: np.ndarray, size: int) -> Lines:
-        """The transpose: sums of what was taken from each of `size` elements."""
-        n = len(places)
-        flat = places.T.reshape(-1)
-        order = flat.argsort(kind="stable")
-        starts = np.zeros(size + 1, np.int64)
-        np.bincount(flat, minlength=size).cumsum(out=starts[1:])
-        return cls(n, starts, order % n, weights.T.reshape(-1)[order])
+    def means(cls, bounds: list[tuple[int, int]], size: int) -> Lines:
+        """Of each run of elements the mean."""
+        lengths = np.array([b - a for a, b in bounds])
+        places = np.concatenate([np.arange(a, b) for a, b in bounds])
+        return cls(size, np.concatenate([[0], lengths.cumsum()]), places, np.repeat(1 / lengths, lengths))
+
+    def transposed(self) -> Lines:
+        """Sums of what was taken from each element."""
+        order = self.places.argsort(kind="stable")
+        starts = np.zeros(self.size + 1, np.int64)
+        np.bincount(self.places, minlength=self.size).cumsum(out=starts[1:])
+        element = np.repeat(np.arange(self.count), np.diff(self.starts))
+        return Lines(self.count, starts, element[order], self.weights[order])
 
     def side_by_side(self) -> tuple[np.ndarray, np.ndarray, int]:
         """Bytes and weights of the first taps of all elements, of the second, ...; and how many elements there is room for.
@@ -77,7 +82,13 @@ def resampled(x: np.ndarray, lines: tuple[Lines, ...]) -> np.ndarray | None:
     """An image (N, C, ...) along its last dimensions, in float64 before the last rounding; None where NumPy is to compute it."""
     kind = x.dtype if x.dtype.char in _FLOATS else np.dtype(np.float32)
     out = math.prod(x.shape[:2]) * math.prod([line.count for line in lines])
-    if out < _FROM or x.dtype.kind not in "fV" or max(x.shape[2:]) >= 1 << 27 or 0 in x.shape:
+    if (
+        max(out, x.size) < _FROM
+        or out == 0
+        or x.dtype.kind not in "fV"
+        or max(x.shape[2:]) >= 1 << 27
+        or 0 in x.shape
+    ):
         return None
     made = np.ascontiguousarray(x, kind)
     shape = (*x.shape[:2], *[line.count for line in lines])
