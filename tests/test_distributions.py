@@ -590,3 +590,16 @@ def test_samples_of_parameters_that_are_none():
 
 def test_wishart_of_a_row_of_freedoms() -> None:
     same(lambda T: T.distributions.Wishart(T.tensor([3.0]), covariance_matrix=T.eye(2)).mean)
+
+
+def test_divergences_of_classes_of_another_library() -> None:
+    class Foreign: ...
+
+    class Own(rushlight.distributions.Normal): ...
+
+    @rushlight.distributions.register_kl(Own, Foreign)
+    def rule(p, q):
+        return 3
+
+    assert rushlight.distributions.kl_divergence(Own(0.0, 1.0), Foreign()) == 3
+    same(lambda T: T.distributions.register_kl(3, T.distributions.Normal), text=False)

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import torch
+from both import same
 
 import rushlight
 from rushlight.batched import ASKING
@@ -314,3 +315,67 @@ def test_a_function_of_the_other_library_refuses_our_tensors():
             call(rushlight.ones(2, 3), rushlight.ones(2, 3))
     with pytest.raises(TypeError):
         torch.nn.functional.relu(rushlight.ones(2))
+
+
+# ---- what a class replaces and calls ----
+
+
+@pytest.mark.parametrize(
+    "name, args",
+    [
+        ("sum", ()),
+        ("exp", ()),
+        ("view", (4,)),
+        ("reshape", (4,)),
+        ("repeat", (2, 1)),
+        ("cumsum", (0,)),
+        ("clone", ()),
+        ("new_zeros", (2,)),
+        ("add", (1,)),
+        ("__add__", (1,)),
+        ("__rsub__", (1,)),
+        ("__neg__", ()),
+        ("__eq__", (1,)),
+        ("__getitem__", (0,)),
+        ("add_", (1,)),
+        ("max", (0,)),
+        ("split", (1,)),
+        ("item", ()),
+        ("numpy", ()),
+    ],
+)
+@pytest.mark.parametrize("kind", ["plain", "slots", "mixin", "heir"])
+def test_super_gives_the_class(name: str, args: tuple, kind: str) -> None:
+    def program(T):
+        def method(self, *args):
+            return getattr(super(made, self), name)(*args)
+
+        class Mixin: ...
+
+        bases = (Mixin, T.Tensor) if kind == "mixin" else (T.Tensor,)
+        facts = {"__slots__": ("tag",)} if kind == "slots" else {}
+        made = type("Own", bases, {name: method, **facts})
+        cls = type("Heir", (made,), {}) if kind == "heir" else made
+        t = T.ones(1) if name == "item" else T.ones(2, 2)
+        found = getattr(t.as_subclass(cls), name)(*args)
+        parts = found if isinstance(found, tuple) else (found,)
+        return [type(part).__name__ for part in parts], isinstance(t.as_subclass(cls), T.Tensor)
+
+    same(program)
+
+
+def test_properties_by_super() -> None:
+    def program(T):
+        class Own(T.Tensor):
+            @property
+            def T(self):
+                return super().T
+
+            @property
+            def data(self):
+                return super().data
+
+        t = T.ones(2, 2).as_subclass(Own)
+        return type(t.T).__name__, type(t.data).__name__, issubclass(Own, T.Tensor)
+
+    same(program)

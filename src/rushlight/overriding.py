@@ -211,9 +211,24 @@ def prepare(cls: Any) -> None:
         cls._a = _memory("_a")
         cls._buf = _memory("_buf")
         cls.__iter__ = _iterate
+    replaced = {}
     for name, member in vars(Tensor).items():
-        if _is_asked(name, member) and not any(name in vars(base) for base in own):
-            setattr(cls, name, _member(name, member))
+        if _is_asked(name, member):
+            if not any(name in vars(base) for base in own):
+                setattr(cls, name, _member(name, member))
+            elif name in vars(cls):
+                replaced[name] = _member(name, member)
+    if replaced and Tensor in cls.__bases__:
+        cls.__bases__ = tuple([_replaced(replaced) if base is Tensor else base for base in cls.__bases__])
+
+
+def _replaced(members: dict[str, Any]) -> type:
+    """Stands between a class and `Tensor`: the members that the class replaces, which it may call with `super()`, are asked, too."""
+    facts = {"__slots__": (), "__module__": Tensor.__module__, "__torch_function__": staticmethod(as_plain)}
+    metaclass: Any = type(Tensor)
+    made = metaclass(Tensor.__name__, (Tensor,), facts | members)
+    del made.__torch_function__  # (with which it was not prepared itself)
+    return made
 
 
 #: what a class is made of, and what serves Python itself

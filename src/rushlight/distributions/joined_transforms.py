@@ -9,7 +9,7 @@ from typing import Any
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.transform import TOO_FEW, Transform
-from rushlight.distributions.utils import sum_rightmost
+from rushlight.distributions.utils import _sum_rightmost
 
 __all__ = ["ComposeTransform", "IndependentTransform", "identity_transform"]
 
@@ -72,7 +72,7 @@ class ComposeTransform(Transform):
         terms, event_dim = [], self.domain.event_dim
         for part, before, after in zip(self.parts, values[:-1], values[1:], strict=True):
             term = part.log_abs_det_jacobian(before, after)
-            terms.append(sum_rightmost(term, event_dim - part.domain.event_dim))
+            terms.append(_sum_rightmost(term, event_dim - part.domain.event_dim))
             event_dim += part.codomain.event_dim - part.domain.event_dim
         return functools.reduce(operator.add, terms)
 
@@ -123,7 +123,7 @@ class IndependentTransform(Transform):
         return self.base_transform.inv(y)
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
-        return sum_rightmost(self.base_transform.log_abs_det_jacobian(x, y), self.reinterpreted_batch_ndims)
+        return _sum_rightmost(self.base_transform.log_abs_det_jacobian(x, y), self.reinterpreted_batch_ndims)
 
     def forward_shape(self, shape: Any) -> Any:
         return self.base_transform.forward_shape(shape)

@@ -28,7 +28,7 @@ from rushlight.distributions.pareto import Pareto
 from rushlight.distributions.poisson import Poisson
 from rushlight.distributions.transformed_distribution import TransformedDistribution
 from rushlight.distributions.uniform import Uniform
-from rushlight.distributions.utils import EULER, sum_rightmost
+from rushlight.distributions.utils import EULER, _sum_rightmost
 
 
 @register_kl(Bernoulli, Bernoulli)
@@ -106,7 +106,7 @@ def _(p: Any, q: Any) -> Any:
     batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
     for mine, other, slope in zip(natural, q._natural_params, slopes, strict=True):
         term = (other - mine) * slope
-        result = result - sum_rightmost(term, term.dim() - len(batch))
+        result = result - _sum_rightmost(term, term.dim() - len(batch))
     return result
 
 
@@ -180,7 +180,7 @@ def _(p: Any, q: Any) -> Any:
 def _(p: Any, q: Any) -> Any:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
         raise NotImplementedError
-    return sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
+    return _sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
 
 
 @register_kl(TransformedDistribution, TransformedDistribution)

@@ -8,7 +8,7 @@ from typing import Any
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.transform import Transform
-from rushlight.distributions.utils import sum_rightmost
+from rushlight.distributions.utils import _sum_rightmost
 
 __all__ = ["CatTransform", "StackTransform"]
 
@@ -109,7 +109,7 @@ class CatTransform(_Parted):
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         event_dim = self.event_dim
         slopes = [
-            sum_rightmost(slope, event_dim - t.event_dim)
+            _sum_rightmost(slope, event_dim - t.event_dim)
             for t, slope in zip(self.transforms, self._slopes(x, y), strict=True)
         ]
         # a dimension of the batch is joined again, one of the event summed up

@@ -9,7 +9,7 @@ from typing import Any
 import rushlight as torch
 from rushlight.distributions import constraints
 from rushlight.distributions.transform import Plain, Transform
-from rushlight.distributions.utils import broadcast_all, inside_unit, sum_rightmost
+from rushlight.distributions.utils import _sum_rightmost, broadcast_all, inside_unit
 
 __all__ = [
     "AbsTransform",
@@ -179,7 +179,7 @@ class AffineTransform(Transform):
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         number = isinstance(self.scale, Number)
         slope = torch.full_like(x, math.log(abs(self.scale))) if number else torch.abs(self.scale).log()
-        return sum_rightmost(slope, self._event_dim).expand(x.shape[: x.dim() - self._event_dim])
+        return _sum_rightmost(slope, self._event_dim).expand(x.shape[: x.dim() - self._event_dim])
 
     def forward_shape(self, shape: Any) -> Any:
         return torch.broadcast_shapes(shape, *(getattr(v, "shape", ()) for v in (self.loc, self.scale)))

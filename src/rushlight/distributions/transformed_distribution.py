@@ -9,7 +9,7 @@ from rushlight.distributions import constraints
 from rushlight.distributions.distribution import Distribution, home_of
 from rushlight.distributions.independent import Independent
 from rushlight.distributions.transforms import ComposeTransform, Transform
-from rushlight.distributions.utils import sum_rightmost
+from rushlight.distributions.utils import _sum_rightmost
 
 __all__ = ["TransformedDistribution"]
 
@@ -89,9 +89,9 @@ class TransformedDistribution(Distribution):
             x = transform.inv(y)
             event_dim += transform.domain.event_dim - transform.codomain.event_dim
             slope = transform.log_abs_det_jacobian(x, y)
-            total = total - sum_rightmost(slope, event_dim - transform.domain.event_dim)
+            total = total - _sum_rightmost(slope, event_dim - transform.domain.event_dim)
             y = x
-        return total + sum_rightmost(self.base_dist.log_prob(y), event_dim - len(self.base_dist.event_shape))
+        return total + _sum_rightmost(self.base_dist.log_prob(y), event_dim - len(self.base_dist.event_shape))
 
     def _rising(self, value: Any) -> Any:
         """A probability, counted from the other end where the transforms fall."""

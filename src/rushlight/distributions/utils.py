@@ -48,7 +48,7 @@ def _standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
     return torch.empty(shape, dtype=dtype, device=device).normal_()
 
 
-def sum_rightmost(value: Any, dims: int) -> Any:
+def _sum_rightmost(value: Any, dims: int) -> Any:
     """The sum over the last `dims` dimensions."""
     return value.reshape(*value.shape[:-dims], -1).sum(-1) if dims else value
 
