@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
-from rushlight.dtypes import BOOL, FLOATING, INTEGER
+from rushlight.dtypes import BOOL, FLOATING, INTEGER, REDUCED, float32, float64
 from rushlight.graph.trace import Traced
 from rushlight.layout import wrap_dim
 from rushlight.numerics.errors import ndtr
@@ -191,15 +191,34 @@ def silu(input, inplace=False):
     return _silu.inplace(input) if inplace else _silu.method(input)
 
 
+def _lifted(x: Any) -> Any:
+    """Half types in float32."""
+    return x.to(float32) if x._dtype in REDUCED else x
+
+
+#: from here on tanh(softplus(x)) is 1, in double precision too; and exp(x) can be squared
+_MISH_ENDS = 40.0
+
+
+def _mish(x: np.ndarray) -> np.ndarray:
+    """With e = exp(x) and n = e (e + 2) = (1 + e)^2 - 1: tanh(log(1 + e)) = n / (n + 2), where nothing cancels."""
+    e = np.exp(np.minimum(x, _MISH_ENDS))
+    n = e * (e + 2)
+    return x * (n / (n + 2))
+
+
 def _mish_gradient(g: Any, x: Any) -> Any:
-    """With t = tanh(softplus(x)): t + x (1 - t^2) sigmoid(x)."""
-    t = softplus(x).tanh()
-    return g * (t + x * (1 - t * t) * x.sigmoid())
+    """t + x (1 - t^2) sigmoid(x), where t = n / (n + 2): see `_mish`. Where exp(x) is cut off, n is finite, and its square is not."""
+    wide = _lifted(x)
+    e = wide.clamp(max=300.0 if x._dtype is float64 else _MISH_ENDS).exp()
+    n = e * (e + 2)
+    slope = n / (n + 2) + wide * (4 * e * (1 + e) / (n + 2).square())
+    return g * slope.to(x._dtype)
 
 
-_mish = unary(
+_mish_values = unary(
     "mish",
-    numpy=in_double(lambda x: x * np.tanh(np.logaddexp(0, x))),
+    numpy=in_double(_mish),
     dtype=same,
     refuse=floats_only("mish_cpu"),
     vjp=_mish_gradient,
@@ -209,7 +228,7 @@ _mish = unary(
 @public(out=False)
 def mish(input, inplace=False):
     """`input * tanh(softplus(input))` (Misra, 2019)."""
-    return _mish.inplace(input) if inplace else _mish.method(input)
+    return _mish_values.inplace(input) if inplace else _mish_values.method(input)
 
 
 def _softplus_gradient(g: Any, x: Any, beta: float, threshold: float) -> Any:
