@@ -16,11 +16,12 @@ from rushlight.layout import numel
 from rushlight.ops import columns
 from rushlight.ops.columns import Form
 from rushlight.ops.kinds.contraction import multiply
+from rushlight.runtime.deferral import TIER
 
 #: elements of the columns that are laid out at a time: they stay in the outer cache, and products are large
 _COLUMNS = 1 << 20
 #: elements of a result, of which fewer are not worth looking for a kernel
-_FEW = 1 << 8
+_FEW = 1 if TIER == "jit" else 1 << 8
 
 # ---- windows ----
 

@@ -20,13 +20,14 @@ from rushlight.codegen.panels import HEIGHT
 from rushlight.codegen.windows import MOST_PIECES, PIECE_WORDS
 from rushlight.memory import address, array
 from rushlight.native import threads
+from rushlight.runtime.deferral import TIER, can_compile
 from rushlight.runtime.large_products import lay
 from rushlight.runtime.product_kernels import VECTOR, channelwise, laying, run, windows
 
 _FORWARD, _BACKWARD, _CHANNELS = (struct.Struct(f"={n}q") for n in (17, 14, 16))
 _CHARS = {np.dtype(np.float32): "f", np.dtype(np.float64): "d"}
 #: multiplications from which on a convolution is worth a kernel; windows and weights of which fewer leave too much idle
-_WORTH, _WINDOWS, _ROWS = 1 << 18, 8, 3
+_WORTH, _WINDOWS, _ROWS = (1, 1, 1) if TIER == "jit" else (1 << 18, 8, 3)
 #: windows of an example below which they are few
 _SHORT = 128
 #: tasks that each thread should have; the most elements of windows that are one
@@ -184,8 +185,6 @@ def _fits(kind: np.dtype, groups: int, rows: int, inner: int, depth: int, number
         return False
     if rows < _ROWS and not (rows == 1 == inner and groups >= _ROWS):
         return False
-    from rushlight.runtime.deferral import can_compile
-
     if not can_compile() or laying(kind.itemsize) is None:
         return False
     return (
