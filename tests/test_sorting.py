@@ -211,3 +211,51 @@ def test_errors(call: str) -> None:
             eval(call, {"x": L.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), "L": L})
         classes.append(next(c for c in caught.type.__mro__ if c.__module__ == "builtins"))
     assert classes[0] is classes[1]
+
+
+def _lines(kind):
+    """Large lines: of different elements, and some with equal ones and nan."""
+    values = np.random.default_rng(11).standard_normal((40, 300)).astype(kind)
+    values[3] = np.round(values[3])
+    values[5, :20] = values[5, 0]
+    values[7, 9] = np.nan
+    values[8, 5:250] = np.nan
+    values[9] = np.nan
+    values[11, 4] = np.inf
+    values[12, :3] = -np.inf
+    return values
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_ranks_of_large_lines(kind, dim):
+    values = _lines(kind) if dim else np.ascontiguousarray(_lines(kind).T)
+    x, y = T.tensor(values), R.tensor(values)
+    for k in (1, 2, 10, 70, 299):
+        for largest in (True, False):
+            wanted, made = (t.topk(k, dim, largest) for t in (x, y))
+            np.testing.assert_array_equal(made.values.numpy(), wanted.values.numpy())
+            assert made.indices.tolist() == wanted.indices.tolist()
+        wanted, made = (t.kthvalue(k, dim) for t in (x, y))
+        np.testing.assert_array_equal(made.values.numpy(), wanted.values.numpy())
+        found = np.take_along_axis(values, made.indices.unsqueeze(dim).numpy(), dim)
+        np.testing.assert_array_equal(found, made.values.unsqueeze(dim).numpy())
+    wanted, made = (t.median(dim) for t in (x, y))
+    np.testing.assert_array_equal(made.values.numpy(), wanted.values.numpy())
+    found = np.take_along_axis(values, made.indices.unsqueeze(dim).numpy(), dim)
+    np.testing.assert_array_equal(found, made.values.unsqueeze(dim).numpy())
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32", "int8", "uint8", "float32", "bool"])
+def test_distinct_elements_of_many(kind):
+    draws = np.random.default_rng(12).integers(-100, 28, (50, 60))
+    far = np.array([-(2**63), 2**63 - 1, 5, 5])
+    for values in (draws, np.zeros((0, 3), np.int64), *([far] if kind == "int64" else [])):
+        x = T.tensor(values.tolist(), dtype=T.int64).reshape(values.shape).to(getattr(T, kind))
+        y = R.tensor(values.tolist(), dtype=R.int64).reshape(values.shape).to(getattr(R, kind))
+        for name in ("unique", "unique_consecutive"):
+            wanted = getattr(T, name)(x, return_inverse=True, return_counts=True)
+            made = getattr(R, name)(y, return_inverse=True, return_counts=True)
+            assert [t.tolist() for t in made] == [t.tolist() for t in wanted]
+            assert [str(t.dtype) for t in made] == [str(t.dtype) for t in wanted]
+            assert [tuple(t.shape) for t in made] == [tuple(t.shape) for t in wanted]

@@ -19,10 +19,8 @@ from rushlight.tape.derivative import NOT_DIFFERENTIABLE, no_derivative
 # ---- unique ----
 
 
-def _rows(a: np.ndarray, dim: int | None) -> np.ndarray:
-    """What is compared, one row each: elements, or the slices along `dim`."""
-    if dim is None:
-        return a.reshape(-1, 1)
+def _rows(a: np.ndarray, dim: int) -> np.ndarray:
+    """What is compared, one row each: the slices along `dim`."""
     lines = np.moveaxis(a, dim, 0)
     return lines.reshape(len(lines), math.prod(lines.shape[1:]))
 
@@ -37,6 +35,8 @@ def _distinct(a: np.ndarray, dim: int | None, in_order: bool) -> tuple:
     1. Put equal rows beside each other (sorted, unless only neighbours count).
     2. A group begins where a row differs from the one before it.
     """
+    if dim is None:
+        return _distinct_elements(a, in_order)
     rows = _rows(a, dim)
     keys = _keys(rows)
     at = np.arange(len(rows)) if in_order or not keys.shape[1] else np.lexsort(keys.T[::-1])
@@ -47,10 +47,42 @@ def _distinct(a: np.ndarray, dim: int | None, in_order: bool) -> tuple:
     inverse = np.empty(len(rows), np.int64)
     inverse[at] = np.cumsum(begins) - 1
     counts = np.diff(first, append=len(rows))
-    if dim is None:
-        return rows[at[first], 0], inverse.reshape(a.shape), counts
     shape = (len(first), *(n for d, n in enumerate(a.shape) if d != dim))
     return np.moveaxis(rows[at[first]].reshape(shape), 0, dim), inverse, counts
+
+
+def _distinct_elements(a: np.ndarray, in_order: bool) -> tuple:
+    """The same of elements; whole numbers that are not far apart are counted."""
+    flat = a.reshape(-1)
+    if not in_order and flat.dtype.kind in "iu" and flat.size:
+        low = int(flat.min())
+        span = int(flat.max()) - low + 1
+        if span <= 2 * flat.size:
+            wide = flat if flat.itemsize == 8 else flat.astype(np.int64)
+            return _counted(a, (wide - wide.dtype.type(low)).astype(np.int64), low, span)
+    keys = _keys(flat)
+    at = None if in_order else keys.argsort(kind="stable")
+    ordered = keys if at is None else keys[at]
+    begins = np.ones(flat.size, bool)
+    np.not_equal(ordered[1:], ordered[:-1], begins[1:])
+    first = begins.nonzero()[0]
+    counts = np.diff(first, append=flat.size)
+    groups = np.repeat(np.arange(first.size), counts)
+    if at is None:
+        return flat[first], groups.reshape(a.shape), counts
+    inverse = np.empty(flat.size, np.int64)
+    inverse[at] = groups
+    return flat[at[first]], inverse.reshape(a.shape), counts
+
+
+def _counted(a: np.ndarray, above: np.ndarray, low: int, span: int) -> tuple:
+    """Distinct whole numbers by how far they lie above the lowest."""
+    counts = np.bincount(above, minlength=span)
+    found = counts.nonzero()[0]
+    number = np.empty(span, np.int64)
+    number[found] = np.arange(found.size)
+    values = found.astype(a.dtype) + a.dtype.type(low)
+    return values, number[above].reshape(a.shape), counts[found]
 
 
 _UNIQUE: dict[str, Any] = {"several": True, "differentiable": (0,)}

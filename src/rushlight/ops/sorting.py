@@ -228,27 +228,40 @@ def msort(input: Tensor) -> Tensor:
 _SHORT_LINE = 32
 
 
-def _top_of_different(a: np.ndarray, k: int, dim: int, largest: bool) -> np.ndarray | None:
-    """Indices of the k extreme elements, in order, by a partition; None if equal ones or nan leave the order open."""
-    rows = np.moveaxis(a if not largest else -a, dim, -1)
-    at = np.argpartition(rows, k - 1, -1)[..., :k]
-    values = np.take_along_axis(rows, at, -1)
-    inside = np.argsort(values, -1)
-    values = np.take_along_axis(values, inside, -1)
-    if np.count_nonzero(rows <= values[..., -1:]) != values.size or not np.all(
-        values[..., 1:] > values[..., :-1]
-    ):
-        return None
-    return np.moveaxis(np.take_along_axis(at, inside, -1), -1, dim)
+def _top_of_different(lines: np.ndarray, k: int, largest: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the k extreme elements of each line, in order, by a partition; and in which lines equal ones or nan leave it open."""
+    keys = -lines if largest else lines
+    kept = np.partition(keys, k - 1, -1)[:, :k]
+    kept.sort(-1)
+    chosen = np.flatnonzero(keys <= kept[:, -1:])
+    line, place = np.divmod(chosen, lines.shape[1])
+    clear = (np.bincount(line, minlength=len(lines)) == k) & np.all(kept[:, 1:] > kept[:, :-1], -1)
+    if largest:
+        last = np.maximum.reduce(lines, -1)
+        clear &= last == last
+    at = np.zeros(kept.shape, np.int64)
+    found = place[clear[line]].reshape(-1, k)
+    values = keys[clear.nonzero()[0][:, None], found]
+    at[clear] = np.take_along_axis(found, np.argsort(values, -1), -1)
+    return at, ~clear
 
 
 def _top(a: np.ndarray, k: int, dim: int, largest: bool, in_order: bool) -> np.ndarray:
     """Indices of the k extreme elements, in order."""
     n = a.shape[dim]
-    if _SHORT_LINE < n and 0 < 4 * k <= n and a.dtype.char in "fd":
-        found = _top_of_different(a, k, dim, largest)
-        if found is not None:
-            return found
+    if not (_SHORT_LINE < n and 0 < 4 * k <= n and a.dtype.char in "fd"):
+        return _top_of_any(a, k, dim, largest, in_order)
+    rows = np.moveaxis(a, dim, -1)
+    lines = rows.reshape(-1, n)
+    at, unclear = _top_of_different(lines, k, largest)
+    if unclear.any():
+        at[unclear] = _top_of_any(lines[unclear], k, 1, largest, in_order)
+    return np.moveaxis(at.reshape(*rows.shape[:-1], k), -1, dim)
+
+
+def _top_of_any(a: np.ndarray, k: int, dim: int, largest: bool, in_order: bool) -> np.ndarray:
+    """The same, of any elements."""
+    n = a.shape[dim]
     front = (slice(None),) * dim + (slice(0, k),)
     if n < _PARTITION or k * 8 > n or not k or a.size <= selection.LIMIT:
         select = functools.partial(selection.top, k=k, in_order=in_order)
@@ -329,6 +342,19 @@ def _at_rank(a: np.ndarray, dim: int, keepdim: bool, find: Callable) -> tuple:
     return values.copy(), at.copy()
 
 
+def _of_rank(lines: np.ndarray, k: int, find: Callable) -> np.ndarray:
+    """The index of the element of rank k in each line: by a partition; `find(lines, k)` where others equal it, or it is nan."""
+    if lines.shape[-1] <= _SHORT_LINE or lines.dtype.char not in "fd":
+        return find(lines, k)
+    flat = lines.reshape(-1, lines.shape[-1])
+    equal = flat == np.partition(flat, k, -1)[:, k : k + 1]
+    at = equal.argmax(-1)[:, None]
+    unclear = np.count_nonzero(equal, -1) != 1
+    if unclear.any():
+        at[unclear] = find(flat[unclear], k)
+    return at.reshape(*lines.shape[:-1], 1)
+
+
 def _rank(lines: np.ndarray, k: Any) -> np.ndarray:
     """The index of the element of rank k (a number, or one per line) in each line."""
     ranked = np.argsort(lines, -1, "stable")
@@ -345,7 +371,7 @@ def _selected_rank(lines: np.ndarray, k: int) -> np.ndarray:
 
 def _median_index(lines: np.ndarray) -> np.ndarray:
     """The lower median; the first nan if there is one."""
-    at = _rank(lines, (lines.shape[-1] - 1) // 2)
+    at = _of_rank(lines, (lines.shape[-1] - 1) // 2, _rank)
     if lines.dtype.kind != "f":
         return at
     bad = np.isnan(lines)
@@ -412,7 +438,7 @@ def mode_dim(x, *, dim, keepdim):
 
 @primitive("Kthvalue", several=True, differentiable=(0,), vjp=(selected,))
 def kthvalue_dim(x, *, k, dim, keepdim):
-    return _at_rank(x, dim, keepdim, lambda lines: _selected_rank(lines, k - 1))
+    return _at_rank(x, dim, keepdim, lambda lines: _of_rank(lines, k - 1, _selected_rank))
 
 
 def _line(input: Tensor, dim: Any, keepdim: Any, operation: str) -> dict:
