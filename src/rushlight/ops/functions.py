@@ -39,6 +39,7 @@ exp = unary(
 )
 
 
+@has_verb("exp2")
 def _exp2(x: np.ndarray) -> np.ndarray:
     return np.exp(x * _LN2) if x.dtype.kind == "c" else np.exp2(x)
 
@@ -73,9 +74,16 @@ log = unary(
         tensor([0., -inf, nan])
     """,
 )
+
+
+@has_verb("log2")
+def _log2(x: np.ndarray) -> np.ndarray:
+    return np.log(x) / _LN2 if x.dtype.kind == "c" else np.log2(x)
+
+
 log2 = unary(
     "log2",
-    numpy=in_double(lambda x: np.log(x) / _LN2 if x.dtype.kind == "c" else np.log2(x)),
+    numpy=in_double(_log2),
     dtype=floating,
     vjp=lambda g, x: g / (x.conj() * _LN2),
     doc="The logarithm to base 2.",
