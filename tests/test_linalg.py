@@ -409,3 +409,48 @@ def test_ranks_are_of_the_matrices(driver: str | None, shapes: tuple) -> None:
         return [tuple(part.shape) for part in found], found.rank
 
     same(program)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"k": 2}, {"k": 3, "largest": False}, {"k": 2, "B": True}, {"X": True}, {"k": 2, "batch": True}],
+    ids=str,
+)
+def test_lobpcg(options: dict) -> None:
+    def program(T):
+        T.manual_seed(0)
+        a = T.randn(12, 12, dtype=T.float64)
+        b = T.randn(12, 12, dtype=T.float64)
+        a, b = a @ a.T + T.eye(12), b @ b.T + 5 * T.eye(12)
+        given = dict(options)
+        if given.pop("batch", False):
+            a = T.stack([a, 2 * a])
+        if given.pop("B", False):
+            given["B"] = b
+        if given.pop("X", False):
+            given["X"] = T.randn(12, 2, dtype=T.float64)
+        values, vectors = T.lobpcg(a, **given)
+        right = vectors * values.unsqueeze(-2)
+        left = a @ vectors - (given["B"] @ right if "B" in given else right)
+        # values to the four digits that iterations reach; vectors may have either sign
+        return (
+            [f"{value:.4g}" for value in values.flatten().tolist()],
+            vectors.shape,
+            bool(left.abs().max() < 1e-3),
+        )
+
+    same(program)
+
+
+def test_lobpcg_refuses() -> None:
+    same(lambda T: T.lobpcg(T.ones(3, 4)))
+    same(lambda T: T.lobpcg(T.eye(3), k=2))
+    with pytest.raises(NotImplementedError, match="tracker"):
+        rushlight.lobpcg(rushlight.eye(9), tracker=print)
+
+
+def test_gradient_of_lobpcg() -> None:
+    a = rushlight.diag(rushlight.arange(1.0, 10.0, dtype=rushlight.float64)).requires_grad_()
+    values, _ = rushlight.lobpcg(a, k=2)
+    values.sum().backward()
+    assert a.grad.diag().tolist() == [0] * 7 + [1, 1]
