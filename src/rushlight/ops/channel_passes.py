@@ -39,14 +39,11 @@ def in_groups(a: np.ndarray, groups: int) -> np.ndarray:
 
 def moments(x: np.ndarray, dims: tuple[int, ...], eps: float) -> Moments:
     """Of what lies along `dims`."""
-    count = x.size // _kept(x, dims)
-    mean = _summed(_total, (x,), dims)[0] / count
-    variance = _summed(_squares, (x, mean), dims)[0] / count
-    return Moments(mean, 1 / np.sqrt(variance + eps))
-
-
-def _kept(x: np.ndarray, dims: tuple[int, ...]) -> int:
-    return int(np.prod([n for d, n in enumerate(x.shape) if d not in dims], dtype=np.int64))
+    (total,) = _summed(_total, (x,), dims)
+    count = x.size // total.size
+    mean = total / count
+    (squares,) = _summed(_squares, (x, mean), dims)
+    return Moments(mean, 1 / np.sqrt(squares / count + eps))
 
 
 def spread(x: np.ndarray, mean: np.ndarray, factor: np.ndarray, bias: Any) -> np.ndarray:
