@@ -7,6 +7,7 @@ import pytest
 from rushlight.codegen.placing import adding, placing
 from rushlight.codegen.pooling import Pooling, spreading
 from rushlight.codegen.resampling import Resampling
+from rushlight.codegen.reversing import reversing
 from rushlight.codegen.triangles import triangles
 from rushlight.native import jit, llvm
 
@@ -28,6 +29,11 @@ TEXTS = {
     },
     **{
         f"triangles {size} {width}": (triangles, size, width)
+        for size in (1, 2, 4, 8)
+        for width in (16, 32, 64)
+    },
+    **{
+        f"reversing {size} {width}": (reversing, size, width)
         for size in (1, 2, 4, 8)
         for width in (16, 32, 64)
     },

@@ -11,11 +11,17 @@ from rushlight.layout import iteration_strides, wrap_dim, wrap_dims
 from rushlight.ops.kinds.ints import ints, listed
 from rushlight.ops.spec import primitive, public
 from rushlight.runtime.results import laid_out
+from rushlight.runtime.reversed_rows import reversed_rows
 from rushlight.tape.recording import record
 
 
 @primitive("Flip", vjp=(lambda g, dims: g.flip(dims),))
 def flip_dims(x, *, dims):
+    if x.ndim - 1 in dims:
+        found = reversed_rows(x)
+        if found is not None:
+            others = tuple([d for d in dims if d != x.ndim - 1])
+            return np.flip(found, others).copy() if others else found
     turned = x[tuple(slice(None, None, -1) if d in dims else slice(None) for d in range(x.ndim))]
     if x.flags.c_contiguous or x.ndim < 2:
         return np.array(turned, order="C")
@@ -52,7 +58,8 @@ def flip_method(self: Tensor, *given: Any, dims: Any = None) -> Tensor:
         and -2 <= given[0] < 2
     ):
         dim = given[0] & 1
-        out = new_tensor((a[:, ::-1] if dim else a[::-1]).copy(), self._dtype)
+        found = reversed_rows(a) if dim else None
+        out = new_tensor((a[:, ::-1] if dim else a[::-1]).copy() if found is None else found, self._dtype)
         if self._edge is not None:
             record(flip_dims.derivative, (self,), {"dims": (dim,)}, out)
         return out
