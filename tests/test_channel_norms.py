@@ -81,7 +81,7 @@ def test_second_order(norm, shape):
     assert_near(*found, "float64")
 
 
-@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("norm", ["batch", "group", "evaluation"])
 @pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (1, 2)], ids=str)
 def test_gradients_of_some(norm, wanted):
     """And an incoming gradient that is one number, repeated."""

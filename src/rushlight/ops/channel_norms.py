@@ -20,6 +20,7 @@ from rushlight.ops.channel_passes import (
     in_groups,
     in_places,
     moments,
+    scaled,
     spread,
 )
 from rushlight.ops.normalisation import AFFINE, lifted, refuse, standard, standard_gradient
@@ -55,8 +56,10 @@ def _batch_gradient(
     eps: float,
 ) -> tuple:
     """The gradients of input, weight and bias."""
-    if moments is not None and _in_passes(g, x, weight):
-        return *quiet(_batch_gradient_values, g, x, weight, needs, moments), None, None
+    if _in_passes(g, x, weight):
+        if moments is not None:
+            return *quiet(_batch_gradient_values, g, x, weight, needs, moments), None, None
+        return *quiet(_fixed_gradient_values, g, x, weight, needs, _fixed(mean, variance, eps)), None, None
     g, x, weight = lifted(g), lifted(x), lifted(weight)
     around = _around(x._a.ndim)
     inner = g if weight is None else g * _channels(weight, x._a.ndim)
@@ -93,6 +96,24 @@ def _batch_gradient_values(g: Any, x: Any, weight: Any, needs: tuple, moments: M
     return _as_tensors(x._dtype, to_input, to_weight, total.ravel() if needs[2] else None)
 
 
+def _fixed(mean: Any, variance: Any, eps: float) -> Moments:
+    """Of running statistics."""
+    return Moments(_per_channel(mean), 1 / np.sqrt(_per_channel(variance) + eps))
+
+
+def _fixed_gradient_values(g: Any, x: Any, weight: Any, needs: tuple, moments: Moments) -> tuple:
+    """The same where the statistics are not those of the batch."""
+    grads = in_places(g._a)
+    to_input = to_weight = to_bias = None
+    if needs[0]:
+        to_input = scaled(grads, moments.scale * _per_channel(weight, 1)).reshape(x._a.shape)
+    if needs[1] or needs[2]:
+        total, along = gradient_sums(grads, in_places(x._a), moments.mean, (0, 2))
+        to_weight = (along * moments.scale).ravel() if needs[1] else None
+        to_bias = total.ravel() if needs[2] else None
+    return _as_tensors(x._dtype, to_input, to_weight, to_bias)
+
+
 def _as_tensors(kind: Any, *arrays: Any) -> tuple:
     return tuple([a if a is None else new_tensor(a.astype(kind.numpy, copy=False), kind) for a in arrays])
 
@@ -105,7 +126,7 @@ def _per_channel(t: Any, otherwise: Any = None) -> Any:
 @primitive("NativeBatchNorm", like_image=True, vjp=_batch_gradient)
 def batch_norm_(x, weight, bias, mean, variance, *, moments, eps):
     if moments is None:
-        moments = Moments(_per_channel(mean), 1 / np.sqrt(_per_channel(variance) + eps))
+        moments = _fixed(mean, variance, eps)
     factor = moments.scale * _per_channel(weight, 1)
     return spread(in_places(x), moments.mean, factor, _per_channel(bias)).reshape(x.shape)
 

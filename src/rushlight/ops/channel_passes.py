@@ -65,6 +65,11 @@ def gradient_spread(
     return _mapped("normalise_backward", _gradient_spread, (x, g, factor, mean, slope, start))
 
 
+def scaled(g: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """`g factor`, rounded once."""
+    return _mapped("scale", _scaled, (g, factor))
+
+
 # ---- loops of our own, or NumPy's ----
 
 
@@ -109,6 +114,10 @@ def _gradient_sums(x: np.ndarray, g: np.ndarray, mean: np.ndarray) -> tuple:
 def _spread(x: np.ndarray, mean: np.ndarray, factor: np.ndarray, *bias: np.ndarray) -> np.ndarray:
     made = (x.astype(_F64) - mean) * factor
     return made + bias[0] if bias else made
+
+
+def _scaled(g: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    return g.astype(_F64) * factor
 
 
 def _gradient_spread(

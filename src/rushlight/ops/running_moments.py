@@ -78,21 +78,24 @@ def _squares_in_order(d: np.ndarray, plane: int) -> np.ndarray:
 
 #: relative error of one addition in double precision
 _UNIT = 2.0**-53
+#: additions in the longest chain of our loops at most
+_CHAIN = 1024
 
 
 def _rounded_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """The same of float32 values (N, C, L), with sums in any order; None if they are not many.
 
-    A sum of n terms is off by at most (n - 1) units of the sum of their sizes, in whatever order it is taken (Higham, Accuracy and
-    Stability of Numerical Algorithms, 4.2). Where all numbers that near round to the same float32, the order does not show; the
-    few other channels are added from first to last.
+    A sum of n terms, added from first to last, is off by at most (n - 1) units of the sum of their sizes; one whose longest chain of
+    additions is shorter, by as many units as that is long (Higham, Accuracy and Stability of Numerical Algorithms, 4.2). Where all
+    numbers that near round to the same float32, the order does not show; the few other channels are added from first to last.
     """
     sums = reduced(_sums, (x,), (0, 2))
     if sums is None:
         return None
     size, count = x.shape[2], x[:, 0].size
+    units = (count + min(count, _CHAIN)) * _UNIT
     total, sizes = (a.ravel() for a in sums)
-    mean = _rounded(total, 2 * count * _UNIT * sizes, count, lambda c: _in_order(_channel(x, c)))
+    mean = _rounded(total, units * sizes, count, lambda c: _in_order(_channel(x, c)))
     squares = reduced(_squares, (x, mean.reshape(1, -1, 1)), (0, 2))
     if squares is None:
         return None
@@ -101,7 +104,7 @@ def _rounded_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     def again(c: int) -> np.ndarray:
         return _squares_in_order(_channel(x, c) - mean[c], size)
 
-    variance = _rounded(total, 2 * count * _UNIT * total, 1, again)
+    variance = _rounded(total, units * total, 1, again)
     return mean, variance / np.float32(max(count - 1, 1))
 
 
