@@ -98,7 +98,8 @@ def _batch_gradient_values(g: Any, x: Any, weight: Any, needs: tuple, moments: M
 
 def _fixed(mean: Any, variance: Any, eps: float) -> Moments:
     """Of running statistics."""
-    return Moments(_per_channel(mean), 1 / np.sqrt(_per_channel(variance) + eps))
+    scale = quiet(lambda: 1 / np.sqrt(_per_channel(variance) + eps))  # (a variance below 0 has none)
+    return Moments(_per_channel(mean), scale)
 
 
 def _fixed_gradient_values(g: Any, x: Any, weight: Any, needs: tuple, moments: Moments) -> tuple:

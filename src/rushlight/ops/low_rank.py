@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.batched import asking
 from rushlight.buffer import Tensor
 from rushlight.dtypes import FLOATING, get_default_dtype
 from rushlight.ops.cholesky import cholesky
@@ -81,6 +82,7 @@ def pca_lowrank(
     return svd_lowrank(A - A.mean(dim=(-2,), keepdim=True) if center else A, q, niter)
 
 
+@asking
 def lobpcg(
     A: Tensor,
     k: int | None = None,
