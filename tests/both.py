@@ -73,3 +73,16 @@ def plain(value: Any) -> Any:
         if type(value).__module__.partition(".")[0] in ("torch", "rushlight")
         else type(value).__name__
     )
+
+
+def numbers(t: Any) -> np.ndarray:
+    """The values of a tensor of either library, in float64."""
+    return t.detach().double().numpy()
+
+
+def assert_near(mine: Any, theirs: Any, near: float) -> None:
+    """Fail unless tensors are as near to one another as that many times the largest element, or 1: PyTorch adds up in another order, and
+    in the precision of the operands, so that small results may be far off relative to themselves."""
+    for p, q in zip(mine, theirs, strict=True):
+        bound = near * max(1, np.abs(numbers(q)).max(initial=0))
+        np.testing.assert_allclose(numbers(p), numbers(q), rtol=0, atol=bound)

@@ -9,12 +9,19 @@ import numpy as np
 import pytest
 
 import rushlight
-from rushlight.ops.columns import Form
+from rushlight.layout import Form
 from rushlight.runtime import product_kernels, windows
 
 torch = pytest.importorskip("torch")
 if not rushlight.runtime.deferral.can_compile() or product_kernels.products("f") is None:
     pytest.skip("no kernel of products here", allow_module_level=True)
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No product is too small for a kernel."""
+    for name in ("_WORTH", "_WINDOWS", "_ROWS"):
+        monkeypatch.setattr(windows, name, 1)
 
 
 def close(found: np.ndarray, wanted: np.ndarray, depth: int) -> None:
@@ -32,20 +39,18 @@ def compare(x: np.ndarray, w: np.ndarray, b: np.ndarray, form: Form, padding: tu
     g = np.random.default_rng(1).standard_normal(tuple(y.shape)).astype(x.dtype)
     y.backward(torch.tensor(g.astype("d")))
     found = windows.convolved(x, w, b, form, padding, tuple(y.shape[2:]), groups)
-    if found is not None:
-        assert found.dtype == x.dtype
-        close(found, y.detach().numpy(), w.shape[1] * kernel)
+    assert found is not None and found.dtype == x.dtype
+    close(found, y.detach().numpy(), w.shape[1] * kernel)
     found = windows.transposed(g, w, None, form, padding, x.shape[2:], groups)
-    if found is not None:
-        close(found, tx.grad.numpy(), len(w) // groups * kernel)
+    assert found is not None
+    close(found, tx.grad.numpy(), len(w) // groups * kernel)
     found = windows.correlated(x, g, form, padding, groups)
-    if found is not None:
-        close(found, tw.grad.numpy(), g.size // g.shape[1])
+    assert found is not None
+    close(found, tw.grad.numpy(), g.size // g.shape[1])
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_random_forms(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "_WORTH", 1)
+def test_random_forms(seed: int, always: None) -> None:
     choose, rng = random.Random(seed), np.random.default_rng(seed)
     dims, kind, groups = choose.choice((1, 2, 2, 3)), choose.choice("fd"), choose.choice((1, 1, 2, 3))
     form = Form(
@@ -62,9 +67,8 @@ def test_random_forms(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("size", [7, 10, 14, 15, 16, 17, 28, 32, 33, 48])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_rows_of_every_length(size: int, stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_every_length(size: int, stride: int, always: None) -> None:
     """Vectors of windows that are whole, in pieces, every other element, or anywhere."""
-    monkeypatch.setattr(windows, "_WORTH", 1)
     rng = np.random.default_rng(size)
     x, w = rng.standard_normal((2, 3, size, size)), rng.standard_normal((9, 3, 3, 3))
     for kind in "fd":
@@ -72,8 +76,7 @@ def test_rows_of_every_length(size: int, stride: int, monkeypatch: pytest.Monkey
         compare(x.astype(kind), w.astype(kind), rng.standard_normal(9).astype(kind), form, (1, 1), 1)
 
 
-def test_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "_WORTH", 1)
+def test_layouts(always: None) -> None:
     rng = np.random.default_rng(0)
     x, w, b = (rng.standard_normal(shape).astype("f") for shape in ((2, 20, 20, 8), (16, 3, 3, 8), (32,)))
     last, strange = x.transpose(0, 3, 1, 2), rng.standard_normal((40, 40, 8, 2)).astype("f").T[..., ::2, 1::2]
@@ -134,8 +137,7 @@ def test_second_order_and_modules() -> None:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_channels_with_kernels_of_their_own(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "_WORTH", 1)
+def test_channels_with_kernels_of_their_own(seed: int, always: None) -> None:
     choose, rng = random.Random(seed), np.random.default_rng(seed)
     dims, kind, channels = choose.choice((1, 2, 2, 3)), choose.choice("fd"), choose.randrange(3, 12)
     form = Form(*[tuple(choose.randrange(1, most) for _ in range(dims)) for most in (5, 4, 3)])

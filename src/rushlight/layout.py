@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,14 @@ Operand = tuple[Shape, Shape, int, bool]
 #: a number; or a tensor without dimensions, converted or not
 NUMBER: Operand = (), (), 1, False
 _FAR = 1 << 63
+
+
+class Form(NamedTuple):
+    """What the windows of a convolution are like."""
+
+    kernel: Shape
+    stride: Shape
+    dilation: Shape
 
 
 def numel(shape: Iterable[int]) -> int:

@@ -7,11 +7,11 @@ that BLAS takes longer to begin than to end. With the examples' dimension last, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from rushlight.layout import numel
+from rushlight.layout import Form, numel
 from rushlight.ops.kinds.contraction import multiply
 
 #: places of the result, for each example, below which images are small
@@ -20,14 +20,6 @@ SMALL = 256
 _COLUMNS = 1 << 17
 #: terms of a product that are added up in the precision of the operands
 _TERMS = 1 << 9
-
-
-class Form(NamedTuple):
-    """What the windows of a convolution are like."""
-
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
 
 
 def convolved(x: np.ndarray, rows: np.ndarray, padding: tuple, form: Form, out: tuple) -> np.ndarray:
@@ -121,4 +113,4 @@ def _multiplied(a: np.ndarray, b: np.ndarray) -> Any:
     return multiply(a[0], b[0])[None] if len(a) == 1 else multiply(a, b)
 
 
-__all__ = ["SMALL", "Form", "convolved", "correlated", "transposed"]
+__all__ = ["SMALL", "convolved", "correlated", "transposed"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL
-from rushlight.ops.columns import Form
+from rushlight.layout import Form
 from rushlight.ops.convolving import convolved, correlated, transposed, widened
 from rushlight.ops.spec import as_tensor, primitive, public
 

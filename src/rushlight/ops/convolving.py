@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.layout import numel
+from rushlight.layout import Form, numel
 from rushlight.ops import columns
-from rushlight.ops.columns import Form
 from rushlight.ops.kinds.contraction import multiply
 from rushlight.runtime.deferral import TIER
 

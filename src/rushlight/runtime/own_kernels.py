@@ -18,9 +18,9 @@ class Kernel(NamedTuple):
     address: int
     call: Callable[[int | bytes, int, int], None]
 
-    def run(self, job: bytes, tasks: int, work: int) -> None:
-        """Do a job of so many steps."""
-        if work < SHARED:
+    def run(self, job: bytes, tasks: int, work: int, shared: int = SHARED) -> None:
+        """Do a job of so many steps, on all threads if these are as many as is worth that."""
+        if work < shared:
             self.call(job, 0, tasks)
         else:
             threads.run(self.address, job, tasks)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
 
-from rushlight.native import cpu, jit, threads
+from rushlight.native import cpu
+from rushlight.runtime.own_kernels import Kernel, loaded
 
 #: bytes of the vectors that the kernels are written for
 VECTOR = 64
@@ -14,19 +14,9 @@ VECTOR = 64
 _SHARED = 1 << 21
 
 
-class Kernel(NamedTuple):
-    """A kernel: its address, and what runs it on the caller's thread."""
-
-    address: int
-    call: Callable[[int | bytes, int, int], None]
-
-
 def run(kernel: Kernel, job: bytes, tasks: int, work: int) -> None:
     """Do a job of so many multiplications, on all threads if it is worth that."""
-    if work < _SHARED:
-        kernel.call(job, 0, tasks)
-    else:
-        threads.run(kernel.address, job, tasks)
+    kernel.run(job, tasks, work, _SHARED)
 
 
 @cache
@@ -34,7 +24,7 @@ def products(kind: str) -> Kernel | None:
     """What multiplies by factors that fit in the cache."""
     from rushlight.codegen.products import Products
 
-    return _loaded(f"products {kind} {VECTOR}", lambda: Products(kind, VECTOR).text())
+    return _loaded(lambda *facts: Products(*facts).text(), "direct", kind)
 
 
 @cache
@@ -42,7 +32,7 @@ def turning(size: int) -> Kernel | None:
     """What turns such factors, of so large elements."""
     from rushlight.codegen import products
 
-    return _loaded(f"products turning {size} {VECTOR}", lambda: products.turning(size, VECTOR))
+    return _loaded(products.turning, "turning", size)
 
 
 @cache
@@ -50,7 +40,7 @@ def tiles(kind: str) -> Kernel | None:
     """What multiplies factors that are laid out in panels."""
     from rushlight.codegen.panels import Tiles
 
-    return _loaded(f"products tiles {kind} {VECTOR}", lambda: Tiles(kind, VECTOR).text())
+    return _loaded(lambda *facts: Tiles(*facts).text(), "tiles", kind)
 
 
 @cache
@@ -58,7 +48,7 @@ def laying(size: int) -> Kernel | None:
     """What lays them out."""
     from rushlight.codegen import panels
 
-    return _loaded(f"products laying {size} {VECTOR}", lambda: panels.laying(size, VECTOR))
+    return _loaded(panels.laying, "laying", size)
 
 
 @cache
@@ -67,8 +57,7 @@ def windows(kind: str, vectors: int, backward: bool = False) -> Kernel | None:
     from rushlight.codegen.windows import Backward, Forward
 
     make = Backward if backward else Forward
-    text = f"products {make.__name__} {kind} {vectors} {VECTOR}"
-    return _loaded(text, lambda: make(kind, VECTOR, vectors).text())
+    return _loaded(lambda kind, vectors, size: make(kind, size, vectors).text(), make.__name__, kind, vectors)
 
 
 @cache
@@ -77,18 +66,12 @@ def channelwise(kind: str, backward: bool = False) -> Kernel | None:
     from rushlight.codegen.channelwise import ChannelBackward, ChannelForward
 
     make = ChannelBackward if backward else ChannelForward
-    return _loaded(f"products {make.__name__} {kind} {VECTOR}", lambda: make(kind, VECTOR, 1).text())
+    return _loaded(lambda kind, size: make(kind, size, 1).text(), make.__name__, kind)
 
 
-def _loaded(text: str, ir: Callable[[], str]) -> Kernel | None:
+def _loaded(write: Callable[..., str], name: str, *facts: str | int) -> Kernel | None:
     """The kernel, on processors for whose vectors it is written."""
-    if cpu.vector_bytes() < VECTOR:
-        return None
-    try:
-        address = jit.load("products", text, ir).address
-    except RuntimeError:  # LLVM cannot compile it here
-        return None
-    return Kernel(address, threads.kernel(address))
+    return loaded(write, f"products {name}", *facts) if cpu.vector_bytes() >= VECTOR else None
 
 
-__all__ = ["VECTOR", "Kernel", "channelwise", "laying", "products", "run", "tiles", "turning", "windows"]
+__all__ = ["VECTOR", "channelwise", "laying", "products", "run", "tiles", "turning", "windows"]

@@ -11,13 +11,14 @@ import itertools
 import struct
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rushlight.codegen.channelwise import MOST
 from rushlight.codegen.panels import HEIGHT
 from rushlight.codegen.windows import MOST_PIECES, PIECE_WORDS
+from rushlight.layout import Form
 from rushlight.memory import address, array
 from rushlight.native import threads
 from rushlight.runtime.deferral import TIER, can_compile
@@ -32,17 +33,6 @@ _WORTH, _WINDOWS, _ROWS = (1, 1, 1) if TIER == "jit" else (1 << 18, 8, 3)
 _SHORT = 128
 #: tasks that each thread should have; the most elements of windows that are one
 _TASKS, _HIGH = 4, 64
-
-
-class Form(Protocol):
-    """What the windows of a convolution are like."""
-
-    @property
-    def kernel(self) -> tuple[int, ...]: ...
-    @property
-    def stride(self) -> tuple[int, ...]: ...
-    @property
-    def dilation(self) -> tuple[int, ...]: ...
 
 
 # ---- tables ----

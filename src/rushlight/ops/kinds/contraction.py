@@ -1,8 +1,8 @@
 """Sums of products over shared dimensions, on arrays of one dtype.
 
-Floating and complex arrays go to BLAS through NumPy. Half types are multiplied in float32 and
-rounded once. Integer products wrap around, as PyTorch's do, and are exact: large ones are done
-by BLAS in float64 on pieces so short that nothing is rounded.
+Large products go to kernels, where the processor has any that fit (`runtime.small_products`). Other floating and complex arrays go to
+BLAS through NumPy. Half types are multiplied in float32 and rounded once. Integer products wrap around, as PyTorch's do, and are
+exact: large ones without a kernel are done by BLAS in float64 on pieces so short that nothing is rounded.
 """
 
 from __future__ import annotations
