@@ -48,6 +48,7 @@ SLOW = "%y = add i64 %x, 1\n      call i32 @usleep(i32 2000)"
 WHO = "%y = call i64 @pthread_self()\n      call i32 @usleep(i32 1000)"
 USLEEP = "declare i32 @usleep(i32)"
 WHO_NEEDS = USLEEP + "\n    declare i64 @pthread_self()"
+TURN = "%y = atomicrmw add ptr @turn, i64 1 monotonic"
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +67,8 @@ def pool(request, monkeypatch):
     monkeypatch.setattr(threads, "_pool", None)
 
 
-def run(address, x):
-    threads.run(address, x.ctypes.data, x.size)
+def run(address, x, in_order=False):
+    threads.run(address, x.ctypes.data, x.size, in_order)
     return x
 
 
@@ -121,15 +122,39 @@ def works(tasks=1000, times=20):
 # ---- every task once ----
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 8])
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 20])
 def test_every_task_is_done_once(pool, n):
     count = kernel(COUNT)
     T.set_num_threads(n)
     for tasks in (0, 1, 2, 3, 7, 100, 100_000):
         x = np.zeros(tasks, np.int64)
-        for _ in range(20):
-            run(count, x)
+        for i in range(20):
+            run(count, x, in_order=i % 3 == 0)
         assert (x == 20).all()
+
+
+def test_sweeps_turn_round(monkeypatch):
+    """What was used last is used first. (Here all workers but the caller's thread are ones that never come.)"""
+    if not handover.supported():
+        pytest.skip("for Linux only")
+    monkeypatch.setattr(threads, "_pool", None)
+    monkeypatch.setattr(threads, "start_new_thread", lambda *_: None)
+    T.set_num_threads(3)
+    turns = kernel(TURN, "@turn = private global i64 0")
+
+    def order(tasks, **how):
+        return np.argsort(run(turns, np.zeros(tasks, np.int64), **how)).tolist()
+
+    down, up = [3, 2, 1, 0, 7, 6, 5, 4, 12, 11, 10, 9, 8], list(range(13))
+    assert [order(13) for _ in range(3)] == [down, up, down]
+    # (in between, jobs of few tasks, and such as want it so)
+    assert order(11) == list(range(11)) and order(13, in_order=True) == up
+    assert [order(13) for _ in range(2)] == [up, down]
+    # of many, several are taken at once: sixteen times by each thread
+    assert order(100) == list(range(100))
+    found = order(200)
+    assert sorted(found) == list(range(200))
+    assert found[:8] == [62, 63, 64, 65, 58, 59, 60, 61] and found[-3:] == [133, 134, 135]
 
 
 def test_the_number_of_threads_may_change_between_jobs(pool):
@@ -576,4 +601,4 @@ def test_the_hand_over_compiles_for_every_machine_it_is_for(monkeypatch, machine
     target = llvm.Target.from_triple(f"{machine}-unknown-linux-gnu")
     made = target.create_target_machine(reloc="pic", codemodel="default").emit_assembly(module)
     called = set(re.findall(r"^\s+(?:callq?|bl)\s+([\w.]+)", made, re.MULTILINE))
-    assert called == {"work", "syscall", "sched_yield", "clock_gettime", "now"}
+    assert called == {"own", "work", "syscall", "sched_yield", "clock_gettime", "now"}

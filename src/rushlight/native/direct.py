@@ -261,9 +261,12 @@ phase:
   %by.one = or i1 %alone, %one.task
   br i1 %by.one, label %call, label %shared.out
 shared.out:
-  %hand.over = pointer %crew 1
+  %sweep = pointer %crew 1
+  %in.order = pointer %crew 5
+  %again = icmp ugt i64 %phases, 2
+  %hand.over = select i1 %again, ptr %in.order, ptr %sweep
   %state = pointer %crew 2
-  %nobody = icmp eq ptr %hand.over, null
+  %nobody = icmp eq ptr %sweep, null
   br i1 %nobody, label %call, label %hand
 hand:
   call void %hand.over(ptr %state, ptr %kernel, ptr %params, i64 %tasks)

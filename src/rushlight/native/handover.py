@@ -4,17 +4,22 @@ All state is one block of memory, in lines of 64 bytes so that threads do not di
 
     gate      low 32 bits: how many workers are inside, and bit 31 while more may enter; high 32: the job's number
     sleepers  how many workers sleep;  waiting: whether the owner of the job does
-    job       kernel, params, tasks, step (how many tasks are taken at once), mode (of floating point)
-    next      the first task that nobody has taken
+    job       kernel, params, tasks, step (how many tasks are taken at once), mode (of floating point), parts (in how many the
+              tasks are cut), back (whether each is gone through from its end), turned (whether the last sweep went so)
     busy      whether a job is on;  workers: how many may help;  spins: how often to look before going to sleep;
-              patience: for how many nanoseconds to look, where the last job came within them
+              patience: for how many nanoseconds to look, where the last job came within them;  hired: how many there are
+    next      of each part, in a line of its own, how many of its tasks were taken
 
 1. The owner takes `busy`; if another thread has it, it does its tasks alone.
 2. It writes the job and opens the gate under a new number. That is what workers look at, or sleep on (futex).
-3. All take tasks from `next` until there are none.
+3. All take tasks until there are none: each first those of a part of its own, then what others have left.
 4. The owner shuts the gate. Who has not entered never will, so nobody waits for a worker that the system did not let run.
    It waits for those inside; the last one out wakes it if it went to sleep.
 5. It gives up `busy`.
+
+A thread begins where it ended the last time (`sweep`): it finds in its own cache what it used last, of which a sweep in the same
+direction would lose all just before its turn. Jobs whose neighbouring tasks share what they read have one part, in order (`run`), and so have
+those of few tasks.
 
 Whoever goes to sleep first says so and then looks again (the futex call does); whoever changes what is slept on looks for
 sleepers afterwards. All four accesses are sequentially consistent, so one of the two sees the other. (Drepper, "Futexes Are
@@ -35,10 +40,13 @@ from __future__ import annotations
 import platform
 import sys
 
-__all__ = ["MOST", "PATIENCE", "SIZE", "SPINS", "WORKERS", "supported", "text"]
+__all__ = ["MOST", "PARTS", "PATIENCE", "SIZE", "SPINS", "WORKERS", "supported", "text"]
+
+#: parts of a job at most: their lines are cleared for each
+PARTS = 16
 
 #: bytes of the state, and where the fields that Python sets are
-SIZE, WORKERS, SPINS, PATIENCE = 384, 324, 328, 332
+SIZE, WORKERS, SPINS, PATIENCE = 320 + 64 * PARTS, 260, 264, 268
 
 #: workers at most, whatever number of threads is asked for
 MOST = 1023
@@ -84,8 +92,8 @@ entry:
   ret i64 %all
 }}
 
-; all tasks that are left
-define internal void @work(ptr %s) {{
+; all tasks that are left: of part `mine`, then of those after it
+define internal void @work(ptr %s, i64 %mine) {{
 entry:
   %kernel.at = getelementptr i8, ptr %s, i64 128
   %kernel = load ptr, ptr %kernel.at
@@ -95,26 +103,67 @@ entry:
   %tasks = load i64, ptr %tasks.at
   %step.at = getelementptr i8, ptr %s, i64 152
   %step = load i64, ptr %step.at
-  %next = getelementptr i8, ptr %s, i64 256
+  %parts.at = getelementptr i8, ptr %s, i64 168
+  %parts = load i64, ptr %parts.at
+  %back.at = getelementptr i8, ptr %s, i64 176
+  %back.bit = load i64, ptr %back.at
+  %back = icmp ne i64 %back.bit, 0
+  br label %part
+part:
+  %left = phi i64 [%parts, %entry], [%left.less, %through]
+  %turn = phi i64 [%mine, %entry], [%turn.next, %through]
+  %number = urem i64 %turn, %parts
+  %low.all = mul i64 %number, %tasks
+  %low = udiv i64 %low.all, %parts
+  %high.all = add i64 %low.all, %tasks
+  %high = udiv i64 %high.all, %parts
+  %count = sub i64 %high, %low
+  %line = shl i64 %number, 6
+  %place = add i64 %line, 320
+  %next = getelementptr i8, ptr %s, i64 %place
   br label %take
 take:
-  %first = atomicrmw add ptr %next, i64 %step monotonic
-  %any = icmp slt i64 %first, %tasks
-  br i1 %any, label %do, label %done
+  %begin = atomicrmw add ptr %next, i64 %step monotonic
+  %any = icmp slt i64 %begin, %count
+  br i1 %any, label %do, label %through
 do:
-  %end = add i64 %first, %step
-  %whole = icmp slt i64 %end, %tasks
-  %last = select i1 %whole, i64 %end, i64 %tasks
+  %after = add i64 %begin, %step
+  %end = call i64 @llvm.smin.i64(i64 %after, i64 %count)
+  %first.up = add i64 %low, %begin
+  %last.up = add i64 %low, %end
+  %first.back = sub i64 %high, %end
+  %last.back = sub i64 %high, %begin
+  %first = select i1 %back, i64 %first.back, i64 %first.up
+  %last = select i1 %back, i64 %last.back, i64 %last.up
   call void %kernel(ptr %params, i64 %first, i64 %last)
   br label %take
+through:
+  %turn.next = add i64 %turn, 1
+  %left.less = sub i64 %left, 1
+  %more = icmp ne i64 %left.less, 0
+  br i1 %more, label %part, label %done
 done:
   ret void
 }}
 
-; an owner's job, from step 1 to step 5
+; a job in one part, from the first task to the last
 define void @run(ptr %s, ptr %kernel, ptr %params, i64 %tasks) {{
 entry:
-  %busy = getelementptr i8, ptr %s, i64 320
+  call void @own(ptr %s, ptr %kernel, ptr %params, i64 %tasks, i32 1)
+  ret void
+}}
+
+; a job in a part for each thread, from one end or the other
+define void @sweep(ptr %s, ptr %kernel, ptr %params, i64 %tasks) {{
+entry:
+  call void @own(ptr %s, ptr %kernel, ptr %params, i64 %tasks, i32 {parts})
+  ret void
+}}
+
+; an owner's job, from step 1 to step 5
+define internal void @own(ptr %s, ptr %kernel, ptr %params, i64 %tasks, i32 %parts.most) {{
+entry:
+  %busy = getelementptr i8, ptr %s, i64 256
   %was = atomicrmw xchg ptr %busy, i32 1 acquire
   %free = icmp eq i32 %was, 0
   br i1 %free, label %open, label %alone
@@ -122,7 +171,7 @@ alone:
   call void %kernel(ptr %params, i64 0, i64 %tasks)
   ret void
 open:
-  %workers.at = getelementptr i8, ptr %s, i64 324
+  %workers.at = getelementptr i8, ptr %s, i64 260
   %workers = load atomic i32, ptr %workers.at monotonic, align 4
   %kernel.at = getelementptr i8, ptr %s, i64 128
   store ptr %kernel, ptr %kernel.at
@@ -139,8 +188,34 @@ open:
   store i64 %step, ptr %step.at
   %mode = getelementptr i8, ptr %s, i64 160
   {store_mode}
-  %next = getelementptr i8, ptr %s, i64 256
+  %few = shl i32 %threads, 2
+  %few.wide = zext i32 %few to i64
+  %many = icmp uge i64 %tasks, %few.wide
+  %parts.here = select i1 %many, i32 %parts.most, i32 1
+  %parts.32 = call i32 @llvm.umin.i32(i32 %threads, i32 %parts.here)
+  %parts = zext i32 %parts.32 to i64
+  %parts.at = getelementptr i8, ptr %s, i64 168
+  store i64 %parts, ptr %parts.at
+  %one = icmp eq i32 %parts.32, 1
+  %turned.at = getelementptr i8, ptr %s, i64 184
+  %turned = load i64, ptr %turned.at
+  %otherwise = xor i64 %turned, 1
+  %turned.new = select i1 %one, i64 %turned, i64 %otherwise
+  store i64 %turned.new, ptr %turned.at
+  %back = select i1 %one, i64 0, i64 %otherwise
+  %back.at = getelementptr i8, ptr %s, i64 176
+  store i64 %back, ptr %back.at
+  br label %clear
+clear:
+  %cleared = phi i64 [0, %open], [%cleared.more, %clear]
+  %line = shl i64 %cleared, 6
+  %place = add i64 %line, 320
+  %next = getelementptr i8, ptr %s, i64 %place
   store atomic i64 0, ptr %next monotonic, align 8
+  %cleared.more = add i64 %cleared, 1
+  %clean = icmp eq i64 %cleared.more, %parts
+  br i1 %clean, label %tell, label %clear
+tell:
   %gate.old = load atomic i64, ptr %s monotonic, align 8
   %number = lshr i64 %gate.old, 32
   %number.new = add i64 %number, 1
@@ -161,9 +236,9 @@ call:
   %woken = call i64 (i64, ...) @syscall(i64 {futex}, ptr %number.at, i32 129, i32 %wake)
   br label %share
 share:
-  call void @work(ptr %s)
+  call void @work(ptr %s, i64 0)
   %before = atomicrmw and ptr %s, i64 -2147483649 seq_cst
-  %spins.at = getelementptr i8, ptr %s, i64 328
+  %spins.at = getelementptr i8, ptr %s, i64 264
   %spins = load atomic i32, ptr %spins.at monotonic, align 4
   br label %look
 look:
@@ -206,9 +281,12 @@ entry:
   %sleepers.at = getelementptr i8, ptr %s, i64 64
   %waiting = getelementptr i8, ptr %s, i64 68
   %mode = getelementptr i8, ptr %s, i64 160
-  %workers.at = getelementptr i8, ptr %s, i64 324
-  %spins.at = getelementptr i8, ptr %s, i64 328
-  %patience.at = getelementptr i8, ptr %s, i64 332
+  %workers.at = getelementptr i8, ptr %s, i64 260
+  %spins.at = getelementptr i8, ptr %s, i64 264
+  %patience.at = getelementptr i8, ptr %s, i64 268
+  %hired.at = getelementptr i8, ptr %s, i64 272
+  %hired = atomicrmw add ptr %hired.at, i64 1 monotonic
+  %mine = add i64 %hired, 1
   %gate.first = load atomic i64, ptr %s monotonic, align 8
   %number.first = lshr i64 %gate.first, 32
   %number.before = sub i64 %number.first, 1
@@ -239,7 +317,7 @@ enter:
 job:
   %begin = call i64 @now()
   {load_mode}
-  call void @work(ptr %s)
+  call void @work(ptr %s, i64 %mine)
   %gate.before = atomicrmw sub ptr %s, i64 1 seq_cst
   %spins = load atomic i32, ptr %spins.at monotonic, align 4
   %patience = load atomic i32, ptr %patience.at monotonic, align 4
@@ -310,6 +388,7 @@ done:
 
 declare i64 @llvm.umax.i64(i64, i64)
 declare i64 @llvm.umin.i64(i64, i64)
+declare i64 @llvm.smin.i64(i64, i64)
 declare i32 @llvm.umin.i32(i32, i32)
 """
 
@@ -320,8 +399,13 @@ def supported() -> bool:
 
 
 def text() -> str:
-    """The module: `run`, `worker` and `spin`."""
+    """The module: `run`, `sweep`, `worker` and `spin`."""
     futex, pause, store_mode, load_mode, declarations = _MACHINES[platform.machine()]
     return _TEXT.format(
-        futex=futex, pause=pause, store_mode=store_mode, load_mode=load_mode, declarations=declarations
+        futex=futex,
+        pause=pause,
+        store_mode=store_mode,
+        load_mode=load_mode,
+        declarations=declarations,
+        parts=PARTS,
     )

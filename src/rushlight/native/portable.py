@@ -63,8 +63,8 @@ class Portable:
         self.busy = Lock()
         self.workers = self.wanted = 0
 
-    def run(self, address: int, params: int | bytes, tasks: int) -> None:
-        """Do all tasks. If interrupted, those begun are finished before the interrupt is passed on."""
+    def run(self, address: int, params: int | bytes, tasks: int, in_order: bool) -> None:
+        """Do all tasks, in order in any case. If interrupted, those begun are finished before the interrupt is passed on."""
         if not self._hired(tasks) or not self.busy.acquire(blocking=False):
             self.kernel(address)(params, 0, tasks)
             return

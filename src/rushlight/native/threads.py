@@ -45,7 +45,7 @@ _CALLS: dict[int, Callable[[int | bytes, int, int], None]] = {}
 class _Pool(Protocol):
     """Workers."""
 
-    def run(self, address: int, params: int | bytes, tasks: int) -> None: ...
+    def run(self, address: int, params: int | bytes, tasks: int, in_order: bool) -> None: ...
     def resize(self, threads: int) -> None: ...
 
 
@@ -64,7 +64,7 @@ def kernel(address: int) -> Callable[[int | bytes, int, int], None]:
     return call
 
 
-def run(address: int, params: int | bytes, tasks: int) -> None:
+def run(address: int, params: int | bytes, tasks: int, in_order: bool = False) -> None:
     """Do tasks 0 to `tasks` - 1 of the job that `params` describes, on as many threads as are allowed.
 
     Several threads may call this at once: one gets the workers, the others do their own work. An interrupt is raised when
@@ -73,9 +73,11 @@ def run(address: int, params: int | bytes, tasks: int) -> None:
     Args:
         address: of a kernel's machine code.
         params: what the kernel reads its job from, or the address of that.
+        in_order: let all threads begin tasks from the first to the last: where neighbours share what they read. Else each begins
+            with a part of its own, at the end where the last job left its cache.
     """
     if tasks > 1 and (_threads or get_num_threads()) > 1:
-        (_pool or _started()).run(address, params, tasks)
+        (_pool or _started()).run(address, params, tasks, in_order)
     elif tasks > 0:
         kernel(address)(params, 0, tasks)
 
@@ -102,7 +104,7 @@ class _Futex:
 
     Attributes:
         state: address of their state. It is never freed: they may look at it until the process has ended.
-        address: of what hands a job over to them.
+        addresses: of what hands a job over to them, in parts and in order.
         workers: how many there are; `wanted`: how many there are to be.
     """
 
@@ -110,19 +112,20 @@ class _Futex:
         from rushlight.native import jit
 
         text = handover.text()
-        native = jit.load("handover", text, lambda: text, ("run", "worker", "spin")).symbols
+        native = jit.load("handover", text, lambda: text, ("run", "sweep", "worker", "spin")).symbols
         self.state = _forever(handover.SIZE)
         self.workers = self.wanted = 0
         self._deafen = _deafener()
-        self.address = native["run"]
-        self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(self.address)
+        self.addresses = native["sweep"], native["run"]
+        owner = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)
+        self._sweep, self._run = map(owner, self.addresses)
         self._worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(native["worker"])
         self._pauses = _spins(ctypes.CFUNCTYPE(None, ctypes.c_int64)(native["spin"]))
 
-    def run(self, address: int, params: int | bytes, tasks: int) -> None:
+    def run(self, address: int, params: int | bytes, tasks: int, in_order: bool) -> None:
         if self.workers < self.wanted and self.workers < tasks - 1:
             self._hire(min(self.wanted, tasks - 1))
-        self._run(self.state, address, params, tasks)
+        (self._run if in_order else self._sweep)(self.state, address, params, tasks)
 
     def resize(self, threads: int) -> None:
         """Let so many threads compute. Workers are started when a job has tasks for them; too many sleep."""
@@ -190,7 +193,8 @@ def _spins(spin: Callable[[int], None]) -> int:
 
 class _Crew:
     """What machine code has to know to hand a job over by itself, in words: whether it may, else Python has to see to it first; the
-    address of what does it (0: nobody is to help) and of the workers' state; how many workers there are, and are to be.
+    address of what does it in parts (0: nobody is to help) and of the workers' state; how many workers there are, and are to be; the
+    address of what does it in order.
 
     Attributes:
         address: of the words, once anybody asked; never freed.
@@ -203,7 +207,7 @@ class _Crew:
         """The address, of words that are right."""
         if not self.address:
             with LOCK:
-                self.address = self.address or _forever(5 * 8)
+                self.address = self.address or _forever(6 * 8)
         self.tell(_pool)
         return self.address
 
@@ -211,11 +215,11 @@ class _Crew:
         """Write down what applies now. (Whoever reads it holds the interpreter's lock, but may do so between any two of these words.)"""
         if not self.address:
             return
-        words = (ctypes.c_int64 * 5).from_address(self.address)
+        words = (ctypes.c_int64 * 6).from_address(self.address)
         words[0] = 0
         if isinstance(pool, _Futex):
             words[3], words[4], words[2] = pool.workers, pool.wanted, pool.state
-            words[1] = pool.address
+            words[1], words[5] = pool.addresses
             words[0] = 1
         else:
             words[1] = 0

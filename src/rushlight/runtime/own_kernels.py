@@ -23,7 +23,7 @@ class Kernel(NamedTuple):
         if work < shared:
             self.call(job, 0, tasks)
         else:
-            threads.run(self.address, job, tasks)
+            threads.run(self.address, job, tasks, in_order=True)
 
 
 _LOADED: dict[tuple, Kernel | None] = {}
