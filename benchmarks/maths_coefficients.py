@@ -132,6 +132,32 @@ def scaled_erfc(t):
     return mp.exp(x * x) * mp.erfc(x) / t
 
 
+def mills(a):
+    """exp(a^2 / 2) (1 - ndtr(a))."""
+    return mp.exp(a * a / 2) * mp.erfc(a / mp.sqrt(2)) / 2
+
+
+def of_inverse(f: Callable, middle) -> Callable:
+    """f as a function of v, where 1 / (a + 5/2) = middle + v."""
+    return lambda v: f(1 / (middle + v) - mp.mpf(2.5))
+
+
+def near_gelu(z):
+    """(ndtr(x) - 1/2) / x, z = x^2."""
+    return mp.erf(mp.sqrt(z / 2)) / 2 / mp.sqrt(z)
+
+
+def beside_gelu(z):
+    """How much an error of the above is of gelu(x), between -0.6 and 1."""
+    half = mp.sqrt(z) / 2
+    return z / (half + (z * near_gelu(z) if z > 0.37 else -z * near_gelu(z)))
+
+
+#: 1 / (a + 5/2) at the ends of where gelu is computed from it
+GELU_LAST, GELU_FIRST, GELU_ZERO = 1 / mp.mpf(17), 1 / mp.mpf("3.09"), 1 / mp.mpf("2.5")
+FAR_GELU = of_inverse(lambda a: a * mills(a), mp.mpf("0.25"))
+SLOW_MILLS = of_inverse(lambda a: (a + mp.mpf(2.5)) * mills(a), MILLS_MIDDLE := mp.mpf(0.22941176593303680))
+
 LN2_HALF = mp.log(2) / 2 * (1 + mp.mpf(2) ** -12)
 LOW, HIGH = mp.sqrt(0.5) - 1, mp.sqrt(2) - 1  # of f where 1 + f is between sqrt(1/2) and sqrt(2)
 S_HIGH = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
@@ -140,6 +166,14 @@ QUARTER, HALF = mp.pi / 4 * (1 + mp.mpf(2) ** -12), mp.pi / 2 * (1 + mp.mpf(2) *
 FITS = {
     # float32
     "SINGLE_EXP": Fit(second_rest_of_exp, 4, -LN2_HALF, LN2_HALF, lambda r: r**2),
+    "SINGLE_NEAR": Fit(near_gelu, 5, TINY, mp.mpf("1.01") ** 2, beside_gelu),
+    "SINGLE_FAR": Fit(
+        FAR_GELU, 9, GELU_LAST - mp.mpf("0.25"), GELU_FIRST - mp.mpf("0.25"), lambda v: 1 / FAR_GELU(v)
+    ),
+    "SINGLE_MILLS": Fit(
+        SLOW_MILLS, 9, GELU_LAST - MILLS_MIDDLE, GELU_ZERO - MILLS_MIDDLE, lambda v: 1 / SLOW_MILLS(v)
+    ),
+    "SINGLE_LOG": Fit(in_square(log_of_quotient), 4, TINY, mp.mpf(1) / 9, lambda z: z),
     # float32, computed in float64
     "WIDE_EXPM1": Fit(lambda r: mp.expm1(r) / r, 6, -LN2_HALF, LN2_HALF),
     "WIDE_EXP2M1": Fit(lambda r: (2**r - 1) / r, 6, -0.5, 0.5),

@@ -51,7 +51,7 @@ def test_methods():
     with pytest.raises(AttributeError) as caught:
         t.sspaddmm
     assert "torch.Tensor.sspaddmm" in str(caught.value)
-    assert not hasattr(t, "sparse_mask") and not hasattr(rushlight.Tensor, "sparse_mask")
+    assert not hasattr(t, "to_mkldnn") and not hasattr(rushlight.Tensor, "to_mkldnn")
 
 
 def test_methods_said_to_be_missing_are_those_that_are():

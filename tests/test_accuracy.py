@@ -144,3 +144,30 @@ def test_spread_of_many_float64_with_what_is_no_number(value: float) -> None:
     a[1000, 7] = value
     variance = rushlight.tensor(a).var(0).numpy()
     assert np.isnan(variance[7]) and np.isfinite(np.delete(variance, 7)).all()
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("offset", [0, 1e4, 1e8])
+@pytest.mark.parametrize("count", [2, 3, 4, 7, 8])
+def test_variances_of_few_elements(kind: str, offset: float, count: int) -> None:
+    """However far from 0 they lie: against sums of fractions."""
+    a = (np.random.default_rng(count).normal(size=(count, (1 << 14) // count)) + offset).astype(kind)
+    wanted = []
+    for column in a.T.tolist():
+        exact = [Fraction(x) for x in column]
+        mean = sum(exact) / count
+        wanted.append(float(sum((x - mean) ** 2 for x in exact) / (count - 1)))
+    error = 0.51 * np.finfo("f4").eps if kind == "f4" else 4 * np.finfo("f8").eps
+    for got in (
+        rushlight.tensor(a).var(0),
+        rushlight.tensor(np.ascontiguousarray(a.T)).var(1),
+        rushlight.var_mean(rushlight.tensor(a), 0)[0],
+    ):
+        np.testing.assert_allclose(got.double().numpy(), wanted, rtol=error)
+
+
+def test_variances_of_few_elements_that_are_not_finite() -> None:
+    a = np.ones((4, 5000))
+    a[0, :3] = np.inf, np.nan, 1e300
+    got = rushlight.tensor(a).var(0)[:4].tolist()
+    assert math.isnan(got[0]) and math.isnan(got[1]) and got[2:] == [math.inf, 0]

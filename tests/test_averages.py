@@ -93,11 +93,6 @@ def test_errors(expression):
     )
 
 
-def test_sparse_adam_names_what_there_is():
-    with pytest.raises(NotImplementedError, match=r"use torch\.optim\.Adam"):
-        rushlight.optim.SparseAdam([rushlight.ones(1)])
-
-
 def network(T):
     T.manual_seed(0)
     return T.nn.Sequential(T.nn.Linear(6, 4), T.nn.BatchNorm1d(4), T.nn.Linear(4, 1)).double()

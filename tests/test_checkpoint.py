@@ -426,3 +426,22 @@ def test_parts_are_freed_one_by_one_in_backward():
         y = rushlight.utils.checkpoint.checkpoint(part, y, use_reentrant=False)
     y.sum().backward()
     assert len(alive) == 8
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("enabled", [False, True])
+def test_the_second_run_is_cast_as_the_first(enabled, reentrant):
+    def program(T):
+        x, w, seen = T.full((3, 3), 0.5, requires_grad=True), T.eye(3, requires_grad=True), []
+
+        def function(x, w):
+            y = T.mm(x, w)
+            seen.append(str(y.dtype))
+            return T.mm(y, w)
+
+        with T.autocast("cpu", enabled=enabled, dtype=T.bfloat16):
+            out = T.utils.checkpoint.checkpoint(function, x, w, use_reentrant=reentrant).float().sum()
+        out.backward()
+        return seen, x.grad, w.grad
+
+    same(program)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rushlight.codegen import program as programs
-from rushlight.codegen import reference
+from rushlight.codegen import reference, row_plan
 from rushlight.codegen.kernel import Inst, Kernel, Operand, Store, verify
 from rushlight.codegen.program import program, supported
 from rushlight.codegen.words import COMPARISONS, VERBS
@@ -612,7 +612,9 @@ NORMALISED = [
     Inst("div", "d", (5, 11)), Inst("cast", "f", (12,)), load("f", 1), Inst("mul", "f", (13, 14)), load("f", 2),
     Inst("add", "f", (15, 16)), Inst("cast", "f", (4,)),
 ]  # fmt: skip
-ROWS = [(1, 1), (3, 5), (0, 4), (4, 0), (100, 33), (70, 5000), (3000, 3), (2, 50_001), (40, 64)]
+ROWS = [
+    (1, 1), (3, 5), (0, 4), (4, 0), (100, 33), (70, 5000), (3000, 3), (3000, 20), (2, 50_001), (40, 64), (3, 270_001), (1, 1 << 18),
+]  # fmt: skip
 
 
 def rowwise(walks, body, outputs, params=""):
@@ -668,11 +670,85 @@ def test_normalised_rows(shape, x):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("lines", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("walk", ["sc", "ss"])
+@pytest.mark.parametrize("columns", [64, 1000, 1023, 20_001])
+def test_few_lines_have_the_bits_of_many(lines, walk, columns, monkeypatch):
+    """Rows of few elements are computed in registers as they would be in the cache: one element after the other."""
+    weight, bias = (RNG.standard_normal((1, lines)).astype("f") for _ in range(2))
+    x = RNG.standard_normal((columns, lines)).astype("f")
+    x = np.asfortranarray(x) if walk == "ss" else x
+    x[7] = -0.0
+    normalised = rowwise([walk, "bc", "bc"], NORMALISED, [(17, walk), (18, "sb")], "d")
+    for stream in (False, True):
+        softmax = dataclasses.replace(rowwise([walk], SOFTMAX, [(7, walk), (5, "sb")]), stream=stream)
+        for kernel, given, params in ((softmax, [x], ()), (normalised, [x, weight, bias], (lines,))):
+            results = []
+            for written in (row_plan.WRITTEN, 0):
+                monkeypatch.setattr(row_plan, "WRITTEN", written)
+                monkeypatch.setattr(programs, "_PROGRAMS", {})
+                outs = [np.empty_like(x), np.empty((columns, 1), kernel.outputs[1].to.kind)]
+                compute(kernel, x.shape, given, outs, params)
+                results.append(outs)
+                monkeypatch.undo()
+            for got, wanted in zip(*results):
+                same_bits(got, wanted)
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3, 4, 5, 8])
+@pytest.mark.parametrize("dims, walk", [("kr", "sc"), ("rk", "sc"), ("krk", "ssc")])
+def test_sums_of_few_lines_have_the_bits_of_others(lines, dims, walk, monkeypatch):
+    body = [
+        load("f", 0), Inst("cast", "d", (0,)), Inst("reduce", "d", (1,), "sum"), Inst("reduce", "f", (0,), "prod"),
+        Inst("reduce", "f", (0,), "max"), Inst("exp", "d", (1,)), Inst("reduce", "d", (5,), "sum"),
+    ]  # fmt: skip
+    shape = {"kr": (20_003, lines), "rk": (lines, 20_003), "krk": (7, lines, 1003)}[dims]
+    kept = kept_walk(dims)
+    outs = [(2, kept), (3, kept), (4, kept)]
+    x = RNG.standard_normal(shape).astype("f")
+    for stream, kernel in (
+        (False, reduction(dims, [walk], body, [*outs, (6, kept)])),
+        (True, reduction(dims, [walk], body[:5], outs)),
+        (True, reduction(dims, [walk], body[:5], [*outs, (1, walk)])),
+    ):
+        results = []
+        for written in (row_plan.WRITTEN, 0):
+            monkeypatch.setattr(row_plan, "WRITTEN", written)
+            monkeypatch.setattr(programs, "_PROGRAMS", {})
+            made = [output(store.to, kernel, shape) for store in kernel.outputs]
+            compute(dataclasses.replace(kernel, stream=stream), shape, [x], made)
+            results.append(made)
+            monkeypatch.undo()
+        for got, wanted in zip(*results):
+            same_bits(got, wanted)
+
+
+def test_few_lines_by_narrow_vectors(narrow):
+    for shape in ((1001, 4), (400, 7), (67, 8)):
+        x = RNG.standard_normal(shape).astype("f")
+        (got,), (wanted,) = compute_rows(rowwise(["sc"], SOFTMAX, [(7, "sc")]), [x], shape)
+        np.testing.assert_allclose(got, wanted, rtol=3e-7)
+
+
+def rowwise_of(kind, body, value):
+    stores = (Store(Operand(kind, "sc"), value),)
+    return Kernel("rows", "kr", (Operand(kind, "sc"),), "", tuple(body), stores)
+
+
+def test_few_lines_of_whole_numbers():
+    """What is divided by in lanes that nobody asked for must not be 0."""
+    body = [load("i", 0), Inst("reduce", "i", (0,), "max"), Inst("div", "i", (1, 0))]
+    for shape in ((1001, 4), (65, 3), (4099, 8)):
+        x = RNG.integers(1, 100, shape).astype("i")
+        (got,), (wanted,) = compute_rows(rowwise_of("i", body, 2), [x], shape)
+        same_bits(got, wanted)
+
+
 def test_rows_in_place():
     """The result may lie where the input was."""
     kernel = rowwise(["sc"], SOFTMAX, [(7, "sc")])
-    for stream in (False, True):
-        x = RNG.standard_normal((50, 1001)).astype("f")
+    for stream, shape in itertools.product((False, True), ((50, 1001), (1001, 4), (129, 8), (2, 300_000))):
+        x = RNG.standard_normal(shape).astype("f")
         wanted = np.zeros_like(x)
         reference.run(kernel, [x], [wanted])
         compute(dataclasses.replace(kernel, stream=stream), x.shape, [x], [x])

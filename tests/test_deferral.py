@@ -55,6 +55,19 @@ def test_operands_of_operations_that_do_not_wait(shape):
 # ---- what waits, and what does not ----
 
 
+def test_it_is_the_size_of_the_result_that_counts():
+    """Not that of the first operand: a row times a matrix, what grows by broadcasting, and what waits on the right."""
+    (x, t), (row, u), (column, v) = pair(0), pair(1, SHAPE[1:]), pair(2, (SHAPE[0], 1))
+    made = row * (x + 1), row - x, column * row, column[:, :, None] - row[:, None]
+    assert all(map(waiting, made))
+    for ours, theirs in zip(made, (u * (t + 1), u - t, v * u, v[:, :, None] - u[:, None])):
+        same(ours, theirs)
+    assert TIER == "jit" or not waiting(row * row) and not waiting(column * row[:5])
+    with pytest.raises(RuntimeError, match="must match the size"):
+        row * T.ones(700, 400)
+    assert (T.ones(700, 1) * T.ones(1, 0)).shape == (700, 0)
+
+
 @pytest.mark.skipif(TIER == "jit", reason="small results wait, too")
 def test_large_results_wait_and_small_ones_do_not():
     x, _ = pair(0)

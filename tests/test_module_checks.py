@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
 from both import same
+
+import rushlight
 
 
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
@@ -74,3 +77,53 @@ def test_classes_that_count_for_nothing(
         return found
 
     same(program)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int32", "float32"])
+@pytest.mark.parametrize("threshold, value", [(-9, -9), (0, -9), (1, 300), (1.5, 2.5)])
+def test_thresholds_of_every_type(threshold, value, kind):
+    same(lambda T: T.nn.functional.threshold(T.tensor([-3, 0, 5]).to(getattr(T, kind)), threshold, value))
+
+
+@pytest.mark.parametrize(
+    "name", ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AdaptiveAvgPool2d"]
+)
+@pytest.mark.parametrize("lead, side", [((0, 4), 6), ((2, 0), 6), ((2, 3), 0)])
+def test_adaptive_pooling_of_nothing(lead, side, name):
+    def program(T):
+        count = int(name[-2])
+        x = T.ones(*lead, *(side,) * count, requires_grad=True)
+        y = getattr(T.nn, name)(2)(x)
+        if lead[1]:  # PyTorch averages no channels, but cannot go back
+            y.sum().backward()
+        return y.shape, x.grad
+
+    same(program)
+
+
+def test_adaptive_pooling_to_more_than_memory():
+    with pytest.raises(RuntimeError, match="overflow"):
+        rushlight.nn.functional.adaptive_avg_pool2d(rushlight.ones(1, 1, 3, 3), (2**30, 2**33))
+
+
+@pytest.mark.parametrize(
+    "call", ["Dropout2d()(T.ones(4, 2, 2))", "Dropout2d()(T.ones(2, 2))", "Dropout3d()(T.ones(2, 2, 2))"]
+)
+def test_dropout_of_features_warns_of_ranks(call):
+    def program(T):
+        with warnings.catch_warnings(record=True) as given:
+            warnings.simplefilter("always")
+            eval("T.nn." + call, {"T": T})
+        return [str(w.message) for w in given]
+
+    same(program)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (2, 0)])
+def test_nothing_cannot_be_packed(shape):
+    same(lambda T: T.nn.utils.rnn.pack_padded_sequence(T.ones(shape), []))
+
+
+@pytest.mark.parametrize("name", ["short", "int", "long", "char", "byte", "half", "float", "double"])
+def test_packed_sequences_change_type(name):
+    same(lambda T: getattr(T.nn.utils.rnn.pack_padded_sequence(T.ones(2, 1), [2]), name)().data)

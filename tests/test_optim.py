@@ -486,3 +486,38 @@ def test_the_last_rate_is_no_alias(make: str) -> None:
         return seen
 
     same(program)
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.2, "base_momentum": 0.8, "max_momentum": 0.9}),
+        ("OneCycleLR", {"max_lr": 0.1, "total_steps": 10, "base_momentum": 0.85, "max_momentum": 0.95}),
+        ("SWALR", {"swa_lr": 0.05}),
+    ],
+)
+def test_schedules_keep_numbers_of_their_own(name, options):
+    def program(T):
+        home = T.optim.swa_utils if name == "SWALR" else T.optim.lr_scheduler
+        given = {
+            key: T.tensor(value) if isinstance(value, float) else value for key, value in options.items()
+        }
+        optimizer = T.optim.SGD([T.nn.Parameter(T.zeros(1))], lr=T.tensor(0.1), momentum=0.5)
+        scheduler = getattr(home, name)(optimizer, **given)
+        for value in given.values():
+            if isinstance(value, T.Tensor):
+                value.mul_(0.5)
+        rows = []
+        for _ in range(3):
+            optimizer.step()
+            scheduler.step()
+            rows.append(
+                [
+                    round(float(v), 5)
+                    for k, v in sorted(optimizer.param_groups[0].items())
+                    if "lr" in k or "mom" in k
+                ]
+            )
+        return rows
+
+    same(program)

@@ -322,3 +322,17 @@ def test_dot_of_long_vectors(dtype, step):
     for n in (0, 1, 300_000):
         with pytest.raises(RuntimeError, match="inconsistent tensor size"):
             rushlight.dot(y, y[:n])
+
+
+def test_large_outer_products():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal(700), rng.standard_normal(900)
+    a[3], b[5], b[6] = -0.0, np.inf, np.nan
+    x, y = rushlight.tensor(a, requires_grad=True), rushlight.tensor(b)
+    with np.errstate(all="ignore"):
+        wanted = np.multiply.outer(a, b)
+    for made in (rushlight.outer(x, y), rushlight.outer(x.detach(), y), rushlight.ger(x.detach(), y)):
+        np.testing.assert_array_equal(made.detach().numpy(), wanted)
+        np.testing.assert_array_equal(np.signbit(made.detach().numpy()), np.signbit(wanted))
+    rushlight.outer(x, rushlight.ones(900, dtype=rushlight.float64)).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.full(700, 900.0))

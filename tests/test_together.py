@@ -72,6 +72,46 @@ def test_one_read_gives_what_each_gives_alone(numbers, dims, layout):
         np.testing.assert_allclose(together[name].numpy(), call(t, dims).numpy(), rtol=1e-5, atol=error)
 
 
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_lines_of_a_few_elements(kind, count, dim):
+    """Their variances are taken about their own means, in the same read as these."""
+    a = np.random.default_rng(1).normal(size=(count, (1 << 22) // count + 3)).astype(kind)
+    x, t = pair(a if dim == 0 else np.ascontiguousarray(a.T))
+    with T.eager():
+        alone = {name: call(x, dim) for name, (call, _) in REDUCTIONS.items()}
+    together = {name: call(x, dim) for name, (call, _) in REDUCTIONS.items()}
+    assert all(map(waiting, together.values()))
+    assert len(kernels(together["std"].tolist)) == 1
+    for name, (call, _) in REDUCTIONS.items():
+        assert together[name].numpy().tobytes() == alone[name].numpy().tobytes(), name
+        np.testing.assert_allclose(
+            together[name].numpy(), call(t.double(), dim).numpy(), rtol=1e-5, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("dims", [0, (0, 1)])
+def test_variances_of_float64(numbers, dims, far):
+    """They are read with the mean, about a guess of it; where that was far from it, once more."""
+    a = numbers.astype("f8")
+    if far:
+        a[:128, :128] += 1e9
+    x, t = pair(a)
+    calls = (lambda x: x.mean(dims, True), lambda x: x.std(dims), lambda x: x.amin(dims))
+    with T.eager():
+        alone = [call(x) for call in calls]
+    together = [call(x) for call in calls]
+    assert all(map(waiting, together))
+    ran = kernels(together[0].tolist)
+    assert len(ran) == 1 or far
+    assert not any(map(waiting, together))
+    for got, wanted, call in zip(together, alone, calls):
+        assert got.numpy().tobytes() == wanted.numpy().tobytes()
+        np.testing.assert_allclose(got.numpy(), call(t).numpy(), rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", ["f8", "i8"])
 def test_wider_kinds(numbers, kind):
     x, t = pair((numbers * 1000).astype(kind))

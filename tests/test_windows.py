@@ -86,6 +86,13 @@ def test_layouts(always: None) -> None:
             compare(image, w.transpose(0, 3, 1, 2), b[::2], form, padding, 1)
 
 
+def test_weights_with_gaps(always: None) -> None:
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(shape).astype("f") for shape in ((4, 16, 16, 16), (32, 16, 1, 2), (32,)))
+    for weights in (w[..., ::2], w[::2, :, :, 1:], rng.standard_normal((1, 1, 16, 32)).astype("f").T):
+        compare(x, weights, b[: len(weights)], Form((1, 1), (1, 1), (1, 1)), (0, 0), 1)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_any_number_of_threads(threads: int) -> None:
     rng = np.random.default_rng(0)

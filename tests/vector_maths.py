@@ -4,6 +4,7 @@ last place."""
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -44,11 +45,22 @@ ORACLES: dict[str, Callable[..., np.ndarray]] = {
     "erf": scipy.special.erf,
     "erfc": scipy.special.erfc,
     "ndtr": scipy.special.ndtr,
+    "gelu": lambda x: x * scipy.special.ndtr(x),
+    "gelu_slope": lambda x: scipy.special.ndtr(x) + x * np.exp(x * x / -2) / math.sqrt(2 * math.pi),
+    "gelu_tanh": lambda x: x * scipy.special.expit(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3)),
+    "silu": lambda x: x * scipy.special.expit(x),
+    "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "pow": np.power,
     "atan2": np.arctan2,
     "hypot": np.hypot,
 }
+
+
+#: largest errors of those float32 functions that are not within one unit
+BOUNDS = {"gelu": 1.6}
+#: functions that are sums of terms of two signs, whose error is small beside these only: 0 between them costs all digits
+SUMS = {"gelu_slope"}
 
 
 #: digits enough for a difference from float64 to be exact, where the function takes any
@@ -97,6 +109,11 @@ PRECISE: dict[str, Callable[..., mp.mpf]] = {
     "erf": mp.erf,
     "erfc": _erfc,
     "ndtr": _ndtr,
+    "gelu": lambda x: x * _ndtr(x),
+    "gelu_slope": lambda x: _ndtr(x) + x * mp.npdf(x),
+    "gelu_tanh": lambda x: x * _sigmoid(mp.sqrt(8 / mp.pi) * (x + mp.mpf("0.044715") * x**3)),
+    "silu": lambda x: x * _sigmoid(x),
+    "softplus": lambda x: mp.log1p(mp.exp(x)) if x < 200 else x,
     "rsqrt": lambda x: 1 / mp.sqrt(x),
     "pow": _pow,
     "atan2": mp.atan2,

@@ -309,6 +309,7 @@ _LATE = {
     # ---- autograd, precision, threads ----
     "autograd.anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
     "func": "vmap",
+    "control_flow": "cond",
     "amp": "GradScaler",
     "amp.autocast_mode": (
         "autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
@@ -329,7 +330,7 @@ _LATE = {
     "serialization": "load save",
     "storage": (
         "BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage "
-        "DoubleStorage FloatStorage HalfStorage IntStorage LongStorage ShortStorage TypedStorage "
+        "DoubleStorage FloatStorage Storage=FloatStorage HalfStorage IntStorage LongStorage ShortStorage TypedStorage "
         "UntypedStorage is_storage"
     ),
     "explanation": "explain",
@@ -348,7 +349,9 @@ _LATE = {
         "_foreach_addcdiv_=foreach_addcdiv_ _foreach_lerp=foreach_lerp _foreach_lerp_=foreach_lerp_ "
         "_foreach_norm=foreach_norm _foreach_copy_=foreach_copy_ _foreach_zero_=foreach_zero_"
     ),
-    "conditions": "_assert _assert_async _check _check_index _check_is_size _check_type _check_value _check_with",
+    "conditions": "_assert _assert_async _check _check_index _check_is_size _check_not_implemented _check_tensor_all"
+    " _check_tensor_all_with _check_type"
+    " _check_value _check_with",
     "symbolic": (
         "SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum"
     ),
@@ -360,7 +363,7 @@ _LATE = {
 __getattr__, __dir__ = late.names(
     "rushlight",
     _LATE,
-    modules="_C _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit linalg masked mps multiprocessing native nn onnx optim pickling "
+    modules="_C __future__ _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit linalg masked mps multiprocessing native nn onnx optim pickling "
     "overrides printing profiler quasirandom random return_types serialization signal sparse special storage streams switches testing types utils version xpu",
 )
 

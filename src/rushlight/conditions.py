@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.buffer import Tensor
+from rushlight.dtypes import bool_
+
 __all__ = [
     "_assert",
     "_assert_async",
     "_check",
     "_check_index",
     "_check_is_size",
+    "_check_not_implemented",
+    "_check_tensor_all",
+    "_check_tensor_all_with",
     "_check_type",
     "_check_value",
     "_check_with",
@@ -47,6 +53,36 @@ def _check(cond: Any, message: Callable[[], str] | None = None) -> None:
 def _check_index(cond: Any, message: Callable[[], str] | None = None) -> None:
     """Raise IndexError unless a condition holds."""
     _check_with(IndexError, cond, message)
+
+
+def _check_not_implemented(cond: Any, message: Callable[[], str] | None = None) -> None:
+    """Raise NotImplementedError unless a condition holds."""
+    _check_with(NotImplementedError, cond, message)
+
+
+def _check_tensor_all_with(
+    error: type[Exception], cond: Any, message: Callable[[], str] | None = None
+) -> None:
+    """Raise an error of a class of the caller's unless all elements of a tensor of bools are True.
+
+    Raises:
+        TypeError: `cond` is no tensor, or one of another type.
+    """
+    if not isinstance(cond, Tensor):
+        raise TypeError(f"cond must be a tensor, but got {type(cond)}")
+    if cond._dtype is not bool_:
+        raise TypeError(f"cond tensor must have dtype torch.bool, but got {cond._dtype}")
+    _check_with(error, bool(cond.all()), message)
+
+
+def _check_tensor_all(cond: Any, message: Callable[[], str] | None = None) -> None:
+    """Raise RuntimeError unless all elements of a tensor of bools are True.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch._check_tensor_all(torch.tensor([2, 3]) > 1, lambda: "all must be more than 1")
+    """
+    _check_tensor_all_with(RuntimeError, cond, message)
 
 
 def _check_value(cond: Any, message: Callable[[], str] | None = None) -> None:

@@ -5,7 +5,6 @@ See `rushlight.sparse` for what can be done with them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -145,6 +144,10 @@ class Sparse(Tensor):
     def values(self) -> Tensor:
         """The elements at these places; RuntimeError before `coalesce`."""
         return self._coalesced("values").entries
+
+    def with_values(self, values: Tensor) -> Sparse:
+        """The same places, with these elements."""
+        return _made(self.places, values, self.sizes, self.sorted)
 
     def _coalesced(self, what: str) -> Sparse:
         if not self.sorted:
@@ -301,7 +304,74 @@ class Sparse(Tensor):
     __add__ = add
 
     def __radd__(self, other: Any) -> Any:
-        return other + self.to_dense() if isinstance(other, Tensor) else self.add(other)
+        return self.added_to(other) if isinstance(other, Tensor) else self.add(other)
+
+    def added_to(self, dense: Tensor, *, alpha: Any = 1) -> Tensor:
+        """`dense + alpha * self`."""
+        self._check_sizes(dense)
+        whole = self.to_dense()
+        return dense.add(whole, alpha=alpha) if whole.dim() else dense + whole * alpha
+
+    def add_into(self, dense: Tensor, *, alpha: Any = 1) -> Tensor:
+        """`dense += alpha * self`, where there is something to add."""
+        self._check_sizes(dense)
+        parts = self.entries if alpha == 1 else self.entries * alpha
+        return dense.index_put_(tuple(self.places.unbind(0)), parts.to(dense.dtype), accumulate=True)
+
+    def _check_sizes(self, other: Tensor) -> None:
+        if self.sizes != tuple(other.shape):
+            raise RuntimeError(
+                f"add: expected 'self' and 'other' to have same size, but self has size {list(other.shape)} while other has "
+                f"size {list(self.sizes)} (FYI: dense-sparse addition does not currently support broadcasting)"
+            )
+
+    # ---- in place ----
+
+    def _becomes(self, other: Sparse) -> Sparse:
+        self.places, self.entries, self.sizes, self.sorted = (
+            other.places,
+            other.entries,
+            other.sizes,
+            other.sorted,
+        )
+        return self
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> Sparse:
+        return self._becomes(self.add(other, alpha=alpha))
+
+    def sub_(self, other: Any, *, alpha: Any = 1) -> Sparse:
+        return self.add_(other, alpha=-alpha)
+
+    def mul_(self, other: Any) -> Sparse:
+        return self._becomes(self.mul(other))
+
+    def div_(self, other: Any, **options: Any) -> Sparse:
+        return self._becomes(self.div(other, **options))
+
+    def copy_(self, other: Any, non_blocking: Any = False) -> Sparse:
+        if not isinstance(other, Sparse):
+            raise RuntimeError(
+                "copy_() between dense and sparse Tensors is not implemented! Found self type = torch.sparse."
+                f"{self._dtype.legacy}Tensor and src type = {other.type()}"
+            )
+        return self._becomes(other.clone().to(self._dtype))
+
+    def zero_(self) -> Sparse:
+        """Without any element."""
+        self.places = self.places.new_zeros((self.places.size(0), 0))
+        self.entries = self.entries.detach().new_zeros((0, *self.entries.shape[1:]))
+        self.sorted = True
+        return self
+
+    def detach_(self) -> Sparse:
+        self.entries = self.entries.detach()
+        return self
+
+    __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+
+    def sparse_mask(self, mask: Sparse) -> Sparse:
+        """What is at the places of another sparse tensor."""
+        return masked(self.to_dense(), mask)
 
     def sub(self, other: Any, *, alpha: Any = 1) -> Any:
         return self.add(other, alpha=-alpha)
@@ -309,7 +379,7 @@ class Sparse(Tensor):
     __sub__ = sub
 
     def __rsub__(self, other: Any) -> Any:
-        return self.neg().add(other)
+        return self.added_to(other, alpha=-1) if isinstance(other, Tensor) else self.neg().add(other)
 
     def mm(self, other: Tensor) -> Any:
         """The product with a matrix; of two sparse ones it is sparse."""
@@ -384,8 +454,25 @@ def _missing(name: str) -> NotImplementedError:
 
 def _made(places: Tensor, entries: Tensor, sizes: tuple, is_sorted: Any) -> Sparse:
     t = object.__new__(Sparse)
-    t.places, t.entries, t.sizes, t.sorted = places, entries, tuple(sizes), bool(is_sorted)
+    t.places, t.entries, t.sizes, t.sorted = (
+        places,
+        entries,
+        tuple(sizes),
+        bool(is_sorted) or places.size(1) < 2,
+    )
     return t
+
+
+def masked(input: Tensor, mask: Any) -> Sparse:
+    """The elements of a dense tensor at the places of a sparse one; see `Tensor.sparse_mask`."""
+    if not isinstance(mask, Sparse):
+        raise TypeError("sparse_mask(): the mask must be a sparse tensor")
+    if tuple(input.shape) != mask.sizes:
+        raise RuntimeError(
+            f"sparse_mask(): operands have incompatible sizes; self has size {list(input.shape)} but mask has size "
+            f"{list(mask.sizes)}"
+        )
+    return _made(mask.places, input[tuple(mask.places.unbind(0))], mask.sizes, mask.sorted)
 
 
 def _chained(x: Sparse, y: Sparse) -> Sparse:
@@ -420,18 +507,15 @@ def summed(input: Any, dim: Any, dtype: Any) -> Tensor:
 
 # ---- printing ----
 
-_DTYPE = re.compile(r", dtype=torch\.\w+\)$")
 
-
-def _part(name: str, t: Tensor, indent: int) -> str:
-    text = _DTYPE.sub(")", repr(t.detach()))
-    if not t.numel() and "size=" not in text:
-        text = f"{text[:-1]}, size={tuple(t.shape)})"
-    return re.sub(r"\n(?!\n)", "\n" + " " * indent, f"{name}={text}")
+def _part(name: str, t: Tensor) -> str:
+    opening = f"{name}=tensor("
+    sizes = "" if t.numel() else f", size={tuple(t.shape)}"
+    return f"{opening}{printing.contents_of(t._a, len('tensor(' + opening))}{sizes})"
 
 
 def _shown(t: Sparse) -> str:
-    contents = f"{_part('indices', t.places, 15)},\n       {_part('values', t.entries, 14)}"
+    contents = f"{_part('indices', t.places)},\n       {_part('values', t.entries)}"
     facts = [f"size={tuple(t.sizes)}", f"nnz={t._nnz()}"]
     if not printing.dtype_is_plain(t._dtype.name):
         facts.append(f"dtype={t._dtype}")
@@ -449,4 +533,4 @@ def _shown(t: Sparse) -> str:
     return f"{text})"
 
 
-__all__ = ["Sparse"]
+__all__ = ["Sparse", "masked"]

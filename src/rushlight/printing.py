@@ -188,8 +188,8 @@ def _widest(values: np.ndarray[Any, Any]) -> Iterator[float]:
 # ---- rows and brackets ----
 
 
-def _contents(a: np.ndarray[Any, Any], indent: int, sizes: tuple[int, ...] | None = None) -> str:
-    """Write the values of `a`; `sizes` are all those of a tensor of more dimensions than an array can have."""
+def contents_of(a: np.ndarray[Any, Any], indent: int, sizes: tuple[int, ...] | None = None) -> str:
+    """The values of `a`, where a line begins after `indent` characters; `sizes` are all those of a tensor of more dimensions than an array can have."""
     options = _options
     if a.size == 0:
         return "[]"
@@ -314,7 +314,7 @@ def format_tensor(t: Any, *, tensor_contents: str | None = None) -> str:
     contents = tensor_contents
     if contents is None:
         deep = isinstance(t, Deep)
-        contents = _contents(t.flat._a, len(prefix), t.sizes) if deep else _contents(t._a, len(prefix))
+        contents = contents_of(t.flat._a, len(prefix), t.sizes) if deep else contents_of(t._a, len(prefix))
     text = _append(prefix + contents, _suffixes(t), len(prefix))
     return text if plain or not _is_parameter(t) else f"Parameter({text})"
 

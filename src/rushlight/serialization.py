@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,7 +138,7 @@ class Pickler(_PlainPickler):
         return "storage", cls, str(number), "cpu", buffer.nbytes // item
 
     def reducer_override(self, thing: Any) -> Any:
-        if isinstance(thing, Tensor):
+        if isinstance(thing, Tensor) and not getattr(thing, "is_lazy", False):
             return _torch_reduce(thing)
         if isinstance(thing, dtype):
             return thing.name
@@ -155,7 +156,7 @@ class Pickler(_PlainPickler):
                     pickle.dumps(obj)  # the error of pickle's own implementation in C, which PyTorch uses
                     raise
                 return
-            known = "torch" + module.removeprefix("rushlight"), obj.__qualname__
+            known = _torch_home(obj), obj.__qualname__
         self.write(pickle.GLOBAL + f"{known[0]}\n{known[1]}\n".encode())
         self.memoize(obj)
 
@@ -406,8 +407,18 @@ def _names(safe_globals: list) -> Iterator[tuple[str, Any]]:
         thing, name = entry if isinstance(entry, tuple) else (entry, None)
         module = thing.__module__
         if module.partition(".")[0] == "rushlight":
-            module = "torch" + module.removeprefix("rushlight")
+            module = _torch_home(thing)
         yield name or f"{module}.{thing.__qualname__}", thing
+
+
+def _torch_home(thing: Any) -> str:
+    """Which of PyTorch's modules has this class or function of ours."""
+    if isinstance(thing, FunctionType):
+        for home in ("", ".nn.functional", ".linalg", ".special", ".fft"):
+            module = sys.modules.get(f"rushlight{home}")
+            if getattr(module, thing.__name__, None) is thing:
+                return f"torch{home}"
+    return "torch" + thing.__module__.removeprefix("rushlight")
 
 
 def add_safe_globals(safe_globals: list) -> None:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
+
+
+def _whole(at: int, size: Any) -> Any:
+    """A size that is of no class of ints: as it is where it stands for one, else the int that it holds."""
+    if isinstance(size, int) or hasattr(size, "node"):
+        return size
+    try:
+        return operator.index(size)
+    except TypeError:
+        raise TypeError(
+            f"torch.Size() takes an iterable of 'int' (item {at} is '{type(size).__name__}')"
+        ) from None
 
 
 class Size(tuple):
@@ -18,11 +31,9 @@ class Size(tuple):
 
     def __new__(cls, sizes: Any = ()) -> Size:
         made = super().__new__(cls, sizes)
-        for at, size in enumerate(made):
-            if not hasattr(size, "__index__"):
-                raise TypeError(
-                    f"torch.Size() takes an iterable of 'int' (item {at} is '{type(size).__name__}')"
-                )
+        for size in made:
+            if type(size) is not int and not isinstance(size, int):
+                return super().__new__(cls, [_whole(at, size) for at, size in enumerate(made)])
         return made
 
     def numel(self) -> int:

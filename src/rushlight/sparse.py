@@ -76,6 +76,11 @@ def coo_tensor(
     return made.requires_grad_() if requires_grad else made
 
 
+def of_places(places: Tensor, entries: Tensor, sizes: tuple) -> Sparse:
+    """A sparse tensor of gradients that came together: what is at one place twice is not added up yet."""
+    return _made(places.to(rushlight.int64), _kept(entries), sizes, False)
+
+
 def _kept(entries: Tensor) -> Tensor:
     """The values as part of a sparse tensor: in the graph, if they are."""
     return _keep(entries) if entries.requires_grad else entries.detach()
@@ -205,12 +210,32 @@ def _take_over(before: Callable) -> Callable:
             return addmm(*args, **kwargs)
         if isinstance(args[0], Sparse) and (own := vars(Sparse).get(name)) is not None:
             return own(*args, **kwargs)
-        if name == "add" and len(args) == 2 and not kwargs:
-            return args[1].__radd__(args[0])
+        if name == "add" and len(args) == 2 and isinstance(args[1], Sparse):
+            return args[1].added_to(args[0], **kwargs)
+        if name == "sub" and len(args) == 2 and isinstance(args[1], Sparse):
+            return args[1].added_to(args[0], alpha=-kwargs.get("alpha", 1))
         if name == "mul" and len(args) == 2:
             return args[1].mul(args[0])
         if name in ("mm", "matmul") and isinstance(args[1], Sparse):
             return args[1].__rmatmul__(args[0])
+        raise _missing(name)
+
+    return take_over
+
+
+def _take_over_inplace(before: Callable) -> Callable:
+    """The same for what writes to its first argument."""
+
+    def take_over(name: str, function: Callable, args: tuple, kwargs: dict) -> Any:
+        if not any(isinstance(value, Sparse) for value in (*args, *kwargs.values())):
+            return before(name, function, args, kwargs)
+        if not isinstance(args[0], Sparse) and len(args) == 2 and isinstance(args[1], Sparse):
+            if name == "add_":
+                return args[1].add_into(args[0], **kwargs)
+            if name == "sub_":
+                return args[1].add_into(args[0], alpha=-kwargs.get("alpha", 1))
+            if name == "copy_":
+                return args[0].copy_(args[1].to_dense())
         raise _missing(name)
 
     return take_over
@@ -231,6 +256,7 @@ def _joined(tensors: Any, dim: int = 0) -> Sparse:
 
 assert func  # what is done for batches is set by it; sparse tensors come before
 TAKE_OVER.of_batch = _take_over(TAKE_OVER.of_batch)
+TAKE_OVER.of_batch_inplace = _take_over_inplace(TAKE_OVER.of_batch_inplace)
 
 
 def __getattr__(name: str) -> Any:

@@ -251,10 +251,7 @@ class UntypedStorage:
         return self.clone()
 
     def __deepcopy__(self, memo: dict) -> UntypedStorage:
-        made = memo.get(self._cdata)
-        if made is None:
-            made = memo[self._cdata] = self.clone()
-        return made
+        return of_buffer(late.load("rushlight.pickling").copied_buffer(self._buffer, memo))
 
     def __reduce__(self) -> tuple:
         return UntypedStorage, (self.tolist(),)

@@ -16,6 +16,7 @@ _MODES = ("default", "warn", "error")
 class _State:
     precision = "highest"
     mode = 0
+    warns = False
     warn_always = False
 
 
@@ -54,6 +55,7 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
             f"{type(mode).__name__}"
         )
     _State.mode = (1 if warn_only else 2) if mode else 0
+    _State.warns = bool(warn_only)
 
 
 def are_deterministic_algorithms_enabled() -> bool:
@@ -63,7 +65,7 @@ def are_deterministic_algorithms_enabled() -> bool:
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
     """Whether it asked for warnings only."""
-    return _State.mode == 1
+    return _State.warns
 
 
 def set_deterministic_debug_mode(debug_mode: Any) -> None:
@@ -79,6 +81,7 @@ def set_deterministic_debug_mode(debug_mode: Any) -> None:
     if debug_mode not in (0, 1, 2):
         raise RuntimeError(f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}")
     _State.mode = debug_mode
+    _State.warns = debug_mode == 1
 
 
 def get_deterministic_debug_mode() -> int:

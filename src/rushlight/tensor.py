@@ -436,6 +436,7 @@ class _Members:
     sparse_dim = rare_methods.sparse_dim
     to_sparse = rare_methods.to_sparse
     to_sparse_coo = rare_methods.to_sparse
+    sparse_mask = rare_methods.sparse_mask
     is_distributed = rare_methods.is_distributed
     const_data_ptr = rare_methods.const_data_ptr
     pin_memory = rare_methods.pin_memory
@@ -483,7 +484,7 @@ for _name, _value in (*vars(ElementwiseMembers).items(), *vars(_Members).items()
 _LACKING = """
 index int_repr ipu module_load mtia q_per_channel_axis q_per_channel_scales
 q_per_channel_zero_points q_scale q_zero_point qscheme record_stream resize_as_sparse_ slice_inverse
-smm sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm to_mkldnn to_padded_tensor
+smm sparse_resize_ sparse_resize_and_clear_ sspaddmm to_mkldnn to_padded_tensor
 to_sparse_bsc to_sparse_bsr to_sparse_csc to_sparse_csr
 """.split()
 

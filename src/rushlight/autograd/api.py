@@ -457,9 +457,9 @@ def _set_grad(self: Tensor, value: Any) -> None:
             "any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break "
             "downstream systems that assume they match."
         )
-    if value._a.shape != self._a.shape:
+    if value.shape != self.shape:
         raise RuntimeError(
-            f"attempting to assign a gradient of size '{list(value._a.shape)}' to a tensor of size "
+            f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
             f"'{list(self._a.shape)}'. Please ensure that the gradient and the tensor are the same size"
         )
     self._grad = value
@@ -516,8 +516,12 @@ def retain_grad(self: Tensor) -> None:
     extra.retained[number] = weakref.ref(self)
 
 
+def _del_requires_grad(self: Tensor) -> None:
+    raise RuntimeError("requires_grad must be a bool")
+
+
 requires_grad_property = property(
-    _get_requires_grad, _set_requires_grad, doc="Whether gradients are recorded."
+    _get_requires_grad, _set_requires_grad, _del_requires_grad, doc="Whether gradients are recorded."
 )
 is_leaf_property = property(
     lambda t: _get_grad_fn(t) is None,

@@ -23,7 +23,13 @@ import numpy as np
 
 from rushlight.autograd.anomaly import check_nan, note_origin
 from rushlight.autograd.fitting import fit
-from rushlight.autograd.hook_calls import hooked, run_hooks, run_output_hooks, run_prehooks
+from rushlight.autograd.hook_calls import (
+    check_returns_nothing,
+    hooked,
+    run_hooks,
+    run_output_hooks,
+    run_prehooks,
+)
 from rushlight.batched import TAKE_OVER, NeedsBatching
 from rushlight.buffer import LEAF, Tensor, is_guarded, new_tensor, storage, strides
 from rushlight.dtypes import dtype
@@ -103,6 +109,7 @@ class _Walk:
         found: edge -> gradient, for the targets.
         ends: nodes behind which nothing is wanted.
         leaves: how many may be reached; blind: whether a node leads nowhere.
+        sparse: leaf -> the sum of its sparse gradients so far.
     """
 
     __slots__ = (
@@ -119,6 +126,7 @@ class _Walk:
         "ends",
         "leaves",
         "blind",
+        "sparse",
         "__weakref__",
     )
 
@@ -135,6 +143,7 @@ class _Walk:
         self.pending: dict[Any, Any] = {}
         self.waiting: dict[Any, int] = {}
         self.ready: list[tuple[int, Any]] = []
+        self.sparse: dict[Any, Any] = {}
 
     def go(self, roots: Sequence[tuple[Any, Any]]) -> None:
         self._explore(roots)
@@ -226,6 +235,8 @@ class _Walk:
                 if isinstance(leaf, Tensor):
                     self.finish_leaf(leaf, g)
                     del pending[leaf]
+        for leaf in [*self.sparse]:
+            self.finish_leaf(leaf, None)
 
     def _explore(self, roots: Sequence[tuple[Any, Tensor]]) -> None:
         """Find everything that may be reached, and count the gradients of the leaves.
@@ -318,6 +329,11 @@ class _Walk:
         except Exception:
             note_origin(node)
             raise
+        if any(map(_is_sparse, grads)):
+            grads = [
+                self._deliver_sparse(edge, grad) if _is_sparse(grad) else grad
+                for edge, grad in zip(node.edges, grads)
+            ]
         hooks = None if node.extra is None else node.extra.hooks
         if hooks or not node.promotes:
             fitted = [
@@ -359,6 +375,17 @@ class _Walk:
                     if found is not None:
                         self.found[edge] = found
 
+    def _deliver_sparse(self, edge: Any, g: Any) -> Any:
+        """Bring a sparse gradient to a leaf; for anything else it is made dense, and returned."""
+        if not isinstance(edge, Tensor):
+            return g.to_dense()
+        have = self.sparse.get(edge)
+        self.sparse[edge] = g if have is None else have + g
+        self.waiting[edge] -= 1
+        if not self.waiting[edge]:
+            self.finish_leaf(edge, self.pending.pop(edge, None))
+        return None
+
     def deliver(self, edge: Any, g: Any) -> None:
         """One gradient, already of the right shape and dtype, has come for a root or one of several outputs."""
         pending = self.pending
@@ -378,6 +405,10 @@ class _Walk:
     # ---- leaves ----
 
     def finish_leaf(self, leaf: Tensor, g: Any) -> None:
+        """A leaf's gradients are all there: `g` is the sum of those that are dense, if there are any."""
+        if self.sparse and leaf in self.sparse:
+            part = self.sparse.pop(leaf)
+            g = part if g is None else g + part
         if self.targets is not None and leaf not in self.goals:
             return
         extra: Any = getattr(leaf, "_hooks", _NOTHING)
@@ -399,6 +430,8 @@ class _Walk:
         have = getattr(leaf, "_grad", None)
         if not collects:  # it no longer requires a gradient; its hooks run nevertheless
             pass
+        elif _is_sparse(g) or _is_sparse(have):
+            leaf._grad = _joined(have, g, self.create)
         elif have is None:
             leaf._grad = _copy(g, leaf) if self.create else _own(g, leaf, sys.getrefcount(g))
         elif self.create:
@@ -407,9 +440,22 @@ class _Walk:
             _accumulate(have, g)
         if extra is not None:
             for after in list((extra.after or {}).values()):
-                after(leaf)
+                check_returns_nothing(after(leaf))
             if extra.held is not None:
                 run_hooks((extra.held.extra or Extra()).hooks, (), (g,))
+
+
+def _is_sparse(g: Any) -> bool:
+    return type(g) is not Tensor and g is not None and g.is_sparse
+
+
+def _joined(have: Any, g: Any, create: bool) -> Any:
+    """The sum of gradients of which one is sparse, as is the sum if both are."""
+    if have is None:
+        return g if create else g.detach()
+    if not _is_sparse(g):
+        return g + have
+    return have + g if create else have.add_(g)
 
 
 def _accumulate(have: Any, g: Any) -> None:

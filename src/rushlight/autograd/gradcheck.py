@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import late
 from rushlight.autograd.api import grad
 from rushlight.buffer import Tensor, new_tensor, strides
 from rushlight.dtypes import FLOATING, float64
@@ -53,11 +54,15 @@ def gradcheck(
         raise_exception: raise GradcheckError where they disagree, instead of returning False.
         nondet_tol: how far two backward passes may be apart.
         check_undefined_grad: also check that missing gradients of outputs count as zeros.
+        check_forward_ad: also compare the derivatives of `torch.autograd.forward_ad`; check_backward_ad: those of
+            backward.
+        check_batched_grad: also compare gradients of many weights at once with those of each; check_batched_forward_grad:
+            the same in forward mode.
         fast_mode: accepted; the full Jacobian is compared in any case.
 
     Raises:
         ValueError: no input requires grad.
-        NotImplementedError: for forward mode and batched gradients, which Rushlight does not have.
+        RuntimeError: an input has a dimension with stride 0.
 
     Example:
         >>> import rushlight as torch
@@ -67,12 +72,20 @@ def gradcheck(
     """
     if not (check_forward_ad or check_backward_ad):
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
-    if check_forward_ad or check_batched_grad or check_batched_forward_grad:
-        raise NotImplementedError(
-            "gradcheck: Rushlight has no forward mode and no batched gradients; check backward"
-        )
+    if check_batched_grad and not check_backward_ad:
+        raise AssertionError("Setting check_batched_grad=True requires check_backward_ad to be True")
+    if check_batched_forward_grad and not check_forward_ad:
+        raise AssertionError("Setting check_batched_forward_grad=True requires check_forward_ad to be True")
+    xs = _tuple(inputs)
+    _check_inputs(xs)
     try:
-        return _check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad)
+        if check_forward_ad:
+            _check_forward(func, xs, eps, atol, rtol)
+        if check_batched_forward_grad:
+            _refuse_batch(late.load("rushlight.autograd.other_checks").batched_forward(func, xs))
+        if check_backward_ad:
+            _check(func, xs, eps, atol, rtol, nondet_tol, check_undefined_grad, check_batched_grad)
+        return True
     except GradcheckError:
         if raise_exception:
             raise
@@ -111,6 +124,10 @@ def gradgradcheck(
     """
     if not (check_fwd_over_rev or check_rev_over_rev):
         raise AssertionError("Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True")
+    if check_undefined_grad and not check_rev_over_rev:
+        raise AssertionError("Setting check_undefined_grad=True requires check_rev_over_rev to be True")
+    if check_batched_grad and not check_rev_over_rev:
+        raise AssertionError("Setting check_batched_grad=True requires check_rev_over_rev to be True")
     xs = _tuple(inputs)
     if grad_outputs is None:
         weights = tuple([_random_like(y, gen_non_contig_grad_outputs) for y in _differentiable(func(*xs))])
@@ -137,6 +154,7 @@ def gradgradcheck(
         check_grad_dtypes=check_grad_dtypes,
         check_batched_grad=check_batched_grad,
         check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev,
         fast_mode=fast_mode,
         masked=masked,
     )
@@ -155,12 +173,46 @@ def _random_like(y: Tensor, gapped: bool) -> Any:
 # ---- the check ----
 
 
+def _check_forward(func: Callable, xs: tuple, eps: float, atol: float, rtol: float) -> None:
+    """Compare forward mode with finite differences."""
+    which = [at for at, x in enumerate(xs) if isinstance(x, Tensor) and requires_grad(x)]
+    outputs = [y for y in _tuple(func(*xs)) if isinstance(y, Tensor) and y._dtype.category >= FLOATING]
+    numerical = _numerical(func, xs, [xs[at] for at in which], eps, constants=True)
+    for n, at in enumerate(which):
+        table = late.load("rushlight.autograd.other_checks").forward_table(func, xs, at, _flat)
+        start = 0
+        for number, count in enumerate(map(_reals, outputs)):
+            a, b = table[:, start : start + count], numerical[n][:, start : start + count]
+            if not np.allclose(a, b, rtol, atol):
+                raise GradcheckError(
+                    f"Jacobian computed with forward mode mismatch for output {number:d} with respect to input {n:d},\n"
+                    f"numerical:{b}\nanalytical:{a}\n"
+                )
+            start += count
+
+
+def _refuse_batch(wrong: str) -> None:
+    if wrong:
+        raise GradcheckError(wrong)
+
+
 def _check(
-    func: Callable, inputs: Any, eps: float, atol: float, rtol: float, nondet_tol: float, undefined: bool
+    func: Callable,
+    xs: tuple,
+    eps: float,
+    atol: float,
+    rtol: float,
+    nondet_tol: float,
+    undefined: bool,
+    batched: bool,
 ) -> bool:
-    xs = _tuple(inputs)
-    _check_inputs(xs)
-    outputs = _differentiable(func(*xs))
+    made = func(*xs)
+    outputs = _differentiable(made)
+    if any(isinstance(y, Tensor) and y.is_sparse for y in _tuple(made)):
+        raise ValueError(
+            "Sparse output is not supported at gradcheck yet. Please call to_dense(masked_grad=...) on the output of fn for "
+            "gradcheck."
+        )
     wanted = [x for x in xs if isinstance(x, Tensor) and requires_grad(x)]
     numerical = _numerical(func, xs, wanted, eps)
     if not outputs:
@@ -184,6 +236,8 @@ def _check(
                     f"Jacobian mismatch for output {number:d} with respect to input {n:d},\nnumerical:{b}\nanalytical:{a}\n"
                 )
         at += count
+    if batched:
+        _refuse_batch(late.load("rushlight.autograd.other_checks").batched_backward(outputs, wanted))
     _check_scaling(outputs, wanted)
     if undefined:
         _check_undefined(func, xs)
@@ -232,10 +286,16 @@ def _flat(a: np.ndarray) -> np.ndarray:
     return a.view(a.real.dtype) if a.dtype.kind == "c" else a
 
 
-def _numerical(func: Callable, xs: tuple, wanted: list, eps: float) -> list[np.ndarray]:
-    """For each input, the Jacobian by central differences: one row for each real number of the input."""
+def _numerical(
+    func: Callable, xs: tuple, wanted: list, eps: float, constants: bool = False
+) -> list[np.ndarray]:
+    """For each input, the Jacobian by central differences: one row for each real number of the input.
+
+    Args:
+        constants: whether floating-point outputs that do not require grad are looked at, too.
+    """
     outputs = [(n, y) for n, y in enumerate(_tuple(func(*xs))) if isinstance(y, Tensor)]
-    which = [n for n, y in outputs if requires_grad(y)] or [
+    which = [n for n, y in outputs if requires_grad(y) and not constants] or [
         n for n, y in outputs if y._dtype.category >= FLOATING
     ]
 

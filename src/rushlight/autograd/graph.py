@@ -23,6 +23,7 @@ from rushlight.tape.saving import SAVING
 __all__ = [
     "GradientEdge",
     "Node",
+    "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
     "increment_version",
@@ -162,6 +163,69 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
         yield
     finally:
         _disabled.pop()
+
+
+class _Copies:
+    """What `allow_mutation_on_saved_tensors` has kept: copies, which writes to the tensors do not change."""
+
+    def __init__(self) -> None:
+        self.kept: weakref.WeakKeyDictionary[_Place, Tensor] = weakref.WeakKeyDictionary()
+
+    def clear(self) -> None:
+        """Forget them: backward through what was computed so far is an error from here on."""
+        self.kept.clear()
+
+    def pack(self, t: Tensor) -> _Place:
+        place = _Place()
+        self.kept[place] = t.clone()
+        return place
+
+    def unpack(self, place: _Place) -> Tensor:
+        if place not in self.kept:
+            raise AssertionError(
+                "Trying to backward outside of the 'allow_mutation_on_saved_tensors' contextin which the graph was "
+                "originally recorded."
+            )
+        return self.kept[place]
+
+
+class _Place:
+    """Stands in a node for a tensor that was copied."""
+
+
+_copying: list[_Copies] = []
+
+
+@contextlib.contextmanager
+def allow_mutation_on_saved_tensors() -> Iterator[_Copies]:
+    """In the block, tensors kept for backward may be written to: backward, in the block, sees what they were.
+
+    They are copied when they are kept, so it costs their memory once more.
+
+    Raises:
+        RuntimeError: within another such block.
+
+    Example:
+        >>> import rushlight as torch
+        >>> with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        ...     x = torch.ones(2, requires_grad=True)
+        ...     y = x.clone()
+        ...     out = (y**2).sum()
+        ...     y = y.sin_()
+        ...     out.backward()
+        >>> x.grad
+        tensor([2., 2.])
+    """
+    if _copying:
+        raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
+    copies = _Copies()
+    _copying.append(copies)
+    try:
+        with saved_tensors_hooks(copies.pack, copies.unpack):
+            yield copies
+    finally:
+        _copying.pop()
+        copies.clear()
 
 
 # ---- hooks on several tensors ----

@@ -45,6 +45,14 @@ def run_hooks(hooks: dict | None, grads: Sequence[Any], outputs: Sequence[Any]) 
     return grads
 
 
+def check_returns_nothing(returned: Any) -> None:
+    """Refuse what a hook gave back that is called when a gradient has been added."""
+    if isinstance(returned, Tensor):
+        raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+    if returned is not None:
+        raise TypeError(f"expected Variable, but hook returned '{type(returned).__name__}'")
+
+
 def _checked_all(hook: Any, changed: Any, grads: Sequence[Any]) -> Sequence[Any]:
     if not isinstance(changed, tuple):
         raise TypeError(f"expected tuple, but hook returned '{type(changed).__name__}'")
@@ -65,7 +73,7 @@ def _checked(hook: Any, new: Any, g: Any) -> Any:
             f"hook '{_name(hook)}' has changed the type of value (was torch.{g._dtype.legacy}Tensor got "
             f"torch.{new._dtype.legacy}Tensor)"
         )
-    if new._a.shape != g._a.shape:
+    if new.shape != g.shape:
         raise RuntimeError(f"hook '{_name(hook)}' has changed the size of value")
     return new
 

@@ -12,8 +12,8 @@ from rushlight.codegen.values import V
 
 #: words of one, two, four and eight bytes
 _WORDS = {1: "B", 2: "H", 4: "I", 8: "Q"}
-#: bytes to ask for before they are read
-AHEAD = 4096
+#: bytes to ask for before they are read; of elements woven together twice a tile, which is computed with in between
+AHEAD, AHEAD_WOVEN = 4096, 8192
 #: steps, in elements, for which vectors are loaded with what lies between: beyond these there is too much of it
 FEW = (2, 3, 4)
 _PARAMS = [
@@ -163,14 +163,40 @@ def _woven(
     steps = (source_step, vector) if weave else (vector, to_step)
     places = [b.at(source, b.mul(b.integer(n), steps[0])) for n in range(few)]
     for place in places:
-        b.prefetch(b.at(place, b.integer(AHEAD)))
+        b.prefetch(b.at(place, b.integer(AHEAD_WOVEN)))
     vectors = _vectors(b, size, places)
-    for n in range(few):
-        numbers = range(n * b.lanes, (n + 1) * b.lanes)
-        apart = [lane * few + n for lane in range(b.lanes)]
-        together = [number % few * b.lanes + number // few for number in numbers]
-        chosen = _chosen(b, vectors, together if weave else apart)
-        b.store(chosen, b.at(to, b.mul(b.integer(n), steps[1])))
+    for n, x in enumerate(together(b, vectors) if weave else apart(b, vectors)):
+        b.store(x, b.at(to, b.mul(b.integer(n), steps[1])))
+
+
+def apart(b: Builder, vectors: list[V]) -> list[V]:
+    """Of as many vectors as columns are woven together in them, the columns."""
+    few, lanes = len(vectors), vectors[0].lanes
+    if few == 1 or lanes == 1:
+        return vectors
+    if few % 2:
+        return [_chosen(b, vectors, [lane * few + n for lane in range(lanes)]) for n in range(few)]
+    pairs = list(zip(vectors[::2], vectors[1::2]))
+    even, odd = (
+        apart(b, [b.shuffle(x, y, [*range(first, 2 * lanes, 2)]) for x, y in pairs]) for first in (0, 1)
+    )
+    return [x for pair in zip(even, odd) for x in pair]
+
+
+def together(b: Builder, columns: list[V]) -> list[V]:
+    """The vectors in which columns are woven together."""
+    few, lanes = len(columns), columns[0].lanes
+    if few == 1 or lanes == 1:
+        return columns
+    if few % 2:
+        places = [number % few * lanes + number // few for number in range(few * lanes)]
+        return [_chosen(b, columns, places[n * lanes : (n + 1) * lanes]) for n in range(few)]
+    even, odd = together(b, columns[::2]), together(b, columns[1::2])
+    halves = [
+        [place for lane in range(first, first + lanes // 2) for place in (lane, lanes + lane)]
+        for first in (0, lanes // 2)
+    ]
+    return [b.shuffle(x, y, half) for x, y in zip(even, odd) for half in halves]
 
 
 def lines(size: int, vector_bytes: int, declared: set[str]) -> str:

@@ -24,4 +24,10 @@ def added(b: Builder, x: V, y: V, total: V) -> V:
     return b.fma(x, y, total) if x.kind in FLOATS else b.add(total, b.mul(x, y))
 
 
-__all__ = ["PARAMS", "added", "words"]
+def of_batch(b: Builder, base: V, number: V, inner: V, outer_step: V, inner_step: V) -> V:
+    """The address of a matrix of a batch of batches."""
+    outer = b.mul(b.div(number, inner), outer_step)
+    return b.at(b.at(base, outer), b.mul(b.rem(number, inner), inner_step))
+
+
+__all__ = ["PARAMS", "added", "of_batch", "words"]

@@ -46,6 +46,41 @@ def neighbours(b: Builder, monoid: str, vectors: list[V]) -> V:
     return vectors[0]
 
 
+def take_up(
+    b: Builder,
+    monoid: str,
+    vectors: list[V],
+    there: V,
+    mask: V | None = None,
+    half: tuple[V, V] | None = None,
+    waits: V | None = None,
+) -> None:
+    """Combine vectors, one after the other, with the accumulators at an address.
+
+    Args:
+        half: if there is but one vector, the half of a pair that is combined first: whether it is the second, and whether no other
+            follows; `waits`: where the first waits for the second.
+    """
+
+    def combined(vectors: list[V]) -> None:
+        found = b.load(there, vectors[0].kind, mask=mask)
+        for x in vectors:
+            found = combine(b, monoid, found, x)
+        b.store(found, there, mask=mask)
+
+    if half is None or waits is None:
+        combined(vectors)
+        return
+    (x,), (second, last) = vectors, half
+    nothing = b.const(identity(monoid, x.kind), x.kind)
+
+    def both() -> None:
+        first = b.select(b.splat(second), b.load(waits, x.kind, mask=mask), nothing)
+        combined([combine(b, monoid, first, x)])
+
+    b.either(last, both, lambda: b.store(x, waits, mask=mask))
+
+
 def identity(monoid: str, kind: str) -> float | int | bool:
     """What changes nothing when combined."""
     bounds = {"max": limits(kind)[0], "min": limits(kind)[1]}

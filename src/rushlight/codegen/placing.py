@@ -20,9 +20,9 @@ WORDS = tuple(
 )
 
 
-def placing(what: str, kind: str) -> str:
+def placing(what: str, kind: str, vector_bytes: int) -> str:
     """The module with the function `kernel`: `what` is to "read", "write" or "add" elements of this kind."""
-    b = Builder(1)
+    b = Builder(vector_bytes // 8)
     job = words(b, WORDS)
     with b.loop(PARAMS[1], PARAMS[2]) as task:
         first = b.mul(b.div(task, job["parts"]), job["some"])
@@ -36,21 +36,39 @@ def placing(what: str, kind: str) -> str:
                 row = b.at(places, b.mul(j, job["at_along"]))
                 there = b.at(to, b.mul(j, job["to_along"]))
                 line = b.at(source, b.mul(j, job["from_along"]))
-                with b.loop(start, stop) as i:
-                    place = b.load(b.at(row, b.mul(i, job["at_inner"])), "q")
+                done = _read_many(b, job, kind, (start, stop), row, there, line) if what == "read" else start
+                with b.loop(done, stop) as i:
+                    place = b.load(b.at(row, b.mul(i, job["at_inner"])), "q", 1)
                     with b.when(b.lt(b.cast(place, "Q"), b.cast(job["size"], "Q"))):
                         element = b.at(b.at(there, b.mul(i, job["to_inner"])), b.mul(place, job["to_place"]))
                         _placed(b, what, kind, element, b.at(line, b.mul(i, job["from_inner"])))
     return b.function("kernel", PARAMS)
 
 
+def _read_many(b: Builder, job: dict[str, V], kind: str, span: tuple[V, V], row: V, there: V, line: V) -> V:
+    """Read vectors of elements whose places lie side by side, as what is made of them does; gives the first that is left."""
+    start, stop = span
+    near = b.and_(b.eq(job["at_inner"], b.integer(8)), b.eq(job["from_inner"], b.integer(SIZES[kind])))
+    whole = b.sub(stop, b.rem(b.sub(stop, start), b.integer(b.lanes)))
+    done = b.select(near, whole, start)
+    steps = b.splat(job["to_place"]), b.splat(job["to_inner"])
+    with b.loop(start, done, b.lanes) as i:
+        place = b.load(b.at(row, i, 8), "q")
+        known = b.lt(b.cast(place, "Q"), b.cast(b.splat(job["size"]), "Q"))
+        numbers = V(f"<{', '.join(f'i64 {lane}' for lane in range(b.lanes))}>", "q", b.lanes)
+        at = b.mul(b.add(b.splat(i), numbers), steps[1])
+        offset = b.add(at, b.mul(b.select(known, place, b.like(0, place)), steps[0]))
+        b.store(b.gather(there, offset, kind), b.at(line, i, SIZES[kind]), mask=known)
+    return done
+
+
 def _placed(b: Builder, what: str, kind: str, there: V, here: V) -> None:
     if what == "read":
-        b.store(b.load(there, kind), here)
+        b.store(b.load(there, kind, 1), here)
     elif what == "write":
-        b.store(b.load(here, kind), there)
+        b.store(b.load(here, kind, 1), there)
     else:
-        b.store(b.add(b.load(there, kind), b.load(here, kind)), there)
+        b.store(b.add(b.load(there, kind, 1), b.load(here, kind, 1)), there)
 
 
 #: the words of a job: sums, what is added, to which rows and which of them (int64); how many rows there are to add, and elements of one;

@@ -23,8 +23,11 @@ TASK = 1 << 16
 STRETCH = 1 << 13
 #: rows shorter than this are worth being joined to one run
 SHORT = 64
-#: the sides of a tile whose operands lie across each other: a square touches the fewest cache lines
+#: rows or columns, at least, of a tile whose operands lie across each other: so many of a cache line's elements are used at once
 SIDE = 64
+#: bytes of such a tile's rows, where it has as many: of 4-byte elements half as many rows of twice the length take a sixth less time than
+#: a square
+ROW_BYTES = 512
 #: columns of a tile whose operands are copied as they come
 LINE = 1024
 
@@ -133,7 +136,8 @@ def plan_map(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     if flat:
         tj, ti = columns, min(rows, TILE // columns)
     elif not TURNED.isdisjoint(modes):
-        tj = min(columns, SIDE if rows >= SIDE else max(SIDE, TILE // rows // SIDE * SIDE))
+        least = min(256, max(SIDE, ROW_BYTES // max(SIZES[o.kind] for o in kernel.inputs)))
+        tj = min(columns, max(least, TILE // rows // SIDE * SIDE))
         ti = min(rows, TILE // tj)
     elif packed:
         tj = min(columns, LINE)

@@ -60,7 +60,7 @@ class Pooling:
     def largest_of(self, b: Builder, job: dict[str, V], source: V, n: V, to: V, at: V) -> None:
         """The largest of some windows: of equals the first; nan, and the last of them, where there is one."""
         best, place = b.room(self.kind), b.room("i")
-        b.store(b.const(_lowest(self.kind), self.kind), best)
+        b.store(b.const(lowest(self.kind), self.kind), best)
         b.store(self.table(b, job, FIRST, n), place)
         number = self.table(b, job, NUMBER, n)
         with self.elements(b, job, source, n) as (x, inside, element):
@@ -129,7 +129,7 @@ class _Elements:
         self.loop.__exit__(None, None, None)
 
 
-def _lowest(kind: str) -> float | int:
+def lowest(kind: str) -> float | int:
     return float("-inf") if kind in FLOATS else -(1 << 8 * SIZES[kind] - 1)
 
 
@@ -163,5 +163,6 @@ __all__ = [
     "SPREADING",
     "WORDS",
     "Pooling",
+    "lowest",
     "spreading",
 ]

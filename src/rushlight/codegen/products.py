@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from rushlight.codegen.builder import Builder
 from rushlight.codegen.copying import edge, turn
-from rushlight.codegen.job import PARAMS, added, words
+from rushlight.codegen.job import PARAMS, added, of_batch, words
 from rushlight.codegen.values import SIZES, V
 
 #: the words of a job: addresses, sizes, bytes from row to row, and from column to column; rows and columns of one task, how many tasks
@@ -43,15 +43,9 @@ def turning(size: int, vector_bytes: int) -> str:
     steps = [job["to_row"], unit, unit, job["from_column"]]
     with b.loop(PARAMS[1], PARAMS[2]) as task:
         to = b.at(job["to"], b.mul(task, job["to_step"]))
-        source = _of_batch(b, job["source"], task, job["inner"], job["from_outer"], job["from_inner"])
+        source = of_batch(b, job["source"], task, job["inner"], job["from_outer"], job["from_inner"])
         b.call(f"turn{size}", [to, source, job["rows"], job["columns"], *steps])
     return b.module([*copiers, b.definition("kernel", PARAMS)])
-
-
-def _of_batch(b: Builder, base: V, number: V, inner: V, outer_step: V, inner_step: V) -> V:
-    """The address of a matrix of a batch of batches."""
-    outer = b.mul(b.div(number, inner), outer_step)
-    return b.at(b.at(base, outer), b.mul(b.rem(number, inner), inner_step))
 
 
 class Products:
@@ -78,8 +72,8 @@ class Products:
 
     def task(self, b: Builder, job: dict[str, V], matrix: V, row: V, column: V) -> None:
         """What a task makes of a product, from this row and column on."""
-        a = _of_batch(b, job["a"], matrix, job["inner"], job["a_outer"], job["a_inner"])
-        second = _of_batch(b, job["b"], matrix, job["inner"], job["b_outer"], job["b_inner"])
+        a = of_batch(b, job["a"], matrix, job["inner"], job["a_outer"], job["a_inner"])
+        second = of_batch(b, job["b"], matrix, job["inner"], job["b_outer"], job["b_inner"])
         c = b.at(b.at(job["c"], b.mul(matrix, job["c_step"])), b.mul(row, job["c_row"]))
         part = job | {
             "a": b.at(a, b.mul(row, job["a_row"])),

@@ -13,17 +13,19 @@ import numpy as np
 from rushlight import memory
 from rushlight.codegen.body import unsupported
 from rushlight.codegen.kernel import Kernel, misplaced
+from rushlight.codegen.long_rows import LongRows
 from rushlight.codegen.maps import Map
-from rushlight.codegen.plan import SLOTS, Described, Plan, Steps, ceildiv, plan_map
+from rushlight.codegen.plan import SLOTS, Described, Plan, Scheme, Steps, ceildiv, plan_map
 from rushlight.codegen.reduction_plan import plan_reduce, swapped, turned, turns
 from rushlight.codegen.reductions import Reduce
 from rushlight.codegen.row_columns import RowColumns
-from rushlight.codegen.row_plan import plan_columns, plan_rows
+from rushlight.codegen.row_plan import FewLines, LongScheme, plan_columns, plan_rows
 from rushlight.codegen.rows import Rows
 from rushlight.codegen.scan_columns import Columns
 from rushlight.codegen.scan_lines import Lines
 from rushlight.codegen.scans import Scan, crosses, plan_scan
 from rushlight.codegen.scans import Scheme as ScanScheme
+from rushlight.codegen.short_columns import ShortColumns
 from rushlight.native import cpu, direct, jit, threads
 
 #: how scalars lie in their slots of 8 bytes
@@ -57,11 +59,21 @@ def _scan(kernel: Kernel, scheme: ScanScheme, vector_bytes: int) -> Scan:
     return (Lines if scheme.nest == "lines" else Columns)(kernel, scheme, vector_bytes)
 
 
+def _rows(kernel: Kernel, scheme: Scheme, vector_bytes: int) -> Loops:
+    return (LongRows if isinstance(scheme, LongScheme) else Rows)(kernel, scheme, vector_bytes)
+
+
+def _of_columns(kernel: Kernel, scheme: Scheme, vector_bytes: int) -> Loops:
+    if isinstance(scheme, FewLines):
+        return ShortColumns(kernel, scheme, vector_bytes)
+    return (Reduce if kernel.form == "reduce" else RowColumns)(kernel, scheme, vector_bytes)
+
+
 FORMS = {
     "map": Form(plan_map, Map),
-    "reduce": Form(plan_reduce, Reduce),
-    "rows": Form(plan_rows, Rows),
-    "columns": Form(plan_columns, RowColumns),
+    "reduce": Form(plan_reduce, _of_columns),
+    "rows": Form(plan_rows, _rows),
+    "columns": Form(plan_columns, _of_columns),
     "scan": Form(plan_scan, _scan),
 }
 
@@ -138,7 +150,8 @@ class Program:
             if job.alone:
                 threads.kernel(job.address)(head + told, 0, tasks)
             else:
-                threads.run(job.address, head + told, tasks)
+                # (scans go through the same elements in one phase after another, side by side)
+                threads.run(job.address, head + told, tasks, in_order=len(job.phases) > 2)
         if scratch is not None:
             _SPARE.leave(scratch)
 

@@ -13,6 +13,7 @@ from rushlight.codegen.plan import (
     COPY,
     DIRECT,
     LINE,
+    NARROW,
     NONE,
     PACKED,
     SAME,
@@ -30,6 +31,7 @@ from rushlight.codegen.plan import (
     power_above,
     power_below,
 )
+from rushlight.codegen.row_plan import few_lines, plan_few
 from rushlight.codegen.values import SIZES
 
 T = TypeVar("T", str, tuple[int, ...])
@@ -49,6 +51,8 @@ ALONG = 1024
 SHORT_BODY = 12
 #: elements that one accumulator takes up, about, before it is combined with others: sums stay accurate
 DEPTH = 128
+#: elements of a tile that is sorted in registers, and its tiles in a task: the next tile's memory is on its way while one is combined
+SORTED, TILES = 1024, 16
 #: chunks that the reduced places are cut into, where DEPTH does not ask for more
 CHUNKS = 64
 
@@ -110,6 +114,9 @@ def plan_reduce(kernel: Kernel, sizes: tuple[int, ...], steps: Steps) -> Plan:
     modes = element_modes(kernel, flat, rows, columns, steps, skip=_results(kernel))
     if not places:
         return Plan(Scheme(flat, modes, ""), (), 0)
+    few = few_lines(kernel, sizes, steps) if dims.endswith("rk") and "r" not in dims[:-2] and rows else None
+    if few is not None:
+        return plan_few(few, sizes)
     if along:
         cut = _along(across, flat, not PACKED.isdisjoint(modes), kept, reduced, rows, columns)
     else:
@@ -232,7 +239,7 @@ def _beside(
         ti, tj = min(rows, JOINED // columns), columns
     elif squares:
         ti = max(1, min(rows, SIDE)) if across else 1
-        tj = min(columns, longest, TILE // ti)
+        tj = min(columns, longest, (SORTED if NARROW in modes else TILE) // ti)
     elif packed:
         tj = min(columns, longest, LINE)
         ti = max(1, min(rows, power_below(TILE // tj))) if across else 1
@@ -250,7 +257,7 @@ def _beside(
     ti = ti if flat or packed or not across else bi
     work = max(1, min(bp, reduced) * min(bi, max(1, rows)) * tj)
     bk = max(1, TASK // work) if bi >= rows and tj >= columns else 1
-    return Cut(flat, bk, bp, bi, tj, ti, tj)
+    return Cut(flat, bk, bp, bi, min(columns, tj * TILES) if NARROW in modes else tj, ti, tj)
 
 
 def _kept_modes(kernel: Kernel, flat: bool, across: bool, along: bool, columns: int, steps: Steps) -> str:

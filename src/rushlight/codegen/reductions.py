@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 from rushlight.codegen.body import closure, evaluate, unrolling, weight
 from rushlight.codegen.kernel import Kernel
-from rushlight.codegen.monoids import combine, identity, neighbours
+from rushlight.codegen.monoids import combine, identity, neighbours, take_up
 from rushlight.codegen.nest import FIRST, LAST, LINE_BYTES, Nest
 from rushlight.codegen.plan import SAME, SPLAT, TILE, Scheme
 from rushlight.codegen.reduction_plan import (
@@ -307,34 +307,11 @@ class Reduce(Nest):
                 # (there is room for whole vectors of accumulators, but of rows that are joined others follow; what is to be
                 # stored at whole vectors of memory begins before the first)
                 own = mask if self.scheme.flat or self.stored else None
-                self.take_up(r, vectors, i, own, half)
+                size = SIZES[self.kinds[r]]
+                waits = b.at(self.halves[r], i, size) if half is not None else None
+                take_up(b, self.monoids[r], vectors, b.at(self.sums[r], i, size), own, half, waits)
 
         run(b, count, step, self.unroll(len(rows)), self.streams(rows[0], self.stored))
-
-    def take_up(self, r: int, vectors: list[V], i: V, mask: V | None, half: tuple[V, V] | None) -> None:
-        """Combine vectors with accumulators i and following; half of a pair (see `run_beside`) waits in memory for the other."""
-        b, kind, monoid = self.b, self.kinds[r], self.monoids[r]
-        there = b.at(self.sums[r], i, SIZES[kind])
-
-        def combined(vectors: list[V]) -> None:
-            found = b.load(there, kind, mask=mask)
-            for x in vectors:
-                found = combine(b, monoid, found, x)
-            b.store(found, there, mask=mask)
-
-        if half is None:
-            combined(vectors)
-            return
-        (x,) = vectors
-        second, last = half
-        waits = b.at(self.halves[r], i, SIZES[kind])
-        nothing = b.const(identity(monoid, kind), kind)
-
-        def both() -> None:
-            first = b.select(b.splat(second), b.load(waits, kind, mask=mask), nothing)
-            combined([combine(b, monoid, first, x)])
-
-        b.either(last, both, lambda: b.store(x, waits, mask=mask))
 
     def once_a_line(self, number: int) -> Sequence[V | None]:
         """What the n-th of some vectors asks for: what lies ahead of those operands of which it begins a line of memory."""

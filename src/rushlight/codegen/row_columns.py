@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from rushlight.codegen.body import closure, evaluate, unrolling
 from rushlight.codegen.kernel import FIXED, Kernel
-from rushlight.codegen.monoids import combine, identity
+from rushlight.codegen.monoids import combine, identity, neighbours, take_up
 from rushlight.codegen.nest import COPIERS, FIRST, LAST, Nest
 from rushlight.codegen.plan import DIRECT, SAME, SPLAT, Scheme
 from rushlight.codegen.reduction_plan import in_pairs
@@ -31,6 +31,8 @@ class RowColumns(Nest):
     Attributes:
         blocks: the numbers of the blocks of scratch memory, for operands and for cached instructions.
         uniform: instructions that all columns share.
+        halves: room for what each reduction combines of a line, where lines are combined in pairs of which one is computed after the
+            other.
         per_column: for instructions that a column has one value of, and that elements or results need: where they are.
     """
 
@@ -43,6 +45,7 @@ class RowColumns(Nest):
         self.cached = {n: len(operands) + number for number, n in enumerate(cached)}
         self.uniform = [n for n in self.invariant(SAME) if n in self.stages.needed]
         self.own = {r: b.room(kernel.body[r].kind, 1, COLUMNS) for r in self.stages.reduces}
+        self.halves = {r: b.room(kernel.body[r].kind, 1, COLUMNS) for r in self.own if not in_pairs(kernel)}
         self.per_column = {n: b.room(kernel.body[n].kind, 1, COLUMNS) for n in self.exported()}
         self.edges = {n: b.room(o.kind, 1, COLUMNS) for n, o in enumerate(self.operands) if self.edge(n)}
 
@@ -164,19 +167,23 @@ class RowColumns(Nest):
         """One pass over a block: some lines, and again."""
         b, s = self.b, self.stages
         reduced = s.reduced(number)
-        together = 2 if in_pairs(self.kernel) else 1
         for r in reduced:
             self.fill(r, self.per_column[r], count)
         with b.loop(b.integer(0), self.height, LINES) as first:
             stop = b.least(b.add(first, b.integer(LINES)), self.height)
             for r in reduced:
                 self.fill(r, self.own[r], count)
-            several = b.add(first, b.and_(b.sub(stop, first), b.integer(-together)))
-            if together > 1:
-                with b.loop(first, several, together) as line:
-                    self.lines(number, [b.add(line, b.integer(n)) for n in range(together)], here, count)
-            with b.loop(several if together > 1 else first, stop) as line:
-                self.lines(number, [line], here, count)
+            if self.halves:
+                with b.loop(first, stop) as line:
+                    second = b.ne(b.and_(line, b.integer(1)), b.integer(0))
+                    last = b.or_(second, b.ge(b.add(line, b.integer(1)), stop))
+                    self.lines(number, [line], here, count, (second, last))
+            else:
+                several = b.add(first, b.and_(b.sub(stop, first), b.integer(-2)))
+                with b.loop(first, several, 2) as line:
+                    self.lines(number, [line, b.add(line, b.integer(1))], here, count)
+                with b.loop(several, stop) as line:
+                    self.lines(number, [line], here, count)
             for r in reduced:
                 self.join(r, count)
 
@@ -195,8 +202,14 @@ class RowColumns(Nest):
             x = combine(b, str(inst.attr), b.load(there, inst.kind), b.load(own, inst.kind))
             b.store(x, there)
 
-    def lines(self, number: int, lines: list[V], here: list[V], count: V) -> None:
-        """One pass over some lines of a block, one after the other for each column."""
+    def lines(
+        self, number: int, lines: list[V], here: list[V], count: V, half: tuple[V, V] | None = None
+    ) -> None:
+        """One pass over a line of a block, or two, which are combined before their columns' accumulators take them up.
+
+        Args:
+            half: of a pair of lines that come one after the other, whether this is the second, and whether no other follows.
+        """
         b, s, kernel = self.b, self.stages, self.kernel
         reduced = s.reduced(number)
         wanted = s.wanted(number)
@@ -215,10 +228,7 @@ class RowColumns(Nest):
 
         def step(i: V, mask: V | None, *_: object) -> None:
             columns = {**self.uniform_values, **self.loaded(single, wanted, i)}
-            sums = {
-                r: b.load(b.at(self.own[r], i, SIZES[kernel.body[r].kind]), kernel.body[r].kind)
-                for r in reduced
-            }
+            found: dict[int, list[V]] = {r: [] for r in reduced}
             for at, kept, same, past in zip(places, cached, repeated, aligned):
                 there = {n: b.at(x, i, SIZES[kernel.body[n].kind]) for n, x in kept.items()}
                 earlier = {
@@ -241,9 +251,12 @@ class RowColumns(Nest):
                         past if mask is None else None,
                     )
                 for r in reduced:
-                    sums[r] = combine(b, str(kernel.body[r].attr), sums[r], values[kernel.body[r].args[0]])
-            for r, x in sums.items():
-                b.store(x, b.at(self.own[r], i, SIZES[x.kind]))
+                    found[r].append(values[kernel.body[r].args[0]])
+            for r, vectors in found.items():
+                monoid, size = str(kernel.body[r].attr), SIZES[kernel.body[r].kind]
+                waits = b.at(self.halves[r], i, size) if half is not None else None
+                pair = [neighbours(b, monoid, vectors)]
+                take_up(b, monoid, pair, b.at(self.own[r], i, size), half=half, waits=waits)
 
         unroll = 1 if len(lines) > 1 or not in_pairs(kernel) else 0
         run(b, count, step, min(unroll, unrolling(kernel)))

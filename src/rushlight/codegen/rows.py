@@ -29,8 +29,10 @@ class Rows(Nest):
         results: for each reduction, those of the rows of a group.
     """
 
-    def __init__(self, kernel: Kernel, scheme: Scheme, vector_bytes: int) -> None:
-        super().__init__(kernel, scheme, ROWS_PLAN, vector_bytes)
+    def __init__(
+        self, kernel: Kernel, scheme: Scheme, vector_bytes: int, plan: tuple[str, ...] = ROWS_PLAN
+    ) -> None:
+        super().__init__(kernel, scheme, plan, vector_bytes)
         self.stages = stages(kernel)
         self.wide = self.accumulators()
         self.own = self.registers()
@@ -82,24 +84,36 @@ class Rows(Nest):
 
     def row_of(self, number: int, at: list[V], row: V) -> None:
         """One pass over a row of a group, given where its operands begin."""
-        b, kernel, s = self.b, self.kernel, self.stages
+        b, s, zero = self.b, self.stages, self.b.integer(0)
+        here = self.bring(number, at, row, zero, self.width)
+        self.go_through(number, here, row, self.known(number, at, row), zero, self.width)
+        for r in s.reduced(number):
+            taken = [register.taken() for register in self.all[r]]
+            b.store(self.all[r][0].folded(taken), self.result(r, row))
+        if number == s.passes - 1:
+            self.finish(at, row)
+            self.take_away(at, row, zero, self.width)
+
+    def bring(self, number: int, at: list[V], row: V, start: V, count: V) -> list[V]:
+        """Where a row's operands begin, after `count` elements of those that must be copied have been, before the first pass."""
         here = list(at)
         for n, place in self.packed.items():
             here[n] = self.buffer(place, row)
             if n < self.inputs and number == 0:
-                self.copy_row(n, here[n], at[n], True)
-        self.go_through(number, here, row, self.known(number, at, row))
-        for r in s.reduced(number):
-            taken = [register.taken() for register in self.all[r]]
-            b.store(self.all[r][0].folded(taken), self.result(r, row))
-        if number < s.passes - 1:
-            return
-        known = self.known(s.passes, at, row)
-        for n in s.finished:
-            b.store(b.extract(known[kernel.outputs[n].value], 0), at[self.inputs + n])
-        for n in self.packed:
+                self.copy(n, here[n], at[n], start, count, True)
+        return here
+
+    def finish(self, at: list[V], row: V) -> None:
+        """Store what a row has one value of, when all passes are done."""
+        known = self.known(self.stages.passes, at, row)
+        for n in self.stages.finished:
+            self.b.store(self.b.extract(known[self.kernel.outputs[n].value], 0), at[self.inputs + n])
+
+    def take_away(self, at: list[V], row: V, start: V, count: V) -> None:
+        """Copy `count` elements of a row's outputs to where they belong."""
+        for n, place in self.packed.items():
             if n >= self.inputs:
-                self.copy_row(n, at[n], here[n], False)
+                self.copy(n, at[n], self.buffer(place, row), start, count, False)
 
     def result(self, r: int, row: V) -> V:
         """The address of a reduction's result for a row of a group."""
@@ -113,25 +127,30 @@ class Rows(Nest):
         same = [n for before in range(number + 1) for n in s.same(before)]
         return evaluate(b, self.kernel, same, {**self.scalars, **results}, self.repetitions(at))
 
-    def copy_row(self, n: int, to: V, source: V, pack: bool) -> None:
+    def copy(self, n: int, to: V, source: V, start: V, count: V, pack: bool) -> None:
+        """Copy elements of a row, given where it begins, to scratch memory or back."""
         b, size = self.b, self.bytes[n]
         zero, unit, step = b.integer(0), b.integer(size), self.frame.step(n, self.last)
-        steps = [zero, unit, zero, step] if pack else [zero, step, zero, unit]
-        b.call(f"copy{size}", [to, source, b.integer(1), self.width, *steps])
+        steps = [unit, step] if pack else [step, unit]
+        to, source = (b.at(x, b.mul(start, each)) for x, each in zip((to, source), steps))
+        b.call(f"copy{size}", [to, source, b.integer(1), count, zero, steps[0], zero, steps[1]])
 
-    def go_through(self, number: int, at: list[V], row: V, known: dict[int, V]) -> None:
-        """One pass over a row: in stretches that are short enough for their sums to stay accurate, if there are any."""
+    def go_through(self, number: int, at: list[V], row: V, known: dict[int, V], start: V, count: V) -> None:
+        """One pass over `count` elements of a row: in stretches that are short enough for their sums to stay accurate, if there are
+        any."""
         b, s = self.b, self.stages
         for r in s.reduced(number):
             self.clear(self.all[r])
         if not s.reduced(number):
-            self.stretch(number, at, row, b.integer(0), self.width, known)
+            there = [self.element(n, x, start) for n, x in enumerate(at)]
+            self.stretch(number, there, row, start, count, known)
             return
-        with b.loop(b.integer(0), self.width, STRETCH) as j:
+        stop = b.add(start, count)
+        with b.loop(start, stop, STRETCH) as j:
             for r in s.reduced(number):
                 self.clear(self.own[r])
             there = [self.element(n, x, j) for n, x in enumerate(at)]
-            self.stretch(number, there, row, j, b.least(b.integer(STRETCH), b.sub(self.width, j)), known)
+            self.stretch(number, there, row, j, b.least(b.integer(STRETCH), b.sub(stop, j)), known)
             for r in s.reduced(number):
                 for own, whole in zip(self.own[r], self.all[r]):
                     whole.take_up(own.taken())

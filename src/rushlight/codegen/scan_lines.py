@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from rushlight.codegen.body import HALVES, evaluate, weight
 from rushlight.codegen.kernel import Inst, Kernel
+from rushlight.codegen.nest import LINE_BYTES
 from rushlight.codegen.scans import (
     ANYHOW,
     BACKWARD,
@@ -27,6 +28,9 @@ from rushlight.codegen.scans import (
     transposed,
 )
 from rushlight.codegen.values import SIZES, V
+
+#: bytes of each lane's line to ask for before they are read
+AHEAD = 1024
 
 
 class Lines(Scan):
@@ -381,12 +385,21 @@ class Lines(Scan):
         if mode == ONE:
             return [self.gather(n, k.integer(0), k.integer(0))] * self.unit
         starts = [self.place(n, k.integer(lane), at) for lane in range(self.lanes)]
+        self.ask(n, starts)
         found = []
         for part in self.parts(n):
             rows = [k.load(k.at(start, k.integer(part), size), self.stored(n), 0, size) for start in starts]
             columns = transposed(k, rows)
             found += columns[::-1] if mode == BACKWARD else columns
         return [self.meant(x, self.operands[n].kind) for x in found]
+
+    def ask(self, n: int, starts: list[V]) -> None:
+        """Ask for what lies ahead of each lane's part of a tile: so many lines at once are more than processors look ahead for."""
+        k, size = self.k, SIZES[self.operands[n].kind]
+        ahead = -AHEAD if self.scheme.modes[n] == BACKWARD else AHEAD
+        for start in starts:
+            for line in range(0, self.unit * size, LINE_BYTES):
+                k.prefetch(k.at(start, k.integer(ahead + line)), 3)
 
     def write(self, n: int, vectors: list[V], at: V) -> None:
         """Vectors of lanes, one for each place of a tile."""

@@ -29,6 +29,7 @@ VERBS = {
     **dict.fromkeys("lt le gt ge eq ne".split(), 2),
     **dict.fromkeys("neg abs sign not isnan sqrt rsqrt floor ceil trunc rint square".split(), 1),
     **dict.fromkeys("exp exp2 expm1 log log2 log10 log1p sigmoid tanh erf erfc ndtr".split(), 1),
+    **dict.fromkeys("gelu gelu_slope gelu_tanh silu softplus".split(), 1),
     **dict.fromkeys("sin cos tan asin acos atan sinh cosh asinh acosh atanh".split(), 1),
     "select": 3,
     "fma": 3,

@@ -149,10 +149,15 @@ def place_results(body: Body, own: Fragment, values: list[int], to: np.dtype | N
     return places if to is None else [body.cast(place, CHARS[to]) for place in places]
 
 
-def is_reduced(body: Body, places: list[int]) -> bool:
-    """Whether these values are the same for all that is reduced, and need one pass."""
-    uniform, nested = _standing(body.insts)
-    return not nested and all(uniform[place] for place in places)
+def are_results(body: Body, places: list[int]) -> bool:
+    """Whether these values are the same for all that is reduced."""
+    uniform = _standing(body.insts)[0]
+    return all(uniform[place] for place in places)
+
+
+def form_of(body: Body) -> str:
+    """Of a loop that stores results alone: whether one pass is enough for it."""
+    return "rows" if _standing(body.insts)[1] else "reduce"
 
 
 def results(

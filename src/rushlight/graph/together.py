@@ -17,7 +17,7 @@ from rushlight.graph.body import Body, domain
 from rushlight.graph.expr import Pending
 from rushlight.graph.fuse import MOST_OUTPUTS, planned_loop, run_loop
 from rushlight.graph.recipes import Made, Recipe, facts, keep, known
-from rushlight.graph.reduction import fragment, is_reduced, key_of, place_results, results
+from rushlight.graph.reduction import are_results, form_of, fragment, key_of, place_results, results
 
 
 class Work(NamedTuple):
@@ -29,6 +29,7 @@ class Work(NamedTuple):
         operands: the array that is reduced, and others that are read with it.
         alone: computes it by itself.
         readers: the pending arrays that are to read the memory which is reduced.
+        doubted: whether a second result of the function says which elements of the first are right.
     """
 
     call: tuple[Callable, tuple[int, ...], bool, np.dtype]
@@ -36,6 +37,11 @@ class Work(NamedTuple):
     operands: tuple[np.ndarray, ...]
     alone: Callable[[], np.ndarray]
     readers: list[weakref.ref]
+    doubted: bool = False
+
+    @property
+    def results(self) -> int:
+        return 1 + self.doubted
 
     def compute(self, p: Pending) -> None:
         """Compute the reduction that has this work, and those that can be computed with it."""
@@ -51,13 +57,14 @@ def company(p: Pending) -> list[Pending]:
     """A waiting reduction, and those that wait for the same elements in the same order."""
     work: Work = p.work
     a, dims = work.operands[0], work.call[1]
-    found = [p]
+    found, outputs = [p], work.results
     for other in _waiting(work.readers):
         theirs: Work = other.work
         b = theirs.operands[0]
         same = b is a or facts(b) == facts(a) and b.ctypes.data == a.ctypes.data
-        if other is not p and same and theirs.call[1] == dims and len(found) < MOST_OUTPUTS:
+        if other is not p and same and theirs.call[1] == dims and outputs + theirs.results <= MOST_OUTPUTS:
             found.append(other)
+            outputs += theirs.results
     return found
 
 
@@ -76,19 +83,28 @@ def _in_one(group: list[Pending]) -> Sequence[np.ndarray] | None:
     key = None if None in named else ("together", *named, *map(facts, arrays))
     recipe = known(key)
     if recipe is not None:
-        return recipe.run(arrays)
+        return _settled(works, recipe.run(arrays))
     joined = _joined(works)
     if joined is None:
         return None
-    body, stored, made, flags = joined
+    form, body, stored, made, flags = joined
     a = works[0].operands[0]
     outs = [m.memory() for m in made]
-    ran = run_loop("reduce", body, stored, outs, a.shape, a.strides, flags)
+    ran = run_loop(form, body, stored, outs, a.shape, a.strides, flags)
     if ran is None:
         return None
     if key is not None:
         keep(key, Recipe(*ran, (0,) * (len(arrays) + len(outs)), tuple(made), tuple(body.numbers)))
-    return [m.as_shown(out) for m, out in zip(made, outs)]
+    return _settled(works, [m.as_shown(out) for m, out in zip(made, outs)])
+
+
+def _settled(works: list[Work], made: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The result of each, computed alone where it is not right."""
+    found, left = [], iter(made)
+    for work in works:
+        value = next(left)
+        found.append(work.alone() if work.doubted and not next(left).all() else value)
+    return found
 
 
 def _operands(works: list[Work]) -> tuple[list[np.ndarray], list[tuple[int, ...]]]:
@@ -105,8 +121,9 @@ def _operands(works: list[Work]) -> tuple[list[np.ndarray], list[tuple[int, ...]
     return arrays, places
 
 
-def _joined(works: list[Work]) -> tuple[Body, list[int], list[Made], str] | None:
-    """The instructions of all, where their results are, memory for these, and the dimensions' flags; None if they are no one loop."""
+def _joined(works: list[Work]) -> tuple[str, Body, list[int], list[Made], str] | None:
+    """The form of their loop, the instructions of all, where their results are, memory for these, and the dimensions' flags; None if
+    they are no one loop."""
     a, dims = works[0].operands[0], works[0].call[1]
     flags = "".join(["r" if d in dims else "k" for d in range(a.ndim)])
     body = Body()
@@ -119,7 +136,7 @@ def _joined(works: list[Work]) -> tuple[Body, list[int], list[Made], str] | None
         if own is None:
             return None
         found = place_results(body, own, [body.load(x) for x in work.operands], to)
-        if len(found) != 1 or not is_reduced(body, found):
+        if len(found) != work.results or not are_results(body, found):
             return None
         outs = results(body, found, dims, keepdim, a.shape)
         stored += found
@@ -127,7 +144,8 @@ def _joined(works: list[Work]) -> tuple[Body, list[int], list[Made], str] | None
         alone.append(_sizes(a, work.operands, outs, flags))
     if any(sizes != alone[0] for sizes in [*alone, _sizes(a, body.inputs, made, flags)]):
         return None
-    return body, stored, made, flags
+    form = form_of(body)
+    return form, body, stored, made, flags.replace("r", "R") if form == "rows" else flags
 
 
 def _sizes(a: np.ndarray, arrays: Sequence[np.ndarray], outs: list[Made], flags: str) -> tuple[int, ...]:
@@ -144,9 +162,9 @@ def planned(p: Pending) -> tuple[Kernel, int] | None:
     joined = _joined([one.work for one in group])
     if joined is None:
         return None
-    body, stored, made, flags = joined
+    form, body, stored, made, flags = joined
     a = p.work.operands[0]
-    return planned_loop("reduce", body, stored, [m.memory() for m in made], a.shape, a.strides, flags)
+    return planned_loop(form, body, stored, [m.memory() for m in made], a.shape, a.strides, flags)
 
 
 __all__ = ["Work", "company", "planned"]

@@ -8,6 +8,7 @@ from typing import Any
 import rushlight
 from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
+from rushlight.ops.bags import summed_bags
 from rushlight.ops.layers import embedding
 from rushlight.ops.loss_reduction import reduction_of
 from rushlight.ops.margin_losses import check_classes, check_ranks, check_samples
@@ -108,7 +109,12 @@ def embedding_bag(
             )
         padding_idx %= count
     _check_bags(input, offsets, weight)
-    rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
+    plain = per_sample_weights is None and max_norm is None and not sparse
+    if plain and mode != "max" and weight.is_floating_point():
+        made = summed_bags(input, weight, starts, padding_idx, mode == "mean", scale_grad_by_freq)
+        if made is not None:
+            return made
+    rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     bag = (
         rushlight.searchsorted(
             starts.contiguous(), rushlight.arange(input.numel(), dtype=starts.dtype), right=True
@@ -144,12 +150,11 @@ def _check_bags(input: Tensor, offsets: Tensor, weight: Tensor) -> None:
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
             f"However, got {offsets[0]}"
         )
-    rows = weight.size(0)
-    wrong = ((input < 0) | (input >= rows)).nonzero()
-    if len(wrong):
-        at = wrong[0].item()
+    rows, numbers = weight.size(0), input.numpy()
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= rows):
+        at = ((numbers < 0) | (numbers >= rows)).argmax()
         raise RuntimeError(
-            f"Index {at} of input takes value {input[at]} which is not in the valid range [0, {rows})"
+            f"Index {at} of input takes value {numbers[at]} which is not in the valid range [0, {rows})"
         )
 
 

@@ -362,4 +362,8 @@ __all__ = [
 ]
 
 #: names that PyTorch has and this module lacks are said to be missing
-__getattr__ = late.modules("rushlight.nn.functional")
+_missing = late.modules("rushlight.nn.functional")
+
+
+def __getattr__(name: str) -> Any:
+    return late.load("rushlight.nn.grad") if name == "grad" else _missing(name)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
 import warnings
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 import rushlight
 from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
+from rushlight.ops.point_sampling import GRID_SAMPLER
 from rushlight.ops.spec import all_tensors
 
 _DEFAULT = (
     "Default {} behavior has changed to align_corners=False since 1.3.0. Please specify align_corners=True if the old "
     "behavior is desired. See the documentation of grid_sample for details."
 )
+
+#: whole numbers of pixels, for planes smaller than 2 ** the first number; and a step that no others lead back from
+_NUMBERS = ((29, np.int32(-(1 << 29))), (61, np.int64(-(1 << 61))))
 
 
 @for_batches
@@ -65,7 +74,9 @@ def _centres(n: int, like: Tensor, align_corners: bool) -> Tensor:
     if n <= 1:
         return like.new_zeros(1)
     line = rushlight.linspace(-1, 1, n, dtype=like.dtype)
-    return line if align_corners else line * ((n - 1) / n)
+    # Multiplied and divided, as in PyTorch: to the last bit, since the grid of a transformation that changes nothing lies on the
+    # pixels' centres, where derivatives jump.
+    return line if align_corners else line * (n - 1) / n
 
 
 @for_batches
@@ -172,58 +183,66 @@ class _Sampler:
         extra, flips = far.fmod(span), (far.detach() / span).floor()
         return extra.where(flips % 2 == 0, span - extra) + low
 
-    def at(self, index: list[Tensor]) -> Tensor:
-        """The pixels at whole positions, (N, C, ...)."""
-        n, c, *sizes = self.image.shape
-        flat = index[0].new_zeros(())
-        known = None
-        for place, size in zip(index, sizes):
-            within = (place >= 0) & (place < size)
-            known = within if known is None else known & within
-            flat = flat * size + place.clamp(0, size - 1)
-        shape = flat.shape[1:]
-        where = flat.reshape(n, 1, -1).expand(n, c, -1)
-        found = self.image.flatten(2).gather(2, where).reshape(n, c, *shape)
-        return found.masked_fill(~known.unsqueeze(1), 0) if self.padding == "zeros" else found  # type: ignore[union-attr]
+    def read(self, taps: list[tuple[list[np.ndarray], Tensor]]) -> Tensor:
+        """The sum over some pixels, each where the steps of the dimensions lead, with weights (N, ...)."""
+        places = [functools.reduce(np.add, steps) for steps, _ in taps]
+        weights = rushlight.stack([weight for _, weight in taps])
+        return GRID_SAMPLER[len(self.image.shape) - 2](
+            self.image,
+            weights.flatten(2),
+            places=np.stack(places).reshape(*weights.shape[:2], math.prod(weights.shape[2:])),
+            shape=tuple(weights.shape[2:]),
+        )
+
+    def steps(self, place: Tensor, dim: int) -> np.ndarray:
+        """How far the pixels at whole positions of a dimension of the plane are from its beginning; of those that are outside, or at no
+        number, so far before it that no other step leads back."""
+        sizes = self.image.shape[2:]
+        outside = next(none for bits, none in _NUMBERS if math.prod(sizes) < 1 << bits)
+        place = place.detach()
+        at = (place.float() if place.dtype in (rushlight.float16, rushlight.bfloat16) else place).numpy()
+        with np.errstate(invalid="ignore"):
+            inside = (at >= 0) & (at < sizes[dim])
+            step = outside.dtype.type(math.prod(sizes[dim + 1 :]))
+            return np.where(inside, at.astype(outside.dtype) * step, outside)
 
     def nearest(self, places: list[Tensor]) -> Tensor:
         sizes = self.image.shape[2:]
-        found = self.at([_whole(self.inside(x, n).detach().round()) for x, n in zip(places, sizes)])
+        steps = [
+            self.steps(self.inside(x, n).detach().round(), dim)
+            for dim, (x, n) in enumerate(zip(places, sizes))
+        ]
+        weight: Any = places[0].new_ones(()).expand(places[0].shape)
         for x in places:
             if x.requires_grad:  # the positions' gradient exists, and is zero
-                found = found + x.masked_fill(x == x, 0).nan_to_num(0.0).unsqueeze(1)
-        return found
+                weight = weight + x.masked_fill(x == x, 0).nan_to_num(0.0)
+        return self.read([(steps, weight)])
 
     def linear(self, places: list[Tensor]) -> Tensor:
         """The sum over the corners of the cell around each position."""
         places = [self.inside(x, n) for x, n in zip(places, self.image.shape[2:])]
         lows = [x.detach().floor() for x in places]
-        parts = [x - low for x, low in zip(places, lows)]
-        total: Any = 0
-        for corner in product((0, 1), repeat=len(places)):
-            weight: Any = 1
-            for part, side in zip(parts, corner):
-                weight = weight * (part if side else 1 - part)
-            pixel = self.at([_whole(low + side) for low, side in zip(lows, corner)])
-            total = total + pixel * weight.unsqueeze(1)
-        return total
+        weights = [(1 - (x - low), x - low) for x, low in zip(places, lows)]
+        steps = [(self.steps(low, dim), self.steps(low + 1, dim)) for dim, low in enumerate(lows)]
+        return self.read(_combined(steps, weights))
 
     def cubic(self, places: list[Tensor]) -> Tensor:
         """Cubic convolution (R. Keys, 1981, a = -3/4) over four by four pixels."""
         lows = [x.detach().floor() for x in places]
         weights = [_keys(x - low) for x, low in zip(places, lows)]
-        sizes = self.image.shape[2:]
-        total: Any = 0
-        for steps in product(range(4), repeat=2):
-            index = [_whole(self.inside(low + (s - 1), n)) for low, s, n in zip(lows, steps, sizes)]
-            weight = weights[0][steps[0]] * weights[1][steps[1]]
-            total = total + self.at(index) * weight.unsqueeze(1)
-        return total
+        steps = [
+            [self.steps(self.inside(low + (s - 1), n), dim) for s in range(4)]
+            for dim, (low, n) in enumerate(zip(lows, self.image.shape[2:]))
+        ]
+        return self.read(_combined(steps, weights))
 
 
-def _whole(x: Tensor) -> Tensor:
-    """Positions as integers; what is no number, or far outside, is outside."""
-    return x.nan_to_num(-1.0, 2.0**40, -(2.0**40)).clamp(-(2.0**40), 2.0**40).long()
+def _combined(steps: list, weights: list) -> list[tuple[list[np.ndarray], Tensor]]:
+    """Each choice of one pixel a dimension, with the product of its weights."""
+    return [
+        (list(chosen), functools.reduce(operator.mul, parts))
+        for chosen, parts in zip(product(*steps), product(*weights))
+    ]
 
 
 def _keys(t: Tensor) -> list[Tensor]:

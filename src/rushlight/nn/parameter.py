@@ -83,18 +83,61 @@ class Buffer(Tensor, metaclass=_BufferType):
 # ---- parameters whose shape is known later ----
 
 
+#: what can be asked of a tensor without a shape: conversions, and what does not depend on elements
+_WITHOUT_SHAPE = frozenset(
+    "T bfloat16 bool byte char copy_ cpu cuda data double float get_device half int is_complex is_floating_point is_meta long "
+    "ndim short size to".split()
+)
+
+
+def _computes(name: str) -> bool:
+    """Whether this member of a tensor needs elements."""
+    return not name.startswith("_") and callable(getattr(Tensor, name, None))
+
+
 class UninitializedTensorMixin:
     """What tensors without a shape share: everything but conversion and `materialize` raises."""
 
     __slots__ = ()
     is_lazy = True
 
+    def __getattribute__(self, name: str) -> Any:
+        if name in _WITHOUT_SHAPE:
+            return self._without_elements(name)
+        if name == "_a" or _computes(name) and name not in vars(UninitializedTensorMixin):
+            raise ValueError(
+                f"Attempted to use an uninitialized parameter in {'a function' if name == '_a' else 'Tensor.' + name}. This "
+                "error happens when you are using a `LazyModule` or explicitly manipulating "
+                f"`torch.nn.parameter.{type(self).__name__}` objects. When using LazyModules Call `forward` with a dummy "
+                "batch to initialize the parameters before calling torch functions"
+            )
+        return object.__getattribute__(self, name)
+
+    def _without_elements(self, name: str) -> Any:
+        """A member of the tensor without elements that this one is meanwhile; conversions to what it is give it back."""
+        plain = new_tensor(object.__getattribute__(self, "_a"), self._dtype)
+        plain._buf = self._buf
+        plain.requires_grad_(self.requires_grad)
+        member = getattr(plain, name)
+        if not callable(member):
+            return member
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            made = member(*args, **kwargs)
+            return self if made is plain else self._lazy(made)
+
+        return called
+
+    def _lazy(self, made: Any) -> Any:
+        """What a conversion gives: the data of a parameter, but another buffer without a shape."""
+        return made
+
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Give the tensor a shape, and memory that is not set yet."""
         import rushlight
 
-        self.data = rushlight.empty(shape, dtype=dtype or self.dtype)
         self.__class__ = self.cls_to_become
+        self.data = rushlight.empty(shape, dtype=dtype or self.dtype)
 
     @property
     def shape(self) -> Any:
@@ -154,6 +197,11 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         made = Parameter.__new__(cls, rushlight.empty(0, dtype=dtype), requires_grad)
         made.persistent, made._is_buffer = persistent, True
         return made
+
+    def _lazy(self, made: Any) -> Any:
+        if not isinstance(made, Tensor) or made.is_meta:
+            return made
+        return type(self)(made.requires_grad, dtype=made.dtype, persistent=self.persistent)
 
     def __deepcopy__(self, memo: dict) -> Any:
         return memo.setdefault(id(self), type(self)(self.requires_grad, persistent=self.persistent))

@@ -24,6 +24,7 @@ from rushlight.dtypes import (
 from rushlight.ops.clamping import bounded
 from rushlight.ops.kinds.elementwise import floats_only, not_implemented, same, unary
 from rushlight.ops.kinds.pointwise import at_once, pointwise, where_kept
+from rushlight.ops.scalars import scalar
 from rushlight.ops.spec import public
 
 # ---- cut off ----
@@ -100,6 +101,7 @@ def relu_functional(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 relu_functional.__name__ = relu_functional.__qualname__ = "relu"
+relu_functional.__module__ = "rushlight.nn.functional"
 
 
 def _strictly_between(low: float, high: float) -> Callable:
@@ -184,7 +186,8 @@ def threshold(input, threshold, value, inplace=False):
     if inplace:
         return threshold_inplace(input, threshold, value)
     if input._dtype.category == INTEGER:
-        threshold, value = int(threshold), int(value)
+        kind = input._dtype
+        threshold, value = scalar(int(threshold), kind).item(), scalar(int(value), kind).item()
     return threshold_values(input, threshold=threshold, value=value)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from rushlight.dtypes import FLOATING
 from rushlight.errors import WrongArgument
 from rushlight.ops.arguments import whole
+from rushlight.ops.creation import check_shape
 from rushlight.ops.pooling import spread_largest
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.resampled import Lines, resampled
@@ -78,6 +79,8 @@ def _adaptive_max(node: str) -> Any:
         values = np.empty((*x.shape[:2], *out_size), x.dtype)
         indices = np.empty(values.shape, np.int64)
         wide = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
+        if not values.size:
+            return values, indices
         all_bounds = [_bounds(m, o) for m, o in zip(size, out_size)]
         for at in np.ndindex(*out_size):
             chosen = [bounds[i] for bounds, i in zip(all_bounds, at)]
@@ -92,7 +95,11 @@ def _adaptive_max(node: str) -> Any:
     pool.__name__ = node
     return primitive(
         node,
-        vjp=(lambda g, x, out1: spread_largest(g[0], x, indices=out1._a),),
+        vjp=(
+            lambda g, x, out1: (
+                spread_largest(g[0], x, indices=out1._a) if x._a.size else g[0].new_zeros(x._a.shape)
+            ),
+        ),
         several=True,
         differentiable=(0,),
         like_image=True,
@@ -113,16 +120,20 @@ def _target_size(name: str, input: Any, count: int, output_size: Any) -> tuple[i
     if len(shape) not in (count + 1, count + 2):
         ranks = f"{count + 1}D or {count + 2}D"
         raise RuntimeError(f"{name}(): Expected {ranks} tensor, but got {list(shape)}")
-    for n in range(1, count + 1):
-        if shape[-n] == 0:
+    first = 1 if "max" in name else len(shape) - count  # averages may be of no channels
+    for dim in range(first, len(shape)):
+        if shape[dim] == 0:
             raise RuntimeError(
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
-                f"{list(shape)} with dimension {len(shape) - n} being empty"
+                f"{list(shape)} with dimension {dim} being empty"
             )
     given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * count
     if len(given) != count:
         raise RuntimeError(f"{name}: internal error: output_size.size() must be {count}")
-    return tuple([shape[n - count] if o is None else whole("output_size", o) for n, o in enumerate(given)])
+    out = tuple([shape[n - count] if o is None else whole("output_size", o) for n, o in enumerate(given)])
+    if min(out, default=0) >= 0:
+        check_shape((*shape[:-count], *out), input.dtype)
+    return out
 
 
 def adaptive_average(count: int, input: Any, output_size: Any) -> Any:

@@ -22,7 +22,7 @@ from rushlight.dtypes import (
 from rushlight.graph.expr import array_of
 from rushlight.layout import NUMBER
 from rushlight.numerics.fused import multiply_add
-from rushlight.ops.kinds.binary import ONE, OTHER, binary, check_operands, short_inplace
+from rushlight.ops.kinds.binary import ONE, OTHER, answered, binary, check_operands, short_inplace
 from rushlight.ops.kinds.elementwise import (
     floating,
     layout_of,
@@ -365,7 +365,7 @@ def div(input, other, *, rounding_mode=None):
     """
     if rounding_mode is None:
         if isinstance(input, Tensor) and isinstance(other, Tensor):
-            return true_quotient.operator(input, other)
+            return answered(true_quotient.operator(input, other))
         return true_quotient(*check_operands("div", input, other))
     if rounding_mode not in _ROUNDED:
         if not isinstance(rounding_mode, str):

@@ -41,7 +41,7 @@ _KERNELS = {
     "pow_number": "pow", "finite_values": "nan_to_num", "ldexp_values": "pow", "det_": "lu_cpu", "matmul": "addmm_impl_cpu_", "vdot": "vdot",
     "sum_all": "sum_cpu", "sum_dims": "sum_cpu", "mean_all": "sum_cpu", "mean_dims": "sum_cpu", "prod_all": "prod_out_cpu",
     "prod_dim": "prod_out_cpu", "cumsum_dim": "cumsum_out_cpu", "cumprod_dim": "cumprod_out_cpu",
-    "gather_along": "scatter_gather_tensor_cpu", "scatter_src": "scatter_gather_tensor_cpu",
+    "gather_along": "scatter_gather_tensor_cpu", "gather_sparsely": "scatter_gather_tensor_cpu", "scatter_src": "scatter_gather_tensor_cpu",
     "scatter_value": "scatter_gather_scalar_cpu", "scatter_add_along": "scatter_gather_tensor_cpu",
     "take_flat": "take_cpu", "put_elements": "put_cpu", "flip_dims": "flip_cpu", "softmax_dim": "softmax_lastdim_kernel_impl",
     "log_softmax_dim": "log_softmax_lastdim_kernel_impl", "cross_": "cross", "logsumexp_dims": "exp_vml_cpu",

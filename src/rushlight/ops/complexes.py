@@ -135,7 +135,9 @@ imag_property = property(_get_imag, _set_imag, doc="The imaginary parts, as a vi
 
 def _checked(function: Any) -> Any:
     """The function as `torch` has it, which says what it was given instead of a tensor."""
-    return public(out=False)(function)
+    made = public(out=False)(function)
+    made.__module__ = "rushlight"
+    return made
 
 
 conj_function, real_function, imag_function = _checked(conj), _checked(real), _checked(imag)

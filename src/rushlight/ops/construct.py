@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes, layout, memory
+from rushlight import dtypes, late, layout, memory
 from rushlight.buffer import LEAF, Tensor, new_tensor
 from rushlight.deep import MOST, core, deepened
 from rushlight.device import ELSEWHERE, MetaAsked, check_device
@@ -147,6 +147,10 @@ def asarray(
     """
     check_device(device, "asarray")
     kind = as_dtype(dtype, "asarray")
+    if copy is False and isinstance(obj, np.generic):
+        raise RuntimeError(
+            "can't alias NumPy scalars. Either remove copy=False or transform it in a ndarray. "
+        )
     shared = _shared(obj, kind)
     if shared is None:
         if copy is False:
@@ -155,7 +159,7 @@ def asarray(
     if kind is not None and kind is not shared._dtype:
         if copy is False:
             raise ValueError(
-                f"can't alias tensor with dtype {shared._dtype.legacy} into dtype {kind.legacy}."
+                f"can't alias tensor with dtype '{shared._dtype.legacy}' into dtype '{kind.legacy}'."
             )
         shared = shared.to(kind)
     elif copy:
@@ -191,6 +195,8 @@ def _shared(obj: Any, kind: dtype | None) -> Tensor | None:
         return from_numpy(np.asarray(obj))
     if hasattr(obj, "__dlpack__"):
         return from_numpy(np.from_dlpack(obj))
+    if type(obj).__name__ == "PyCapsule":
+        return late.load("rushlight.interop.dlpack").from_dlpack(obj)
     if isinstance(obj, (bytes, bytearray, memoryview)):
         return frombuffer(obj, dtype=kind or dtypes.get_default_dtype())
     return None
@@ -446,7 +452,14 @@ def _infer(data: Any) -> dtype:
         if any(len(v) == 0 for v in deeper):
             found = promote_types(found or dtypes.get_default_dtype(), dtypes.get_default_dtype())
         level = list(chain.from_iterable(_read(v) for v in deeper))
+    if _holds_itself(data):
+        raise TypeError("new(): self-referential lists are incompatible")
     raise ValueError(f"too many dimensions '{type(data).__name__}'")
+
+
+def _holds_itself(data: Any) -> bool:
+    """Whether a list is among its own elements."""
+    return any(value is data for value in _read(data))
 
 
 def _foreign(value: Any) -> bool:

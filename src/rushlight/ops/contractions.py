@@ -18,9 +18,19 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import COMPLEX, dtype, int64
 from rushlight.errors import describe
 from rushlight.graph.expr import array_of
-from rushlight.ops.kinds.contraction import BLAS, SMALL_FACTOR, batched, dotted, multiply, product, refuse
+from rushlight.ops.kinds.contraction import (
+    BLAS,
+    SMALL_FACTOR,
+    batched,
+    dotted,
+    multiply,
+    product,
+    refuse,
+    times_vector,
+)
 from rushlight.ops.spec import as_tensor, public
 from rushlight.runtime.execute import enter, quiet
+from rushlight.runtime.small_products import WORTH
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.recording import record2
@@ -369,7 +379,8 @@ def mv(input, vec, *, out=None):
         a = input._a
         b = vec._a
         if kind in BLAS and kind is vec._dtype and a.ndim == 2 and b.ndim == 1 and out is None:
-            return _recorded(_MV, input, vec, enter(a.dot, b), kind)
+            c = enter(a.dot, b) if a.size < WORTH else enter(times_vector, a, b)
+            return _recorded(_MV, input, vec, c, kind)
     except (AttributeError, ValueError, RuntimeError):
         pass
     if out is None:

@@ -9,12 +9,12 @@ import numpy as np
 from rushlight import dtypes, late
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.device import MetaAsked, check_device, device, preserve_format
-from rushlight.dtypes import FLOATING, as_dtype, dtype
+from rushlight.dtypes import FLOATING, REDUCED, as_dtype, dtype
 from rushlight.layout import kept_strides
-from rushlight.ops.creation import like_strides, strided
+from rushlight.ops.creation import like_strides, strided, told_by_strides
 from rushlight.ops.kinds.method import method
 from rushlight.runtime.casting import convert
-from rushlight.runtime.deferral import FROM, launch, tensor_on
+from rushlight.runtime.deferral import FROM, FROM_COSTLY, FROM_HALF, launch, tensor_on
 from rushlight.runtime.execute import quiet
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.recording import record
@@ -30,8 +30,12 @@ _TO_COPY = Derivative("ToCopy", ("x",), (lambda g, x_meta: g.to(x_meta.dtype),))
 def cast(t: Tensor, kind: dtype, wanted: Any = None) -> Tensor:
     """A copy of another dtype, in the graph; strides as `clone` keeps them."""
     a = t._a
-    if a.size >= FROM and kind is not t._dtype and wanted in (None, preserve_format):
-        made = launch("to", np.positive, (t,), (t._dtype,), kind, strides_of=kept_strides)
+    half = kind in REDUCED or t._dtype in REDUCED
+    least = FROM_HALF if half else FROM
+    if a.size >= least and kind is not t._dtype and wanted in (None, preserve_format):
+        waits = FROM_COSTLY if half else 0
+        kinds = (t._dtype,)
+        made = launch("to", np.positive, (t,), kinds, kind, strides_of=kept_strides, least=least, waits=waits)
         if made is not None:
             out = tensor_on(made, kind)
             if t._edge is not None and kind.category >= FLOATING:
@@ -105,7 +109,7 @@ def _converted(self: Tensor, args: tuple, kwargs: dict) -> Tensor:
         copy = len(flags) > 1 and flags[1]
     kind = kind or self._dtype
     if kind is self._dtype and not copy:
-        if wanted is None or wanted is preserve_format or self.is_contiguous(memory_format=wanted):
+        if wanted is None or wanted is preserve_format or told_by_strides(self) is wanted:
             return self
     return cast(self, kind, wanted)
 

@@ -67,6 +67,8 @@ def check_shape(shape: tuple[int, ...], kind: dtype) -> None:
             raise RuntimeError("Overflow when unpacking long long")
     if layout.numel(shape) * kind.itemsize > _LIMIT:
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
+    if 0 in shape and layout.numel(size or 1 for size in shape[1:]) > _LIMIT:
+        raise RuntimeError("Stride calculation overflowed")
     if len(shape) > 64:
         raise refusal()
 
@@ -146,18 +148,25 @@ def place(dtype: Any, layout: Any, device: Any, pin_memory: Any, operation: str)
     return as_dtype(dtype, operation) if dtype is not None else None
 
 
-def into_out(out: Any, made: Tensor, asked: dtype | None, operation: str) -> Tensor:
-    """Give a factory's result to `out=`, resized; its dtype must be the one asked for, if any was."""
+def into_out(out: Any, made: Tensor, asked: dtype | None, operation: str, in_order: bool = False) -> Tensor:
+    """Give a factory's result to `out=`, resized; its dtype must be the one asked for, if any was.
+
+    Args:
+        in_order: whether an `out` of as many elements keeps its shape, and takes them in its order.
+    """
     if not isinstance(out, Tensor):
         raise TypeError(f"{operation}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if asked is not None and asked is not out._dtype:
         raise RuntimeError(
             f"dtype {asked.legacy} does not match dtype of out parameter ({out._dtype.legacy})"
         )
-    if out._a.shape != made._a.shape:
-        resize(out, made._a.shape)
+    values = made._a
+    if in_order and out._a.size == values.size:
+        values = values.reshape(out._a.shape)
+    elif out._a.shape != values.shape:
+        resize(out, values.shape)
     check_write(out, operation)
-    np.copyto(out._a, made._a, casting="unsafe")
+    np.copyto(out._a, values, casting="unsafe")
     wrote(out)
     return out
 
@@ -350,11 +359,25 @@ def format_strides(shape: tuple[int, ...], wanted: Any) -> tuple[int, ...]:
         raise RuntimeError(f"unsupported memory format {wanted!r}")
     if len(shape) != ranks[wanted]:
         raise RuntimeError(f"required rank {ranks[wanted]} tensor to use {wanted.name} format")
-    order = (0, *range(2, len(shape)), 1)
-    steps = [0] * len(shape)
-    for dim, step in zip(order, layout.contiguous_strides([shape[dim] for dim in order])):
-        steps[dim] = step
+    steps, step = [0] * len(shape), 1
+    for dim in (1, *range(len(shape) - 1, 1, -1), 0):
+        steps[dim], step = step, step * shape[dim]
     return tuple(steps)
+
+
+def told_by_strides(t: Tensor) -> Any:
+    """The memory format that the strides tell of: a channels-last one, or else contiguous_format, also where both fit."""
+    shape, steps = t._a.shape, strides(t)
+    kind = {4: channels_last, 5: channels_last_3d}.get(len(shape), contiguous_format)
+    if kind is contiguous_format or steps[1] == 0:
+        return contiguous_format
+    least = 0
+    for dim in (1, *range(len(shape) - 1, 1, -1), 0):
+        # The channels lie closest together; where there is but one of them (or one column, and one batch), rows come first.
+        if shape[dim] == 0 or steps[dim] < least or dim == 0 and least == steps[1]:
+            return contiguous_format
+        least = steps[dim] * max(shape[dim], 1)
+    return kind
 
 
 def like_strides(t: Tensor, wanted: Any = None) -> tuple[int, ...]:

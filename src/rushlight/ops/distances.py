@@ -130,20 +130,22 @@ def _distance_gradient(g: Any, x: Any, y: Any, p: float, out: Any) -> Any:
     """d/dx of the distances: g times sign(x - y) |x - y|**(p-1) / out**(p-1), summed over y's rows."""
     if p == 2 and max(x._a.shape[-2], y._a.shape[-2]) > _MANY_ROWS:
         return _euclidean_gradient(g, x, y, out)
-    d = x.unsqueeze(-2) - y.unsqueeze(-3)
     if p == 0:
         return x.new_zeros(x.shape)
-    far = out.unsqueeze(-1)
+    # (nothing holds the differences and their slopes: they are part of the loop that adds them up)
+    return (g.unsqueeze(-1) * _slope(x.unsqueeze(-2) - y.unsqueeze(-3), p, out.unsqueeze(-1))).sum(-2)
+
+
+def _slope(d: Any, p: float, far: Any) -> Any:
+    """sign(d) |d|**(p-1) / far**(p-1)."""
     if p == 1:
-        slope = d.sign()
-    elif p == 2:
-        slope = (d / far).masked_fill(far == 0, 0)
-    elif p == float("inf"):
-        slope = d.sign() * (far == d.abs())
-    else:
-        slope = d.sign() * d.abs().pow(p - 1) / far.pow(p - 1)
-        slope = slope.masked_fill((far == 0) | (d == 0) & (p < 1), 0)
-    return (g.unsqueeze(-1) * slope).sum(-2)
+        return d.sign()
+    if p == 2:
+        return (d / far).masked_fill(far == 0, 0)
+    if p == float("inf"):
+        return d.sign() * (far == d.abs())
+    slope = d.sign() * d.abs().pow(p - 1) / far.pow(p - 1)
+    return slope.masked_fill((far == 0) | (d == 0) & (p < 1), 0)
 
 
 def _euclidean_gradient(g: Any, x: Any, y: Any, out: Any) -> Any:

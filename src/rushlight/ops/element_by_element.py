@@ -58,8 +58,19 @@ def _written(self: Tensor, name: str, function: Callable, *others: Tensor) -> Te
             raise TypeError(f"{name}: expected {self.type()} for {which} (got {t.type()})")
     columns = [t.expand(self._a.shape).reshape(-1).tolist() for t in (self, *others)]
     convert = _CONVERT.get(self._dtype.category, int)
-    values = [convert(function(*row)) for row in zip(*columns)]
+    values = [_number(convert, function(*row)) for row in zip(*columns)]
     return self.copy_(tensor(values, dtype=self._dtype).reshape(self._a.shape))
+
+
+def _number(convert: Callable, value: Any) -> Any:
+    if isinstance(value, (str, bytes)):  # of which Python's types would read a number
+        kind = type(value).__name__
+        raise TypeError(
+            f"'{kind}' object cannot be interpreted as an integer"
+            if convert is int
+            else f"must be real number, not {kind}"
+        )
+    return convert(value)
 
 
 _CONVERT: dict[Any, Callable] = {BOOL: bool, FLOATING: float, COMPLEX: complex}

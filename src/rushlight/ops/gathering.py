@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, late
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import WIDE_UNSIGNED, int32, int64, promote_types
 from rushlight.layout import broadcast
@@ -29,6 +29,7 @@ from rushlight.ops.positions import (
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import execute, placed
 from rushlight.tape.modes import direct
+from rushlight.tape.node import has_sparse_gradient
 from rushlight.tape.recording import record
 
 
@@ -64,6 +65,24 @@ def _take_vjp(g: Any, x_meta: Any, index: Any) -> Any:
     ),  # x: as PyTorch keeps it
 )
 def gather_along(x, index, *, dim):
+    return _gathered(x, index, dim)
+
+
+def _sparse_gather_vjp(g: Any, x_meta: Any, index: Any, dim: int) -> Any:
+    """At each place that was read, in the order of reading."""
+    shape = index._a.shape or (1,)
+    places = np.stack([grid.reshape(-1) for grid in np.indices(shape)])
+    places[dim] = index._a.reshape(-1)
+    made = late.load("rushlight.sparse").of_places(execute.wrap(places), g.reshape(-1), x_meta.shape or (1,))
+    return made if x_meta.shape else made.to_dense().reshape(())
+
+
+@primitive("Gather", vjp=(_sparse_gather_vjp, None))
+def gather_sparsely(x, index, *, dim):
+    return _gathered(x, index, dim)
+
+
+def _gathered(x: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
     if index.size == 0:
         return np.empty(index.shape, x.dtype)
     if x.ndim == 0 or index.ndim == 0:
@@ -102,6 +121,9 @@ def _short_gather(x: Any, dim: Any, index: Any) -> Tensor | None:
 def gather(input, dim, index, *, sparse_grad=False):
     """out[i, j] = input[index[i, j], j] for dim 0, and likewise for other dimensions.
 
+    Args:
+        sparse_grad: give `input` a sparse gradient, of the elements that were read.
+
     Raises:
         RuntimeError: `index` is not int64 or int32, has other dimensions or points outside.
 
@@ -111,7 +133,7 @@ def gather(input, dim, index, *, sparse_grad=False):
         tensor([[1, 1],
                 [4, 3]])
     """
-    out = _short_gather(input, dim, index)
+    out = None if sparse_grad else _short_gather(input, dim, index)
     if out is not None:
         return out
     index = as_tensor(index, "gather", "index", 2)
@@ -130,6 +152,8 @@ def gather(input, dim, index, *, sparse_grad=False):
                 )
         implemented(input, "scatter_gather_tensor_cpu")
         check_range(p, shape[dim] if shape else 1, dim)
+    if sparse_grad:
+        return has_sparse_gradient(gather_sparsely(input, index, dim=dim))
     return gather_along(input, index, dim=dim)
 
 

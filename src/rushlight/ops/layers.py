@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
+from rushlight import late
 from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import int32, int64
 from rushlight.layout import numel
@@ -25,8 +27,8 @@ from rushlight.ops.writing import resize
 from rushlight.runtime import placed
 from rushlight.runtime.deferral import before_write
 from rushlight.runtime.execute import quiet
-from rushlight.tape.modes import MODES, direct
-from rushlight.tape.node import requires_grad
+from rushlight.tape.modes import direct
+from rushlight.tape.node import has_sparse_gradient
 from rushlight.tape.writes import wrote
 
 # ---- linear ----
@@ -121,11 +123,18 @@ def bilinear(input1, input2, weight, bias=None):
 # ---- embedding ----
 
 
-def _embedding_gradient(
-    g: Any, indices: Any, weight_meta: Any, padding_idx: int, scale_grad_by_freq: bool
+def embedding_gradient(
+    g: Any, indices: Any, weight_meta: Any, padding_idx: int, scale_grad_by_freq: bool, sparse: bool
 ) -> Any:
     rows = indices.reshape(-1)
     g = g.reshape(rows._a.size, *weight_meta.shape[1:])
+    if sparse:
+        if scale_grad_by_freq:
+            raise RuntimeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
+        kept = (rows != padding_idx).nonzero().squeeze(1)
+        if kept._a.size < rows._a.size:
+            rows, g = rows.index_select(0, kept), g.index_select(0, kept)
+        return late.load("rushlight.sparse").of_places(rows.unsqueeze(0), g, weight_meta.shape)
     if padding_idx >= 0:
         g = g.masked_fill((rows == padding_idx).view(-1, *(1,) * (g._a.ndim - 1)), 0)
     if scale_grad_by_freq:
@@ -139,8 +148,8 @@ def _embedding_gradient(
     return g.new_zeros(weight_meta.shape).index_add(0, rows, g)
 
 
-@primitive("Embedding", vjp=(_embedding_gradient, None))
-def embedding_(weight, indices, *, padding_idx, scale_grad_by_freq):
+@primitive("Embedding", vjp=(embedding_gradient, None))
+def embedding_(weight, indices, *, padding_idx, scale_grad_by_freq, sparse):
     return np.take(weight, indices, 0)
 
 
@@ -153,6 +162,7 @@ def embedding(
     Args:
         padding_idx: a row that gets no gradient.
         max_norm: rows with a larger `norm_type`-norm are scaled down to it first, in place.
+        sparse: give `weight` a sparse gradient, of the rows that were asked for.
 
     Raises:
         RuntimeError: the numbers are not int32 or int64.
@@ -166,10 +176,6 @@ def embedding(
     """
     as_tensor(input, "embedding", "indices", 2)
     as_tensor(weight, "embedding", "weight", 1)
-    if sparse and MODES.grad and requires_grad(weight):
-        raise NotImplementedError(
-            "embedding: sparse=True is not implemented; leave it off to get a dense gradient"
-        )
     rows = weight._a.shape[0] if weight._a.ndim else 0
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
@@ -187,7 +193,11 @@ def embedding(
     if max_norm is not None:
         _renormalize(weight, input._a, max_norm, norm_type)
     padding = -1 if padding_idx is None else padding_idx
-    return embedding_(weight, input, padding_idx=padding, scale_grad_by_freq=bool(scale_grad_by_freq))
+    sparse = bool(sparse)
+    out = embedding_(
+        weight, input, padding_idx=padding, scale_grad_by_freq=bool(scale_grad_by_freq), sparse=sparse
+    )
+    return has_sparse_gradient(out) if sparse else out
 
 
 def _renormalize(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float) -> None:
@@ -305,14 +315,38 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
 
 @public(name="nn.functional.dropout2d", out=False, takes={"training": "bool"})
 def dropout2d(input, p=0.5, training=True, inplace=False):
-    """Whole channels of (N, C, H, W) or (C, H, W) set to 0 with probability `p`."""
+    """Whole channels of (N, C, H, W) set to 0 with probability `p`; those of (N, C, L), with a warning."""
+    if isinstance(input, Tensor):
+        _warn_of_ranks("dropout2d", input.dim(), (3, 4))
+        if input.dim() == 3:
+            warnings.warn(
+                "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - "
+                "input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a future "
+                "release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To maintain the 1D "
+                "channel-wise dropout behavior, please switch to using dropout1d instead.",
+                stacklevel=3,
+            )
     return _drop_features(input, p, training, inplace, (-1, 4))
 
 
 @public(name="nn.functional.dropout3d", out=False, takes={"training": "bool"})
 def dropout3d(input, p=0.5, training=True, inplace=False):
     """Whole channels of (N, C, D, H, W) or (C, D, H, W) set to 0 with probability `p`."""
+    if isinstance(input, Tensor):
+        _warn_of_ranks("dropout3d", input.dim(), (4, 5))
     return _drop_features(input, p, training, inplace, (4, 5))
+
+
+def _warn_of_ranks(name: str, rank: int, known: tuple[int, int]) -> None:
+    """PyTorch warns of inputs whose channels it may have taken for something else."""
+    if rank not in known:
+        warnings.warn(
+            f"{name}: Received a {rank}-D input to {name}, which is deprecated and will result in an error in a future "
+            f"release. To retain the behavior and silence this warning, please use dropout instead. Note that {name} "
+            f"exists to provide channel-wise dropout on inputs with {known[0] - 1} spatial dimensions, a channel dimension, "
+            f"and an optional batch dimension (i.e. {known[0]}D or {known[1]}D inputs).",
+            stacklevel=4,
+        )
 
 
 _ALPHA = 1.7580993408473766

@@ -37,6 +37,8 @@ def constructed(
     name: str, args: tuple, device: Any, kwargs: dict, kind: dtype, any_tensor: bool = False
 ) -> Tensor:
     """What an old constructor makes of its arguments: sizes or data."""
+    if not args and "size" in kwargs:
+        args = (Size(kwargs.pop("size")),)
     if kwargs:
         raise TypeError(
             f"{name}() received an invalid combination of arguments - got an unexpected {next(iter(kwargs))}"
@@ -57,6 +59,11 @@ def constructed(
         kinds = ", ".join(type(arg).__name__ for arg in args)
         raise TypeError(f"{name}() received an invalid combination of arguments - got ({kinds})")
     if isinstance(first, Tensor):
+        if device is not None:
+            raise RuntimeError(
+                "Legacy tensor constructor of the form torch.Tensor(tensor, device=device) is not supported.  Use "
+                "torch.tensor(...) or torch.as_tensor(...) instead."
+            )
         if first._dtype is not kind and not any_tensor:
             raise TypeError(
                 f"expected a tensor of dtype {kind.name} for {name}, but got one of dtype {first._dtype.name}; convert it "

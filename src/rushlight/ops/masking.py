@@ -19,7 +19,7 @@ from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.scattering import value_of
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime.casting import convert
-from rushlight.runtime.deferral import FROM, launch, tensor_on
+from rushlight.runtime.deferral import FROM_COSTLY, launch, tensor_on
 from rushlight.runtime.repeated import repeated
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, Derivative
 from rushlight.tape.modes import direct
@@ -344,8 +344,10 @@ def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
     elif isinstance(y, Tensor) and not isinstance(x, Tensor):
         y = y.to(kind)
     out = None
-    if chosen.size >= FROM and condition._dtype is dtypes.bool_:
-        made = launch("where", np.where, (condition, x, y), (dtypes.bool_, kind, kind), kind, None, operand)
+    # (NumPy guesses which of the two comes next, wrongly for every other random element)
+    if chosen.size >= FROM_COSTLY and condition._dtype is dtypes.bool_:
+        kinds = dtypes.bool_, kind, kind
+        made = launch("where", np.where, (condition, x, y), kinds, kind, None, operand, least=FROM_COSTLY)
         out = None if made is None else tensor_on(made, kind)
     if out is None:
         a, b = (x._a, y._a) if same else (operand(x, kind), operand(y, kind))

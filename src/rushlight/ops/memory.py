@@ -48,8 +48,15 @@ def _set_data(self: Tensor, value: Any) -> None:
     self._a, self._dtype, self._buf = value._a, value._dtype, buffer
 
 
+def _del_data(self: Tensor) -> None:
+    raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
+
+
 data_property = property(
-    _get_data, _set_data, doc="The memory without the graph; assign to it to change what a tensor shows."
+    _get_data,
+    _set_data,
+    _del_data,
+    doc="The memory without the graph; assign to it to change what a tensor shows.",
 )
 
 
@@ -96,6 +103,11 @@ def set_(
             return _show(self, source._a, storage(source))
         buffer = storage(source)
     elif isinstance(source, (UntypedStorage, TypedStorage)):
+        if isinstance(source, TypedStorage) and source.dtype is not self._dtype:
+            raise RuntimeError(
+                f"Expected a Storage of type {_c_type(self._dtype)} or an UntypedStorage, but got type "
+                f"{source.dtype.legacy} for argument 1 'storage'"
+            )
         buffer = (source.untyped() if isinstance(source, TypedStorage) else source)._buffer
     else:
         raise TypeError(
@@ -157,6 +169,7 @@ def take_layout(t: Tensor, shape: tuple[int, ...], steps: tuple[int, ...]) -> Te
     if need > size_of(buffer):
         resize_storage(buffer, need, alone=sys.getrefcount(buffer) <= 3)
     t._a = shown(buffer, t._dtype.numpy, shape, steps, at)
+    buffer.version += 1
     return t
 
 

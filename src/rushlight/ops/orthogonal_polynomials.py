@@ -29,7 +29,7 @@ def _polynomial(name: str, compute: Callable, doc: str) -> Any:
     def function(x: Any, n: Any) -> Any:
         return values(*check_operands(called, x, n, ONE))
 
-    function.__name__ = function.__qualname__ = called  # which messages say
+    function.__name__ = called  # which messages say
     function.__doc__ = doc
     return public(function, name=called, overloaded=True)
 

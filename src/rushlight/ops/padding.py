@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.dtypes import bool_
+from rushlight.memory import array
 from rushlight.ops.positions import add_along
 from rushlight.ops.spec import as_tensor, primitive, public
 
@@ -80,9 +81,51 @@ def constant_pad_nd(input, pad, value=0):
 
 
 def _taken(x: np.ndarray, places: tuple) -> np.ndarray:
+    """The elements at places along dimensions. What lies side by side is copied as it is, and the edges from there, one dimension after
+    another.
+    """
+    stretches = {dim: _stretch(index) for dim, index in places}
+    if not x.size or not all(map(_begins_within, places, stretches.values())):
+        for dim, index in places:
+            x = np.take(x, index, dim)
+        return x
+    shape = list(x.shape)
+    to: list[Any] = [slice(None)] * x.ndim
+    source: list[Any] = [slice(None)] * x.ndim
     for dim, index in places:
-        x = np.take(x, index, dim)
-    return x
+        start, stop = stretches[dim]
+        shape[dim], to[dim] = len(index), slice(start, stop)
+        source[dim] = slice(int(index[start]), int(index[start]) + stop - start)
+    out = array(tuple(shape), x.dtype)
+    out[tuple(to)] = x[tuple(source)]
+    for dim, index in places:
+        before, behind = tuple(to[:dim]), tuple(to[dim + 1 :])
+        start, stop = stretches[dim]
+        for at in (*range(start), *range(stop, len(index))):
+            out[(*before, at, *behind)] = out[(*before, int(index[at] - index[start]) + start, *behind)]
+        to[dim] = slice(None)
+    return out
+
+
+def _stretch(index: np.ndarray) -> tuple[int, int]:
+    """Between which places the longest stretch of numbers is that count up."""
+    ends = [0, *(np.flatnonzero(np.diff(index) != 1) + 1).tolist(), len(index)]
+    longest = int(np.diff(ends).argmax())
+    return ends[longest], ends[longest + 1]
+
+
+#: places beside a stretch up to which each is copied by itself
+_EDGE = 64
+
+
+def _begins_within(place: tuple, stretch: tuple[int, int]) -> bool:
+    """Whether what lies beside a stretch is little, and all from within it."""
+    _, index = place
+    start, stop = stretch
+    if stop == start or len(index) - (stop - start) > _EDGE:
+        return False
+    inside = (index >= index[start]) & (index <= index[stop - 1])
+    return bool(inside.all())
 
 
 def _put_back(g: np.ndarray, places: tuple, shape: tuple[int, ...]) -> np.ndarray:

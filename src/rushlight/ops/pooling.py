@@ -12,8 +12,9 @@ from rushlight.layout import numel
 from rushlight.ops.contractions import exact_out, same_out
 from rushlight.ops.convolving import padded, spread_windows, windows
 from rushlight.ops.spec import as_tensor, primitive, public
-from rushlight.runtime import pooled
+from rushlight.runtime import channel_pooled, pooled
 from rushlight.runtime.execute import wrap
+from rushlight.runtime.results import is_image, with_inner_channels
 
 # ---- sizes ----
 
@@ -153,6 +154,8 @@ def _lowest(kind: np.dtype) -> Any:
 )
 def spread_largest(g, x, *, indices):
     """Each gradient to the place in its plane that the largest came from."""
+    if is_image(x):
+        return _spread_over_images(g, x, indices)
     planes, size = x.shape[0] * x.shape[1], numel(x.shape[2:])
     g, indices = g.reshape(planes, -1), indices.reshape(planes, -1)
     out = pooled.spread(g, indices, size)
@@ -160,6 +163,25 @@ def spread_largest(g, x, *, indices):
         out = np.zeros((planes, size), g.dtype)
         np.add.at(out, (np.arange(planes)[:, None], indices), g)
     return out.reshape(x.shape)
+
+
+def _spread_over_images(g: np.ndarray, x: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """The same of images whose channels lie innermost."""
+    g, indices = _like(x, g), _like(x, indices)
+    out = channel_pooled.spread(g, indices, x.shape[2:])
+    if out is None:
+        out = with_inner_channels(np.zeros(x.shape, g.dtype))
+        images = np.arange(x.shape[0]).reshape(-1, *(1,) * (x.ndim - 1))
+        channels = np.arange(x.shape[1]).reshape(-1, *(1,) * (x.ndim - 2))
+        np.add.at(out, (images, channels, *np.unravel_index(indices, x.shape[2:])), g)
+    return out
+
+
+def _like(x: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """`a` with channels innermost if x has them so, else in rows."""
+    if is_image(x):
+        return a if is_image(a) else with_inner_channels(a)
+    return np.ascontiguousarray(a)
 
 
 def _max_pooling(node: str) -> Any:
@@ -347,6 +369,7 @@ def _avg_pooling(node: str) -> Any:
         ones = (1,) * len(kernel)
         by = divisor or _divisor(size, kernel, stride, padding, out_size, whole)
         geometry = pooled.Geometry.of(size, kernel, stride, padding, ones, out_size)
+        g = _like(x, g)
         shares = g if isinstance(by, int) else g.astype(np.float64) / by
         found = pooled.mean_back(shares, geometry, by if isinstance(by, int) else 1)
         if found is not None:
@@ -355,12 +378,12 @@ def _avg_pooling(node: str) -> Any:
         if _tiles(size, kernel, stride, padding, out_size):
             made = np.empty((*g.shape[:2], *size), g.dtype)
             _tiled(made, kernel, out_size)[...] = each.astype(g.dtype)
-            return made
+            return _like(x, made)
         columns = np.broadcast_to(each, (*g.shape[:2], *kernel, *out_size))
         reach = _reach_of(kernel, stride, ones, out_size)
         shape = tuple(max(r, n + 2 * p) for r, n, p in zip(reach, size, padding))
         made = spread_windows(columns, shape, stride, ones)
-        return made[(..., *(slice(p, p + n) for p, n in zip(padding, size)))].astype(g.dtype)
+        return _like(x, made[(..., *(slice(p, p + n) for p, n in zip(padding, size)))].astype(g.dtype))
 
     pool.__name__, spread.__name__ = node, node + "_spread"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.batched import NeedsBatching
 from rushlight.buffer import Tensor
 from rushlight.dtypes import (
     ALL,
@@ -142,16 +143,18 @@ def pow_tensors(x, y):
     return powers(x, y)
 
 
-def _log(base: Any) -> Any:
+def _log(base: Any, wide: bool) -> Any:
+    """The logarithm of a number; that of a negative one is complex, if anything is to be (`wide`)."""
     if isinstance(base, complex) or base < 0:
-        return cmath.log(base) if isinstance(base, complex) else math.nan
+        return cmath.log(base) if wide or isinstance(base, complex) else math.nan
     return math.log(base) if base > 0 else -math.inf
 
 
 def _number_base_gradient(g: Any, y: Any, out: Any, base: Any) -> Any:
     if base == 0:
-        return g * (out * _log(base)).conj().masked_fill(y >= 0, 0)
-    return g * (out * _log(base)).conj()
+        constant = (y.imag == 0) & (y.real >= 0) if y.is_complex() else y >= 0
+        return g * (out * _log(base, False)).conj().masked_fill(constant, 0)
+    return g * (out * _log(base, y.is_complex())).conj()
 
 
 @pointwise("PowBackward2", rule=same, refuse=_refuse, vjp=(_number_base_gradient,))
@@ -222,7 +225,10 @@ def power_operator(self: Tensor, exponent: Any, modulo: Any = None) -> Any:
     if type(exponent) is int and exponent == 2 and _PLAIN[self._dtype.index]:
         return _square(self)
     if isinstance(exponent, Tensor):
-        return pow_tensors(self, exponent)
+        try:
+            return pow_tensors(self, exponent)
+        except NeedsBatching:
+            return pow(self, exponent)
     return _to_number(self, exponent) if isinstance(exponent, NUMBERS) else NotImplemented
 
 

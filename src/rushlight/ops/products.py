@@ -16,6 +16,7 @@ from rushlight.ops.contractions import dot, exact_out, explained, mm, same_out
 from rushlight.ops.kinds.contraction import BLAS, product
 from rushlight.ops.matmul import matmul, unsafe_view
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.deferral import FROM
 from rushlight.runtime.execute import quiet
 
 # ---- outer, inner ----
@@ -36,7 +37,7 @@ def outer(input, vec2):
     """
     a, b, kind = input._a, getattr(vec2, "_a", None), input._dtype
     if b is not None and kind is vec2._dtype and kind in BLAS and a.ndim == 1 and b.ndim == 1:
-        if input._edge is None and vec2._edge is None:
+        if input._edge is None and vec2._edge is None and a.size * b.size < FROM:
             return new_tensor(quiet(np.multiply.outer, a, b), kind)
     for at, (argument, t) in enumerate((("self", input), ("vec2", vec2)), 1):
         as_tensor(t, "outer", "input" if at == 1 else argument, at)

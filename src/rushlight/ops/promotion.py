@@ -125,7 +125,7 @@ def number(value: Any, kind: dtype) -> Any:
         if not -(2**63) <= value < 2**64:
             raise OverflowError("int too big to convert")
         if kind.category == INTEGER:
-            return np.asarray(value & MASK).astype(np.uint64).astype(kind.numpy)[()]
+            return np.asarray(int(value) & MASK).astype(np.uint64).astype(kind.numpy)[()]
     return quiet(convert, np.asarray(value), kind)[()]
 
 

@@ -181,10 +181,32 @@ def is_inference(input: Tensor) -> bool:
 
 
 @method
-def dim_order(self: Tensor) -> tuple[int, ...]:
-    """The dimensions as they lie in memory, outermost first."""
-    steps = strides(self)
-    return tuple(sorted(range(len(steps)), key=lambda dim: (-steps[dim], dim)))
+def dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
+    """The dimensions as they lie in memory, outermost first.
+
+    Args:
+        ambiguity_check: whether to refuse memory that may be read in several orders; or the memory formats of which
+            it must have exactly one.
+
+    Raises:
+        RuntimeError: there are several orders, and they are refused.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.empty(2, 3, 4, 5).to(memory_format=torch.channels_last).dim_order()
+        (0, 2, 3, 1)
+    """
+    steps, shape = strides(self), self._a.shape
+    order = tuple(sorted(range(len(steps)), key=lambda dim: (-steps[dim], dim)))
+    if isinstance(ambiguity_check, bool):
+        doubtful = ambiguity_check and (1 in shape or len(set(steps)) < len(steps))
+    else:
+        doubtful = sum(self.is_contiguous(memory_format=wanted) for wanted in ambiguity_check) != 1
+    if doubtful:
+        raise RuntimeError(
+            "The tensor does not have unique dim order, or cannot map to exact one of the given memory formats."
+        )
+    return order
 
 
 def is_pinned(self: Tensor, device: Any = None) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "resize",
     "resize_as",
     "sparse_dim",
+    "sparse_mask",
     "to_sparse",
 ]
 
@@ -36,6 +37,11 @@ def new(self: Tensor, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
         >>> torch.ones(2).new([1, 2])
         tensor([1., 2.])
     """
+    if device is not None and args and isinstance(args[0], Tensor):
+        raise RuntimeError(
+            "Legacy tensor new of the form tensor.new(tensor, device=device) is not supported.  Use torch.as_tensor(...) "
+            "instead."
+        )
     return constructed("new", args, device, kwargs, self._dtype, True)
 
 
@@ -125,6 +131,21 @@ def to_sparse(self: Tensor, sparse_dim: Any = None, *, layout: Any = None, **opt
     if layout not in (None, sparse_coo):
         raise NotImplementedError(f"to_sparse: the layout {layout} is missing; sparse_coo is there")
     return late.load("rushlight.sparse").sparsified(self, sparse_dim)
+
+
+def sparse_mask(self: Tensor, mask: Any) -> Any:
+    """The elements at the places of a sparse tensor of the same sizes, as a sparse tensor.
+
+    Raises:
+        TypeError: `mask` is not sparse.
+        RuntimeError: other sizes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1.0, 2.0]).sparse_mask(torch.tensor([0.0, 5.0]).to_sparse()).values()
+        tensor([2.])
+    """
+    return late.load("rushlight.coordinates").masked(self, mask)
 
 
 def dense_dim(self: Tensor) -> int:

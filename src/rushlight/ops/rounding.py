@@ -10,7 +10,7 @@ from rushlight import return_types
 from rushlight.buffer import Tensor, strides
 from rushlight.dtypes import BOOL, COMPLEX, FLOATING, WIDE_UNSIGNED, default_float, dtype
 from rushlight.layout import broadcast, contiguous_strides
-from rushlight.ops.kinds.binary import NONE, binary
+from rushlight.ops.kinds.binary import NONE, answered, binary
 from rushlight.ops.kinds.elementwise import (
     floating,
     floats_only,
@@ -169,7 +169,7 @@ def heaviside(input, values):
     """
     check_tensors("heaviside", input=input, values=values)
     _check_heaviside(input, values)
-    return _heaviside.operator(input, values)
+    return answered(_heaviside.operator(input, values))
 
 
 # ---- mantissa and exponent ----

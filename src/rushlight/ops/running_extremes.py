@@ -17,6 +17,7 @@ from rushlight.ops.kinds.reduction import (
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.positions import added_along
 from rushlight.ops.spec import primitive, public
+from rushlight.runtime.running_extremes import running
 from rushlight.tape.modes import direct
 
 
@@ -24,6 +25,9 @@ def _running(a: np.ndarray, dim: int, reach: Any) -> tuple:
     """The extreme so far and where it was: of equals the last, and the last nan once there is one."""
     if not a.ndim:
         return a.copy(), np.zeros((), np.int64)
+    found = running(a, dim, reach is np.maximum)
+    if found is not None:
+        return found
     values = np.ascontiguousarray(reach.accumulate(a, dim))
     places = np.arange(a.shape[dim]).reshape([-1 if d == dim else 1 for d in range(a.ndim)])
     hits = a == values

@@ -25,7 +25,7 @@ def number_of(value: Any, operation: str, argument: str, position: int = 2) -> A
         raise TypeError(
             f"{operation}(): argument '{argument}' (position {position}) must be Number, not {type(value).__name__}"
         )
-    return value
+    return bool(value) if isinstance(value, np.bool_) else value
 
 
 def scalar(value: Any, kind: dtype) -> Any:

@@ -101,16 +101,16 @@ def _check_put(x: Tensor, places: Places, values: Tensor, accumulate: bool) -> T
         and places.tensors[0]._dtype in MASKS
     ):
         return _as_fill(x, places.tensors[0], values)
-    if values._dtype is not x._dtype:
-        raise RuntimeError(
-            f"Index put requires the source and destination dtypes match, got {x._dtype.legacy} for the destination "
-            f"and {values._dtype.legacy} for the source."
-        )
     shape, wanted = values._a.shape, places.shape
     if len(shape) > len(wanted) or any(m not in (1, n) for m, n in zip(reversed(shape), reversed(wanted))):
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing result of shape "
             f"{list(wanted)}"
+        )
+    if values._dtype is not x._dtype:
+        raise RuntimeError(
+            f"Index put requires the source and destination dtypes match, got {x._dtype.legacy} for the destination "
+            f"and {values._dtype.legacy} for the source."
         )
     implemented(x, "index_put")
     return values

@@ -99,7 +99,13 @@ def unique_dim(x, *, dim):
 
 
 @primitive("UniqueConsecutive", **_UNIQUE, vjp=(no_derivative("unique_consecutive"),))
-def unique_neighbours(x, *, dim):
+def unique_neighbours(x, *, dim, alone):
+    """`alone`: the values alone."""
+    if alone and dim is None:
+        keys = _keys(x.reshape(-1))
+        begins = np.ones(keys.size, bool)
+        np.not_equal(keys[1:], keys[:-1], begins[1:])
+        return (x.reshape(-1)[begins],)
     return _distinct(x, dim, True)
 
 
@@ -161,7 +167,9 @@ def unique_consecutive(
     refuse_kinds("unique", input, COMPLEX, unsigned=False)
     if dim is not None:
         dim = _slices(input, dim, "unique_consecutive")
-    return _chosen(unique_neighbours(input, dim=dim), return_inverse, return_counts)
+    alone = not return_inverse and not return_counts
+    found = unique_neighbours(input, dim=dim, alone=alone)
+    return found[0] if alone else _chosen(found, return_inverse, return_counts)
 
 
 # ---- places ----

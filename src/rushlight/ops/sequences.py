@@ -85,7 +85,7 @@ def arange(*bounds: Any, start: Any = None, end: Any = None, step: Any = None, o
     _refuse("arange", kind, INTEGER, FLOATING)
     made = new_tensor(_arange(start, end, step, kind), kind)
     if out is not None:
-        return into_out(out, made, asked, "arange")
+        return into_out(out, made, asked, "arange", in_order=True)
     return with_grad(made, requires_grad)
 
 
@@ -221,7 +221,11 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dt
     _refuse("range", kind, INTEGER, FLOATING)
     _check_range(start, end, step)
     made = new_tensor(quiet(_closed_range, start, end, step, kind), kind)
-    return into_out(out, made, asked, "range") if out is not None else with_grad(made, requires_grad)
+    return (
+        into_out(out, made, asked, "range", in_order=True)
+        if out is not None
+        else with_grad(made, requires_grad)
+    )
 
 
 def _closed_range(start: Any, end: Any, step: Any, kind: dtype) -> np.ndarray:
@@ -253,7 +257,11 @@ def linspace(start: Any, end: Any, steps: Any, *, out: Any = None, dtype: Any = 
     start, end, steps = _ends(start, end, steps, "linspace")
     kind = _kind_between("linspace", start, end, steps, asked, out)
     made = new_tensor(quiet(_linspace, start, end, steps, kind), kind)
-    return into_out(out, made, asked, "linspace") if out is not None else with_grad(made, requires_grad)
+    return (
+        into_out(out, made, asked, "linspace", in_order=True)
+        if out is not None
+        else with_grad(made, requires_grad)
+    )
 
 
 def _ends(start: Any, end: Any, steps: Any, name: str) -> tuple:
@@ -355,7 +363,11 @@ def logspace(start: Any, end: Any, steps: Any, base: float = 10.0, *, out: Any =
     start, end, steps = _ends(start, end, steps, "logspace")
     kind = _kind_between("logspace", start, end, steps, asked, out)
     made = new_tensor(quiet(_logspace, start, end, steps, base, kind), kind)
-    return into_out(out, made, asked, "logspace") if out is not None else with_grad(made, requires_grad)
+    return (
+        into_out(out, made, asked, "logspace", in_order=True)
+        if out is not None
+        else with_grad(made, requires_grad)
+    )
 
 
 def _logspace(start: Any, end: Any, steps: int, base: float, kind: dtype) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from rushlight.batched import for_batches
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL, FLOATING, INTEGER, REDUCED, float32, float64
-from rushlight.graph.trace import Traced
+from rushlight.graph.trace import Traced, has_verb
 from rushlight.layout import wrap_dim
 from rushlight.numerics.errors import ndtr
 from rushlight.ops.joining import cat
@@ -28,8 +28,13 @@ from rushlight.tape.modes import unrecorded
 # ---- exponentials below 0 ----
 
 
+def _widened(x: Any) -> Any:
+    """In double precision; but as it is for a kernel, whose functions of float32 are accurate, and take half the time."""
+    return x if type(x) is Traced else x.astype("d")
+
+
 def _elu(x: np.ndarray, alpha: float, scale: float, input_scale: float) -> np.ndarray:
-    wide = x.astype("d")
+    wide = _widened(x) if input_scale == 1 else x.astype("d")
     below = np.expm1(np.minimum(wide, 0) * input_scale) * (alpha * scale)
     return np.where(wide < 0, below, wide * scale).astype(x.dtype)
 
@@ -118,17 +123,16 @@ _SQRT_HALF, _SQRT_2_OVER_PI = math.sqrt(0.5), math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 
 
+@has_verb("gelu_slope")
+def _gelu_slope(x: np.ndarray) -> np.ndarray:
+    """d/dx x Phi(x) = Phi(x) + x phi(x)."""
+    return ndtr(x) + x * np.exp(x * x * -0.5) * (0.5 * _SQRT_2_OVER_PI)
+
+
 @pointwise("GeluBackward", rule=same, vjp=NOT_DIFFERENTIABLE, least=FROM_SERIES)
 def gelu_slope_values(g, x):
-    """d/dx x Phi(x) = Phi(x) + x phi(x), times g."""
-    kind = x.dtype
-    g, x = _widened(g), _widened(x)
-    return (g * (ndtr(x) + x * np.exp(x * x * -0.5) * (0.5 * _SQRT_2_OVER_PI))).astype(kind)
-
-
-def _widened(x: Any) -> Any:
-    """In double precision; but as it is for a kernel, whose functions of float32 are accurate, and take half the time."""
-    return x if type(x) is Traced else x.astype("d")
+    """The gradient g through gelu at x."""
+    return (_widened(g) * _gelu_slope(_widened(x))).astype(x.dtype)
 
 
 def _gelu_gradient(g: Any, x: Any, approximate: str) -> Any:
@@ -144,14 +148,21 @@ def _gelu_gradient(g: Any, x: Any, approximate: str) -> Any:
     return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
 
 
+@has_verb("gelu")
+def _gelu(x: np.ndarray) -> np.ndarray:
+    return x * ndtr(x)
+
+
+@has_verb("gelu_tanh")
+def _gelu_tanh(x: np.ndarray) -> np.ndarray:
+    """(1 + tanh(u)) / 2 = 1 / (1 + exp(-2 u)), where nothing cancels."""
+    return x / (1 + np.exp((-2 * _SQRT_2_OVER_PI) * (x + _CUBIC * x * x * x)))
+
+
 @pointwise("Gelu", rule=same, refuse=floats_only("GeluKernelImpl"), vjp=(_gelu_gradient,), least=FROM_SERIES)
 def gelu_values(x, *, approximate):
-    if approximate == "none":
-        wide = _widened(x)
-        return (wide * ndtr(wide)).astype(x.dtype)
-    wide = x.astype("d")
-    wide = 0.5 * wide * (1 + np.tanh(_SQRT_2_OVER_PI * (wide + _CUBIC * wide * wide * wide)))
-    return wide.astype(x.dtype)
+    function = _gelu if approximate == "none" else _gelu_tanh
+    return function(_widened(x)).astype(x.dtype)
 
 
 @public(takes={"approximate": "str"})
@@ -176,9 +187,14 @@ def _silu_gradient(g: Any, x: Any) -> Any:
     return g * (s * (1 + x * (1 - s))).conj()
 
 
+@has_verb("silu")
+def _silu_values(x: np.ndarray) -> np.ndarray:
+    return x / (1 + np.exp(-x))
+
+
 _silu = unary(
     "silu",
-    numpy=in_double(lambda x: x / (1 + np.exp(-x))),
+    numpy=in_double(_silu_values),
     dtype=same,
     refuse=not_implemented("silu_cpu", BOOL, INTEGER),
     vjp=_silu_gradient,
@@ -236,13 +252,20 @@ def _softplus_gradient(g: Any, x: Any, beta: float, threshold: float) -> Any:
     return g.where(scaled > threshold, g * scaled.sigmoid())
 
 
+@has_verb("softplus")
+def _log_of_one_more(x: np.ndarray) -> np.ndarray:
+    """log(1 + exp(x))."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
 @pointwise("Softplus", rule=same, refuse=floats_only("softplus_cpu"), vjp=(_softplus_gradient,))
 def softplus_values(x, *, beta, threshold):
+    if beta == 1:
+        wide = _widened(x)
+        return np.where(wide > threshold, wide, _log_of_one_more(wide)).astype(x.dtype)
     wide = x.astype("d")
     scaled = wide * beta
-    return np.where(scaled > threshold, wide, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta).astype(
-        x.dtype
-    )
+    return np.where(scaled > threshold, wide, _log_of_one_more(scaled) / beta).astype(x.dtype)
 
 
 @public(takes={"beta": "Number", "threshold": "Number"})
@@ -260,7 +283,7 @@ def softplus(input, beta=1, threshold=20):
 _logsigmoid = unary(
     "logsigmoid",
     node="LogSigmoid",
-    numpy=in_double(lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))),
+    numpy=in_double(lambda x: -_log_of_one_more(-x), single_in_kernels=True),
     dtype=same,
     refuse=floats_only("log_sigmoid_cpu"),
     vjp=lambda g, x: g * (-x).sigmoid(),

@@ -8,6 +8,7 @@ An operation is a *primitive* (arrays in, fresh arrays out, with a derivative) b
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ from rushlight.layout import row_strides
 from rushlight.ops import autocasting, complex_half
 from rushlight.ops.writing import into_out, make_inplace, plainly
 from rushlight.runtime import execute
-from rushlight.runtime.deferral import FROM, launch, tensor_on
+from rushlight.runtime.deferral import FROM_COSTLY, launch, tensor_on
 from rushlight.runtime.execute import enter
 from rushlight.runtime.merging import FROM_MERGED, Loop, waiting
 from rushlight.runtime.results import is_image, retried, with_inner_channels
@@ -63,7 +64,7 @@ class Primitive:
         self.loop = loop
 
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
-        if self.elementwise is not None and inputs[0]._a.size >= FROM:
+        if self.elementwise is not None and inputs[0]._a.size >= FROM_COSTLY:
             later = self._waiting(inputs, attrs)
             if later is not None:
                 return later
@@ -104,7 +105,16 @@ class Primitive:
         """The result as a pending array in rows, of the first operand's type, if it can be one."""
         kinds = tuple([t._dtype for t in inputs])
         assert self.elementwise is not None
-        a = launch(self.name, self.elementwise, inputs, kinds, kinds[0], attrs, strides_of=row_strides)
+        a = launch(
+            self.name,
+            self.elementwise,
+            inputs,
+            kinds,
+            kinds[0],
+            attrs,
+            strides_of=row_strides,
+            least=FROM_COSTLY,
+        )
         if a is None:
             return None
         out = tensor_on(a, kinds[0])
@@ -355,7 +365,7 @@ def public(
         older = _in_old_order(called, args, kwargs)
         if older is not None:
             return call(*older[0], **older[1], **kwargs)
-        missing = errors.missing_argument(called, plain.__name__, error, args, overloaded)
+        missing = errors.missing_argument(called, plain.__qualname__, error, args, overloaded)
         if missing is None:
             raise error
         raise missing from None
@@ -363,9 +373,27 @@ def public(
     asking(call)
     if name:
         call.__name__ = name.rpartition(".")[2]
+    if call.__module__.startswith(_MAKERS) or "<locals>" in call.__qualname__:
+        _settle(call)
     call.inplace = make_inplace(called, call, into, apart)  # type: ignore[attr-defined]
     call.operation = REGISTRY[called] = Operation(called, call, plain, call.inplace)  # type: ignore[attr-defined]
     return call
+
+
+def _settle(function: Callable) -> None:
+    """Let a function say which module declares it under its name, so that it can be pickled.
+
+    What the kinds of operations make is declared by the module that asked them to.
+    """
+    frame: Any = sys._getframe(1)
+    while frame.f_globals["__name__"].startswith(_MAKERS) and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    function.__module__ = frame.f_globals["__name__"]
+    function.__qualname__ = function.__name__.removeprefix("special_")
+
+
+#: the modules that make functions for others
+_MAKERS = ("rushlight.ops.spec", "rushlight.ops.kinds.")
 
 
 def _may_stand_in(value: Any) -> bool:

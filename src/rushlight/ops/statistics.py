@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,39 @@ def _about(a: np.ndarray, center: np.ndarray, freedom: float, root: bool) -> Any
     return np.sqrt(variance) if root else variance
 
 
+_LARGEST = float(np.finfo(np.float64).max)
+#: elements of a line at most that registers hold from the first pass to the last
+_FEW = 8
+
+
+def _about_own_mean(a: np.ndarray, count: int, freedom: float, root: bool, center: bool) -> Any:
+    wide = a.astype(np.float64)
+    mean = np.add.reduce(wide) / count
+    away = wide - mean
+    squares = np.add.reduce(away * away)
+    if a.dtype == np.float64:
+        rest = np.add.reduce(away)
+        # (what the mean's rounding leaves to the distances; squares may be too large for that)
+        squares = np.where(squares <= _LARGEST, np.maximum(squares - rest * (rest / count), 0.0), squares)
+        variance = squares / freedom
+    else:  # (rounded to fewer digits: and of so few elements, divisions would take longer than memory)
+        variance = squares * (1 / freedom)
+    variance = np.sqrt(variance) if root else variance
+    return (variance, mean) if center else variance
+
+
+def _of_few(x: Any, dims: tuple[int, ...], count: int, freedom: float, root: bool, center: bool) -> Any:
+    """Variance, or its root, and mean if asked for, of lines of a few elements, which are read once; None where that is no loop."""
+    if not _is_few(x, dims, count):
+        return None
+    attrs = {"count": count, "freedom": freedom, "root": root, "center": center}
+    return reduced(_about_own_mean, (x,), dims, True, attrs, None if center else rounded_by_loops(x.dtype))
+
+
+def _is_few(x: Any, dims: tuple[int, ...], count: int) -> bool:
+    return len(dims) == 1 and 1 < count <= _FEW and x.dtype in (np.float32, np.float64)
+
+
 #: elements over which a variance may be computed in one pass
 _ONE_PASS = 1 << 24
 
@@ -84,7 +118,6 @@ def _fits_one_pass(x: Any, count: int) -> bool:
 
 #: float64 elements from which on a variance is worth being computed in one pass, and those that a first guess of the mean is made of
 _WORTH, _GUESSED = 1 << 20, 128
-_LARGEST = float(np.finfo(np.float64).max)
 
 
 def _near(a: np.ndarray, guess: np.ndarray, count: int, freedom: float, root: bool) -> Any:
@@ -96,19 +129,26 @@ def _near(a: np.ndarray, guess: np.ndarray, count: int, freedom: float, root: bo
     return np.sqrt(variance) if root else variance, (common <= squares * 0.25) & (squares <= _LARGEST)
 
 
-def _near_a_guess(x: Any, dims: tuple[int, ...], freedom: float, root: bool) -> np.ndarray | None:
-    """The variance of large float64 arrays, or its root, which are read once where the mean of some elements is near that of
-    all: within half a deviation. Where it is not, distances are taken to the mean itself. None where that is no loop."""
+def _guess(x: Any, dims: tuple[int, ...]) -> np.ndarray | None:
+    """The mean of some elements, if there are so many that it is worth to compute it first."""
     if x.dtype != np.float64 or x.size < _WORTH:
         return None
-    x = array_of(x)
     longest = max(dims, key=lambda d: x.shape[d], default=None)
     if longest is None or x.shape[longest] < 16 * _GUESSED:
         return None
     some = [slice(0, 1 if d in dims else None) for d in range(x.ndim)]
     some[longest] = slice(0, _GUESSED)
+    return mean_over(array_of(x)[tuple(some)], dims, True)
+
+
+def _near_a_guess(
+    x: Any, guess: np.ndarray, dims: tuple[int, ...], freedom: float, root: bool
+) -> np.ndarray | None:
+    """The variance of large float64 arrays, or its root, which are read once where the mean of some elements is near that of
+    all: within half a deviation. Where it is not, distances are taken to the mean itself. None where that is no loop."""
+    x = array_of(x)
     attrs = {"count": count_of(x.shape, dims), "freedom": freedom, "root": root}
-    made = reduced(_near, (x, mean_over(x[tuple(some)], dims, True)), dims, True, attrs)
+    made = reduced(_near, (x, guess), dims, True, attrs)
     if made is None:
         return None
     variance, sound = made
@@ -136,10 +176,19 @@ def _loop_of(root: bool) -> Callable:
         x: np.ndarray, dims: tuple[int, ...], correction: float, keepdim: bool, whole: bool
     ) -> Loop | None:
         count = count_of(x.shape, dims)
+        freedom = float(max(count - correction, 0))
+        attrs = {"count": count, "freedom": freedom, "root": root}
+        if _is_few(x, dims, count):
+            # (sums beside it, alone, take up a matrix's elements in this order, too)
+            attrs["center"] = False
+            return Loop(_about_own_mean, dims, keepdim, x.dtype, attrs) if x.ndim == 2 else None
+        guess = _guess(x, dims)
+        if guess is not None:
+            alone = partial(_finished_near, x, guess, dims, freedom, root, keepdim)
+            return Loop(_near, dims, keepdim, x.dtype, attrs, (guess,), alone)
         if not x.size or not _fits_one_pass(x, count):
             return None
-        freedom = float(max(count - correction, 0))
-        attrs = {"count": count, "freedom": freedom, "root": root, "center": False}
+        attrs["center"] = False
         return Loop(_moments, dims, keepdim, x.dtype, attrs, (_first(x, dims),))
 
     return loop
@@ -152,9 +201,12 @@ def _spread(
     rounded already."""
     count = count_of(x.shape, dims)
     freedom = float(max(count - correction, 0))
-    made = _in_one_pass(x, dims, count, freedom, root, mean)
+    made = _of_few(x, dims, count, freedom, root, mean)
+    if made is None:
+        made = _in_one_pass(x, dims, count, freedom, root, mean)
     if made is None and not mean:
-        made = _near_a_guess(x, dims, freedom, root)
+        guess = _guess(x, dims)
+        made = None if guess is None else _near_a_guess(x, guess, dims, freedom, root)
     if made is not None:
         return made
     center = mean_over(x, dims, True)
@@ -166,6 +218,15 @@ def _finished(a: np.ndarray, x: np.ndarray, dims: tuple[int, ...], keepdim: bool
     kind = BY_NUMPY[x.dtype]
     a = narrowed(a, (kind.to_real() if real else kind).numpy)
     return a if keepdim else a.reshape([n for d, n in enumerate(x.shape) if d not in dims])
+
+
+def _finished_near(
+    x: np.ndarray, guess: np.ndarray, dims: tuple[int, ...], freedom: float, root: bool, keepdim: bool
+) -> np.ndarray:
+    variance = quiet(_near_a_guess, x, guess, dims, freedom, root)
+    if variance is None:
+        variance = quiet(_about_mean, x, mean_over(x, dims, True), dims, freedom, root)
+    return _finished(variance, x, dims, keepdim, True)
 
 
 # ---- derivatives ----

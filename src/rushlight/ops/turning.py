@@ -171,7 +171,7 @@ def roll(input, shifts, dims=()):
     if type(shifts) is int and type(dims) is int and 0 <= dims < input._a.ndim:
         return roll_dims(input, shifts=(shifts,), dims=(dims,))
     shifts = ints(shifts, "roll", "shifts")
-    dims = ints(dims, "roll", "dims")
+    dims = () if dims is None else ints(dims, "roll", "dims")
     if not shifts:
         raise RuntimeError("`shifts` required")
     if len(shifts) != len(dims) and (dims or len(shifts) > 1):

@@ -165,10 +165,10 @@ def _resized_elements(t: Tensor, kind: Any, shape: tuple, steps: tuple, at: int)
     what = f"to view {t._dtype.legacy} as {kind.legacy} (different element sizes)"
     if not shape:
         raise RuntimeError(f"self.dim() cannot be 0 {what}")
+    if steps[-1] != 1:
+        raise RuntimeError(f"self.stride(-1) must be 1 {what}, but got {steps[-1]}")
     if have > want:
         ratio = have // want
-        if steps[-1] != 1:
-            raise RuntimeError(f"self.stride(-1) must be 1 {what}, but got {steps[-1]}")
         return (*shape[:-1], shape[-1] * ratio), (*[s * ratio for s in steps[:-1]], 1), at * ratio
     ratio = want // have
     if shape[-1] % ratio:
@@ -178,8 +178,6 @@ def _resized_elements(t: Tensor, kind: Any, shape: tuple, steps: tuple, at: int)
     for dim, step in enumerate(steps[:-1]):
         if step % ratio:
             raise RuntimeError(f"self.stride({dim}) must be divisible by {ratio} {what}, but got {step}")
-    if steps[-1] != 1:
-        raise RuntimeError(f"self.stride(-1) must be 1 {what}, but got {steps[-1]}")
     return (*shape[:-1], shape[-1] // ratio), (*[s // ratio for s in steps[:-1]], 1), at // ratio
 
 

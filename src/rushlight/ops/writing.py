@@ -216,6 +216,7 @@ def make_inplace(name: str, function: Callable, into: Callable | None, apart: bo
     asking(inplace)
     inplace.__name__ = called
     inplace.__qualname__ = f"Tensor.{called}"
+    inplace.__module__ = "rushlight"
     inplace.__doc__ = (
         f"In-place form of :func:`{name}`: writes the result to this tensor's memory and returns it."
     )

@@ -125,6 +125,9 @@ class Adam(_Moments):
         made = super().start(p, group)
         return made | {"max_exp_avg_sq": _zeros(p)} if group["amsgrad"] else made
 
+    def check_sparse(self, group: dict[str, Any]) -> None:
+        raise RuntimeError("Adam does not support sparse gradients, please consider SparseAdam instead")
+
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         at = count(state)
         mean, square = self.moments(p, g, state, group)

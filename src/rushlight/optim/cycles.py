@@ -9,7 +9,7 @@ from typing import Any
 
 from rushlight.buffer import Tensor
 from rushlight.optim.optimizer import Optimizer
-from rushlight.optim.schedule import LRScheduler, put
+from rushlight.optim.schedule import LRScheduler, copied, put
 
 __all__ = ["CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR"]
 
@@ -66,13 +66,13 @@ def _for_each_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     """A number for each group; ValueError if there are more or fewer."""
     groups = len(optimizer.param_groups)
     if not isinstance(value, (list, tuple)):
-        return [value] * groups
+        return [copied(value) for _ in range(groups)]
     if len(value) != groups:
         raise ValueError(
             f"{name} must have the same length as optimizer.param_groups. {name} has {len(value)} values, "
             f"param_groups has {groups}."
         )
-    return list(value)
+    return [copied(one) for one in value]
 
 
 class _WithMomentum(LRScheduler):

@@ -62,7 +62,8 @@ class LBFGS(Optimizer):
 
     def _gradient(self) -> Tensor:
         parts = [
-            rushlight.zeros_like(p).view(-1) if p.grad is None else p.grad.reshape(-1) for p in self._params
+            rushlight.zeros_like(p).view(-1) if p.grad is None else p.grad.to_dense().reshape(-1)
+            for p in self._params
         ]
         return rushlight.cat([rushlight.view_as_real(g).view(-1) if g.is_complex() else g for g in parts])
 

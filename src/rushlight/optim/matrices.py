@@ -1,13 +1,13 @@
-"""Steps that see a parameter as a matrix: Adafactor, Muon."""
+"""Steps that see a parameter as a matrix: Adafactor, Muon; or some of its rows: SparseAdam."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NoReturn
+from typing import Any
 
 import rushlight
 from rushlight.buffer import Tensor
-from rushlight.optim.optimizer import Optimizer, ParameterWise, count, number, steps
+from rushlight.optim.optimizer import ParameterWise, check, check_betas, count, number, steps
 
 __all__ = ["Adafactor", "Muon", "SparseAdam"]
 
@@ -16,10 +16,9 @@ class _Whole(ParameterWise):
     """An optimiser whose update needs the whole parameter at once."""
 
     def _step_group(self, at: int, group: dict[str, Any]) -> None:
-        for p in group["params"]:
-            g = getattr(p, "_grad", None)
-            if g is not None:
-                self.update(p, -g if group.get("maximize") else g, self._state_of(p, group), group)
+        for p, g, sparse in self._gradients(group):
+            update = self.update_sparse if sparse else self.update
+            update(p, -g if group.get("maximize") else g, self._state_of(p, group), group)
 
 
 def _check(name: str, value: Any, bound: str, valid: bool) -> None:
@@ -194,18 +193,68 @@ def _factor(p: Tensor, rule: str | None) -> float:
     )
 
 
-class SparseAdam(Optimizer):
-    """Adam for sparse gradients, which Rushlight does not have.
+class SparseAdam(_Whole):
+    """Adam for sparse gradients: the moments of what is not in a gradient, and the parameter there, stay as they are.
 
     Raises:
-        NotImplementedError: always.
+        ValueError: a setting out of range, or a parameter that is sparse itself.
+
+    Example:
+        >>> import rushlight as torch
+        >>> rows = torch.nn.Embedding(3, 1, sparse=True, _weight=torch.zeros(3, 1))
+        >>> optimizer = torch.optim.SparseAdam(rows.parameters(), lr=0.1)
+        >>> rows(torch.tensor([1])).sum().backward()
+        >>> optimizer.step()
+        >>> rows.weight.detach().T
+        tensor([[ 0.0000, -0.1000,  0.0000]])
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        _refuse_sparse()
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        maximize: bool = False,
+    ) -> None:
+        if isinstance(lr, Tensor) and lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+        check("learning rate", lr, 0.0 < lr)
+        check("epsilon value", eps, 0.0 < eps)
+        check_betas(betas)
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})
+        sparse = [
+            [at, n]
+            for at, group in enumerate(self.param_groups)
+            for n, p in enumerate(group["params"])
+            if p.is_sparse
+        ]
+        if sparse:
+            raise ValueError(
+                f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors"
+            )
 
+    def start(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        return {"step": 0, "exp_avg": rushlight.zeros_like(p), "exp_avg_sq": rushlight.zeros_like(p)}
 
-def _refuse_sparse() -> NoReturn:
-    raise NotImplementedError(
-        "torch.optim.SparseAdam: Rushlight has no sparse gradients; use torch.optim.Adam, with dense ones"
-    )
+    def check_sparse(self, group: dict[str, Any]) -> None:
+        pass
+
+    def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        raise RuntimeError("SparseAdam does not support dense gradients, please consider Adam instead")
+
+    def update_sparse(self, p: Tensor, g: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Algorithm 1 of arXiv:1412.6980 for the elements that are in the gradient."""
+        state["step"] += 1
+        at, (beta1, beta2) = state["step"], map(number, group["betas"])
+        g = g.coalesce()
+        values = g.values()
+        means = []
+        for name, value, beta in (("exp_avg", values, beta1), ("exp_avg_sq", values.square(), beta2)):
+            before = state[name].sparse_mask(g).values()
+            change = value.sub(before).mul_(1 - beta)
+            state[name].add_(g.with_values(change))
+            means.append(change.add_(before))
+        mean, square = means
+        rate = number(group["lr"]) * math.sqrt(1 - beta2**at) / (1 - beta1**at)
+        p.add_(g.with_values(mean.div_(square.sqrt_().add_(group["eps"])).mul_(-rate)))

@@ -323,6 +323,26 @@ class ParameterWise(Optimizer):
         """Change one parameter by its gradient (negated already where `maximize` is set)."""
         raise NotImplementedError
 
+    def update_sparse(self, p: Tensor, g: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """The same of a sparse gradient."""
+        raise NotImplementedError
+
+    def check_sparse(self, group: dict[str, Any]) -> None:
+        """RuntimeError where sparse gradients are not for this optimiser, or not for these settings."""
+        raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+
+    def _gradients(self, group: dict[str, Any]) -> list[tuple[Tensor, Any, bool]]:
+        """The parameters that have a gradient, the gradient, and whether it is sparse."""
+        found = []
+        for p in group["params"]:
+            g = getattr(p, "_grad", None)
+            if g is not None:
+                sparse = type(g) is not Tensor and g.is_sparse
+                if sparse:
+                    self.check_sparse(group)
+                found.append((p, g, sparse))
+        return found
+
     def step(self, closure: Callable | None = None) -> Any:
         """Change every parameter that has a gradient; `closure` computes the loss first, and its result is returned."""
         loss = None
@@ -343,18 +363,20 @@ class ParameterWise(Optimizer):
         return plan.steady.again(group["params"], self.state, type(self).update, _settings(group))
 
     def _step_group(self, at: int, group: dict[str, Any]) -> None:
-        ready = [
-            (p, p._grad, self._state_of(p, group))
-            for p in group["params"]
-            if getattr(p, "_grad", None) is not None
-        ]
+        maximize = group.get("maximize")
+        ready = []
+        for p, g, sparse in self._gradients(group):
+            state = self._state_of(p, group)
+            if sparse:
+                self.update_sparse(p, -g if maximize else g, state, group)
+            else:
+                ready.append((p, g, state))
         plans = self.__dict__.setdefault("_plans", {})
         plan = plans.get(at)
         if plan is None or not plan.fits(ready):
             if group.get("fused"):
                 _check_fused(ready)
             plan = plans[at] = Plan(ready)
-        maximize = group.get("maximize")
 
         def update(p: Tensor, g: Tensor, state: dict[str, Any]) -> None:
             change = _update_parts if p.is_complex() else type(self).update

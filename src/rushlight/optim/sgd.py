@@ -74,6 +74,16 @@ class SGD(ParameterWise):
             g = g.add(held, alpha=momentum) if group["nesterov"] else held
         p.add_(g, alpha=-number(group["lr"]))
 
+    #: momentum is a sparse sum then
+    update_sparse = update
+
+    def check_sparse(self, group: dict[str, Any]) -> None:
+        if group["weight_decay"] != 0:
+            raise RuntimeError(
+                "add(sparse, dense) is not supported. Use add(dense, sparse) instead.\n"
+                f"SGD: weight_decay is {group['weight_decay']}, which gives every element a gradient; sparse ones need 0"
+            )
+
 
 class ASGD(ParameterWise):
     """SGD with a decreasing rate, whose average over the steps is in the state as `ax`. Polyak and Juditsky, 1992."""

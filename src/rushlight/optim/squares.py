@@ -70,6 +70,18 @@ class Adagrad(ParameterWise):
         root = state["sum"].addcmul_(g, g, value=1).sqrt().add_(group["eps"])
         p.addcdiv_(g, root, value=-rate)
 
+    def check_sparse(self, group: dict[str, Any]) -> None:
+        if group["weight_decay"] != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+
+    def update_sparse(self, p: Tensor, g: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        at = count(state)
+        rate = number(group["lr"]) / (1 + (at - 1) * group["lr_decay"])
+        g = g.coalesce()
+        state["sum"].add_(g.pow(2))
+        root = state["sum"].sparse_mask(g).values().sqrt_().add_(group["eps"])
+        p.add_(g.with_values(g.values() / root), alpha=-rate)
+
 
 class RMSprop(ParameterWise):
     """p -= lr * g / (sqrt(running mean of g**2) + eps); `centered` takes the variance. Tieleman and Hinton, 2012."""

@@ -91,6 +91,8 @@ class Steady:
             g = getattr(p, "_grad", None)
             if g is None or p is not m.p or p._a is not m.array or g._dtype is not m.kind:
                 return False
+            if type(g) is not Tensor:  # (it may be sparse)
+                return False
             a = g._a
             # (an array without a base has memory of its own)
             if type(a) is not np.ndarray or a.base is not None or id(a) in owners:

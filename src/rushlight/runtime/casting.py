@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rushlight.buffer import new_tensor
 from rushlight.dtypes import (
     BOOL,
     BY_NUMPY,
@@ -28,6 +29,9 @@ from rushlight.dtypes import (
     int64,
     uint32,
 )
+from rushlight.graph.expr import array_of
+from rushlight.layout import kept_strides
+from rushlight.runtime.deferral import FROM_HALF, launch
 from rushlight.runtime.results import FEW, converted
 
 
@@ -45,6 +49,8 @@ def _step(source: dtype, target: dtype) -> np.dtype | None:
 #: those of bfloat16 come in when they are first needed
 _STEPS = {(s.numpy, t.numpy): _step(s, t) for s in BY_NUMPY.values() for t in BY_NUMPY.values()}
 _PAIRS = complex32.numpy
+#: the letters of float16 and bfloat16
+_HALVES = frozenset("eE")
 
 
 def convert(a: np.ndarray, kind: dtype) -> np.ndarray:
@@ -54,6 +60,10 @@ def convert(a: np.ndarray, kind: dtype) -> np.ndarray:
     both parts are zero.
     """
     target = kind.numpy
+    if a.size >= FROM_HALF and (kind in REDUCED or a.dtype.char in _HALVES):
+        made = _by_loop(a, kind)
+        if made is not None:
+            return made
     if a.dtype.kind == "c" and kind.category < COMPLEX and kind.category != BOOL:
         a = a.real
     try:
@@ -70,6 +80,17 @@ def convert(a: np.ndarray, kind: dtype) -> np.ndarray:
         if target == uint32.numpy and a.dtype == float32.numpy:
             a = a.astype(int64.numpy)
     return a.astype(target) if a.size < FEW else converted(a, target)
+
+
+def _by_loop(a: np.ndarray, kind: dtype) -> np.ndarray | None:
+    """A half as another type, or the other way round; None if NumPy is to do it."""
+    source = from_numpy_dtype(a.dtype.newbyteorder("="))
+    if source is kind or source.numpy != a.dtype or not (source in REDUCED or kind in REDUCED):
+        return None
+    made = launch(
+        "to", np.positive, (new_tensor(a, source),), (source,), kind, strides_of=kept_strides, least=FROM_HALF
+    )
+    return None if made is None else array_of(made)
 
 
 def from_pairs(a: np.ndarray) -> np.ndarray:

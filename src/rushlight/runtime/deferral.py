@@ -54,6 +54,10 @@ FROM_TOTAL = 1 if TIER == "jit" else 1 << 19
 FROM_MAPPED = 1 if TIER == "jit" else 1 << 12
 
 
+#: operations on float16 and bfloat16, whose elements NumPy converts one by one, several times over
+FROM_HALF = 1 if TIER == "jit" else 1 << 12
+
+
 @cache
 def can_compile() -> bool:
     """Whether there is a compiler here; found out when first asked, since that takes a while."""

@@ -29,6 +29,7 @@ class Loop(NamedTuple):
         function, dims, keepdim, attrs: as `runtime.deferral.reduced` takes them.
         result: the type of the result.
         like: the other arrays, of the shape with the reduced dimensions at size one.
+        doubted: if a second result says which elements of the first are right: what computes it alone, unless all are.
     """
 
     function: Callable
@@ -37,6 +38,7 @@ class Loop(NamedTuple):
     result: np.dtype
     attrs: dict[str, Any]
     like: tuple[np.ndarray, ...] = ()
+    doubted: Callable[[], np.ndarray] | None = None
 
 
 _NOTHING = Fragment(0)
@@ -65,7 +67,8 @@ def waiting(name: str, t: Tensor, loop: Loop, alone: Callable[[], np.ndarray]) -
     strides = row_strides(shape, kind.itemsize, ())
     p = Pending(Outline(name, _NOTHING, (), shape, kind, strides), ())
     call = loop.function, dims, loop.keepdim, kind
-    p.work = Work(call, loop.attrs, (a, *loop.like), alone, found.readers)
+    doubted = loop.doubted is not None
+    p.work = Work(call, loop.attrs, (a, *loop.like), loop.doubted or alone, found.readers, doubted)
     ref = weakref.ref(p)
     with LOCK:
         _others(found.readers)

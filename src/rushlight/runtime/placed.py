@@ -43,7 +43,7 @@ def _kernel(what: str, kind: np.dtype) -> Kernel | None:
 def _write_placing(what: str, kind: str, vector_bytes: int) -> str:
     from rushlight.codegen.placing import placing
 
-    return placing(what, kind)
+    return placing(what, kind, vector_bytes)
 
 
 class _Loops(NamedTuple):

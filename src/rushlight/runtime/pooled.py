@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rushlight.memory import address, array
+from rushlight.runtime import channel_pooled
 from rushlight.runtime.deferral import TIER
 from rushlight.runtime.own_kernels import loaded
 
@@ -161,6 +162,8 @@ def _run(
     x: np.ndarray, shape: tuple[int, ...], w: Windows, kind: str, largest: bool
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Results of this shape, and for the largest their places; None where nothing can be compiled."""
+    if channel_pooled.serves(x):
+        return channel_pooled.run(x, shape, w, kind, largest)
     kernel = loaded(_write, "pooling", kind, largest, w.edges)
     if kernel is None:
         return None

@@ -10,6 +10,8 @@ from rushlight.runtime.own_kernels import Kernel, loaded
 
 #: bytes of the vectors that the kernels are written for
 VECTOR = 64
+#: those of the narrowest vectors of which some lanes can be loaded and stored
+_MASKED = 32
 #: multiplications from which on a job is worth several threads
 _SHARED = 1 << 21
 
@@ -52,6 +54,23 @@ def laying(size: int) -> Kernel | None:
 
 
 @cache
+def narrow(kind: str, along: bool, lines: int) -> Kernel | None:
+    """What multiplies a matrix by so many vectors; see `rushlight.codegen.narrow`."""
+    from rushlight.codegen.narrow import Along, Down
+
+    form = Along if along else Down
+    return _of_any(lambda *facts: form(*facts).text(), f"narrow {form.__name__}", kind, lines)
+
+
+@cache
+def adding_up(kind: str) -> Kernel | None:
+    """What adds up the results of parts of such a product."""
+    from rushlight.codegen import narrow
+
+    return _of_any(narrow.adding_up, "adding up", kind)
+
+
+@cache
 def windows(kind: str, vectors: int, backward: bool = False) -> Kernel | None:
     """What multiplies weights by windows, or windows by gradients, so many vectors beside each other."""
     from rushlight.codegen.windows import Backward, Forward
@@ -74,4 +93,20 @@ def _loaded(write: Callable[..., str], name: str, *facts: str | int) -> Kernel |
     return loaded(write, f"products {name}", *facts) if cpu.vector_bytes() >= VECTOR else None
 
 
-__all__ = ["VECTOR", "channelwise", "laying", "products", "run", "tiles", "turning", "windows"]
+def _of_any(write: Callable[..., str], name: str, *facts: str | int) -> Kernel | None:
+    """The kernel, on processors that load and store some lanes of a vector as quickly as all."""
+    return loaded(write, f"products {name}", *facts) if cpu.vector_bytes() >= _MASKED else None
+
+
+__all__ = [
+    "VECTOR",
+    "adding_up",
+    "channelwise",
+    "laying",
+    "narrow",
+    "products",
+    "run",
+    "tiles",
+    "turning",
+    "windows",
+]

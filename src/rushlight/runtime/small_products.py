@@ -20,35 +20,71 @@ from rushlight.memory import address, array
 from rushlight.runtime.deferral import TIER, can_compile
 
 _CHARS = {np.dtype(name): char for name, char in zip(("f4", "f8", "i4", "i8"), "fdiq")}
-#: multiplications from which on a product is worth a kernel, and those that are worth a task
-WORTH, _TASK = 1 if TIER == "jit" else 1 << 18, 1 << 19
+#: multiplications from which on a product is worth a kernel, one of several rows and columns of which there are few, and those that
+#: are worth a task
+WORTH, LEAST = (1, 1) if TIER == "jit" else (1 << 18, 1 << 16)
+_TASK = 1 << 19
 #: elements of the second factor that stay in the cache
 _HELD = 1 << 16
-#: rows and columns of a product, of which fewer leave too many lanes of a vector, or registers, idle; rows that a task has a
-#: multiple of
-_ROWS, _COLUMNS, _BLOCK = 4, 8, 8
-#: rows of products that are so flat that to lay out the second factor takes longer than to read it unevenly, and where its rows compete
-#: for the same places in the cache, being multiples of so many bytes apart; bytes of its panels
-_FLAT, _FLATTEST, _SAME, _PANEL = 24, 16, 4096, 128
+#: rows or columns that are so few that the product takes little longer than to read the other factor; rows that a task has a multiple of
+_FEW, _BLOCK = 7, 8
+#: rows of products that are so flat that to lay out the second factor takes longer than to read it unevenly, which processors do
+#: well up to so many bytes, and not where rows compete for the same places in the cache, being a multiple of so many apart; bytes of
+#: its panels
+_FLAT, _NEAR, _SAME, _PANEL = 24, 1 << 22, 4096, 128
+#: rows and columns of products that are so small that the depth is cut, and what the pieces' depth is a multiple of; rows or columns
+#: that are so few that to read the other factor several times takes less
+_SIDE, _STEP, _LOW = 128, 128, 15
 _JOB, _TURNING = struct.Struct("=20q"), struct.Struct("=10q")
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     """The product of two matrices that fit, of one type; None where BLAS is to compute it."""
     (m, k), n = a.shape, b.shape[1]
-    kind = _CHARS.get(a.dtype)
-    if kind is None or m * k * n < WORTH or m < _ROWS or n < _COLUMNS or not can_compile():
+    kind, few = _CHARS.get(a.dtype), min(m, n)
+    if kind is None or m * k * n < (LEAST if 1 < few <= _FEW else WORTH) or not can_compile():
         return None
     a, b = array_of(a), array_of(b)
-    if k * n > _HELD and not _flat(m, b):
-        return _large().product(a, b, kind)
+    if few <= _FEW:
+        return _narrow().product(a, b, kind)
+    if k * n > _HELD:
+        if max(m, n) <= (_SIDE if few > _LOW else _LOW * (b.strides[1] == b.itemsize)):
+            return _deep(a, b, kind)
+        if not _flat(m, b):
+            return (_narrow() if m <= _FLAT or n <= _LOW else _large()).product(a, b, kind)
     return _products(a, b, kind, (1, 1), (0, 0), (0, 0))
 
 
+def times_vector(a: np.ndarray, x: np.ndarray, least: int = WORTH) -> np.ndarray | None:
+    """The product of a matrix of so many elements and a vector, of one type; None where BLAS is to compute it."""
+    kind = _CHARS.get(a.dtype)
+    if kind is None or a.size < least or not can_compile():
+        return None
+    return _narrow().times_vector(array_of(a), array_of(x), kind)
+
+
+def _deep(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray | None:
+    """The product of two matrices of few rows and columns, and of great depth: cut across that, and added up in its order."""
+    (m, k), n = a.shape, b.shape[1]
+    depth = _HELD // (2 * max(m, n) * _STEP) * _STEP
+    parts, whole = k // depth, k - k % depth
+    x = a[:, :whole].reshape(m, parts, depth).swapaxes(0, 1)
+    y = b[:whole].reshape(parts, depth, n)
+    made = _products(x, y, kind, (1, parts), (0, x.strides[0]), (0, y.strides[0]))
+    if made is None:
+        return None
+    total = np.add.reduce(made, 0, a.dtype)
+    if whole < k:
+        rest = _products(a[:, whole:], b[whole:], kind, (1, 1), (0, 0), (0, 0))
+        assert rest is not None  # else there were no parts
+        np.add(total, rest, out=total)
+    return total
+
+
 def _flat(m: int, b: np.ndarray) -> bool:
-    """Whether a product of so many rows reads its second factor where it is, however large that is."""
+    """Whether a product of so many rows reads its second factor where it is, a few columns at a time."""
     row, column = b.strides
-    return column == b.itemsize and m <= (_FLATTEST if row % _SAME == 0 else _FLAT)
+    return column == b.itemsize and m <= _FLAT and row % _SAME != 0 and b.nbytes <= _NEAR
 
 
 def batch(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
@@ -57,9 +93,11 @@ def batch(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     kind, lead = _CHARS.get(a.dtype), a.shape[:-2]
     if kind is None or b.shape[:-1] != (*lead, k) or len(lead) > 2:
         return None
-    if m * k * n * prod(lead) < WORTH or m < _ROWS or n < _COLUMNS or not can_compile():
+    if m * k * n * prod(lead) < WORTH or not can_compile():
         return None
     a, b = array_of(a), array_of(b)
+    if min(m, n) <= _FEW:
+        return _narrow().product(a, b, kind)
     if k * n > _HELD:
         return _one_by_one(a, b, kind)
     one = (1,) * (2 - len(lead))
@@ -117,6 +155,11 @@ def _kernels() -> Any:
 
 
 @cache
+def _narrow() -> Any:
+    return import_module("rushlight.runtime.narrow_products")
+
+
+@cache
 def _large() -> Any:
     return import_module("rushlight.runtime.large_products")
 
@@ -159,4 +202,4 @@ def successive(
     return at
 
 
-__all__ = ["WORTH", "batch", "product", "successive"]
+__all__ = ["LEAST", "WORTH", "batch", "product", "successive", "times_vector"]

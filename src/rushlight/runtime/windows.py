@@ -191,7 +191,8 @@ def convolved(
         return None
     image = _framed(x, padding, padding)
     made = array((n, groups * o, *out), x.dtype)
-    flat, rows = made.reshape(n, groups * o, number), w.reshape(groups, o, depth)
+    flat = made.reshape(n, groups * o, number)
+    rows = np.ascontiguousarray(w).reshape(groups, o, depth)  # whose elements are laid out as neighbours
     steps = image.strides[2:]
     inner = tuple([s * d for s, d in zip(steps, form.dilation)])
     places = _distances(w.shape[1:], (image.strides[1], *inner), 1)

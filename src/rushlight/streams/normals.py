@@ -11,6 +11,7 @@ precision polynomials, which are written out here with the same roundings.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -109,7 +110,7 @@ def _transformed64(u: Array, mean: float, std: float) -> Array:
 def _transformed32(u: Array, mean: np.float32, std: np.float32) -> Array:
     """By arrays, until so many were drawn that it is worth while to compile a loop."""
     _drawn[0] += u.size
-    if _drawn[0] >= _COMPILED_FROM:
+    if _drawn[0] >= (_MADE_FROM if "llvmlite.binding" in sys.modules else _COMPILED_FROM):
         transform = _loop()
         if transform is not None and transform(u, mean, std):
             return u
@@ -120,8 +121,9 @@ def _transformed32(u: Array, mean: np.float32, std: np.float32) -> Array:
 
 #: how many were drawn, about
 _drawn = [0]
-#: how many arrays transform in the time in which the compiler is loaded and has made a loop
-_COMPILED_FROM = 1 << 15
+#: from how many on the compiler is loaded for a loop's sake; and a loop made, where the compiler is there (64 calls for 32 numbers,
+#: which take 120 µs each by arrays and 15 by the loop, are the time in which it is made)
+_COMPILED_FROM, _MADE_FROM = 1 << 15, 1 << 11
 
 
 @cache

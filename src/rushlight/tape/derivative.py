@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import late
 from rushlight.buffer import Tensor
 from rushlight.dtypes import dtype
 from rushlight.tape.modes import MODES
@@ -267,6 +268,13 @@ class OpNode(Node):
         if buffer.version != expected:
             raise RuntimeError(overwritten(array, kind, buffer, expected, self))
         return with_edge(array, kind, buffer, (self, number) if self.several else self)
+
+    def __getattr__(self, name: str) -> Any:
+        """What was kept, under PyTorch's names (`_saved_self`)."""
+        return late.load("rushlight.tape.saved_names").find(self, name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *late.load("rushlight.tape.saved_names").listed(self)]
 
     def release(self) -> None:
         if self.plan.keep or self.plan.keep_out:

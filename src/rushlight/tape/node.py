@@ -124,6 +124,15 @@ def extra_of(node: Node) -> Extra:
     return node.extra
 
 
+def has_sparse_gradient(out: Tensor) -> Tensor:
+    """Says of a result that the gradients of its node may be sparse, and gives it back. (The backward walk looks more closely at
+    nodes with extras, and only at these.)"""
+    edge = edge_of(out)
+    if isinstance(edge, Node):
+        extra_of(edge)
+    return out
+
+
 def start(node: Any, edges: tuple, metas: tuple) -> None:
     """Fill in what every node has."""
     node.edges = edges

@@ -56,9 +56,9 @@ def unpacked(packed: Packed, edge: Any) -> Any:
     return with_edge(t._a, t._dtype, storage(t), Through(edge) if isinstance(edge, Tensor) else edge)
 
 
-def packed(t: Tensor) -> Packed:
-    """A kept tensor as the saved-tensor hooks that are on want it."""
-    pack, unpack = SAVING[-1]
+def packed(t: Tensor, hooks: tuple[Callable, Callable] | None = None) -> Packed:
+    """A kept tensor as these saved-tensor hooks, or those that are on, want it."""
+    pack, unpack = hooks or SAVING[-1]
     before, MODES.grad = MODES.grad, False
     try:
         return Packed(pack(with_edge(t._a, t._dtype, storage(t), None)), unpack)

@@ -79,11 +79,21 @@ def _sequence(kind: type) -> _Kind:
     return _Kind(lambda value: (value, None), lambda contents, _: kind(contents), _positions)
 
 
-def _mapping(kind: type) -> _Kind:
-    def opened(value: Any) -> tuple:
-        return list(value.values()), list(value)
+def _dict_flatten(value: Any) -> tuple[list[Any], list[Any]]:
+    return list(value.values()), list(value)
 
-    return _Kind(opened, lambda contents, keys: kind(zip(keys, contents)), _dict_keys)
+
+def _dict_flatten_with_keys(value: Any) -> tuple[list[tuple[MappingKey, Any]], list[Any]]:
+    """What classes that libraries derive from `dict` are registered with."""
+    return [(MappingKey(key), content) for key, content in value.items()], list(value)
+
+
+def _dict_unflatten(contents: Iterable[Any], keys: list[Any]) -> dict:
+    return dict(zip(keys, contents))
+
+
+def _mapping(kind: type) -> _Kind:
+    return _Kind(_dict_flatten, lambda contents, keys: kind(zip(keys, contents)), _dict_keys)
 
 
 _KINDS: dict[Any, _Kind] = {

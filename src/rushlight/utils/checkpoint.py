@@ -15,6 +15,12 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from rushlight.amp.autocast_mode import (
+    autocast,
+    get_autocast_dtype,
+    is_autocast_cache_enabled,
+    is_autocast_enabled,
+)
 from rushlight.autograd.api import backward
 from rushlight.autograd.engine import current_walk
 from rushlight.autograd.function import Function
@@ -225,6 +231,16 @@ def _facts(t: Tensor) -> dict[str, Any]:
 _CHECKS: dict[str, Callable[[Tensor], Any]] = {"default": _facts, "none": lambda t: None}
 
 
+def _casting() -> dict[str, Any]:
+    """How `autocast` is set where a function is run first, and is to be where it is run again."""
+    return {
+        "device_type": "cpu",
+        "dtype": get_autocast_dtype("cpu"),
+        "enabled": is_autocast_enabled("cpu"),
+        "cache_enabled": is_autocast_cache_enabled(),
+    }
+
+
 class _Region:
     """One call of a checkpointed function, and what it takes to repeat it.
 
@@ -254,6 +270,7 @@ class _Region:
         self.function, self.kwargs = function, kwargs
         self.context, self.context_again = context_fn()
         self.state = get_rng_state() if preserve else None
+        self.cast = _casting()
         self.early_stop = early_stop if _Settings.early_stop is None else _Settings.early_stop
         self.describe = _CHECKS[check]
         self.places: list[weakref.ref[_Place]] = []
@@ -324,7 +341,7 @@ class _Region:
         with fork_rng(enabled=self.state is not None):
             if self.state is not None:
                 set_rng_state(self.state)
-            with self.context_again:
+            with autocast(**self.cast), self.context_again:
                 self.function(*args, **self.kwargs)
 
 
@@ -432,6 +449,7 @@ class CheckpointFunction(Function):
         check_backward_validity(args)
         ctx.run_function = run_function
         ctx.state = get_rng_state() if preserve_rng_state else None
+        ctx.cast = _casting()
         ctx.tensors = [at for at, value in enumerate(args) if isinstance(value, Tensor)]
         ctx.rest = [None if isinstance(value, Tensor) else value for value in args]
         ctx.save_for_backward(*[args[at] for at in ctx.tensors])
@@ -459,7 +477,7 @@ class CheckpointFunction(Function):
         with fork_rng(enabled=ctx.state is not None):
             if ctx.state is not None:
                 set_rng_state(ctx.state)
-            with enable_grad():
+            with enable_grad(), autocast(**ctx.cast):
                 outputs = ctx.run_function(*detached)
         outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
         pairs = [(y, g) for y, g in zip(outputs, grads) if isinstance(y, Tensor) and y.requires_grad]

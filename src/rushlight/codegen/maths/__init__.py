@@ -1,7 +1,7 @@
 """Mathematical functions of float32 and float64, written with the verbs of a builder.
 
-Every function is within one unit in the last place and exact where the result is (see docs/engine.md for what was
-measured), and the same operations are done for every lane, so that a scalar and a vector have the same bits.
+Every function but those of `activations` is within one unit in the last place and exact where the result is (see docs/engine.md
+for what was measured), and the same operations are done for every lane, so that a scalar and a vector have the same bits.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rushlight.codegen.builder import V
+from rushlight.codegen.maths.activations import gelu, gelu_slope, gelu_tanh, silu, softplus
 from rushlight.codegen.maths.error_function import erf, erfc, ndtr
 from rushlight.codegen.maths.exponential import exp, exp2, expm1
 from rushlight.codegen.maths.hyperbolic import acosh, asinh, atanh, cosh, sigmoid, sinh, tanh
@@ -42,6 +43,11 @@ MATHS: dict[str, Callable[..., V]] = {
     "erf": erf,
     "erfc": erfc,
     "ndtr": ndtr,
+    "gelu": gelu,
+    "gelu_slope": gelu_slope,
+    "gelu_tanh": gelu_tanh,
+    "silu": silu,
+    "softplus": softplus,
     "rsqrt": rsqrt,
     "pow": pow,
     "atan2": atan2,

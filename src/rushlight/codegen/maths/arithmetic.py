@@ -1,7 +1,7 @@
 """What the functions are written with: polynomials, clamps, numbers in two parts, powers of two.
 
-A float32 function but exp and sigmoid is computed in float64 ("wide"), where an approximation good to 2**-31 is all it needs: what is
-left of its error is the last rounding, and neither subnormals nor the overflow of an intermediate need thought.
+A float32 function but exp, sigmoid and those of `activations` is computed in float64 ("wide"), where an approximation good to 2**-31
+is all it needs: what is left of its error is the last rounding, and neither subnormals nor the overflow of an intermediate need thought.
 """
 
 from __future__ import annotations

@@ -165,36 +165,45 @@ def _erfc(k: Builder, x: V) -> V:
     return _tail(k, x, k.lt(x, k.like(0.0, x)), (a, k.like(0.0, x)), exact_product(k, a, a), 2.0)
 
 
-def _ndtr(k: Builder, x: V) -> V:
-    """erfc(a) / 2 of a = -x / sqrt(2) in two parts, whose square is better known than they are."""
-    z = at_most(k, k.abs(x), 38.6)  # (where it is 0)
+def half_in_parts(k: Builder, z: V) -> tuple[tuple[V, V], tuple[V, V]]:
+    """z / sqrt(2) in two parts, and its square, which is better known than they are."""
     a, low = exact_product(k, z, k.like(ROOT_HALF[0], z))
     low = k.fma(z, k.like(ROOT_HALF[1], z), low)
-    square = exact_product(k, z, k.mul(z, k.like(0.5, z)))
-    return _tail(k, x, k.gt(x, k.like(0.0, x)), (a, low), square, 1.0)
+    return (a, low), exact_product(k, z, k.mul(z, k.like(0.5, z)))
+
+
+def _ndtr(k: Builder, x: V) -> V:
+    """erfc(a) / 2 of a = -x / sqrt(2)."""
+    z = at_most(k, k.abs(x), 38.6)  # (where it is 0)
+    return _tail(k, x, k.gt(x, k.like(0.0, x)), *half_in_parts(k, z), 1.0)
 
 
 def _tail(k: Builder, x: V, mirrored: V, a: tuple[V, V], square: tuple[V, V], whole: float) -> V:
-    """erfc(a) whole / 2, or `whole` less it: exp(-a^2) times a row of a table of what changes slowly; NaN where x is."""
-    # 1. the row: the exponent of a + 1/2 and the three digits after the first
-    bits = k.bits(k.add(a[0], k.like(0.5, x)), "q")
-    row = k.sub(k.lshr(bits, k.like(49, bits)), k.like(1022 << 3, bits))
-    row = k.select(k.isnan(x), k.like(0, row), row)
-    middle = k.bits(k.or_(k.and_(bits, k.like(-1 << 49, bits)), k.like(1 << 48, bits)), "d")
-    slow = _from_row(k, ERFC_ROWS, row, k.add(k.sub(a[0], k.sub(middle, k.like(0.5, x))), a[1]))
-    # 2. exp(-a^2) whole / 2
-    r, low, n = reduced(k, k.neg(square[0]))
-    fast = fast_sum(k, *exp_in_parts(k, *fast_sum(k, r, k.sub(low, square[1]))))
-    # 3. their product p 2**n, or `whole` less it
-    high, low = exact_product(k, fast[0], slow[0])
-    low = k.fma(fast[0], slow[1], k.fma(fast[1], slow[0], low))
-    n = counted(k, n)
-    n = n if whole == 2.0 else k.sub(n, k.like(1, n))
+    """erfc(a) whole / 2, or `whole` less it; NaN where x is."""
+    high, low, n = tail_in_parts(k, a, square, whole)
     power = power_of_two(k, k.select(k.lt(n, k.like(-1000, n)), k.like(-1000, n), n))
     total, lost = fast_sum(k, k.like(whole, x), k.neg(k.mul(high, power)))
     left = k.add(total, k.fma(k.neg(low), power, lost))
     y = k.select(mirrored, left, raised(k, k.add(high, low), n))
     return k.select(k.isnan(x), x, y)
+
+
+def tail_in_parts(k: Builder, a: tuple[V, V], square: tuple[V, V], whole: float) -> tuple[V, V, V]:
+    """erfc(a) whole / 2 as (high + low) 2**n: exp(-a^2) times a row of a table of what changes slowly."""
+    # 1. the row: the exponent of a + 1/2 and the three digits after the first
+    bits = k.bits(k.add(a[0], k.like(0.5, a[0])), "q")
+    row = k.sub(k.lshr(bits, k.like(49, bits)), k.like(1022 << 3, bits))
+    row = k.select(k.isnan(a[0]), k.like(0, row), row)
+    middle = k.bits(k.or_(k.and_(bits, k.like(-1 << 49, bits)), k.like(1 << 48, bits)), "d")
+    slow = _from_row(k, ERFC_ROWS, row, k.add(k.sub(a[0], k.sub(middle, k.like(0.5, middle))), a[1]))
+    # 2. exp(-a^2) whole / 2
+    r, low, n = reduced(k, k.neg(square[0]))
+    fast = fast_sum(k, *exp_in_parts(k, *fast_sum(k, r, k.sub(low, square[1]))))
+    # 3. their product
+    high, low = exact_product(k, fast[0], slow[0])
+    low = k.fma(fast[0], slow[1], k.fma(fast[1], slow[0], low))
+    n = counted(k, n)
+    return high, low, n if whole == 2.0 else k.sub(n, k.like(1, n))
 
 
 # ---- the functions ----

@@ -39,11 +39,14 @@ from rushlight.codegen.maths.logarithms import LOG, log_in_parts, split_in_parts
 # ---- in float32 ----
 
 
-def _single_sigmoid(k: Builder, x: V) -> V:
-    """1 / (1 + exp(-x)), computed in float32. What the rounded inverse lacks is found from the terms of the sum, the largest first, so
-    that little is rounded. All are taken 2**-32 times as large: no exponential that counts is beyond the largest number."""
+def single_sigmoid_in_parts(k: Builder, x: V, low: V | None = None) -> tuple[V, V, V]:
+    """1 / (1 + exp(-x)) of a float32 and what its low part adds to it, as an inverse, by how much of it that is too small, and a unit.
+    What the rounded inverse lacks is found from the terms of the sum, the largest first, so that little is rounded. All are taken
+    2**-32 times as large, which the unit makes good: no exponential that counts is beyond the largest number."""
     small = k.like(2.0**-32, x)
     total, rest, n, bits = single_exp_in_parts(k, k.neg(inside(k, x, 110.0)))
+    if low is not None:
+        rest = k.fma(k.neg(k.add(total, rest)), low, rest)
     n, bits = k.sub(n, k.like(32.0, n)), k.sub(bits, k.like(32, bits))
     high, low = single_raised(k, total, n, bits), single_raised(k, rest, n, bits)
     inverse = k.div(k.like(1.0, x), k.add(small, k.add(high, low)))
@@ -51,7 +54,12 @@ def _single_sigmoid(k: Builder, x: V) -> V:
     left = k.like(1.0, x)
     for term in (k.select(larger, high, small), k.select(larger, small, high), low):
         left = k.fma(k.neg(inverse), term, left)
-    return k.mul(k.fma(left, inverse, inverse), small)
+    return inverse, left, small
+
+
+def _single_sigmoid(k: Builder, x: V) -> V:
+    inverse, left, unit = single_sigmoid_in_parts(k, x)
+    return k.mul(k.fma(left, inverse, inverse), unit)
 
 
 # ---- in float64, for float32 ----
@@ -174,9 +182,9 @@ def _tanh(k: Builder, x: V) -> V:
     return k.copysign(k.select(k.lt(a, k.like(2.0**-28, a)), a, y), x)
 
 
-def _sigmoid(k: Builder, x: V) -> V:
-    """1 / (1 + exp(-x)) for x >= 0, exp(x) / (1 + exp(x)) else; exp(x) below 2**-700 is taken 2**600 times as large,
-    so that no part of it is subnormal."""
+def sigmoid_in_parts(k: Builder, x: V) -> tuple[tuple[V, V], V]:
+    """1 / (1 + exp(-x)) for x >= 0, exp(x) / (1 + exp(x)) else, in two parts, and a unit: exp(x) below 2**-700 is taken 2**600 times as
+    large, so that no part of it is subnormal."""
     one, zero = k.like(1.0, x), k.like(0.0, x)
     r, low, bits = reduced(k, k.neg(at_most(k, k.abs(x), 760.0)))
     n = counted(k, bits)
@@ -187,8 +195,13 @@ def _sigmoid(k: Builder, x: V) -> V:
     total, lost = fast_sum(k, one, high)
     negative = k.lt(x, zero)
     above = k.select(negative, high, one), k.select(negative, low, zero)
-    y = k.add(*quotient(k, above, (total, k.add(lost, low))))
-    return k.mul(y, k.select(k.and_(tiny, negative), k.like(2.0**-600, x), one))
+    parts = quotient(k, above, (total, k.add(lost, low)))
+    return parts, k.select(k.and_(tiny, negative), k.like(2.0**-600, x), one)
+
+
+def _sigmoid(k: Builder, x: V) -> V:
+    parts, unit = sigmoid_in_parts(k, x)
+    return k.mul(k.add(*parts), unit)
 
 
 def _root(k: Builder, high: V, low: V) -> tuple[V, V]:

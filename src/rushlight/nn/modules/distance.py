@@ -13,6 +13,7 @@ class CosineSimilarity(Stateless):
     """The cosine of the angle between x1 and x2 along `dim`."""
 
     settings = {"dim": 1, "eps": 1e-8}
+    inputs = ("x1", "x2")
     function = F.cosine_similarity
 
 

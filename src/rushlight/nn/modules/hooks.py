@@ -126,24 +126,37 @@ def register_full_backward_hook(self: Any, hook: Callable, prepend: bool = False
     Raises:
         RuntimeError: the module has hooks of `register_backward_hook` already.
     """
-    if self._is_full_backward_hook is False:
+    _take_side(self, full=True)
+    return _add(self._backward_hooks, hook, prepend)
+
+
+def _take_side(module: Any, full: bool) -> None:
+    """A module has full backward hooks, or others, but not both."""
+    if module._is_full_backward_hook is not None and module._is_full_backward_hook is not full:
         raise RuntimeError(
             "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use only one "
             "of them."
         )
-    self._is_full_backward_hook = True
-    return _add(self._backward_hooks, hook, prepend)
+    module._is_full_backward_hook = full
 
 
 def register_backward_hook(self: Any, hook: Callable) -> RemovableHandle:
-    """What came before `register_full_backward_hook`: sees only the last operation of the module.
+    """Call `hook(module, grad_input, grad_output)` after backward of the operation that the module did last.
+
+    PyTorch has deprecated it for :func:`register_full_backward_hook`, which is about the whole module.
 
     Raises:
-        NotImplementedError: always; PyTorch has deprecated it.
+        RuntimeError: the module has full backward hooks already.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.ReLU()
+        >>> handle = layer.register_backward_hook(lambda module, grad_input, grad_output: print(grad_input))
+        >>> layer((torch.ones(2, requires_grad=True) * 2)).sum().backward()
+        (tensor([1., 1.]),)
     """
-    raise NotImplementedError(
-        "Module.register_backward_hook is deprecated in PyTorch and is not in Rushlight: use register_full_backward_hook"
-    )
+    _take_side(self, full=False)
+    return _add(self._backward_hooks, hook)
 
 
 def _add_everywhere(kind: str, hook: Callable, **flags: bool) -> RemovableHandle:
@@ -183,15 +196,22 @@ def register_module_full_backward_pre_hook(hook: Callable) -> RemovableHandle:
 
 def register_module_full_backward_hook(hook: Callable) -> RemovableHandle:
     """Call `hook(module, grad_input, grad_output)` after the backward of every module."""
+    _refuse_both("backward_last")
     return _add_everywhere("backward", hook)
 
 
 def register_module_backward_hook(hook: Callable) -> RemovableHandle:
-    """Deprecated in PyTorch: use :func:`register_module_full_backward_hook`."""
-    raise NotImplementedError(
-        "register_module_backward_hook is deprecated in PyTorch and is not in Rushlight: "
-        "use register_module_full_backward_hook"
-    )
+    """Call `hook(module, grad_input, grad_output)` after backward of the last operation of every module; deprecated."""
+    _refuse_both("backward")
+    return _add_everywhere("backward_last", hook)
+
+
+def _refuse_both(other: str) -> None:
+    if other in EVERYWHERE:
+        raise RuntimeError(
+            "Cannot use both regular backward hooks and full backward hooks as a global Module hook. Please use only "
+            "one of them."
+        )
 
 
 def register_module_parameter_registration_hook(hook: Callable) -> RemovableHandle:
@@ -254,7 +274,20 @@ def _call(module: Any, args: tuple, kwargs: dict, waiting: list) -> Any:
         found = hook(module, args, kwargs, output) if flags["with_kwargs"] else hook(module, args, output)
         if found is not None:
             output = found
-    return output if watch is None else watch.outputs(output)
+    if watch is not None:
+        output = watch.outputs(output)
+    last = _last_hooks(module)
+    if last:
+        from rushlight.nn.modules.partial_hooks import hang  # which few programs need
+
+        hang(module, last, args, output)
+    return output
+
+
+def _last_hooks(module: Any) -> list[Callable]:
+    """The hooks on the operation that the module does last."""
+    own = module._backward_hooks.values() if module._is_full_backward_hook is False else ()
+    return [*[hook for hook, _ in EVERYWHERE.get("backward_last", {}).values()], *own]
 
 
 def _forward_hooks(module: Any) -> list[tuple[Callable, dict]]:
@@ -313,7 +346,8 @@ def _watch(module: Any) -> _Watch | None:
     before = [hook for hook, _ in EVERYWHERE.get("backward_pre", {}).values()]
     before += module._backward_pre_hooks.values()
     after = [hook for hook, _ in EVERYWHERE.get("backward", {}).values()]
-    after += module._backward_hooks.values()
+    if module._is_full_backward_hook:
+        after += module._backward_hooks.values()
     return _Watch(module, before, after) if before or after else None
 
 
@@ -337,11 +371,8 @@ class _Watch:
         return made
 
     def _input_gradients(self, grads: tuple, inputs: list[Tensor]) -> Any:
-        if self.seen is None:
-            raise RuntimeError(
-                f"Module backward hook for {type(self.module).__name__} was called before its grad_output was known: "
-                "the outputs of the module were not used to compute these gradients"
-            )
+        if self.seen is None:  # the gradient came to the inputs by another way than through the outputs
+            return None
         # tensors that want no gradient are told zeros
         full = tuple(x.new_zeros(x.shape) if g is None else g for g, x in zip(grads, inputs))
         changed = self._run_after(_spread(full, self.input_places, self.input_count))
@@ -362,9 +393,36 @@ class _Watch:
         self.seen = None
         return grad_input
 
+    def _run_without_inputs(self) -> None:
+        import warnings
+
+        warnings.warn(
+            "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs "
+            "require gradients. See "
+            "https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module.register_full_backward_hook "
+            "for more details.",
+            stacklevel=5,
+        )
+        for hook in self.after:
+            found = hook(self.module, (None,) * self.input_count, self.seen)
+            if found is not None and not (isinstance(found, tuple) and all(g is None for g in found)):
+                raise RuntimeError(
+                    "Backward hook for Modules where no input requires gradient should always return None or None for all "
+                    "gradients."
+                )
+        self.seen = None
+
     def outputs(self, output: Any) -> Any:
         """The outputs, taken through an identity that is told their gradients first."""
         single = not isinstance(output, tuple)
+        if single and not isinstance(output, Tensor):
+            import warnings
+
+            warnings.warn(
+                "For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but received "
+                f"{type(output)}",
+                stacklevel=5,
+            )
         made, node, places, count = _through((output,) if single else output)
         if node is not None:
 
@@ -383,11 +441,13 @@ class _Watch:
                     self.seen = found
                 changed = self.seen
                 if self.input_places is None:  # no input wants a gradient: this is all there is to report
-                    self._run_after((None,) * self.input_count)
+                    self._run_without_inputs()
                 return tuple(changed[place] for place in places)
 
             node.register_prehook(told)
-        return made[0] if single else made
+        if single:
+            return made[0]
+        return made if type(output) is tuple or node is None else type(output)(*made)
 
 
 def _through(values: tuple) -> tuple[tuple, Any, list[int], int]:

@@ -48,6 +48,7 @@ class _Loss(Stateless):
     """
 
     settings = _REDUCTION
+    inputs: ClassVar[tuple[str, ...]] = ("input", "target")
 
     #: settings that are tensors or None
     weights: ClassVar[tuple[str, ...]] = ()
@@ -60,7 +61,9 @@ class _Loss(Stateless):
         for name in self.weights:
             self.register_buffer(name, facts.pop(name))
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        if named:
+            inputs = self.in_order(inputs, named)
         facts, held = self.__dict__, self._buffers
         given = {
             name: held[name] if name in held else facts[name] for name in self.settings if name not in _OLD
@@ -197,6 +200,7 @@ class PoissonNLLLoss(_Loss):
         "reduce": None,
         "reduction": "mean",
     }
+    inputs = ("log_input", "target")
     function = F.poisson_nll_loss
 
 
@@ -204,6 +208,7 @@ class GaussianNLLLoss(_Loss):
     """(log var + (x - y)**2 / var) / 2."""
 
     settings = {"full": False, "eps": 1e-6, "reduction": "mean"}
+    inputs = ("input", "target", "var")
     function = F.gaussian_nll_loss
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
@@ -214,6 +219,7 @@ class CTCLoss(_Loss):
     """The likelihood of a sequence over all its alignments. Graves et al., 2006."""
 
     settings = {"blank": 0, "reduction": "mean", "zero_infinity": False}
+    inputs = ("log_probs", "targets", "input_lengths", "target_lengths")
     function = F.ctc_loss
 
 
@@ -231,6 +237,7 @@ class MarginRankingLoss(_Loss):
     """max(0, -y (x1 - x2) + margin)."""
 
     settings = {"margin": 0.0, **_REDUCTION}
+    inputs = ("input1", "input2", "target")
     function = F.margin_ranking_loss
 
 
@@ -245,6 +252,7 @@ class CosineEmbeddingLoss(_Loss):
     """1 - cos(x1, x2) where y is 1, max(0, cos(x1, x2) - margin) where it is -1."""
 
     settings = {"margin": 0.0, **_REDUCTION}
+    inputs = ("input1", "input2", "target")
     function = F.cosine_embedding_loss
 
 
@@ -276,6 +284,7 @@ class TripletMarginLoss(_Loss):
     """max(0, d(anchor, positive) - d(anchor, negative) + margin)."""
 
     settings = {"margin": 1.0, "p": 2.0, "eps": 1e-6, "swap": False, **_REDUCTION}
+    inputs = ("anchor", "positive", "negative")
     function = F.triplet_margin_loss
 
     def prepare(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -435,12 +436,14 @@ class Module:
             grad = parameter.grad
             with rushlight.no_grad():
                 made = fn(parameter)
-                if (
-                    made.is_meta or parameter.is_meta
-                ):  # (memory cannot be given to what has none, nor taken away)
+                if made.is_meta or parameter.is_meta or _overwrites():
+                    # (memory cannot be given to what has none, nor taken away)
                     self._parameters[name] = Parameter(made, parameter.requires_grad)
+                    if grad is not None:
+                        self._parameters[name].grad = fn(grad)
                     continue
-                parameter.data = made
+                if made is not parameter:
+                    parameter.data = made
                 if grad is not None:
                     grad.data = fn(grad)
         for name, buffer in self._buffers.items():
@@ -481,7 +484,7 @@ class Module:
             changes = dtype is not None and (t.is_floating_point() or t.is_complex())
             made = t.to(device, dtype) if changes else t.to(device)
             fits = memory_format is not None and t.dim() in (4, 5)
-            return made.contiguous(memory_format=memory_format) if fits else made
+            return made.to(memory_format=memory_format) if fits else made
 
         return self._apply(convert)
 
@@ -575,6 +578,12 @@ class Module:
 def indented(text: str, spaces: int) -> str:
     """The text with all lines but the first moved right."""
     return text.replace("\n", "\n" + " " * spaces)
+
+
+def _overwrites() -> bool:
+    """Whether the program chose that conversions make new parameters."""
+    chosen = sys.modules.get("rushlight.__future__")  # (who has not loaded it has chosen nothing)
+    return chosen is not None and chosen.get_overwrite_module_params_on_conversion()
 
 
 def _wrong_kind(value: Any, kind: str, name: str, expected: str) -> TypeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -284,11 +285,20 @@ def register_raw_state_dict_hook(self: Any, hook: Callable) -> RemovableHandle:
 
 def register_load_state_dict_pre_hook(self: Any, hook: Callable) -> RemovableHandle:
     """Call `hook(module, state_dict, prefix, metadata, strict, missing, unexpected, errors)` before loading."""
+    return _added(self._load_state_dict_pre_hooks, _WithModule(hook, self))
 
-    def with_module(*args: Any) -> Any:
-        return hook(self, *args)
 
-    return _added(self._load_state_dict_pre_hooks, with_module)
+class _WithModule:
+    """A hook that is told the module, which it does not keep alive, and whose copies are told the module's copies."""
+
+    def __init__(self, hook: Callable, module: Any) -> None:
+        self.hook, self.module = hook, weakref.ref(module)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.hook(self.module(), *args)
+
+    def __reduce__(self) -> tuple:
+        return _WithModule, (self.hook, self.module())
 
 
 def register_raw_load_pre_hook(self: Any, hook: Callable, with_module: bool = False) -> RemovableHandle:

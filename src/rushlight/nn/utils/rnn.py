@@ -76,6 +76,18 @@ class PackedSequence(_Fields):
         """With data of float16."""
         return self._with(self.data.half())
 
+    def short(self) -> PackedSequence:
+        """With data of int16."""
+        return self._with(self.data.short())
+
+    def char(self) -> PackedSequence:
+        """With data of int8."""
+        return self._with(self.data.char())
+
+    def byte(self) -> PackedSequence:
+        """With data of uint8."""
+        return self._with(self.data.byte())
+
     def long(self) -> PackedSequence:
         """With data of int64."""
         return self._with(self.data.long())
@@ -129,6 +141,8 @@ def pack_padded_sequence(
         raise RuntimeError(
             f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} (batch_size={steps.size(1)})"
         )
+    if not sizes:
+        raise RuntimeError("Cannot pack empty tensors.")
     if any(size <= 0 for size in sizes):
         raise RuntimeError(
             "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"

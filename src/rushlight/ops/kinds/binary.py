@@ -24,7 +24,7 @@ from rushlight.dtypes import (
     dtype,
     of_number,
 )
-from rushlight.layout import NUMBER, broadcast, row_strides
+from rushlight.layout import NUMBER, broadcast, numel, row_strides
 from rushlight.ops.kinds.elementwise import (
     Elementwise,
     Rule,
@@ -101,16 +101,21 @@ def binary(
                 if kind is not None:
                     try:
                         a, b = x._a, y._a
-                        size = a.size
-                        if size >= least:
+                        size, other = a.size, b.size
+                        if size * other >= least and (
+                            size >= least
+                            or other >= least
+                            or a.shape != b.shape
+                            and numel(broadcast(a.shape, b.shape)) >= least
+                        ):
                             return large_result(x, y, kind, False)
                         if a.flags.c_contiguous:
-                            if b.size == size or a.ndim == b.ndim or not b.ndim:
+                            if other == size or a.ndim == b.ndim or not b.ndim:
                                 made = enter(numpy, a, b)
                             else:
                                 made = rows((), a, b)
                             if 1 in made.shape:
-                                if made.strides != a.strides or b.size > 1 and b.strides != a.strides:
+                                if made.strides != a.strides or other > 1 and b.strides != a.strides:
                                     made = in_order(made, a, b)
                             elif made.size != size and not b.flags.c_contiguous:
                                 made = in_order(made, a, b)
@@ -119,7 +124,7 @@ def binary(
                         else:
                             made = enter(ordered, a, b)
                     except (RuntimeError, ValueError):
-                        return slow(x, y)
+                        return of_tensors(x, y)
                     if type(made) is not _ndarray:
                         made = _asarray(made)
                     out = _make(Tensor)
@@ -131,7 +136,7 @@ def binary(
                         return out
                     record2(derivative, x, y, None, out)
                     return out
-            return slow(x, y)
+            return of_tensors(x, y)
         if type(y) in plain_numbers:
             kind = x._dtype
             result = direct[kind.index]
@@ -159,6 +164,13 @@ def binary(
                 return out
             return slow(x, y)
         return slow(x, y) if isinstance(y, NUMBERS) else NotImplemented
+
+    def of_tensors(x: Tensor, y: Tensor) -> Any:
+        try:
+            return slow(x, y)
+        except NeedsBatching:
+            _ = x._a  # (if it is this one that has no memory, that is an error here)
+            return NotImplemented  # the other is asked next
 
     def large_result(x: Tensor, y: Any, result: Any, y_unused: bool) -> Tensor:
         """The result of a large tensor and another, or a number, that take the short way."""
@@ -366,6 +378,13 @@ def check_operands(name: str, input: Any, other: Any, numbers: str = ANY) -> tup
     if not first and not second:
         input = as_operand(input, of_number(input))
     return input, other
+
+
+def answered(made: Any) -> Any:
+    """What the `.operator` of two tensors made, in a function that does not ask one of them for its own."""
+    if made is NotImplemented:
+        raise NeedsBatching
+    return made
 
 
 def operator(operation: Any) -> Callable:

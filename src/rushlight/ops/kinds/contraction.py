@@ -14,13 +14,16 @@ from rushlight.dtypes import (
     WIDE_UNSIGNED,
     complex32,
     dtype,
+    float32,
+    from_numpy_dtype,
 )
 from rushlight.ops.autocasting import BLAS
 from rushlight.runtime import small_products
 from rushlight.runtime.blas import multiplied
+from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, reduced
 from rushlight.runtime.results import FEW, array
-from rushlight.runtime.small_products import WORTH
+from rushlight.runtime.small_products import LEAST, WORTH
 
 _REFUSED = frozenset({*WIDE_UNSIGNED, complex32})
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -42,7 +45,7 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if kind.kind in "iu":
         return _integer_product(a, b)
     if kind.itemsize == 2:  # float16, bfloat16
-        return _float_product(a.astype(_F32), b.astype(_F32)).astype(kind)
+        return convert(_float_product(convert(a, float32), convert(b, float32)), from_numpy_dtype(kind))
     if kind.kind == "b":
         return np.zeros(np.matmul(a, b).shape, bool)
     return _float_product(a, b)
@@ -50,9 +53,23 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _float_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product of arrays of one BLAS type."""
-    if a.ndim <= 2 and b.ndim <= 2:
-        return product(a, b) if a.ndim == 2 and b.ndim == 2 else np.asarray(a.dot(b))
-    return batched(a, b)
+    if a.ndim > 2 or b.ndim > 2:
+        return batched(a, b)
+    if b.ndim == 2:
+        return product(a, b) if a.ndim == 2 else np.asarray(a.dot(b))
+    if a.ndim == 2:
+        return times_vector(a, b)
+    made = dotted(a, b)
+    return np.asarray(a.dot(b)) if made is None else made
+
+
+def times_vector(a: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The product of a matrix and a vector of one BLAS type."""
+    if a.size >= WORTH and a.shape[1:] == x.shape:
+        made = small_products.times_vector(a, x)
+        if made is not None:
+            return made
+    return multiplied(a.dot, a.size, x)
 
 
 def dotted(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
@@ -69,7 +86,7 @@ def _products_added(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The product of two matrices of one BLAS type."""
     (m, k), n = a.shape, b.shape[1]
-    if m * k * n >= WORTH and k == b.shape[0]:
+    if m * k * n >= LEAST and k == b.shape[0]:
         made = small_products.product(a, b)
         if made is not None:
             return made
@@ -130,12 +147,16 @@ def _integer_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _by_kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
-    """The product of matrices or of equal batches of them in whole numbers of 32 or 64 bits, which wrap around as narrower ones do."""
-    if a.ndim < 2 or b.ndim < 2:
-        return None
+    """The product in whole numbers of 32 or 64 bits, which wrap around as narrower ones do, of anything but batches that are repeated."""
     wide = np.dtype(np.int64 if a.itemsize == 8 else np.int32)
-    multiply = small_products.product if a.ndim == 2 == b.ndim else small_products.batch
-    made = multiply(a.astype(wide, copy=False), b.astype(wide, copy=False))
+    x, y = a.astype(wide, copy=False), b.astype(wide, copy=False)
+    if y.ndim == 1:
+        made = small_products.times_vector(x.reshape(-1, x.shape[-1]), y, _SPLIT_FROM)
+        made = None if made is None else made.reshape(x.shape[:-1])
+    elif x.ndim == 1:
+        return None
+    else:
+        made = small_products.product(x, y) if x.ndim == 2 == y.ndim else small_products.batch(x, y)
     return None if made is None else made.astype(a.dtype, copy=False)
 
 
@@ -172,4 +193,4 @@ def _pieces(a: np.ndarray, bits: int, pieces: int) -> list[np.ndarray]:
     return [*low, (whole >> bits * (pieces - 1)).astype(_F64)]
 
 
-__all__ = ["BLAS", "SMALL_FACTOR", "batched", "multiply", "product", "refuse"]
+__all__ = ["BLAS", "SMALL_FACTOR", "batched", "dotted", "multiply", "product", "refuse", "times_vector"]

@@ -24,6 +24,7 @@ from rushlight.dtypes import (
     COMPLEX,
     FLOATING,
     INTEGER,
+    REDUCED,
     WIDE,
     bool_,
     complex32,
@@ -36,7 +37,16 @@ from rushlight.ops.complex_half import STEPWISE, check_elementwise
 from rushlight.ops.promotion import half_operand, operand
 from rushlight.ops.spec import public
 from rushlight.runtime.casting import convert
-from rushlight.runtime.deferral import FROM, FROM_COSTLY, FROM_MAPPED, large, launch, mapped, tensor_on
+from rushlight.runtime.deferral import (
+    FROM,
+    FROM_COSTLY,
+    FROM_HALF,
+    FROM_MAPPED,
+    large,
+    launch,
+    mapped,
+    tensor_on,
+)
 from rushlight.runtime.execute import enter, quiet
 from rushlight.runtime.repeated import FEW as FEWEST
 from rushlight.runtime.repeated import repeated
@@ -151,6 +161,9 @@ class Elementwise:
             raise
         numpy: Any = self.numpy
         entering: Callable
+        least, waits = self.least, self.waits
+        if any(isinstance(value, Tensor) and value._dtype in REDUCED for value in operands):
+            least, waits = min(least, FROM_HALF), min(waits, FROM_COSTLY)
         if computed in WIDE:
             if computed is complex32:
                 numpy = STEPWISE.get(self.name, numpy)
@@ -167,8 +180,8 @@ class Elementwise:
             attrs,
             entering,
             self.strides_of,
-            self.least,
-            self.waits,
+            least,
+            waits,
         )
         if a is not None:
             return tensor_on(a, result)
@@ -416,6 +429,7 @@ def finish(
     made = public(function, name=name, out=out, into=into, check=out_check, overloaded=overloaded)
     method.__name__ = name
     method.__qualname__ = f"Tensor.{name}"
+    method.__module__ = "rushlight"
     method.__doc__ = doc
     made.method = method
     made.elementwise = op

@@ -231,18 +231,22 @@ def where_kept(keep: np.ndarray, x: np.ndarray) -> np.ndarray:
 _DOUBLE = {"f": np.dtype("d"), "F": np.dtype("D")}
 
 
-def in_double(f: Callable) -> Callable:
+def in_double(f: Callable, single_in_kernels: bool = False) -> Callable:
     """`f` of float32 and complex64 arrays, computed in double precision and rounded once.
 
     NumPy's single precision functions are off by up to 3 ULP; this is within half of one,
     which is also what PyTorch's vector library gives nearly always.
+
+    Args:
+        single_in_kernels: kernels, whose functions of float32 are accurate, need no double precision for `f`.
     """
     is_ufunc = isinstance(f, np.ufunc)
+    single_in_kernels = single_in_kernels or is_ufunc or hasattr(f, "verb")
 
     def compute(x: np.ndarray) -> np.ndarray:
         wide = _DOUBLE.get(x.dtype.char)
-        if wide is None or type(x) is Traced and (is_ufunc or hasattr(f, "verb")):
-            return f(x)  # (kernels have functions of float32 that are accurate to 1 ULP)
+        if wide is None or single_in_kernels and type(x) is Traced:
+            return f(x)
         if type(x) is Traced:
             return f(x.astype(wide)).astype(x.dtype)
         if x.flags.c_contiguous:
