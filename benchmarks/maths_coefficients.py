@@ -9,6 +9,7 @@ costs. The base-2 logarithm of the error is printed above each.
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -29,6 +30,7 @@ class Fit(NamedTuple):
     rounded: int = (
         0  # so many coefficients are rounded before the others are found (0 must be outside the interval)
     )
+    single: bool = False  # they are rounded to float32
 
 
 def minimax(fit: Fit, known: Sequence) -> tuple[list, mp.mpf]:
@@ -85,7 +87,8 @@ def coefficients(fit: Fit) -> tuple[list[float], float]:
     """As float64, and the base-2 logarithm of the error before the last were rounded."""
     known: list = []
     for n in range(fit.rounded):
-        known.append(mp.mpf(float(minimax(fit, known)[0][n])))
+        constant = float(minimax(fit, known)[0][n])
+        known.append(mp.mpf(struct.unpack("f", struct.pack("f", constant))[0] if fit.single else constant))
     found, error = minimax(fit, known)
     return [float(c) for c in found], float(mp.log(error, 2))
 
@@ -137,9 +140,9 @@ def mills(a):
     return mp.exp(a * a / 2) * mp.erfc(a / mp.sqrt(2)) / 2
 
 
-def of_inverse(f: Callable, middle) -> Callable:
-    """f as a function of v, where 1 / (a + 5/2) = middle + v."""
-    return lambda v: f(1 / (middle + v) - mp.mpf(2.5))
+def of_inverse(f: Callable, shift, middle) -> Callable:
+    """f as a function of v, where 1 / (a + shift) = middle + v."""
+    return lambda v: f(1 / (middle + v) - shift)
 
 
 def near_gelu(z):
@@ -148,15 +151,17 @@ def near_gelu(z):
 
 
 def beside_gelu(z):
-    """How much an error of the above is of gelu(x), between -0.6 and 1."""
+    """How much an error of the above is of gelu(x), between -0.46 and 0.7."""
     half = mp.sqrt(z) / 2
-    return z / (half + (z * near_gelu(z) if z > 0.37 else -z * near_gelu(z)))
+    return z / (half + (z * near_gelu(z) if z > 0.18 else -z * near_gelu(z)))
 
 
-#: 1 / (a + 5/2) at the ends of where gelu is computed from it
-GELU_LAST, GELU_FIRST, GELU_ZERO = 1 / mp.mpf(17), 1 / mp.mpf("3.09"), 1 / mp.mpf("2.5")
-FAR_GELU = of_inverse(lambda a: a * mills(a), mp.mpf("0.25"))
-SLOW_MILLS = of_inverse(lambda a: (a + mp.mpf(2.5)) * mills(a), MILLS_MIDDLE := mp.mpf(0.22941176593303680))
+#: where gelu is computed from exp(-a^2 / 2), and 1 / (a + shift) at its ends
+GELU_FIRST, GELU_LAST = mp.mpf("0.455"), mp.mpf("14.5")
+FAR_SHIFT, FAR_MIDDLE = mp.mpf("3.5625"), mp.mpf("0.15625")
+FAR_GELU = of_inverse(lambda a: a * mills(a), FAR_SHIFT, FAR_MIDDLE)
+MILLS_SHIFT, MILLS_MIDDLE = mp.mpf("2.5"), mp.mpf(0.22941176593303680)
+SLOW_MILLS = of_inverse(lambda a: (a + MILLS_SHIFT) * mills(a), MILLS_SHIFT, MILLS_MIDDLE)
 
 LN2_HALF = mp.log(2) / 2 * (1 + mp.mpf(2) ** -12)
 LOW, HIGH = mp.sqrt(0.5) - 1, mp.sqrt(2) - 1  # of f where 1 + f is between sqrt(1/2) and sqrt(2)
@@ -166,12 +171,20 @@ QUARTER, HALF = mp.pi / 4 * (1 + mp.mpf(2) ** -12), mp.pi / 2 * (1 + mp.mpf(2) *
 FITS = {
     # float32
     "SINGLE_EXP": Fit(second_rest_of_exp, 4, -LN2_HALF, LN2_HALF, lambda r: r**2),
-    "SINGLE_NEAR": Fit(near_gelu, 5, TINY, mp.mpf("1.01") ** 2, beside_gelu),
+    "SINGLE_NEAR": Fit(near_gelu, 4, TINY, mp.mpf("0.71") ** 2, beside_gelu, 1, True),
     "SINGLE_FAR": Fit(
-        FAR_GELU, 9, GELU_LAST - mp.mpf("0.25"), GELU_FIRST - mp.mpf("0.25"), lambda v: 1 / FAR_GELU(v)
+        FAR_GELU,
+        9,
+        1 / (GELU_LAST + FAR_SHIFT) - FAR_MIDDLE,
+        1 / (GELU_FIRST + FAR_SHIFT) - FAR_MIDDLE,
+        lambda v: 1 / FAR_GELU(v),
     ),
     "SINGLE_MILLS": Fit(
-        SLOW_MILLS, 9, GELU_LAST - MILLS_MIDDLE, GELU_ZERO - MILLS_MIDDLE, lambda v: 1 / SLOW_MILLS(v)
+        SLOW_MILLS,
+        9,
+        1 / (GELU_LAST + MILLS_SHIFT) - MILLS_MIDDLE,
+        1 / MILLS_SHIFT - MILLS_MIDDLE,
+        lambda v: 1 / SLOW_MILLS(v),
     ),
     "SINGLE_LOG": Fit(in_square(log_of_quotient), 4, TINY, mp.mpf(1) / 9, lambda z: z),
     # float32, computed in float64

@@ -57,8 +57,6 @@ ORACLES: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-#: largest errors of those float32 functions that are not within one unit
-BOUNDS = {"gelu": 1.6}
 #: functions that are sums of terms of two signs, whose error is small beside these only: 0 between them costs all digits
 SUMS = {"gelu_slope"}
 

@@ -1,8 +1,7 @@
 """gelu, silu and softplus, which networks apply to every number, each as one function.
 
 float32 is computed in float32, on twice as many lanes as float64 has; what is rounded on the way is kept in low parts where it counts.
-All are within a unit in the last place but gelu of float32, which is within 1.6, and the slope of gelu, which has a root: its error is
-small beside its terms.
+All are within a unit in the last place but the slope of gelu, which has a root: its error is small beside its terms.
 """
 
 from __future__ import annotations
@@ -50,31 +49,30 @@ def _beyond(k: Builder, x: V) -> V:
 
 #: from here on gelu(-x) is 0, and gelu(x) is x
 SINGLE_GELU_ENDS, GELU_ENDS = 14.5, 38.7
-#: (ndtr(x) - 1 / 2) / x as a polynomial in x^2 for |x| <= 1, to 2**-31 of gelu
+#: (ndtr(x) - 1 / 2) / x as a polynomial in x^2 for -0.46 <= x <= 0.7, to 2**-28 of gelu; the constant is a float32
 SINGLE_NEAR = (
-    0.3989422789189502,
-    -0.06649033859377777,
-    0.009973211385643846,
-    -0.0011860785422838059,
-    0.00011323322432827193,
-    -7.560286398591067e-06,
+    0.3989422917366028,
+    -0.0664906425922277,
+    0.009975063328266849,
+    -0.001188984374019912,
+    0.0001101045462559354,
 )
-#: a exp(a^2 / 2) (1 - ndtr(a)) as a polynomial in t - FAR_MIDDLE, where t = 1 / (a + SHIFT), for 0.59 <= a <= 14.5, to 2**-27
-SHIFT, FAR_MIDDLE = 2.5, 0.25
+#: a exp(a^2 / 2) (1 - ndtr(a)) as a polynomial in t - FAR_MIDDLE, where t = 1 / (a + FAR_SHIFT), for 0.455 <= a <= 14.5, to 2**-28
+FAR_SHIFT, FAR_MIDDLE = 3.5625, 0.15625
 SINGLE_FAR = (
-    0.3086710020197025,
-    -1.1259801132125702,
-    -5.093773919490176,
-    -8.577917764758725,
-    4.565629624959311,
-    24.419693318567873,
-    -28.861010301089646,
-    -63.93257826752937,
-    286.06334637172444,
-    549.72610764623,
+    0.3613729923414744,
+    -0.8500536223813412,
+    -8.192145081936147,
+    -45.258592461312155,
+    -151.8851364237576,
+    -231.80220187288384,
+    322.49582383051194,
+    1743.997015416281,
+    -681.8572627878546,
+    -10368.594666935924,
 )
-#: exp(a^2 / 2) (1 - ndtr(a)) / t as a polynomial in t - MIDDLE for 0 <= a <= 14.5, to 2**-26
-MIDDLE = 0.22941176593303680
+#: exp(a^2 / 2) (1 - ndtr(a)) / t as a polynomial in t - MIDDLE, where t = 1 / (a + SHIFT), for 0 <= a <= 14.5, to 2**-26
+SHIFT, MIDDLE = 2.5, 0.22941176593303680
 SINGLE_MILLS = (
     0.773252387318889,
     2.3585438836008246,
@@ -99,19 +97,29 @@ def _single_gelu(k: Builder, x: V) -> V:
     r, low, n, bits = _single_gauss(k, a)
     both = k.add(r, low)
     rest = k.fma(k.mul(both, both), polynomial(k, SINGLE_EXP, both), low)
-    # 2. what changes slowly, of t with what its rounding lost
-    d, d_low = fast_sum(k, k.like(SHIFT, a), a)
+    # 2. what changes slowly, of t with what its rounding lost; two coefficients are so large that their roundings count, too
+    d, d_low = fast_sum(k, k.like(FAR_SHIFT, a), a)
     t = k.div(k.like(1.0, a), d)
     off = k.fma(k.neg(t), d_low, k.fma(k.neg(t), d, k.like(1.0, a)))
-    v = k.fma(t, off, k.sub(t, k.like(FAR_MIDDLE, a)))
-    slow, slow_low = _line(k, SINGLE_FAR[0], v, polynomial(k, SINGLE_FAR[1:], v))
+    away = k.sub(t, k.like(FAR_MIDDLE, a))
+    v = k.fma(t, off, away)
+    v_low = k.fma(t, off, k.sub(away, v))
+    curve, curve_low = _line(k, SINGLE_FAR[2], v, polynomial(k, SINGLE_FAR[3:], v))
+    slope, slope_low = _line(k, SINGLE_FAR[1], v, curve, 2.0**-23)
+    slope_low = k.fma(v, curve_low, slope_low)
+    slow, slow_low = _line(k, SINGLE_FAR[0], v, slope)
+    steep = k.fma(k.like(2.0, v), slope, k.like(-SINGLE_FAR[1], v))  # about the derivative
+    slow_low = k.fma(v_low, steep, k.fma(v, slope_low, slow_low))
     # 3. their product, the smallest terms first
-    tail = k.add(slow, k.fma(slow, r, k.fma(slow, rest, slow_low)))
+    product, lost = exact_product(k, slow, r)
+    tail, more = fast_sum(k, slow, product)
+    lost = k.add(lost, k.fma(slow, rest, k.fma(slow_low, r, slow_low)))
+    tail = k.add(tail, k.add(more, lost))
     far = k.sub(_beyond(k, x), single_raised(k, tail, n, bits))
     # 4. the series
     z = k.mul(x, x)
     near = k.fma(z, polynomial(k, SINGLE_NEAR, z), k.mul(x, k.like(0.5, x)))
-    is_near = k.lt(k.abs(k.sub(x, k.like(0.2, x))), k.like(0.8, x))
+    is_near = k.lt(k.abs(k.sub(x, k.like(0.12, x))), k.like(0.58, x))
     return k.copysign(k.select(is_near, near, far), x)
 
 
@@ -125,9 +133,13 @@ def _single_gauss(k: Builder, a: V) -> tuple[V, V, V, V]:
     return k.fma(n, k.like(-SINGLE_LN2, a), z), low, n, bits
 
 
-def _line(k: Builder, c: float, v: V, slope: V) -> tuple[V, V]:
-    """c + v slope in two parts, where it is between half and twice c."""
-    high = float(np.float32(c))
+def _line(k: Builder, c: float, v: V, slope: V, grid: float = 0.0) -> tuple[V, V]:
+    """c + v slope in two parts, where it is of the size of c.
+
+    Args:
+        grid: what c is rounded to, where the sum may be more than twice c, or its difference from c would be rounded.
+    """
+    high = round(c / grid) * grid if grid else float(np.float32(c))
     total = k.fma(v, slope, k.like(high, v))
     return total, k.add(k.fma(v, slope, k.sub(k.like(high, v), total)), k.like(c - high, v))
 
