@@ -77,10 +77,11 @@ def broadcast(*shapes: Shape) -> Shape:
     result: Shape = ()
     for shape in shapes:
         if shape != result:
-            result = _broadcast_pair(result, shape)
+            result = _broadcast_pair(result, tuple(shape)) if result else tuple(shape)
     return result
 
 
+@lru_cache(512)  # (programs have few shapes, and ask for those again and again)
 def _broadcast_pair(a: Shape, b: Shape) -> Shape:
     longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
     lead = len(longer) - len(shorter)

@@ -194,7 +194,9 @@ count:
   %hired.all = icmp sge i64 %hired, %wanted
   %hired.enough = icmp sge i64 %hired, %useful.workers
   %hired.some = or i1 %hired.all, %hired.enough
-  %go = and i1 %ready, %hired.some
+  %manned.so.far = and i1 %ready, %hired.some
+  %nobody.needed = icmp sle i64 %most, 1
+  %go = or i1 %manned.so.far, %nobody.needed
   br i1 %go, label %manned, label %declined
 manned:
   %keep = pointer %block keep

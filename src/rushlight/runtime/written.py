@@ -58,7 +58,7 @@ def _is_exact(name: str, made: np.ndarray, *given: Any) -> bool:
         steps = Steps(given[1:], made.shape, made.dtype)
         alike = all(type(a) is np.ndarray and a.shape == made.shape for a in given[1:])
         return alike and _expression(steps, made, *given) and steps.ufuncs <= _EXACT
-    return name == "where" or name == "row" and given[0] in _EXACT
+    return name == "where" or name == "matrices" and given[0] in _EXACT
 
 
 class Matrix:
@@ -154,16 +154,17 @@ def _expression(steps: Steps, made: np.ndarray, function: Callable, *given: Any)
     return noted(steps, made, function, arrays, dict(attrs[0]) if attrs else {})
 
 
-def _row(steps: Steps, made: np.ndarray, ufunc: np.ufunc, a: np.ndarray, b: np.ndarray) -> bool:
-    """An operation on a matrix and one row, in either order."""
+def _matrices(steps: Steps, made: np.ndarray, ufunc: np.ufunc, a: np.ndarray, b: np.ndarray) -> bool:
+    """An operation on two matrices, of which one may be a single row or column that is repeated, or both."""
     if made.ndim != 2 or a.dtype not in (_F32, _F64) or b.dtype != a.dtype:
         return False
     operands = []
     for number, x in enumerate((a, b)):
-        if x.shape not in (made.shape, made.shape[1:]):
-            return False
-        rows = x.strides[0] if x.ndim == 2 else 0
-        operands.append(Matrix(number, 0, made.shape, (rows, x.strides[-1])))
+        step = [0, 0]
+        for dim in range(-x.ndim, 0):
+            if x.shape[dim] != 1:
+                step[dim] = x.strides[dim]
+        operands.append(Matrix(number, 0, made.shape, (step[0], step[1])))
     how = loop(ufunc, f"{a.dtype.char * 2}->{made.dtype.char}")
     _each(steps, how, *operands, _result(steps, made, made.shape))
     return True
@@ -250,7 +251,7 @@ def _spread(steps: Steps, made: np.ndarray, a: np.ndarray, dim: int | None, root
 
 _FORMS: dict[str, Callable[..., bool]] = {
     "expression": _expression,
-    "row": _row,
+    "matrices": _matrices,
     "where": _where,
     "scan": _scan,
     "extreme": _extreme,

@@ -40,7 +40,7 @@ from rushlight.ops.promotion import NUMBERS, result_type
 from rushlight.runtime.casting import convert
 from rushlight.runtime.deferral import FROM, large
 from rushlight.runtime.execute import enter, quiet
-from rushlight.runtime.repeated import repeated
+from rushlight.runtime.repeated import FEW, repeated
 from rushlight.tape.derivative import Derivative
 from rushlight.tape.modes import MODES
 from rushlight.tape.node import requires_grad
@@ -110,10 +110,16 @@ def binary(
                         ):
                             return large_result(x, y, kind, False)
                         if a.flags.c_contiguous:
-                            if other == size or a.ndim == b.ndim or not b.ndim:
+                            if (
+                                other == size
+                                and (size < _LINE or a.shape == b.shape)
+                                or not b.ndim
+                                or a.ndim == b.ndim > 2
+                                and max(size, other) < FEW
+                            ):
                                 made = enter(numpy, a, b)
                             else:
-                                made = rows((), a, b)
+                                made = spread((), a, b)
                             if 1 in made.shape:
                                 if made.strides != a.strides or other > 1 and b.strides != a.strides:
                                     made = in_order(made, a, b)
@@ -184,7 +190,9 @@ def binary(
 
     ordered = functools.partial(_ordered, numpy)
     turned = _turned(numpy) if plain_numbers else None
-    rows: Callable = repeated(("row", numpy), numpy) if plain_numbers else functools.partial(_entered, numpy)
+    spread: Callable = (
+        repeated(("matrices", numpy), numpy) if plain_numbers else functools.partial(_entered, numpy)
+    )
 
     def reflected(x: Tensor, y: Any) -> Any:
         if not isinstance(x, Tensor):
@@ -259,6 +267,8 @@ def binary(
     return made
 
 
+#: elements of a row and a column that make a matrix which is worth finding out that they are these
+_LINE = 64
 #: elements of a matrix that is sooner copied than walked against its order
 _FEW = 1 << 10
 
@@ -270,7 +280,7 @@ def _turned(numpy: Callable) -> Callable[[Any, Any], Any]:
         # (alike, they need no iterator of NumPy's, which takes longer than to copy few elements)
         return numpy(a, b if b.flags.c_contiguous or a.size > _FEW else b.copy())
 
-    again = repeated(("row", numpy), by_columns)
+    again = repeated(("matrices", numpy), by_columns)
 
     def operate(a: Any, b: Any) -> Any:
         if a.shape != b.shape or 1 in a.shape or type(a) is not _ndarray or type(b) is not _ndarray:
