@@ -157,6 +157,7 @@ def test_no_memory_is_taken_for_what_is_not_there(place):
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
             archive.writestr("a/data.pkl", data)
+        file.seek(0)
         with pytest.raises(pickle.UnpicklingError, match="remembers more"):
             rushlight.load(file)
 

@@ -132,18 +132,14 @@ def _no_storage(*named: Any) -> Any:
 
 
 def read(f: Any, map_location: Any, options: dict) -> Any:
-    """What `write` wrote, or PyTorch did, to a path or a seekable file.
+    """What `write` wrote, or PyTorch did, to a seekable file, which is left behind it: another may follow.
 
     Raises:
         pickle.UnpicklingError: it is no such file, or names what is not allowed.
         RuntimeError: it is damaged.
     """
-    if isinstance(f, (str, os.PathLike)):
-        with open(f, "rb") as file:
-            return read(file, map_location, options)
-    f.seek(0)
-    data = f.read()
-    f, storages = io.BytesIO(data), _Storages(len(data), map_location)
+    start, data = f.tell(), f.read()
+    outside, f, storages = f, io.BytesIO(data), _Storages(len(data), map_location)
 
     def load(find_storage: Callable = _no_storage) -> Any:
         pickle_memo.check(data, f.tell())
@@ -164,4 +160,5 @@ def read(f: Any, map_location: Any, options: dict) -> Any:
         raise pickle.UnpicklingError("a file's list of storages is not that of its object")
     for key in keys:
         storages.fill(key, f, machine.get("little_endian") is False)
+    outside.seek(start + f.tell())
     return found

@@ -120,6 +120,7 @@ class Pickler(_PlainPickler):
         super().__init__(file, protocol)
         self.numbers: dict[tuple[int, int], int] = {}
         self.buffers: list[Buffer] = []
+        self.types: list[type] = []
 
     def persistent_id(self, thing: Any) -> Any:
         if isinstance(thing, UntypedStorage):
@@ -135,6 +136,12 @@ class Pickler(_PlainPickler):
         number = self.numbers.setdefault((buffer.address, buffer.nbytes), len(self.buffers))
         if number == len(self.buffers):
             self.buffers.append(buffer)
+            self.types.append(cls)
+        elif self.types[number] is not cls and buffer.nbytes:
+            raise RuntimeError(
+                "Cannot save multiple tensors or storages that view the same data as different types: "
+                f"{self.types[number].__name__} and {cls.__name__}. Save a clone() of one of them."
+            )
         return "storage", cls, str(number), "cpu", buffer.nbytes // item
 
     def reducer_override(self, thing: Any) -> Any:
@@ -225,7 +232,8 @@ def save(
         if isinstance(f, (str, os.PathLike))
         else "archive"
     )
-    with zipfile.ZipFile(f, "w", zipfile.ZIP_STORED) as archive:
+    file: Any = f if isinstance(f, (str, os.PathLike)) else _Written(f)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _write(archive, f"{top}/data.pkl", text.getvalue())
         _write(archive, f"{top}/.format_version", b"1")
         _write(archive, f"{top}/.storage_alignment", b"64")
@@ -233,6 +241,26 @@ def save(
         for number, buffer in enumerate(pickler.buffers):
             _write(archive, f"{top}/data/{number}", memoryview(buffer.bytes()))  # type: ignore[arg-type]
         _write(archive, f"{top}/version", b"3\n")
+
+
+class _Written:
+    """A file that is only written to, from its place on: what compresses or sends can go back nowhere."""
+
+    def __init__(self, f: Any) -> None:
+        self.write = f.write
+
+    def flush(self) -> None:
+        """Nothing: when to do so is for the caller."""
+
+
+class _Seekable:
+    """What `zipfile` wants to know of a file that can be read and looked up, and nothing else."""
+
+    def __init__(self, f: Any) -> None:
+        self.read, self.seek, self.tell = f.read, f.seek, f.tell
+
+    def seekable(self) -> bool:
+        return True
 
 
 def _write(archive: zipfile.ZipFile, name: str, content: Any) -> None:
@@ -292,7 +320,7 @@ def load(
     allowed with `torch.serialization.add_safe_globals`.
 
     Args:
-        f: a path, or a seekable object with `read`.
+        f: a path, or a seekable object with `read`, which is read from its place on.
         map_location: where to put tensors saved on other devices; "cpu", or anything that means it.
 
     Raises:
@@ -313,37 +341,35 @@ def load(
         )
     if mmap and not isinstance(f, (str, os.PathLike)):
         raise ValueError("f must be a file path in order to use the mmap argument")
+    if isinstance(f, (str, os.PathLike)):
+        with open(f, "rb") as file:
+            return _load(file, map_location, mmap, pickle_load_args)
+    return _load(f, map_location, mmap, pickle_load_args)
+
+
+def _load(f: Any, map_location: Any, mmap: bool | None, options: dict) -> Any:
+    """What an open file holds from its place on."""
     import zipfile
 
-    if not zipfile.is_zipfile(f):
-        _check_start(f)
+    start = f.tell()
+    begins = f.read(4)
+    f.seek(start)
+    if begins != b"PK\x03\x04":
+        if not begins:
+            raise EOFError("Ran out of input")
+        if begins[:1] != b"\x80":
+            raise pickle.UnpicklingError("Weights only load failed. This is no file that torch.save wrote.")
         if mmap:
             raise RuntimeError(
                 "mmap can only be used with files saved with `torch.save(_use_new_zipfile_serialization=True)`, please "
                 "torch.save your checkpoint with this option in order to use mmap."
             )
-        return late.load("rushlight.old_serialization").read(f, map_location, pickle_load_args)
-    if hasattr(f, "seek"):
-        f.seek(0)
+        return late.load("rushlight.old_serialization").read(f, map_location, options)
     try:
-        with zipfile.ZipFile(f) as archive:
-            return _read(archive, map_location, pickle_load_args)
+        with zipfile.ZipFile(f if hasattr(f, "seekable") else _Seekable(f)) as archive:
+            return _read(archive, map_location, options)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise RuntimeError(f"PytorchStreamReader failed reading zip archive: {error}") from error
-
-
-def _check_start(f: Any) -> None:
-    """EOFError for an empty file, UnpicklingError for one that begins with no pickle."""
-    if not isinstance(f, (str, os.PathLike)):
-        f.seek(0)
-        start = f.read(1)
-    else:
-        with open(f, "rb") as file:
-            start = file.read(1)
-    if not start:
-        raise EOFError("Ran out of input")
-    if start != b"\x80":
-        raise pickle.UnpicklingError("Weights only load failed. This is no file that torch.save wrote.")
 
 
 def _read(archive: zipfile.ZipFile, map_location: Any, options: dict) -> Any:
