@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.graph.expr import array_of
-from rushlight.memory import address, array
+from rushlight.memory import address, array, maker
 from rushlight.runtime.deferral import TIER, can_compile
 
 _CHARS = {np.dtype(name): char for name, char in zip(("f4", "f8", "i4", "i8"), "fdiq")}
@@ -35,16 +35,20 @@ _FLAT, _NEAR, _SAME, _PANEL = 24, 1 << 22, 4096, 128
 #: rows and columns of products that are so small that the depth is cut, and what the pieces' depth is a multiple of; rows or columns
 #: that are so few that to read the other factor several times takes less
 _SIDE, _STEP, _LOW = 128, 128, 15
-_JOB, _TURNING = struct.Struct("=20q"), struct.Struct("=10q")
+_JOB, _TURNING, _THREE, _TWO = map(struct.Struct, ("=20q", "=10q", "=3q", "=2q"))
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     """The product of two matrices that fit, of one type; None where BLAS is to compute it."""
+    a, b = array_of(a), array_of(b)
+    kind = _CHARS.get(a.dtype)
+    plan = _PLANS.get((a.shape, a.strides, b.shape, b.strides, kind))
+    if plan is not None:
+        return plan(a, b)
     (m, k), n = a.shape, b.shape[1]
-    kind, few = _CHARS.get(a.dtype), min(m, n)
+    few = min(m, n)
     if kind is None or m * k * n < (LEAST if 1 < few <= _FEW else WORTH) or not can_compile():
         return None
-    a, b = array_of(a), array_of(b)
     if few <= _FEW:
         return _narrow().product(a, b, kind)
     if k * n > _HELD:
@@ -89,13 +93,16 @@ def _flat(m: int, b: np.ndarray) -> bool:
 
 def batch(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     """The products of batches of matrices, as many and of one type; None where BLAS is to compute them."""
-    (m, k), n = a.shape[-2:], b.shape[-1]
-    kind, lead = _CHARS.get(a.dtype), a.shape[:-2]
+    a, b = array_of(a), array_of(b)
+    kind = _CHARS.get(a.dtype)
+    plan = _PLANS.get((a.shape, a.strides, b.shape, b.strides, kind))
+    if plan is not None:
+        return plan(a, b)
+    (m, k), n, lead = a.shape[-2:], b.shape[-1], a.shape[:-2]
     if kind is None or b.shape[:-1] != (*lead, k) or len(lead) > 2:
         return None
     if m * k * n * prod(lead) < WORTH or not can_compile():
         return None
-    a, b = array_of(a), array_of(b)
     if min(m, n) <= _FEW:
         return _narrow().product(a, b, kind)
     if k * n > _HELD:
@@ -122,30 +129,61 @@ def _products(
     b_steps: tuple[int, ...],
 ) -> np.ndarray | None:
     """Products of so many batches of so many matrices, from each of which to the next it is so many bytes."""
+    plan = _plan(a, b, kind, counts, a_steps, b_steps)
+    if plan is None:
+        return None
+    if len(_PLANS) >= _MOST_PLANS:
+        _PLANS.clear()
+    _PLANS[a.shape, a.strides, b.shape, b.strides, kind] = plan
+    return plan(a, b)
+
+
+#: what multiplies factors of these shapes and strides that a kernel multiplied before, and how many of those are kept
+_PLANS: dict[tuple, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {}
+_MOST_PLANS = 1024
+
+
+def _plan(
+    a: np.ndarray,
+    b: np.ndarray,
+    kind: str,
+    counts: tuple[int, ...],
+    a_steps: tuple[int, ...],
+    b_steps: tuple[int, ...],
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+    """What multiplies factors like these; None if there is no kernel for them."""
     kernels = _kernels()
-    multiply = kernels.products(kind)
+    multiply, run = kernels.products(kind), kernels.run
     if multiply is None:
         return None
     (m, k), n, item = a.shape[-2:], b.shape[-1], a.itemsize
     inner = counts[1]
     number, work = counts[0] * inner, m * k * n
-    second, (b_row, b_column) = address(b), b.strides[-2:]
+    b_row, b_column = b.strides[-2:]
+    turn = None
     if b_column != item or b_row < n * item:
         turn = kernels.turning(item)
         if b_row != item or turn is None:
             return None
-        room, size = array((number, k, n), a.dtype), k * n * item
-        words = (address(room), second, k, n, n * item, b_column, inner, size, *b_steps)
-        kernels.run(turn, _TURNING.pack(*words), number, work * number)
-        second, b_row, b_steps = address(room), n * item, (inner * size, size)
+        room, size = maker((number, k, n), a.dtype), k * n * item
+        words = _TURNING.pack(0, 0, k, n, n * item, b_column, inner, size, *b_steps)[_TWO.size :]
+        b_row, b_steps = n * item, (inner * size, size)
     high, wide = _part(m, k, n, _PANEL // item)
     across = -(-n // wide)
     parts = -(-m // high) * across
-    out = array((*a.shape[:-1], n), a.dtype)
     sizes = (m, k, n, *a.strides[-2:], b_row, n * item, high, wide, across, parts, inner)
-    job = _JOB.pack(address(a), second, address(out), *sizes, *a_steps, *b_steps, m * n * item)
-    kernels.run(multiply, job, parts * number, work * number)
-    return out
+    told = _JOB.pack(0, 0, 0, *sizes, *a_steps, *b_steps, m * n * item)[_THREE.size :]
+    made, tasks, works = maker((*a.shape[:-1], n), a.dtype), parts * number, work * number
+
+    def multiplied(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        if turn is not None:
+            source, b = b, room()
+            run(turn, _TWO.pack(address(b), address(source)) + words, number, works)
+        out = made()
+        run(multiply, _THREE.pack(address(a), address(b), address(out)) + told, tasks, works)
+        return out
+
+    return multiplied
 
 
 @cache
