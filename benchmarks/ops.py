@@ -134,8 +134,10 @@ class Reason(NamedTuple):
 
 #: whom a case is compared with besides its peers
 FLOOR = "floor"
-SMALL, HUNDREDS, MIDDLE, FROM_MIDDLE = range(1000), range(100, 1000), range(1000, 1001), range(1000, 1 << 31)
-#: the first that fits is the one; times are microseconds, of one core of an AMD EPYC (Zen 5) or of two, 1000 x 1000 float32
+FEW, SMALL, HUNDREDS = range(100), range(1000), range(100, 1000)
+MIDDLE, FROM_MIDDLE = range(1000, 1001), range(1000, 1 << 31)
+#: the first that fits is the one; times are microseconds, of one core of an AMD EPYC (Zen 5) or of two, 1000 x 1000 float32. Where a
+#: reason speaks of Zen 4, it was measured on one, which takes vectors of 64 bytes in halves
 REASONS = (
     Reason(
         ("cumsum",),
@@ -160,14 +162,35 @@ REASONS = (
         gradient=True,
     ),
     Reason(
-        ("torch.bmm",),
-        SMALL,
-        "two views and a product are three calls, of which each takes up to 0.3 longer than PyTorch's",
+        ("torch.bmm", "torch.dot"),
+        FEW,
+        "two views and a product are three calls, of which each takes 0.1 to 0.6 longer than PyTorch's",
+    ),
+    Reason(
+        ("sigmoid", "torch.where"),
+        FEW,
+        "until a process has made 8192 such calls, NumPy computes each; from then on they take 4.7 and 2.8, PyTorch's 6.5 and 2.5 (Zen 4)",
+        ("torch",),
+    ),
+    Reason(
+        ("torch.mm", "torch.bmm"),
+        HUNDREDS,
+        "one thread is all that is worth waking here, as in PyTorch; Zen 4: 21 of computing, 17 at its peak (float64 38 of 35), and 2.5 of "
+        "Python for a product",
+        ("torch",),
+    ),
+    Reason(
+        ("A.amax(1)",),
+        HUNDREDS,
+        "3.4 of 2.8, where sum(1) and amax(0) take 2.3 and 2.1 of 2.7 and 3.1 (Zen 4): each row ends with six steps from 64 numbers to one, of which "
+        "one is several instructions, since NaN and the sign of zero count",
+        ("torch",),
     ),
     Reason(
         ("torch.mv",),
         MIDDLE,
-        "the loop takes as long as NumPy's on one thread (41 of 41), the call 2 to 3 more",
+        "the loop takes as long as NumPy's on one thread (41 of 41), the call 2 to 3 more; Zen 4: 57 of 52, and 37 of 27 on two (float64 117 of "
+        "108, 64 of 56)",
         ("numpy",),
     ),
     Reason(
@@ -200,13 +223,14 @@ REASONS = (
     Reason(
         ("torch.dot",),
         MIDDLE,
-        "the loop takes as long as PyTorch's call (46 of 48), the call and two views 6 more",
+        "the loop takes as long as PyTorch's call (46 of 48), the call and two views 6 more; Zen 4: as for sums, 141 of 109 on one thread",
         ("torch",),
     ),
     Reason(
         ("A.sum", "A.mean", "A.amax"),
         MIDDLE,
-        "the loop takes as long as PyTorch's call (sum: 24 of 24; sum(0): 28 of 30), the call 2 to 3 more",
+        "the loop takes as long as PyTorch's call (sum: 24 of 24; sum(0): 28 of 30), the call 2 to 3 more; Zen 4: float32 becomes float64 before "
+        "it is added, which takes longer than to read it, 74 of PyTorch's 44 on one thread (float64 101 of 84)",
         ("torch",),
     ),
     Reason(
@@ -407,8 +431,9 @@ def start(contender: str, alone: bool) -> subprocess.Popen[str]:
     return worker
 
 
-#: seconds between turns: OpenMP's threads look for work so long after the last, and would take a processor from who comes next
-PAUSE = 0.01
+#: seconds between turns: threads of OpenMP and of OpenBLAS (2**26 cycles) look for work so long after the last, and would take a
+#: processor from who comes next
+PAUSE = 0.03
 
 
 def ask(worker: subprocess.Popen[str], job: Job) -> float:
