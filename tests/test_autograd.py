@@ -775,3 +775,31 @@ def test_tensors_of_inference_mode_count_no_writes():
         return t._version
 
     same(program)
+
+
+def test_gradients_of_zeros_have_gradients():
+    def program(T):
+        x, a = T.tensor(0.5, requires_grad=True), T.tensor(1.0, requires_grad=True)
+        (first,) = T.autograd.grad(x * a, x, create_graph=True)
+        (second,) = T.autograd.grad(first, x, create_graph=True, materialize_grads=True)
+        (third,) = T.autograd.grad(second, x, materialize_grads=True)
+        return second, second.requires_grad, third, third.requires_grad
+
+    same(program)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_nodes_take_one_gradient_for_each_output(count):
+    def program(T):
+        x = T.ones(2, requires_grad=True)
+        return (x**2).grad_fn(*[T.ones(2)] * count)
+
+    same(program)
+
+
+@pytest.mark.parametrize("cond", ["True", "False", "1", "None", "T.tensor(True)"])
+def test_conditions_are_bools(cond):
+    def program(T):
+        return T._check(eval(cond))
+
+    same(program)

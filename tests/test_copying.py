@@ -161,14 +161,14 @@ def test_nothing_in_a_file_is_run(options):
 
 
 def test_what_a_program_allows_is_loaded():
-    file = saved(rushlight, fractions.Fraction(1, 3))
+    content = saved(rushlight, fractions.Fraction(1, 3)).getvalue()
     with rushlight.serialization.safe_globals([fractions.Fraction]):
-        assert rushlight.load(file) == fractions.Fraction(1, 3)
+        assert rushlight.load(io.BytesIO(content)) == fractions.Fraction(1, 3)
         assert rushlight.serialization.get_safe_globals() == [fractions.Fraction]
     with pytest.raises(pickle.UnpicklingError):
-        rushlight.load(file)
+        rushlight.load(io.BytesIO(content))
     rushlight.serialization.add_safe_globals([(fractions.Fraction, "fractions.Fraction")])
-    assert rushlight.load(file) == fractions.Fraction(1, 3)
+    assert rushlight.load(io.BytesIO(content)) == fractions.Fraction(1, 3)
     rushlight.serialization.clear_safe_globals()
     assert rushlight.serialization.get_safe_globals() == []
 

@@ -209,3 +209,17 @@ def test_generators_are_apart() -> None:
     assert rushlight.rand(3, generator=one).tolist() == rushlight.rand(3, generator=again).tolist()
     assert two.initial_seed() == 1 and str(two.device) == "cpu"
     assert rushlight.default_generator is not copy.copy(one)
+
+
+@pytest.mark.parametrize(
+    "kind, n",
+    [("uint8", 256), ("uint8", 257), ("int8", 129), ("float16", 2049), ("float16", 2050), ("bfloat16", 258)],
+)
+def test_permutations_of_more_numbers_than_a_type_has(kind, n):
+    def outcome(T):
+        try:
+            return T.randperm(n, dtype=getattr(T, kind)).sort().values.tolist()
+        except RuntimeError:
+            return "RuntimeError"
+
+    assert outcome(rushlight) == outcome(torch)

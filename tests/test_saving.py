@@ -72,3 +72,34 @@ def test_one_memory_has_one_type_in_a_file(lib, zipped):
     ):
         lib.save([x, x.view(lib.int32)], io.BytesIO(), _use_new_zipfile_serialization=zipped)
     lib.save([x, x[1:]], io.BytesIO(), _use_new_zipfile_serialization=zipped)
+
+
+@pytest.mark.parametrize("save, load", [(rushlight, rushlight), (rushlight, torch), (torch, rushlight)])
+def test_parameters_keep_the_attributes_they_were_given(save, load):
+    p = save.nn.Parameter(save.ones(2), requires_grad=False)
+    p.tag, p.sizes = "bias", [1, 2]
+    file = io.BytesIO()
+    save.save({"p": p, "plain": save.nn.Parameter(save.zeros(1))}, file)
+    file.seek(0)
+    found = load.load(file)
+    assert type(found["p"]) is load.nn.Parameter and not found["p"].requires_grad
+    assert found["p"].tag == "bias" and found["p"].sizes == [1, 2] and vars(found["plain"]) == {}
+
+
+@pytest.mark.parametrize("save, load", [(rushlight, rushlight), (rushlight, torch), (torch, rushlight)])
+@pytest.mark.parametrize("kind", ["complex32", "uint16", "bfloat16", "complex128", "bool"])
+def test_types_in_files(save, load, kind):
+    file = io.BytesIO()
+    save.save(save.tensor([0.0, 1.0, 3.0]).to(getattr(save, kind)), file)
+    file.seek(0)
+    found = load.load(file)
+    assert str(found.dtype) == f"torch.{kind}"
+    assert found.to(load.complex128).tolist() == [0, 1, 1 if kind == "bool" else 3]
+
+
+@pytest.mark.parametrize("lib", [rushlight, torch])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_was_written_is_in_the_file(tmp_path, lib, zipped):
+    with open(tmp_path / "x", "wb") as file:
+        lib.save(lib.ones(3), file, _use_new_zipfile_serialization=zipped)
+        assert lib.load(tmp_path / "x").tolist() == [1, 1, 1]

@@ -238,3 +238,50 @@ def test_files_are_mapped(tmp_path):
             lib.UntypedStorage.from_file(str(path), False, 100)
         with pytest.raises(RuntimeError):
             lib.UntypedStorage.from_file(str(tmp_path / "none"), False, 1)
+
+
+CASTS = "bool byte char short int long half bfloat16 float double complex_float complex_double".split()
+
+
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
+@pytest.mark.parametrize("cast", CASTS)
+@pytest.mark.parametrize("kind", ["Float", "Int", "Double", "Byte"])
+def test_storages_become_others(kind, cast):
+    def program(T):
+        held = getattr(getattr(T, f"{kind}Storage")([0, 1, 7]), cast)()
+        return held.tolist(), str(held.dtype), held.type(), held.resizable()
+
+    assert program(rushlight) == program(torch)
+
+
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
+def test_storages_of_files(tmp_path):
+    def program(T):
+        path = str(tmp_path / T.__name__)
+        held = T.FloatStorage.from_file(path, True, 4)
+        held.fill_(2)
+        read = T.FloatStorage.from_file(path, False, 3)
+        return held.tolist(), read.tolist(), T.IntStorage.from_file(path, False, 1).tolist()
+
+    assert program(rushlight) == program(torch)
+
+
+@pytest.mark.parametrize("order", ["native", "little", "big"])
+@pytest.mark.parametrize("kind", ["Byte", "Short", "Int", "Float", "Double", "Long"])
+def test_storages_of_buffers(kind, order):
+    def program(T):
+        cls = getattr(T, f"{kind}Storage")
+        data = bytearray(range(16))
+        return cls.from_buffer(data, order).tolist(), cls.from_buffer(data, order, 1, 8).tolist()
+
+    assert program(rushlight) == program(torch)
+
+
+def test_buffers_that_are_no_storages():
+    for options, words in [(("native",), "multiple of element size"), (("odd",), "invalid byte_order")]:
+        for T in (rushlight, torch):
+            with pytest.raises(ValueError, match=words):
+                T.IntStorage.from_buffer(b"12345", *options)
+    for count, offset in [(3, 0), (1, 2), (-1, 9), (1, -1)]:
+        with pytest.raises(ValueError):
+            rushlight.IntStorage.from_buffer(b"12345", "native", count, offset)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rushlight.buffer import Tensor
 from rushlight.dtypes import bool_
+from rushlight.symbolic import SymBool
 
 __all__ = [
     "_assert",
@@ -33,7 +34,17 @@ def _check_with(error: type[Exception], cond: Any, message: Callable[[], str] | 
 
     Args:
         message: called for the error's words.
+
+    Raises:
+        TypeError: `cond` is no bool.
     """
+    if not isinstance(cond, (bool, SymBool)):
+        if isinstance(cond, Tensor):
+            raise TypeError(
+                "cond must be a bool, but got a Tensor. For tensor conditions, use torch._check_tensor_all() to assert that "
+                "all elements are true."
+            )
+        raise TypeError(f"cond must be a bool, but got {type(cond)}")
     if not cond:
         if message is not None and not callable(message):
             raise TypeError("message must be a callable")

@@ -60,8 +60,16 @@ def _rebuild_parameter(data: Tensor, grad: bool, hooks: Any) -> Tensor:
     return Parameter(data, grad)
 
 
+def _rebuild_parameter_with_state(data: Tensor, grad: bool, hooks: Any, state: Any) -> Tensor:
+    return _with_state(_rebuild_parameter(data, grad, hooks), state)
+
+
 def _rebuild_from_type_v2(function: Callable, cls: type, args: tuple, state: Any) -> Tensor:
-    t = function(*args)
+    return _with_state(function(*args), state)
+
+
+def _with_state(t: Tensor, state: Any) -> Tensor:
+    """The tensor, with the attributes that the program gave it."""
     if isinstance(state, tuple):
         state = state[0]
     t.__dict__.update(state or {})
@@ -69,12 +77,13 @@ def _rebuild_from_type_v2(function: Callable, cls: type, args: tuple, state: Any
 
 
 #: types that PyTorch names on the tensor rather than on the storage
-_BARE = {BY_NAME["uint16"], BY_NAME["uint32"], BY_NAME["uint64"]}
+_BARE = {BY_NAME[name] for name in ("uint16", "uint32", "uint64", "complex32")}
 
 _NAMES: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor_v2,
     ("torch._utils", "_rebuild_tensor_v3"): _rebuild_tensor_v3,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter_with_state,
     ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_from_type_v2,
     ("torch", "Tensor"): Tensor,
     ("torch", "Size"): Size,
@@ -182,7 +191,12 @@ def _torch_reduce(t: Tensor) -> tuple:
     else:
         function, args = _rebuild_tensor_v2, (TypedStorage.of(memory, t._dtype), *place)
     if type(t) is not Tensor and getattr(type(t), "__name__", "") == "Parameter":
-        return _rebuild_parameter, (t.detach(), requires_grad(t), OrderedDict())
+        args = t.detach(), requires_grad(t), OrderedDict()
+        return (
+            (_rebuild_parameter_with_state, (*args, dict(t.__dict__)))
+            if t.__dict__
+            else (_rebuild_parameter, args)
+        )
     if t.__dict__:
         return _rebuild_from_type_v2, (function, Tensor, args, dict(t.__dict__))
     return function, args
@@ -223,7 +237,8 @@ def save(
         if parent and not os.path.isdir(parent):
             raise RuntimeError(f"Parent directory {parent} does not exist.")
     if not _use_new_zipfile_serialization:
-        return late.load("rushlight.old_serialization").write(obj, f, pickle_protocol)
+        late.load("rushlight.old_serialization").write(obj, f, pickle_protocol)
+        return _flush(f)
     text = io.BytesIO()
     pickler = Pickler(text, pickle_protocol)
     pickler.dump(obj)
@@ -241,6 +256,13 @@ def save(
         for number, buffer in enumerate(pickler.buffers):
             _write(archive, f"{top}/data/{number}", memoryview(buffer.bytes()))  # type: ignore[arg-type]
         _write(archive, f"{top}/version", b"3\n")
+    _flush(f)
+
+
+def _flush(f: Any) -> None:
+    """Let others see what was written to a file, as PyTorch does."""
+    if hasattr(f, "flush"):
+        f.flush()
 
 
 class _Written:
@@ -250,7 +272,7 @@ class _Written:
         self.write = f.write
 
     def flush(self) -> None:
-        """Nothing: when to do so is for the caller."""
+        """Nothing: the end of the archive is not yet that of the file."""
 
 
 class _Seekable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import mmap
 import os
+import sys
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -310,7 +311,50 @@ class _ByElement(type):
         )
 
 
-class TypedStorage(metaclass=_ByElement):
+class _Casts(metaclass=_ByElement):
+    """A method for each type that a storage's numbers can be turned into."""
+
+    def _cast(self, kind: dtype) -> TypedStorage:
+        raise NotImplementedError
+
+    def bool(self) -> TypedStorage:
+        return self._cast(dtypes.bool_)
+
+    def byte(self) -> TypedStorage:
+        return self._cast(dtypes.uint8)
+
+    def char(self) -> TypedStorage:
+        return self._cast(dtypes.int8)
+
+    def short(self) -> TypedStorage:
+        return self._cast(dtypes.int16)
+
+    def int(self) -> TypedStorage:
+        return self._cast(dtypes.int32)
+
+    def long(self) -> TypedStorage:
+        return self._cast(dtypes.int64)
+
+    def half(self) -> TypedStorage:
+        return self._cast(dtypes.float16)
+
+    def bfloat16(self) -> TypedStorage:
+        return self._cast(dtypes.BFLOAT16)
+
+    def float(self) -> TypedStorage:
+        return self._cast(dtypes.float32)
+
+    def double(self) -> TypedStorage:
+        return self._cast(dtypes.float64)
+
+    def complex_float(self) -> TypedStorage:
+        return self._cast(dtypes.complex64)
+
+    def complex_double(self) -> TypedStorage:
+        return self._cast(dtypes.complex128)
+
+
+class TypedStorage(_Casts):
     """A storage read as numbers of one dtype; deprecated in favour of `UntypedStorage`."""
 
     element: dtype | None = None
@@ -381,6 +425,46 @@ class TypedStorage(metaclass=_ByElement):
 
     def is_shared(self) -> bool:
         return self._untyped_storage.is_shared()
+
+    def resizable(self) -> bool:
+        return self._untyped_storage.resizable()
+
+    @classmethod
+    def from_buffer(
+        cls, buffer: Any, byte_order: str = "native", count: int = -1, offset: int = 0, *, dtype: Any = None
+    ) -> TypedStorage:
+        """A copy of the bytes that an object shows, from `offset` on, as `count` numbers or as many as there are.
+
+        Args:
+            byte_order: "native", "little" or "big".
+
+        Raises:
+            ValueError: the byte order is none of these; the bytes are too few, or no whole number of elements.
+        """
+        kind = cls.element or dtype or dtypes.get_default_dtype()
+        item = kind.itemsize
+        if byte_order not in ("native", "little", "big"):
+            raise ValueError(f"invalid byte_order {byte_order!r} (expected 'big', 'little', or 'native')")
+        memory = np.frombuffer(buffer, np.uint8, max(count, -1) * item if count >= 0 else -1, offset).copy()
+        if memory.size % item:
+            raise ValueError(f"size of buffer ({memory.size}) must be a multiple of element size ({item})")
+        part = item // 2 if kind.is_complex else item
+        if part > 1 and byte_order not in ("native", sys.byteorder):
+            memory = memory.reshape(-1, part)[:, ::-1].reshape(-1).copy()
+        return cls(wrap_storage=of_buffer(Buffer.of(memory)), dtype=kind)
+
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, size: int = 0) -> TypedStorage:
+        """The first `size` numbers of a file, mapped; see `UntypedStorage.from_file`."""
+        kind = cls.element or dtypes.get_default_dtype()
+        return cls(wrap_storage=UntypedStorage.from_file(filename, shared, size * kind.itemsize), dtype=kind)
+
+    def _cast(self, kind: dtype) -> TypedStorage:
+        """These numbers in another type; itself, if it is that."""
+        if kind is self.dtype:
+            return self
+        values = self._as_tensor().to(kind)
+        return TypedStorage.of(of_tensor(values), kind)
 
     def resize_(self, size: int) -> TypedStorage:
         self._untyped_storage.resize_(size * self.dtype.itemsize)

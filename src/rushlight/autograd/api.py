@@ -139,7 +139,7 @@ def grad(
     if materialize_grads:
         if any(g is None and not isinstance(t, Tensor) for g, t in zip(found, chosen)):
             raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
-        found = [_zeros(t) if g is None else g for g, t in zip(found, chosen)]
+        found = [_zeros(t, create) if g is None else g for g, t in zip(found, chosen)]
     return dict(zip(inputs, found)) if type(inputs) is dict else tuple(found)
 
 
@@ -197,8 +197,10 @@ def _stack(tensors: Sequence[Any]) -> Any:
     return stack(list(tensors))
 
 
-def _zeros(t: Tensor) -> Tensor:
-    return new_tensor(np.zeros_like(t._a), t._dtype)
+def _zeros(t: Tensor, create: bool) -> Tensor:
+    """A gradient of zeros, of which there can be gradients again if `create`."""
+    made = new_tensor(np.zeros_like(t._a), t._dtype)
+    return made.requires_grad_() if create else made
 
 
 def _flag(value: Any) -> bool:

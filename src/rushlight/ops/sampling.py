@@ -12,7 +12,7 @@ from rushlight.batched import check_random, for_batches
 from rushlight.buffer import LEAF, Tensor, new_tensor, strides
 from rushlight.deep import MOST, from_core
 from rushlight.device import ELSEWHERE, MetaAsked, check_device
-from rushlight.dtypes import COMPLEX, FLOATING, as_dtype, dtype, get_default_dtype, int64
+from rushlight.dtypes import COMPLEX, FLOATING, as_dtype, dtype, finfo, get_default_dtype, iinfo, int64
 from rushlight.layout import broadcast, numel, sizes
 from rushlight.ops.creation import empty_as, without_data
 from rushlight.ops.spec import REGISTRY, Operation, public
@@ -244,7 +244,7 @@ def randperm(
     """The integers 0 to n - 1 in random order.
 
     Raises:
-        RuntimeError: `n` is negative.
+        RuntimeError: `n` is negative, or the type does not have all whole numbers below it.
 
     Example:
         >>> import rushlight as torch
@@ -254,7 +254,21 @@ def randperm(
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     kind = _kind(dtype, int64, "randperm", device)
+    if not kind.is_complex:
+        _check_numbers_below(n, kind)
     return _fresh(streams.randperm(source(generator, "randperm"), n, kind.name), (n,), kind, requires_grad)
+
+
+def _check_numbers_below(n: int, kind: Any) -> None:
+    if not kind.is_floating_point:
+        if n > 0 and n - 1 > (1 if kind.name == "bool" else iinfo(kind).max):
+            raise RuntimeError(
+                f"value cannot be converted to type {kind.name} without overflow: randperm of {n} numbers"
+            )
+        return
+    exact = int(2 / finfo(kind).eps) + 1
+    if n > exact and kind.name != "bfloat16":  # of which PyTorch does not ask it
+        raise RuntimeError(f"n cannot be greater than {exact} for {kind.legacy} type.")
 
 
 @for_batches

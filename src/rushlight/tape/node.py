@@ -84,6 +84,8 @@ class Node:
 
     def __call__(self, *grads: Any) -> Any:
         """Run this node's derivative on the gradients of its outputs."""
+        if len(grads) != len(self.metas):
+            raise TypeError(f"expected {len(self.metas)} arguments, got {len(grads)} instead")
         found = self.run(grads if self.several else grads[0])
         return tuple(found) if len(found) > 1 else found[0]
 
