@@ -96,6 +96,45 @@ def test_operations(call, kind, layout):
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "x.max(1)", "x.min(0)", "x.median(1)", "x.kthvalue(2, 0)", "x.topk(2, 1)", "x.topk(2, 0, largest=False)", "x.sort(1)",
+        "x.sort(dim=0, descending=True, stable=True)", "(x.argmax(1), x.argmin(0), x.argmax())", "(x.median(), x.nanmedian())", "(x.unique(),)",
+        "T.nn.functional.adaptive_max_pool2d(x[None, :, :], 2, return_indices=True)",
+    ],
+)  # fmt: skip
+def test_selections(call, kind, layout):
+    found = []
+    for T in BOTH:
+        x = LAYOUTS[layout](numbers(T, kind).clamp(-2e4, 2e4) + 0)  # (any zero may come first)
+        found.append([words(t) for t in eval(call, {"T": T, "x": x})])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "F.layer_norm(x, (90,))", "F.layer_norm(x, (90,), x[0], x[1])", "F.batch_norm(x, None, None, training=True)",
+        "F.group_norm(x.reshape(1, 70, 90), 7)", "F.instance_norm(x[None])", "F.mse_loss(x, x.flip(0), reduction='none')",
+    ],
+)  # fmt: skip
+def test_what_is_normalised_rounds_once(call, kind):
+    """Within a little more than half a unit of what float64 gives, for inputs of 2^14 elements or more, and fewer."""
+    for repeats in (1, 3):
+        x = rushlight.randn(70, 90).repeat(repeats, 1).to(getattr(rushlight, kind))
+        call = call.replace("70", str(70 * repeats))
+        F = rushlight.nn.functional
+        made, exact = (eval(call, {"x": y, "F": F}) for y in (x, x.double()))
+        assert made.dtype is x.dtype
+        unit = {"float16": 2.0**-11, "bfloat16": 2.0**-8}[kind]
+        size = exact.abs().clamp(min=2.0**-13)
+        assert ((made.double() - exact).abs() <= 1.01 * unit * size).all()
+
+
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
 def test_products_round_once(kind):
     """The sum of exact products, rounded to the half once: within one unit of it of float64's."""

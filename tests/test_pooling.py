@@ -136,3 +136,14 @@ def test_bits_are_those_of_any_number_of_threads():
         ).stdout
 
     assert printed("1") == printed("3")
+
+
+@pytest.mark.parametrize("name", ["adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"])
+def test_the_last_of_several_nan_is_found(name):
+    found = []
+    for T in (torch, rushlight):
+        x = T.tensor([[[1.0, T.nan, 3.0, T.nan], [T.nan, 2.0, 5.0, 7.0]]])
+        x = x[None] if name.endswith("3d") else x
+        made = getattr(T.nn.functional, name)(x, 1, return_indices=True)
+        found.append([made[0].isnan().tolist(), made[1].tolist()])
+    assert found[0] == found[1]

@@ -12,6 +12,7 @@ from rushlight.ops.arguments import whole
 from rushlight.ops.creation import check_shape
 from rushlight.ops.pooling import spread_largest
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import single
 from rushlight.runtime.resampled import Lines, resampled
 
 
@@ -73,12 +74,21 @@ def _adaptive_average(node: str) -> Any:
 _ADAPTIVE_AVERAGE = {2: _adaptive_average("AdaptiveAvgPool2D"), 3: _adaptive_average("AdaptiveAvgPool3D")}
 
 
+def _largest(lines: np.ndarray) -> np.ndarray:
+    """Where the largest of each line is: of several the first, but of those that are NaN the last, as PyTorch finds them."""
+    best = lines.argmax(-1)
+    bad = np.isnan(np.take_along_axis(lines, best[..., None], -1)[..., 0])
+    if bad.any():
+        best = np.where(bad, lines.shape[-1] - 1 - np.isnan(lines[..., ::-1]).argmax(-1), best)
+    return best
+
+
 def _adaptive_max(node: str) -> Any:
     def pool(x, *, out_size):
         size = x.shape[2:]
         values = np.empty((*x.shape[:2], *out_size), x.dtype)
         indices = np.empty(values.shape, np.int64)
-        wide = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
+        wide = single(x)
         if not values.size:
             return values, indices
         all_bounds = [_bounds(m, o) for m, o in zip(size, out_size)]
@@ -86,7 +96,7 @@ def _adaptive_max(node: str) -> Any:
             chosen = [bounds[i] for bounds, i in zip(all_bounds, at)]
             part = wide[(..., *(slice(a, b) for a, b in chosen))]
             flat = part.reshape(*x.shape[:2], -1)
-            best = flat.argmax(-1)
+            best = _largest(flat)
             values[(..., *at)] = np.take_along_axis(flat, best[..., None], -1)[..., 0]
             offsets = np.unravel_index(best, part.shape[2:])
             indices[(..., *at)] = np.ravel_multi_index([a + o for (a, _), o in zip(chosen, offsets)], size)

@@ -16,6 +16,7 @@ from rushlight.ops.kinds.contraction import batched
 from rushlight.ops.matmul import matmul
 from rushlight.ops.sampling import draw_dropout
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import single
 from rushlight.runtime.deferral import FROM_MAPPED, reduced
 from rushlight.runtime.execute import quiet, wrap
 from rushlight.runtime.results import laid_out
@@ -120,7 +121,7 @@ def _attention_gradient_values(
     scale: float,
 ) -> list[np.ndarray | None]:
     kind = query.dtype
-    g, query, key, value = (_single(a) for a in (g, query, key, value))
+    g, query, key, value = (single(a) for a in (g, query, key, value))
     to_value = batched(weights.mT, g) if needs[2] else None
     to_query = to_key = None
     if needs[0] or needs[1]:
@@ -136,17 +137,12 @@ def _by_places(a: np.ndarray, kind: np.dtype) -> np.ndarray:
     return laid_out(a.astype(kind, copy=False), (heads * places * width, width, heads * width, 1))
 
 
-def _single(a: np.ndarray) -> np.ndarray:
-    """Half types are computed in float32."""
-    return a.astype(np.float32) if a.itemsize == 2 else a
-
-
 @primitive("ScaledDotProductFlashAttentionForCpu", several=True, differentiable=(0,), vjp=_attention_gradient)
 def attend(query, key, value, mask, *, scale):
     """The result, and the weights of the values."""
     kind = query.dtype
-    query, key, value = (_single(array_of(a)) for a in (query, key, value))
-    masks = () if mask is None else (_single(array_of(mask)),)
+    query, key, value = (single(array_of(a)) for a in (query, key, value))
+    masks = () if mask is None else (single(array_of(mask)),)
     weights = weights_of(batched(query, key.mT), masks, scale)
     return batched(weights, value).astype(kind, copy=False), weights
 

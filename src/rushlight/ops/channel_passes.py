@@ -13,6 +13,7 @@ import numpy as np
 from rushlight.buffer import new_tensor
 from rushlight.dtypes import BY_NUMPY
 from rushlight.graph.expr import array_of
+from rushlight.runtime.casting import rounded, single
 from rushlight.runtime.deferral import FROM_COSTLY, launch, reduced
 
 _F64 = np.dtype(np.float64)
@@ -84,7 +85,9 @@ def _summed(function: Any, arrays: tuple, dims: tuple[int, ...]) -> tuple[np.nda
 def _mapped(name: str, function: Any, arrays: tuple) -> np.ndarray:
     """An elementwise function, rounded to the type of the first operand."""
     x = arrays[0]
-    if x.size >= FROM_COSTLY and x.dtype.char in "fd":  # (kernels round float64 to halves twice)
+    if x.size >= FROM_COSTLY and x.dtype.char not in "fd":
+        return rounded(_mapped(name, function, tuple(map(single, arrays))), x.dtype)
+    if x.size >= FROM_COSTLY:
         kinds = tuple([BY_NUMPY[a.dtype] for a in arrays])
         # (nobody else knows the tensors made here, so that their result must not wait)
         made = launch(

@@ -12,8 +12,9 @@ from typing import Any
 from rushlight.buffer import Tensor
 from rushlight.dtypes import BOOL
 from rushlight.layout import Form
-from rushlight.ops.convolving import convolved, correlated, transposed, widened
+from rushlight.ops.convolving import convolved, correlated, transposed
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import single
 
 # ---- primitives ----
 
@@ -54,7 +55,7 @@ def weight_gradient_(x, y, *, stride, padding, dilation, kernel, groups):
     if kind.kind == "c":
         x = x.conj()
     form = Form(kernel, stride, dilation)
-    return correlated(widened(x), widened(y), form, padding, groups).astype(kind, copy=False)
+    return correlated(single(x), single(y), form, padding, groups).astype(kind, copy=False)
 
 
 def _spatial_sum(g: Any) -> Any:
@@ -83,8 +84,8 @@ def _spatial_sum(g: Any) -> Any:
 )
 def convolution_(x, w, b, *, stride, padding, dilation, groups):
     kind = x.dtype
-    form, b = Form(w.shape[2:], stride, dilation), b if b is None else widened(b)
-    return convolved(widened(x), widened(w), b, form, padding, groups).astype(kind, copy=False)
+    form, b = Form(w.shape[2:], stride, dilation), b if b is None else single(b)
+    return convolved(single(x), single(w), b, form, padding, groups).astype(kind, copy=False)
 
 
 @primitive(
@@ -103,8 +104,8 @@ def convolution_(x, w, b, *, stride, padding, dilation, groups):
 )
 def transposed_(x, w, b, *, stride, padding, dilation, size, groups):
     kind = x.dtype
-    form, b = Form(w.shape[2:], stride, dilation), b if b is None else widened(b)
-    return transposed(widened(x), widened(w), b, form, padding, size, groups).astype(kind, copy=False)
+    form, b = Form(w.shape[2:], stride, dilation), b if b is None else single(b)
+    return transposed(single(x), single(w), b, form, padding, size, groups).astype(kind, copy=False)
 
 
 def _transposed_weight_gradient(

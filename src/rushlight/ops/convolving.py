@@ -60,11 +60,6 @@ def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def widened(a: np.ndarray) -> np.ndarray:
-    """Half types in float32."""
-    return a.astype(np.float32) if a.dtype.itemsize == 2 and a.dtype.kind not in "iu" else a
-
-
 # ---- products ----
 
 
@@ -177,6 +172,5 @@ __all__ = [
     "padded",
     "spread_windows",
     "transposed",
-    "widened",
     "windows",
 ]

@@ -37,6 +37,7 @@ from rushlight.ops.kinds.short import (
 from rushlight.ops.kinds.strict import real_gradient
 from rushlight.ops.positions import along
 from rushlight.ops.spec import primitive, public
+from rushlight.runtime.casting import single
 from rushlight.runtime.deferral import reduced
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.merging import Loop
@@ -245,9 +246,9 @@ def _pick(a: np.ndarray, dim: int, keepdim: bool, reach: Any, where: Callable) -
     if not a.size:
         shape = [1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim]
         return np.empty(shape, a.dtype), np.empty(shape, np.int64)
-    return np.asarray(reach.reduce(a, dim, None, None, keepdim)), np.asarray(
-        where(a, dim, None, keepdims=keepdim)
-    )
+    x = single(a)
+    values = np.asarray(reach.reduce(x, dim, None, None, keepdim)).astype(a.dtype, copy=False)
+    return values, np.asarray(where(x, dim, None, keepdims=keepdim))
 
 
 @primitive("MaxBackward0", several=True, differentiable=(0,), vjp=(selected,), row_major=True)
@@ -463,7 +464,7 @@ def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def _where(a: np.ndarray, dim: int | None, keepdim: bool, find: Callable) -> np.ndarray:
-    a = array_of(a)
+    a = single(array_of(a))
     if dim is None:
         return np.array(find(a)).reshape((1,) * a.ndim if keepdim else ())
     if not a.ndim:

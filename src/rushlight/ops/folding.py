@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from rushlight.layout import numel
-from rushlight.ops.convolving import output_size, padded, spread_windows, widened, windows
+from rushlight.ops.convolving import output_size, padded, spread_windows, windows
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import single
 
 
 @primitive(
@@ -35,7 +36,7 @@ def unfold_(x, *, kernel, dilation, padding, stride):
 )
 def fold_(x, *, size, kernel, dilation, padding, stride):
     out = tuple(map(output_size, size, kernel, stride, padding, dilation))
-    columns = widened(x).reshape(x.shape[0], x.shape[1] // numel(kernel), *kernel, *out)
+    columns = single(x).reshape(x.shape[0], x.shape[1] // numel(kernel), *kernel, *out)
     made = spread_windows(columns, tuple(n + 2 * p for n, p in zip(size, padding)), stride, dilation)
     crop = tuple(slice(p, p + n) for n, p in zip(size, padding))
     return np.ascontiguousarray(made[(..., *crop)]).astype(x.dtype, copy=False)

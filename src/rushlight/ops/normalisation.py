@@ -14,6 +14,7 @@ from rushlight.dtypes import FLOATING, REDUCED, finfo, float32, float64
 from rushlight.graph.expr import array_of
 from rushlight.layout import numel
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import rounded
 from rushlight.runtime.deferral import FROM_MAPPED, reduced
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.results import is_image
@@ -183,7 +184,7 @@ def layer_norm_(x, weight, bias, *, count, eps, kept):
         )  # (what is pending becomes part of the loop)
         made = _layer_in_one(rows, weight, bias, eps, kept)
         if made is not None:
-            return made.astype(x.dtype, copy=False).reshape(x.shape)
+            return rounded(made, x.dtype).reshape(x.shape)
     hat, *factors = _standard_rows(x.reshape(-1, width), eps)
     if kept is not None:
         kept[:] = factors

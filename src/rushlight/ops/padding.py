@@ -10,6 +10,7 @@ from rushlight.dtypes import bool_
 from rushlight.memory import array
 from rushlight.ops.positions import add_along
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import single
 
 # ---- constants ----
 
@@ -130,7 +131,7 @@ def _begins_within(place: tuple, stretch: tuple[int, int]) -> bool:
 
 def _put_back(g: np.ndarray, places: tuple, shape: tuple[int, ...]) -> np.ndarray:
     """The transpose of `_taken`: sums over the places that an element was taken to."""
-    wide = g.astype(np.float32) if g.dtype.itemsize == 2 and g.dtype.kind not in "iu" else g
+    wide = single(g)
     for dim, index in reversed(places):
         out = np.zeros((*wide.shape[:dim], shape[dim], *wide.shape[dim + 1 :]), wide.dtype)
         spread = index.reshape(-1, *(1,) * (wide.ndim - 1 - dim))

@@ -16,6 +16,7 @@ from rushlight.ops.contractions import dot, exact_out, explained, mm, same_out
 from rushlight.ops.kinds.contraction import BLAS, product
 from rushlight.ops.matmul import matmul, unsafe_view
 from rushlight.ops.spec import as_tensor, primitive, public
+from rushlight.runtime.casting import single
 from rushlight.runtime.deferral import FROM
 from rushlight.runtime.execute import quiet
 
@@ -442,8 +443,7 @@ def _identity(t: Any) -> Any:
 def cross_(x, y, *, dim):
     shape = broadcast(x.shape, y.shape)
     kind = x.dtype
-    if kind.itemsize == 2 and kind.kind not in "iu":
-        x, y = x.astype(np.float32), y.astype(np.float32)
+    x, y = single(x), single(y)
     a = [np.take(x, i, dim) for i in range(3)]
     b = [np.take(y, i, dim) for i in range(3)]
     out = np.empty(shape, kind)

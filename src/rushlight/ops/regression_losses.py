@@ -12,6 +12,7 @@ from rushlight.buffer import Tensor, new_tensor
 from rushlight.dtypes import FLOATING
 from rushlight.ops.loss_reduction import one_dtype, reduce_tensor, reduced_by, reduction_of, same_shape, share
 from rushlight.ops.spec import all_tensors, primitive, public
+from rushlight.runtime.casting import single
 from rushlight.runtime.execute import quiet
 from rushlight.tape.modes import direct
 
@@ -27,7 +28,7 @@ def _of_difference(node: str, values: Callable, slope: Callable, plain: bool = F
     def loss(x, y, *, reduction, width):
         kind = x.dtype
         if kind.itemsize == 2:
-            x, y = x.astype(np.float32), y.astype(np.float32)
+            x, y = single(x), single(y)
         return reduced_by(of_both, (x, y), reduction, kind, width=width)
 
     def at_x(g, x, y, reduction, width):

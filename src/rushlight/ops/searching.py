@@ -13,6 +13,7 @@ from rushlight.dtypes import BOOL, COMPLEX, INTEGER, int64
 from rushlight.ops.kinds.reduction import one_dim, refuse_kinds, same_dtype
 from rushlight.ops.promotion import NUMBERS, operand, result_type
 from rushlight.ops.spec import primitive, public
+from rushlight.runtime.casting import single
 from rushlight.runtime.execute import wrap
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE, no_derivative
 
@@ -25,10 +26,6 @@ def _rows(a: np.ndarray, dim: int) -> np.ndarray:
     return lines.reshape(len(lines), math.prod(lines.shape[1:]))
 
 
-def _keys(rows: np.ndarray) -> np.ndarray:
-    return rows if rows.dtype.kind in "biufc" else rows.astype(np.float32)
-
-
 def _distinct(a: np.ndarray, dim: int | None, in_order: bool) -> tuple:
     """Values, the place of each row among them, and how often they occur.
 
@@ -38,7 +35,7 @@ def _distinct(a: np.ndarray, dim: int | None, in_order: bool) -> tuple:
     if dim is None:
         return _distinct_elements(a, in_order)
     rows = _rows(a, dim)
-    keys = _keys(rows)
+    keys = single(rows)
     at = np.arange(len(rows)) if in_order or not keys.shape[1] else np.lexsort(keys.T[::-1])
     ordered = keys[at]
     begins = np.ones(len(rows), bool)
@@ -60,7 +57,7 @@ def _distinct_elements(a: np.ndarray, in_order: bool) -> tuple:
         if span <= 2 * flat.size:
             wide = flat if flat.itemsize == 8 else flat.astype(np.int64)
             return _counted(a, (wide - wide.dtype.type(low)).astype(np.int64), low, span)
-    keys = _keys(flat)
+    keys = single(flat)
     at = None if in_order else keys.argsort(kind="stable")
     ordered = keys if at is None else keys[at]
     begins = np.ones(flat.size, bool)
@@ -102,7 +99,7 @@ def unique_dim(x, *, dim):
 def unique_neighbours(x, *, dim, alone):
     """`alone`: the values alone."""
     if alone and dim is None:
-        keys = _keys(x.reshape(-1))
+        keys = single(x.reshape(-1))
         begins = np.ones(keys.size, bool)
         np.not_equal(keys[1:], keys[:-1], begins[1:])
         return (x.reshape(-1)[begins],)
@@ -314,7 +311,7 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     for value in (elements, test_elements):
         if isinstance(value, Tensor) and value._dtype.category in (BOOL, COMPLEX):
             raise RuntimeError(f"Unsupported input type encountered for isin(): {value._dtype.legacy}")
-    a, b = (_keys(np.asarray(operand(value, kind))) for value in (elements, test_elements))
+    a, b = (single(np.asarray(operand(value, kind))) for value in (elements, test_elements))
     return wrap(np.isin(a, b, invert=invert))
 
 

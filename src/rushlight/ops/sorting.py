@@ -28,7 +28,7 @@ from rushlight.ops.kinds.reduction import (
 )
 from rushlight.ops.kinds.short import SMALL, lines
 from rushlight.ops.spec import primitive, public
-from rushlight.runtime.casting import convert
+from rushlight.runtime.casting import convert, single
 from rushlight.runtime.results import laid_out
 from rushlight.tape.derivative import NOT_DIFFERENTIABLE
 from rushlight.tape.recording import record
@@ -37,14 +37,9 @@ from rushlight.tape.recording import record
 _PARTITION = 1024
 
 
-def _keys(a: np.ndarray) -> np.ndarray:
-    """What NumPy can sort: bfloat16 as float32."""
-    return a if a.dtype.kind in "biufc" else a.astype(np.float32)
-
-
 def order(a: np.ndarray, dim: int, descending: bool = False) -> np.ndarray:
     """The indices that sort `a` along `dim`, stably."""
-    keys = _keys(a)
+    keys = single(a)
     if not descending:
         return np.argsort(keys, dim, "stable")
     # backwards, so that of equals the first comes out last, and then backwards again
@@ -67,7 +62,7 @@ def _as_selected(
     if not 0 < a.size <= selection.LIMIT:
         return at
     rows = np.moveaxis(at, dim, -1)
-    values = np.take_along_axis(np.moveaxis(_keys(a), dim, -1), rows, -1)
+    values = np.take_along_axis(np.moveaxis(single(a), dim, -1), rows, -1)
     ranks = np.zeros(rows.shape, np.int64)
     np.cumsum(_steps(values), -1, out=ranks[..., 1:])
     last = rows.shape[-1] - 1
@@ -90,7 +85,8 @@ def _steps(values: np.ndarray) -> np.ndarray:
 
 
 def _with_values(a: np.ndarray, at: np.ndarray, dim: int) -> tuple:
-    return np.take_along_axis(a, at, dim), np.ascontiguousarray(at)
+    at = at.copy()
+    return np.take_along_axis(a, at, dim), at
 
 
 def _scattered(g: Any, x_meta: Any, out1: Any, dim: int) -> Any:
@@ -266,7 +262,7 @@ def _top_of_any(a: np.ndarray, k: int, dim: int, largest: bool, in_order: bool) 
     if n < _PARTITION or k * 8 > n or not k or a.size <= selection.LIMIT:
         select = functools.partial(selection.top, k=k, in_order=in_order)
         return _as_selected(a, order(a, dim, largest), dim, select, not in_order)[front]
-    keys = _keys(a)
+    keys = single(a)
     part = np.argpartition(keys, n - k if largest else k - 1, dim)
     part = np.sort(part[(slice(None),) * dim + (slice(n - k, n) if largest else slice(0, k),)], dim)
     return np.take_along_axis(part, order(np.take_along_axis(keys, part, dim), dim, largest), dim)
@@ -276,7 +272,7 @@ def _top_of_any(a: np.ndarray, k: int, dim: int, largest: bool, in_order: bool) 
 def topk_dim(x, *, k, dim, largest, in_order):
     if not x.ndim:
         return x.copy(), np.zeros((), np.int64)
-    return _with_values(x, _top(x, k, dim, largest, in_order), dim)
+    return _with_values(x, _top(single(x), k, dim, largest, in_order), dim)
 
 
 @public(out=same_dtype)
@@ -335,7 +331,7 @@ def _at_rank(a: np.ndarray, dim: int, keepdim: bool, find: Callable) -> tuple:
     if not a.size:
         shape = [1 if d == dim else n for d, n in enumerate(a.shape) if keepdim or d != dim]
         return np.empty(shape, a.dtype), np.empty(shape, np.int64)
-    at = np.moveaxis(find(np.moveaxis(_keys(a), dim, -1)), -1, dim)
+    at = np.moveaxis(find(np.moveaxis(single(a), dim, -1)), -1, dim)
     values = np.take_along_axis(a, at, dim)
     if not keepdim:
         values, at = values.squeeze(dim), at.squeeze(dim)
@@ -403,7 +399,7 @@ def _median_of(x: np.ndarray, find: Callable) -> np.ndarray:
     if not x.size:
         return convert(np.array(np.nan), BY_NUMPY[x.dtype])
     flat = x.reshape(-1)
-    return np.array(flat[find(_keys(flat))[0]])
+    return np.array(flat[find(single(flat))[0]])
 
 
 @primitive("Median", vjp=(shared_by_all,))
@@ -411,7 +407,7 @@ def median_all(x):
     if not x.size:
         return _median_of(x, _median_index)
     middle = (x.size - 1) // 2
-    ordered = np.partition(_keys(x).reshape(-1), (middle, x.size - 1))
+    ordered = np.partition(single(x).reshape(-1), (middle, x.size - 1))
     last = ordered[-1]  # nan, if there is one
     return np.array(ordered[middle] if last == last else last, x.dtype)
 

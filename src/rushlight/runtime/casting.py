@@ -93,6 +93,18 @@ def _by_loop(a: np.ndarray, kind: dtype) -> np.ndarray | None:
     return None if made is None else array_of(made)
 
 
+def single(a: np.ndarray) -> np.ndarray:
+    """Halves as float32, which NumPy orders, compares and adds in a tenth of the time; any other array as it is."""
+    return convert(a, float32) if a.dtype.char in _HALVES else a
+
+
+def rounded(a: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """float32 as a half; an array of that type already as it is, any other rounded once."""
+    if a.dtype == kind:
+        return a
+    return convert(a, BY_NUMPY[kind]) if a.dtype == float32.numpy else a.astype(kind)
+
+
 def from_pairs(a: np.ndarray) -> np.ndarray:
     """Memory of complex32 as complex64."""
     out = np.empty_like(a, complex64.numpy)
