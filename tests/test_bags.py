@@ -114,3 +114,34 @@ def test_the_kernel_has_numpys_sums():
         for k, (start, stop) in enumerate(zip(bounds, bounds[1:])):
             total = table[rows[start:stop]].astype("d").sum(0) / (max(stop - start, 1) if mean else 1)
             np.testing.assert_allclose(made[k], total, rtol=1e-7, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("starts", [[1, 1, 2], [0, 1, 100], [0, 5, 3], [0, -5, 3], [0, 3, 12], [0, 12, 12]])
+def test_bags_begin_within_their_input_and_in_order(mode, starts):
+    def outcome(T):
+        bag = T.nn.EmbeddingBag(10, 2, mode=mode)
+        with T.no_grad():
+            bag.weight.copy_(T.arange(20.0).view(10, 2))
+        try:
+            return bag(T.arange(12) % 10, T.tensor(starts)).tolist()
+        except (RuntimeError, IndexError):
+            return "refused"
+
+    if starts == [0, 5, 3] or starts == [
+        0,
+        -5,
+        3,
+    ]:  # PyTorch answers for sums and maxima, with what is in the memory
+        assert outcome(rushlight) == "refused"
+    else:
+        assert outcome(rushlight) == outcome(torch)
+
+
+def test_weights_of_samples_have_the_type_of_the_rows():
+    for T in (torch, rushlight):
+        bag = T.nn.EmbeddingBag(10, 2, mode="sum")
+        with pytest.raises(
+            RuntimeError, match="to have the same type as tensor for argument #1 'per_sample_weights'"
+        ):
+            bag(T.arange(4), T.tensor([0]), T.ones(4, dtype=T.float64))

@@ -303,3 +303,29 @@ def test_early_end_stops_the_workers() -> None:
     processes = batches.processes
     del batches
     assert not any(process.is_alive() for process in processes)
+
+
+class Together:
+    def __init__(self, count, short=0):
+        self.count, self.short, self.asked = count, short, 0
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return index
+
+    def __getitems__(self, indices):
+        self.asked += 1
+        return [10 * index for index in indices][self.short :]
+
+
+@pytest.mark.parametrize("data", [torch.utils.data, rushlight.utils.data])
+def test_stacked_datasets_are_asked_for_several_samples_at_once(data):
+    together = Together(6)
+    assert data.StackDataset(range(6), together).__getitems__([0, 4]) == [(0, 0), (4, 40)]
+    assert data.StackDataset(a=range(6), b=together).__getitems__([5]) == [{"a": 5, "b": 50}]
+    loader = data.DataLoader(data.StackDataset(together, list(range(6))), batch_size=3, collate_fn=list)
+    assert list(loader) == [[(0, 0), (10, 1), (20, 2)], [(30, 3), (40, 4), (50, 5)]] and together.asked == 4
+    with pytest.raises(ValueError, match=r"output size mismatch\. Expected 2, got 1"):
+        data.StackDataset(Together(6, short=1)).__getitems__([0, 4])

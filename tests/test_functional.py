@@ -467,3 +467,18 @@ def test_margin_of_hinge_embedding_has_the_input_s_type(dtype, margin):
             with pytest.raises(RuntimeError, match="could not infer output dtype"):
                 lib.nn.functional.hinge_embedding_loss(x, signs, margin)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("targets", [(3, 29), (29,), (54,)])
+@pytest.mark.parametrize("inputs", [[50, 50, 50], [50, -1, 50], [51, 50, 50]])
+@pytest.mark.parametrize("wanted", [[9, 9, 9], [30, 25, 20], [9, 9, -1], [9, 0, 20], [18, 18, 18]])
+def test_lengths_of_alignments_are_checked(targets, inputs, wanted):
+    def outcome(T):
+        x = T.zeros(50, 3, 15).log_softmax(2)
+        try:
+            T.nn.functional.ctc_loss(x, T.ones(targets, dtype=T.int64), inputs, wanted)
+        except RuntimeError:
+            return "refused"
+        return "taken"
+
+    assert outcome(rushlight) == outcome(torch)

@@ -214,3 +214,12 @@ print([str(w.message).split(chr(10))[0] for w in caught])
         for name in ("torch,", "rushlight as torch,")
     ]
     assert outputs[0] == outputs[1]
+
+
+def test_modules_with_names_of_pythons_own_are_found() -> None:
+    text = (
+        "from rushlight.interop import aliasing; aliasing.install(); import torch.__future__ as f, torch;"
+        "print(f is torch.__future__, f.get_swap_module_params_on_conversion())"
+    )
+    found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert found.stdout == "True False\n"

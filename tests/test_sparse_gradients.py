@@ -398,3 +398,11 @@ def test_a_parameter_beside_a_sparse_tensor():
     for T in BOTH:
         p = T.nn.Parameter(T.ones(2))
         assert (p + T.tensor([0.0, 2.0]).to_sparse()).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("T", [torch, rushlight])
+def test_places_stay_when_the_indices_are_written_to(T):
+    table, x = T.nn.Embedding(10, 3, sparse=True), T.tensor([7, 1, 3])
+    table(x).sum().backward()
+    x[0] = 8
+    assert table.weight.grad._indices().tolist() == [[7, 1, 3]]

@@ -24,7 +24,7 @@ from rushlight.interop import homes
 # PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
-    "_C _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit linalg masked mps multiprocessing nn onnx optim overrides"
+    "_C __future__ _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit linalg masked mps multiprocessing nn onnx optim overrides"
     " profiler quasirandom random return_types serialization signal sparse special storage testing torch_version types utils version xpu".split()
 )
 

@@ -109,6 +109,12 @@ def embedding_bag(
             )
         padding_idx %= count
     _check_bags(input, offsets, weight)
+    if per_sample_weights is not None and per_sample_weights.dtype != weight.dtype:
+        raise RuntimeError(
+            "Expected tensor for argument #1 'weight' to have the same type as tensor for argument #1 'per_sample_weights'; "
+            f"but type {weight.type()} does not equal {per_sample_weights.type()} (while checking arguments for "
+            "embedding_bag)"
+        )
     plain = per_sample_weights is None and max_norm is None and not sparse
     if plain and mode != "max" and weight.is_floating_point():
         made = summed_bags(input, weight, starts, padding_idx, mode == "mean", scale_grad_by_freq)
@@ -150,11 +156,26 @@ def _check_bags(input: Tensor, offsets: Tensor, weight: Tensor) -> None:
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
             f"However, got {offsets[0]}"
         )
+    _check_starts(offsets.numpy(), input.numel())
     rows, numbers = weight.size(0), input.numpy()
     if numbers.size and (numbers.min() < 0 or numbers.max() >= rows):
         at = ((numbers < 0) | (numbers >= rows)).argmax()
         raise RuntimeError(
             f"Index {at} of input takes value {numbers[at]} which is not in the valid range [0, {rows})"
+        )
+
+
+def _check_starts(starts: Any, count: int) -> None:
+    """RuntimeError unless bags of `count` positions begin one after the other."""
+    if starts.size and starts[-1] > count:
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] of {starts[-1]}"
+        )
+    if (starts[1:] < starts[:-1]).any():
+        at = int((starts[1:] < starts[:-1]).argmax())
+        raise RuntimeError(
+            f"embedding_bag: offsets must not decrease, but offsets[{at}] is {starts[at]} and offsets[{at + 1}] is "
+            f"{starts[at + 1]}"
         )
 
 

@@ -113,6 +113,10 @@ def _lengths(value: Any, count: int, name: str) -> list[int]:
         raise RuntimeError(f"{name} must be integral")
     if len(found) != count:
         raise RuntimeError(f"{name} must be of size batch_size")
+    if min(found, default=0) < 0:
+        raise RuntimeError(
+            f"Expected {name} to have value at least 0, but got value {min(found)} (while checking arguments for ctc_loss_cpu)"
+        )
     return found
 
 
@@ -121,9 +125,10 @@ def _split_targets(targets: Tensor, lengths: list[int]) -> list[np.ndarray]:
     a = targets._a
     if a.ndim == 1:
         ends = np.cumsum(lengths)
-        if a.size < ends[-1] if lengths else False:
+        if lengths and a.size != ends[-1]:
             raise RuntimeError(
-                f"Expected tensor to have size at least {ends[-1]} at dimension 0, but got size {a.size}"
+                f"Expected tensor to have size {ends[-1]} at dimension 0, but got size {a.size} for argument #2 'targets' "
+                "(while checking arguments for ctc_loss_cpu)"
             )
         return [a[end - n : end] for end, n in zip(ends, lengths)]
     if a.ndim != 2:
@@ -169,10 +174,9 @@ def ctc_loss(
     count = x._a.shape[1]
     inputs = _lengths(input_lengths, count, "input_lengths")
     wanted = _lengths(target_lengths, count, "target_lengths")
-    if any(not 0 <= n <= x._a.shape[0] for n in inputs):
-        bad = next(n for n, length in enumerate(inputs) if not 0 <= length <= x._a.shape[0])
+    if max(inputs, default=0) > x._a.shape[0]:
         raise RuntimeError(
-            f"Expected input_lengths to have value at most {x._a.shape[0]}, but got value {inputs[bad]} (while checking "
+            f"Expected input_lengths to have value at most {x._a.shape[0]}, but got value {max(inputs)} (while checking "
             "arguments for ctc_loss_cpu)"
         )
     split = _split_targets(targets, wanted)

@@ -134,6 +134,8 @@ def embedding_gradient(
         kept = (rows != padding_idx).nonzero().squeeze(1)
         if kept._a.size < rows._a.size:
             rows, g = rows.index_select(0, kept), g.index_select(0, kept)
+        else:
+            rows = rows.clone()  # what is written to the indices afterwards is no business of the gradient's
         return late.load("rushlight.sparse").of_places(rows.unsqueeze(0), g, weight_meta.shape)
     if padding_idx >= 0:
         g = g.masked_fill((rows == padding_idx).view(-1, *(1,) * (g._a.ndim - 1)), 0)

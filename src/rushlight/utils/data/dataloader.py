@@ -20,6 +20,11 @@ __all__ = ["DataLoader"]
 
 T = TypeVar("T")
 
+_EACH_WORKER = (
+    "For multiprocessing data-loading, this could be caused by not properly configuring the IterableDataset replica at "
+    "each worker. Please see https://pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset for examples."
+)
+
 
 class _Endless(Sampler):
     """None for ever: what a stream needs instead of indices."""
@@ -231,6 +236,7 @@ class _BaseDataLoaderIter:
             warnings.warn(
                 f"Length of IterableDataset {self.loader.dataset} was reported to be {said}"
                 f"(when accessing len(dataloader)), but {self.count} samples have been fetched. "
+                + (_EACH_WORKER if self.loader.num_workers else "")
             )
         return data
 

@@ -84,6 +84,15 @@ class TensorDataset(Dataset):
         return self.tensors[0].size(0)
 
 
+def _several(dataset: Any, indices: list) -> list:
+    if not callable(getattr(dataset, "__getitems__", None)):
+        return [dataset[index] for index in indices]
+    found = dataset.__getitems__(indices)
+    if len(found) != len(indices):
+        raise ValueError(f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(found)}")
+    return found
+
+
 class StackDataset(Dataset):
     """The samples of several datasets together: as a tuple, or as a dict if they are given by keyword."""
 
@@ -105,6 +114,17 @@ class StackDataset(Dataset):
         if isinstance(self.datasets, dict):
             return {name: dataset[index] for name, dataset in self.datasets.items()}
         return tuple(dataset[index] for dataset in self.datasets)
+
+    def __getitems__(self, indices: list) -> list:
+        """Several samples, for which datasets that can give several at once are asked once.
+
+        Raises:
+            ValueError: a dataset gave another number of them.
+        """
+        if isinstance(self.datasets, dict):
+            columns = [_several(dataset, indices) for dataset in self.datasets.values()]
+            return [dict(zip(self.datasets, row)) for row in zip(*columns)] if columns else []
+        return list(zip(*(_several(dataset, indices) for dataset in self.datasets)))
 
     def __len__(self) -> int:
         return self._length
