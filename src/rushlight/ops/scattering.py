@@ -17,7 +17,7 @@ from rushlight.ops.positions import along, check_dim, check_flat, check_range, i
 from rushlight.ops.promotion import NUMBERS, checked_number
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import placed
-from rushlight.runtime.casting import convert
+from rushlight.runtime.casting import convert, rounded, single
 from rushlight.runtime.execute import quiet
 from rushlight.runtime.placed import combine_at
 
@@ -28,9 +28,9 @@ def combine_widely(ufunc: np.ufunc, a: np.ndarray, key: Any, values: np.ndarray)
     """`combine_at`, but half types are combined in float32 and rounded once."""
     if dtypes.BY_NUMPY[a.dtype] not in dtypes.REDUCED:
         return quiet(combine_at, ufunc, a, key, values)
-    wide = a.astype(np.float32)
-    quiet(combine_at, ufunc, wide, key, values.astype(np.float32))
-    a[...] = wide.astype(a.dtype)
+    wide = single(a)
+    quiet(combine_at, ufunc, wide, key, single(values))
+    a[...] = rounded(wide, a.dtype)
 
 
 def value_of(value: Any, t: Tensor, name: str, message: str) -> np.ndarray:
@@ -196,8 +196,12 @@ def scatter_at(a: np.ndarray, p: np.ndarray, values: Any, dim: int, ufunc: np.uf
     if ufunc is None:
         if not placed.write(a, p, np.asarray(values, a.dtype), dim):
             a[along(p, dim)] = values
+    elif dtypes.BY_NUMPY[a.dtype] in dtypes.REDUCED:
+        wide = single(a)
+        scatter_at(wide, p, single(values), dim, ufunc)
+        a[...] = rounded(wide, a.dtype)
     elif not (ufunc is np.add and placed.add(a, p, values, dim)):
-        combine_widely(ufunc, a, along(p, dim), values)
+        quiet(combine_at, ufunc, a, along(p, dim), values)
 
 
 def check_scatter(name: str, t: Tensor, dim: Any, index: Any, src: Any = None) -> int:
