@@ -14,7 +14,7 @@ from rushlight.ops.convolving import padded, spread_windows, windows
 from rushlight.ops.spec import as_tensor, primitive, public
 from rushlight.runtime import channel_pooled, pooled
 from rushlight.runtime.execute import wrap
-from rushlight.runtime.results import is_image, with_inner_channels
+from rushlight.runtime.results import image_without_gaps, is_image, with_inner_channels
 
 # ---- sizes ----
 
@@ -167,7 +167,7 @@ def spread_largest(g, x, *, indices):
 
 def _spread_over_images(g: np.ndarray, x: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """The same of images whose channels lie innermost."""
-    g, indices = _like(x, g), _like(x, indices)
+    g, indices = image_without_gaps(g), image_without_gaps(indices)
     out = channel_pooled.spread(g, indices, x.shape[2:])
     if out is None:
         out = with_inner_channels(np.zeros(x.shape, g.dtype))
@@ -180,7 +180,7 @@ def _spread_over_images(g: np.ndarray, x: np.ndarray, indices: np.ndarray) -> np
 def _like(x: np.ndarray, a: np.ndarray) -> np.ndarray:
     """`a` with channels innermost if x has them so, else in rows."""
     if is_image(x):
-        return a if is_image(a) else with_inner_channels(a)
+        return image_without_gaps(a)
     return np.ascontiguousarray(a)
 
 

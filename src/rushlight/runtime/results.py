@@ -189,6 +189,7 @@ def laid_out(a: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
 
 
 __all__ = [
+    "image_without_gaps",
     "FEW",
     "LARGE",
     "array",
@@ -212,6 +213,11 @@ def is_image(x: Any) -> bool:
         and not x.flags.c_contiguous
         and channels_innermost(x.shape, x.strides)
     )
+
+
+def image_without_gaps(a: np.ndarray) -> np.ndarray:
+    """`a`, or a copy of it if dimension 1 is not innermost in memory, or there are gaps between the elements."""
+    return a if np.moveaxis(a, 1, -1).flags.c_contiguous else with_inner_channels(a)
 
 
 def with_inner_channels(a: np.ndarray) -> np.ndarray:
