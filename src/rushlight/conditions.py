@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rushlight import errors
 from rushlight.buffer import Tensor
 from rushlight.dtypes import bool_
 from rushlight.symbolic import SymBool
@@ -128,5 +129,11 @@ def _assert(condition: Any, message: str) -> None:
 def _assert_async(
     condition: Any, message: str = "Expected Tensor with single nonzero value, but got zero"
 ) -> None:
-    """Raise RuntimeError unless a tensor's element is not zero."""
-    _check(condition, lambda: message)
+    """Raise RuntimeError unless a tensor's element is not zero.
+
+    Raises:
+        TypeError: `condition` is no tensor.
+    """
+    if not isinstance(condition, Tensor):
+        raise errors.wrong_type("_assert_async", "input", 1, condition)
+    _check(bool(condition), lambda: message)

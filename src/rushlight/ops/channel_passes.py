@@ -85,7 +85,7 @@ def _summed(function: Any, arrays: tuple, dims: tuple[int, ...]) -> tuple[np.nda
 def _mapped(name: str, function: Any, arrays: tuple) -> np.ndarray:
     """An elementwise function, rounded to the type of the first operand."""
     x = arrays[0]
-    if x.size >= FROM_COSTLY and x.dtype.char not in "fd":
+    if x.dtype.char not in "fd":  # (by way of float32, whatever the size, or the bits would depend on it)
         return rounded(_mapped(name, function, tuple(map(single, arrays))), x.dtype)
     if x.size >= FROM_COSTLY:
         kinds = tuple([BY_NUMPY[a.dtype] for a in arrays])
