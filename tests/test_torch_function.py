@@ -1,6 +1,8 @@
 """`__torch_function__`: classes derived from `Tensor`, and others, are asked what operations on them mean, as under PyTorch."""
 
 import gc
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -379,3 +381,16 @@ def test_properties_by_super() -> None:
         return type(t.T).__name__, type(t.data).__name__, issubclass(Own, T.Tensor)
 
     same(program)
+
+
+def test_classes_that_are_no_tensors_before_any_derives_from_tensor() -> None:
+    code = """
+import rushlight as torch
+class Other:
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return func.__name__
+print(torch.nn.functional.relu(Other()), torch.nn.ReLU()(Other()))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout == "relu relu\n", ran.stderr

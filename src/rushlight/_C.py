@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Flag, auto
 from typing import Any
 
 from rushlight import late
@@ -15,6 +16,8 @@ from rushlight.size import Size
 __all__ = [
     "DisableTorchFunction",
     "DisableTorchFunctionSubclass",
+    "DispatchKey",
+    "DispatchKeySet",
     "Generator",
     "Size",
     "TensorBase",
@@ -39,6 +42,42 @@ def _get_tracing_state() -> Any:
 
 def _log_api_usage_once(event: str) -> None:
     """Count that something is used: nobody counts."""
+
+
+class DispatchKey(Flag):
+    """Whose turn it can be to compute an operation in PyTorch; these libraries name, and nothing is dispatched by them."""
+
+    CPU = auto()
+    CUDA = auto()
+    Meta = auto()
+    AutogradCPU = auto()
+    AutogradCUDA = auto()
+    AutocastCPU = auto()
+    AutocastCUDA = auto()
+    AutocastXPU = auto()
+    CompositeImplicitAutograd = auto()
+
+
+class DispatchKeySet:
+    """Several of them.
+
+    Example:
+        >>> import rushlight as torch
+        >>> from rushlight._C import DispatchKey, DispatchKeySet
+        >>> both = DispatchKeySet(DispatchKey.CPU) | DispatchKeySet(DispatchKey.Meta)
+        >>> both.has(DispatchKey.Meta), both.has(DispatchKey.CUDA)
+        (True, False)
+    """
+
+    def __init__(self, keys: DispatchKey) -> None:
+        self._keys = keys
+
+    def __or__(self, other: DispatchKeySet) -> DispatchKeySet:
+        return DispatchKeySet(self._keys | other._keys)
+
+    def has(self, key: DispatchKey) -> bool:
+        """Whether this is one of them."""
+        return key in self._keys
 
 
 #: names that PyTorch has and this module lacks are said to be missing

@@ -258,7 +258,7 @@ _LATE = {
         "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor "
         "LongTensor ShortTensor set_default_tensor_type typename"
     ),
-    "dtypes": "bfloat16",
+    "dtypes": "bfloat16 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu",
     "ops.sequences": "arange eye linspace logspace range tril_indices triu_indices",
     "ops.windows": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
     # ---- indexing, joining ----
@@ -363,7 +363,7 @@ _LATE = {
 __getattr__, __dir__ = late.names(
     "rushlight",
     _LATE,
-    modules="_C __future__ _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit linalg masked mps multiprocessing native nn onnx optim pickling "
+    modules="_C __config__ __future__ _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit library linalg masked mps multiprocessing native nn onnx optim pickling "
     "overrides printing profiler quasirandom random return_types serialization signal sparse special storage streams switches testing types utils version xpu",
 )
 

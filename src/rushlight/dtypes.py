@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import late
+from rushlight import absent, late
 
 __all__ = ["dtype", "ALL", "BY_NUMPY", "promote_types", "get_default_dtype", "set_default_dtype"]
 
@@ -131,6 +131,45 @@ complex32 = _make(
 )
 complex64 = _make("complex64", np.complex64, "ComplexFloat", "c10::complex<float>", COMPLEX)
 complex128 = _make("complex128", np.complex128, "ComplexDouble", "c10::complex<double>", COMPLEX)
+
+
+class _Named(dtype):
+    """A type that libraries name and ask for the limits of, and that no tensor here can have: asking for its memory says so."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.legacy = self.cpp = name.capitalize()
+        self.itemsize, self.category = 1, FLOATING
+        self.is_floating_point, self.is_complex, self.is_signed = True, False, not name.endswith("e8m0fnu")
+
+    def _refuse(self) -> Any:
+        raise NotImplementedError(absent.not_here(f"torch.{self.name}"))
+
+    numpy = property(_refuse)  # type: ignore[assignment]
+    index = property(_refuse)  # type: ignore[assignment]
+
+    def to_real(self) -> dtype:
+        return self
+
+    def __reduce__(self) -> tuple:
+        return _unheld, (self.name,)
+
+
+def _unheld(name: str) -> dtype:
+    return next(d for d in UNHELD if d.name == name)
+
+
+_Named.__name__ = _Named.__qualname__ = "dtype"
+
+float8_e4m3fn = _Named("float8_e4m3fn")
+float8_e4m3fnuz = _Named("float8_e4m3fnuz")
+float8_e5m2 = _Named("float8_e5m2")
+float8_e5m2fnuz = _Named("float8_e5m2fnuz")
+float8_e8m0fnu = _Named("float8_e8m0fnu")
+#: the types that are only named
+UNHELD = (float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu)
 
 _TO_COMPLEX = {
     "float16": complex32,
@@ -296,7 +335,7 @@ def set_default_dtype(d: dtype) -> None:
     global _default
     if not isinstance(d, dtype) or not d.is_floating_point:
         raise TypeError("only floating-point types are supported as the default type")
-    _default = d
+    _default = ALL[d.index]
 
 
 def of_number(value: object) -> dtype:
@@ -336,13 +375,18 @@ class finfo:
                 "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
             )
         real = chosen.to_real()
-        limits: Any = (late.load("ml_dtypes") if real is BFLOAT16 else np).finfo(real.numpy)
+        limits: Any
+        if isinstance(real, _Named):
+            types = late.load("ml_dtypes")
+            limits = types.finfo(getattr(types, real.name))
+        else:
+            limits = (late.load("ml_dtypes") if real is BFLOAT16 else np).finfo(real.numpy)
         self.bits = int(limits.bits)
         self.eps = float(limits.eps)
         self.max = float(limits.max)
         self.min = float(limits.min)
         self.tiny = self.smallest_normal = float(limits.smallest_normal)
-        self.resolution = 10.0 ** -int(limits.precision)
+        self.resolution = 10.0 ** -int(limits.precision) if real.itemsize > 1 else 1.0
         self.dtype = real.name
 
     def __eq__(self, other: object) -> bool:

@@ -20,6 +20,8 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import Request, urlopen
 
+from rushlight import absent, late
+
 __all__ = [
     "download_url_to_file",
     "get_dir",
@@ -44,13 +46,18 @@ def get_dir() -> str:
     """Where files from the net are kept: what `set_dir` set, or `$TORCH_HOME/hub`, by default `~/.cache/torch/hub`."""
     if _Settings.directory is not None:
         return _Settings.directory
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return os.path.join(os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))), "hub")
+    return os.path.join(_get_torch_home(), "hub")
 
 
 def set_dir(d: str | os.PathLike) -> None:
     """Keep files from the net there."""
     _Settings.directory = os.path.expanduser(d)
+
+
+def _get_torch_home() -> str:
+    """The folder that `get_dir()` is in, whatever `set_dir` said: libraries keep files of their own there."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
 
 
 # ---- models ----
@@ -192,3 +199,40 @@ def _lone_file(path: str) -> str | None:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     return names[0] if len(names) == 1 else None
+
+
+# ---- progress ----
+
+
+class _Silent:
+    """Stands for a bar of progress where the library that draws them is not installed."""
+
+    def __init__(self, iterable: Any = None, total: Any = None, **options: Any) -> None:
+        self._iterable = iterable
+
+    def __iter__(self) -> Any:
+        return iter(() if self._iterable is None else self._iterable)
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def update(self, n: float = 1) -> None:
+        """Some more is done."""
+
+    def set_description(self, *args: Any, **kwargs: Any) -> None:
+        """What is being done."""
+
+    def close(self) -> None:
+        """All is done."""
+
+
+def __getattr__(name: str) -> Any:
+    if name != "tqdm":
+        raise absent.of_module(__name__, name)
+    try:
+        return late.load("tqdm.auto").tqdm
+    except ImportError:
+        return _Silent

@@ -18,7 +18,16 @@ from rushlight.buffer import Tensor, new_tensor, storage
 from rushlight.dtypes import dtype
 from rushlight.memory import address
 
-__all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]
+__all__ = [
+    "load",
+    "load_file",
+    "load_model",
+    "save",
+    "save_file",
+    "save_model",
+    "storage_ptr",
+    "storage_size",
+]
 
 #: the format's names of types
 _KINDS: dict[str, dtype] = {
@@ -275,3 +284,24 @@ def _mismatch(model: Any, missing: set[str], unexpected: list[str]) -> str:
             listed = ", ".join(f'"{name}"' for name in sorted(names))
             lines.append(f"    {what} key(s) in state_dict: {listed}")
     return "\n".join(lines)
+
+
+# ---- memory ----
+
+
+def storage_ptr(tensor: Tensor) -> int:
+    """Where the memory begins that a tensor is a view of.
+
+    Example:
+        >>> import rushlight as torch
+        >>> from rushlight.safetensors import storage_ptr, storage_size
+        >>> x = torch.zeros(4)
+        >>> storage_ptr(x[2:]) == storage_ptr(x), storage_size(x[2:])
+        (True, 16)
+    """
+    return tensor.untyped_storage().data_ptr()
+
+
+def storage_size(tensor: Tensor) -> int:
+    """How many bytes that memory has."""
+    return tensor.untyped_storage().nbytes()

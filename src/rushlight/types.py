@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import IO, TypeAlias
 
 from rushlight import device as _device
+from rushlight import dtype as _dtype  # noqa: F401
 from rushlight import late
 from rushlight.buffer import Tensor
+from rushlight.device import layout as _layout  # noqa: F401
 from rushlight.size import Size
 from rushlight.storage import UntypedStorage as Storage
 

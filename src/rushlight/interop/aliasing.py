@@ -19,12 +19,12 @@ from types import ModuleType
 from typing import Any
 
 from rushlight import absent
-from rushlight.interop import homes
+from rushlight.interop import hollow, homes
 
 # PyTorch's public modules. Rushlight's others (layout, buffer, ...) are its own business: `import torch.layout` must
 # fail as it does in PyTorch.
 PUBLIC = frozenset(
-    "_C __future__ _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit linalg masked mps multiprocessing nn onnx optim overrides"
+    "_C __config__ __future__ _dynamo _inductor accelerator amp autograd backends compiler cpu cuda distributed distributions fft func functional futures hub jit library linalg masked mps multiprocessing nn onnx optim overrides"
     " profiler quasirandom random return_types serialization signal sparse special storage testing torch_version types utils version xpu".split()
 )
 
@@ -96,17 +96,21 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         if name.split(".")[1] in PUBLIC and _exists(_ours(name)):
             return importlib.machinery.ModuleSpec(name, self)
+        if hollow.is_module(name):
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
         absent.find_module(name)
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        return None if _exists(_ours(spec.name)) else homes.Place(spec.name)
+        if _exists(_ours(spec.name)):
+            return None
+        return hollow.Module(spec.name) if hollow.is_module(spec.name) else homes.Place(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         # The import system hands out what sys.modules holds after this call. Replacing the entry, unlike returning the
         # module from create_module, leaves its __spec__ and __name__ as they are.
         name = module.__name__
-        if isinstance(module, homes.Place):
+        if isinstance(module, (homes.Place, hollow.Module)):
             return
         sys.modules[name] = importlib.import_module(_ours(name))
         _name_what_is_missing(sys.modules[name], name)
@@ -153,8 +157,16 @@ def _name_what_is_missing(module: ModuleType, torch_name: str) -> None:
         if inherited is not None:
             with contextlib.suppress(AttributeError):
                 return inherited(name)
-        if f"{torch_name}.{name}" in homes.PLACES or public and _exists(f"{module.__name__}.{name}"):
-            return importlib.import_module(f"{torch_name}.{name}")
+        whole = f"{torch_name}.{name}"
+        if (known := hollow.find(torch_name, name)) is not None:
+            return known
+        if (
+            whole in homes.PLACES
+            or hollow.is_module(whole)
+            or public
+            and _exists(f"{module.__name__}.{name}")
+        ):
+            return importlib.import_module(whole)
         return homes.find(torch_name, name)
 
     __getattr__.answers_for_torch = True  # type: ignore[attr-defined]
@@ -192,7 +204,7 @@ def _drop_last_frames(error: BaseException) -> None:
         step = step.tb_next
     ours = len(frames)
     while ours and frames[ours - 1].tb_frame.f_code.co_filename.startswith(
-        (__file__, homes.__file__, absent.__file__, "<frozen importlib", importlib.__file__)
+        (__file__, homes.__file__, hollow.__file__, absent.__file__, "<frozen importlib", importlib.__file__)
     ):
         ours -= 1
     if 0 < ours < len(frames):

@@ -96,7 +96,7 @@ SOURCES = frozenset(f"rushlight.{name}" for name in [*HOMES, "deep", "batched"])
 #: our modules that are packages in PyTorch
 _PACKAGES = tuple(
     f"rushlight.{name}"
-    for name in "_C accelerator compiler cpu cuda distributed jit masked mps multiprocessing nn.attention profiler"
+    for name in "_C accelerator compiler cpu cuda distributed jit masked mps multiprocessing nn.attention onnx profiler"
     " cuda.amp sparse utils.benchmark utils.data utils.model_zoo xpu".split()
 )
 

@@ -68,7 +68,9 @@ def require(condition: bool, sentence: str) -> None:
 def require_dtype(kernel: str, dtype: str, allowed: tuple[str, ...]) -> None:
     """Raise NotImplementedError, as PyTorch's dispatch of `kernel` does, for a dtype it has no code for."""
     if dtype not in allowed:
-        raise NotImplementedError(f"\"{kernel}\" not implemented for '{SCALAR_TYPES[dtype][0]}'")
+        raise NotImplementedError(
+            f"\"{kernel}\" not implemented for '{SCALAR_TYPES.get(dtype, (dtype.capitalize(),))[0]}'"
+        )
 
 
 def number(value: float) -> str:
